@@ -1,0 +1,58 @@
+/**
+ * The engine's one error type and its kinds.
+ *
+ * A kind says what sort of thing went wrong, never how it is transported: only `api/http-error.ts` maps kinds to HTTP
+ * statuses. errno values are translated once in `linux/`, registry answers once in `registry/`.
+ */
+
+export type ErrorKind =
+  | "invalidArgument"
+  | "notFound"
+  | "alreadyExists"
+  | "conflict"
+  | "notModified"
+  | "unauthenticated"
+  | "permissionDenied"
+  | "notImplemented"
+  | "unavailable"
+  | "resourceExhausted"
+  | "internal";
+
+export interface EngineErrorOptions {
+  /** What the user can do about it; appended to the message when it is shown. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** An expected failure. A plain `Error` that reaches the API is a bug and is answered with 500. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  readonly kind: ErrorKind;
+  readonly hint: string | undefined;
+
+  constructor(kind: ErrorKind, message: string, options: EngineErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.hint = options.hint;
+  }
+}
+
+/** Shorthand for the kinds that are thrown all over the house. */
+export const invalidArgument = (message: string, options?: EngineErrorOptions): EngineError =>
+  new EngineError("invalidArgument", message, options);
+export const notFound = (message: string, options?: EngineErrorOptions): EngineError =>
+  new EngineError("notFound", message, options);
+export const conflict = (message: string, options?: EngineErrorOptions): EngineError =>
+  new EngineError("conflict", message, options);
+export const notImplemented = (message: string, options?: EngineErrorOptions): EngineError =>
+  new EngineError("notImplemented", message, options);
+
+/** The text of any thrown value, for messages and logs. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** True when `error` is an {@link EngineError} of one of `kinds`. */
+export function isKind(error: unknown, ...kinds: ErrorKind[]): error is EngineError {
+  return error instanceof EngineError && kinds.includes(error.kind);
+}

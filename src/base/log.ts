@@ -1,0 +1,41 @@
+/**
+ * The daemon's log: one line an entry on standard error, in logfmt, as operators of container engines know it.
+ * Nothing else in the engine prints.
+ */
+export type LogLevel = "debug" | "info" | "warn" | "error" | "fatal";
+
+const order: readonly LogLevel[] = ["debug", "info", "warn", "error", "fatal"];
+let threshold = order.indexOf("info");
+
+/** Sets the lowest level that is written. */
+export function setLogLevel(level: LogLevel): void {
+  threshold = order.indexOf(level);
+}
+
+/** True when entries of `level` are written; guards costly fields. */
+export function isLogged(level: LogLevel): boolean {
+  return order.indexOf(level) >= threshold;
+}
+
+function write(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
+  if (!isLogged(level)) return;
+  let line = `time="${new Date().toISOString()}" level=${level} msg=${JSON.stringify(message)}`;
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    const text =
+      value instanceof Error
+        ? (value.stack ?? value.message)
+        : typeof value === "string"
+          ? value
+          : (JSON.stringify(value) ?? "undefined");
+    line += ` ${key}=${/^[\w./:@-]+$/.test(text) ? text : JSON.stringify(text)}`;
+  }
+  process.stderr.write(`${line}\n`);
+}
+
+export const log = {
+  debug: (message: string, fields: Readonly<Record<string, unknown>> = {}) => write("debug", message, fields),
+  info: (message: string, fields: Readonly<Record<string, unknown>> = {}) => write("info", message, fields),
+  warn: (message: string, fields: Readonly<Record<string, unknown>> = {}) => write("warn", message, fields),
+  error: (message: string, fields: Readonly<Record<string, unknown>> = {}) => write("error", message, fields),
+};

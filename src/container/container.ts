@@ -1,0 +1,64 @@
+/**
+ * The container's record: what is stored about it, and the pure rules of its life. A *task* is its running instance, at
+ * most one at a time, under a monitor (conmon) that outlives the daemon.
+ */
+import type {
+  ContainerConfig,
+  ContainerStatus,
+  EndpointSettings,
+  HostConfig,
+  MountPoint,
+} from "../wire/container.ts";
+
+export interface ContainerState {
+  readonly status: ContainerStatus;
+  /** Pid of the container's first process on the host; 0 when it does not run. */
+  readonly pid: number;
+  readonly monitorPid: number;
+  readonly exitCode: number;
+  readonly error: string;
+  readonly oomKilled: boolean;
+  /** RFC 3339, or the zero time. */
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  /** The user stopped it: restart policies let it be. */
+  readonly stoppedByUser: boolean;
+}
+
+export interface ContainerRecord {
+  readonly id: string;
+  /** Without the leading slash. */
+  readonly name: string;
+  readonly createdAt: string;
+  /** Image id, and the reference as the user gave it. */
+  readonly imageId: string;
+  readonly image: string;
+  /** Program and arguments after the merge of entrypoint and cmd. */
+  readonly path: string;
+  readonly args: readonly string[];
+  /** Merged with the image's. */
+  readonly config: ContainerConfig;
+  /** With Docker's defaults filled in. */
+  readonly hostConfig: HostConfig;
+  /** What was asked for, by network name. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
+  readonly mounts: readonly MountPoint[];
+  readonly runtime: string;
+  readonly snapshotDriver: string;
+  readonly logPath: string;
+  readonly restartCount: number;
+  readonly state: ContainerState;
+}
+
+export interface ContainerStore {
+  list(): ContainerRecord[];
+  /** By full id, name (with or without slash) or unique id prefix. Throws `notFound` (`No such container: X`), `invalidArgument` when ambiguous. */
+  resolve(nameOrId: string): ContainerRecord;
+  byId(id: string): ContainerRecord | undefined;
+  byName(name: string): ContainerRecord | undefined;
+  /** Throws `conflict` with Docker's words when the name is taken. */
+  insert(record: ContainerRecord): void;
+  update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord;
+  updateState(id: string, change: Partial<ContainerState>): ContainerRecord;
+  remove(id: string): void;
+}

@@ -1,0 +1,103 @@
+/**
+ * The monitor: conmon, the parent of a container's processes. It keeps the standard streams, the terminal, the log and
+ * the exit code while the daemon is away. The daemon only talks to it through files, a fifo and a socket, all of which
+ * a later daemon finds again.
+ */
+
+export interface TaskPaths {
+  /** OCI bundle: config.json, rootfs, attach socket, ctl fifo, pid files. On a tmpfs (exec-root). */
+  readonly bundle: string;
+  readonly logPath: string;
+}
+
+export interface TaskCreateRequest extends TaskPaths {
+  readonly containerId: string;
+  readonly runtime: RuntimeBinary;
+  readonly terminal: boolean;
+  readonly openStdin: boolean;
+  /** False: end of the container's input once the first attached client ended its own. */
+  readonly leaveStdinOpen: boolean;
+  readonly cgroupParent: string;
+}
+
+/** An OCI runtime as configured: a name (`crun`), a program and extra arguments before the verb. */
+export interface RuntimeBinary {
+  readonly name: string;
+  readonly path: string;
+  readonly args: readonly string[];
+}
+
+export interface Task {
+  readonly containerId: string;
+  readonly pid: number;
+  readonly monitorPid: number;
+}
+
+export interface TaskExit {
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  /** ns since the epoch. */
+  readonly finishedAtNs: bigint;
+}
+
+export interface ExecRequest extends TaskPaths {
+  readonly containerId: string;
+  readonly execId: string;
+  readonly runtime: RuntimeBinary;
+  /** OCI `process` object. */
+  readonly process: object;
+  readonly terminal: boolean;
+  readonly openStdin: boolean;
+  /** Detached: nobody reads its output. */
+  readonly detached: boolean;
+}
+
+export interface ExecTask {
+  readonly pid: number;
+  /** Resolves when the process has ended. Rejects never. */
+  readonly exited: Promise<{ exitCode: number }>;
+  /** One client's streams; undefined when detached. */
+  readonly stdio: AttachedStdio | undefined;
+  resize(height: number, width: number): void;
+}
+
+/**
+ * One client's connection to the monitor's socket. Output arrives as `data(stream, chunk)`; returning false from it
+ * pauses until `resume()`. The connection ends when the container's streams have ended and every byte was delivered.
+ */
+export interface AttachedStdio {
+  onData(handler: (stream: "stdout" | "stderr", chunk: Buffer) => boolean): void;
+  resume(): void;
+  /** Resolves when the chunk was taken over. */
+  write(chunk: Buffer): Promise<void>;
+  /** End of input. */
+  endInput(): void;
+  /** Resolves at the end of output, after the last `data`. */
+  readonly ended: Promise<void>;
+  /** Gives up the connection; the container goes on. */
+  detach(): void;
+}
+
+export interface Monitor {
+  /**
+   * Starts conmon, which runs `RUNTIME create`. When it returns the container exists, waits for {@link start}, and its
+   * attach socket accepts. Throws an EngineError with the runtime's own words when that failed, and leaves nothing.
+   */
+  create(request: TaskCreateRequest): Promise<Task>;
+  /** `RUNTIME start`. Throws with the runtime's words. */
+  start(containerId: string, runtime: RuntimeBinary): Promise<void>;
+  attach(bundle: string): AttachedStdio;
+  resize(bundle: string, height: number, width: number): void;
+  /**
+   * Resolves once with the exit of the task, whichever daemon started it; also when the monitor was killed (then with
+   * exit code 137 or what can be known). A container that ended before the call is noticed at once.
+   */
+  watch(task: Task, bundle: string): Promise<TaskExit>;
+  /** `RUNTIME kill`: `signal` is a number, sent to the first process, or to all. */
+  kill(containerId: string, runtime: RuntimeBinary, signal: number): Promise<void>;
+  /** `RUNTIME delete --force` and removal of what is left (cgroup, state). No error when it does not exist. */
+  delete(containerId: string, runtime: RuntimeBinary): Promise<void>;
+  exec(request: ExecRequest): Promise<ExecTask>;
+  /** Pids in the container, of the host. */
+  pids(containerId: string, runtime: RuntimeBinary): Promise<number[]>;
+}

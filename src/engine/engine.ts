@@ -1,0 +1,183 @@
+/**
+ * The engine's use cases: everything that the API can ask for. Each is a verb in a file of its own; this is the one
+ * interface that `api/` and a later CRI server see.
+ *
+ * Names and ids are given as the user wrote them; the engine resolves them. Every method throws `EngineError`.
+ */
+import type { Readable } from "node:stream";
+import type {
+  ContainerCreateRequest,
+  ContainerCreateResponse,
+  ContainerInspect,
+  ContainerSummary,
+  ExecCreateRequest,
+  ExecInspect,
+  ExecStartRequest,
+  TopResponse,
+  WaitResponse,
+} from "../wire/container.ts";
+import type {
+  ImageDeleteEntry,
+  ImageHistoryEntry,
+  ImageInspect,
+  ImageSummary,
+  ProgressMessage,
+} from "../wire/image.ts";
+import type { NetworkInspect } from "../wire/network.ts";
+import type { EventMessage, Filters, SystemInfo, VersionInfo } from "../wire/system.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
+
+export type WaitCondition = "not-running" | "next-exit" | "removed";
+
+export interface AttachOptions {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Stay connected. */
+  readonly stream: boolean;
+  /** First write what is in the log. */
+  readonly logs: boolean;
+  /** As the user wrote it (`ctrl-p,ctrl-q`); undefined for the default. */
+  readonly detachKeys: string | undefined;
+}
+
+/** The client's side of a hijacked stream. The engine never sees frames or sockets. */
+export interface StdioSink {
+  /**
+   * Takes output of the container. False asks for a pause until {@link onDrain} calls. With a terminal everything is
+   * `stdout`. `system` is an error of the daemon's (frame type 3).
+   */
+  write(stream: "stdout" | "stderr" | "system", chunk: Buffer): boolean;
+  onDrain(listener: () => void): void;
+  /** Input of the client, undefined when it sends none. Ends when the client half-closes. */
+  readonly input: Readable | undefined;
+  /** Aborted when the client is gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface StdioSession {
+  readonly tty: boolean;
+  /** Connects the client. Resolves when output has ended (all of it was written) or the client detached or went away. */
+  run(sink: StdioSink): Promise<void>;
+}
+
+export interface LogOptions {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly follow: boolean;
+  /** Last lines only; undefined for all. */
+  readonly tail: number | undefined;
+  /** ns since the epoch; 0n for no bound. */
+  readonly sinceNs: bigint;
+  readonly untilNs: bigint;
+  readonly signal: AbortSignal;
+}
+
+export interface LogEntry {
+  readonly stream: "stdout" | "stderr";
+  readonly timeNs: bigint;
+  /** With its newline, if the program wrote one. */
+  readonly line: Buffer;
+}
+
+export interface ContainerListOptions {
+  readonly all: boolean;
+  /** 0 for no limit. */
+  readonly limit: number;
+  readonly size: boolean;
+  readonly filters: Filters;
+}
+
+export interface EventOptions {
+  /** ns since the epoch. */
+  readonly sinceNs: bigint | undefined;
+  readonly untilNs: bigint | undefined;
+  readonly filters: Filters;
+  readonly signal: AbortSignal;
+}
+
+export interface Engine {
+  // system
+  info(): Promise<SystemInfo>;
+  version(): Promise<VersionInfo>;
+  /** Past events from `sinceNs`, then new ones until `untilNs` or `signal`. Throws at once for a bad filter. */
+  events(options: EventOptions): AsyncIterable<EventMessage>;
+
+  // containers
+  containerCreate(options: {
+    name: string | undefined;
+    platform: string | undefined;
+    request: ContainerCreateRequest;
+  }): Promise<ContainerCreateResponse>;
+  /** Throws `notModified` when it runs already. */
+  containerStart(nameOrId: string): Promise<void>;
+  /** Seconds: undefined for the container's own, negative for ever. Throws `notModified` when it does not run. */
+  containerStop(nameOrId: string, options: { signal?: string; timeoutSeconds?: number }): Promise<void>;
+  containerRestart(nameOrId: string, options: { signal?: string; timeoutSeconds?: number }): Promise<void>;
+  containerKill(nameOrId: string, signal: string): Promise<void>;
+  containerPause(nameOrId: string): Promise<void>;
+  containerUnpause(nameOrId: string): Promise<void>;
+  /** Returns as soon as the wait is registered, so that headers can be sent; the answer comes with `result`. */
+  containerWait(
+    nameOrId: string,
+    condition: WaitCondition,
+    signal: AbortSignal,
+  ): { readonly result: Promise<WaitResponse> };
+  containerAttach(nameOrId: string, options: AttachOptions): Promise<StdioSession>;
+  containerLogs(
+    nameOrId: string,
+    options: LogOptions,
+  ): Promise<{ readonly tty: boolean; readonly entries: AsyncIterable<LogEntry> }>;
+  containerResize(nameOrId: string, height: number, width: number): Promise<void>;
+  containerInspect(nameOrId: string, options: { size: boolean }): Promise<ContainerInspect>;
+  containerList(options: ContainerListOptions): Promise<ContainerSummary[]>;
+  containerRemove(
+    nameOrId: string,
+    options: { force: boolean; volumes: boolean; link: boolean },
+  ): Promise<void>;
+  containerRename(nameOrId: string, newName: string): Promise<void>;
+  containerTop(nameOrId: string, psArguments: string): Promise<TopResponse>;
+
+  // exec
+  execCreate(containerNameOrId: string, request: ExecCreateRequest): Promise<{ Id: string }>;
+  /** Starts it. Undefined when detached. A program that cannot be started is written into the stream, as Docker does. */
+  execStart(execId: string, request: ExecStartRequest): Promise<StdioSession | undefined>;
+  /** Whether the exec has a terminal; throws `notFound`, so that a bad id answers before the stream is hijacked. */
+  execInspect(execId: string): Promise<ExecInspect>;
+  execResize(execId: string, height: number, width: number): Promise<void>;
+
+  // images
+  imageList(options: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<ImageSummary[]>;
+  imageInspect(nameOrId: string): Promise<ImageInspect>;
+  imageHistory(nameOrId: string): Promise<ImageHistoryEntry[]>;
+  /** A docker-archive or OCI layout, plain or compressed. Progress is yielded; errors after the first byte are thrown from the iterator. */
+  imageLoad(
+    archive: Readable,
+    options: { quiet: boolean; signal: AbortSignal },
+  ): AsyncIterable<ProgressMessage>;
+  imageSave(namesOrIds: readonly string[]): Promise<Readable>;
+  /** A root file system tar as a new image. */
+  imageImport(options: {
+    source: Readable;
+    repository: string | undefined;
+    tag: string | undefined;
+    message: string | undefined;
+    changes: readonly string[];
+    platform: string | undefined;
+  }): AsyncIterable<ProgressMessage>;
+  imageTag(nameOrId: string, repository: string, tag: string): Promise<void>;
+  imageRemove(nameOrId: string, options: { force: boolean; noPrune: boolean }): Promise<ImageDeleteEntry[]>;
+  /** Built-in images are made on the spot; anything else needs a registry, which is refused for now. */
+  imagePull(options: {
+    image: string;
+    tag: string | undefined;
+    platform: string | undefined;
+    signal: AbortSignal;
+  }): AsyncIterable<ProgressMessage>;
+
+  // networks and volumes: what `inspect` and listings need; the rest follows
+  networkList(filters: Filters): Promise<NetworkInspect[]>;
+  networkInspect(nameOrId: string): Promise<NetworkInspect>;
+  volumeList(filters: Filters): Promise<VolumeInspect[]>;
+  volumeInspect(name: string): Promise<VolumeInspect>;
+}

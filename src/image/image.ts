@@ -1,0 +1,40 @@
+/** Image records: which names point to which image, and what an image consists of. The bytes are in `content/`. */
+import type { ImageConfigFile, ImageManifest } from "../oci/image-spec.ts";
+
+export interface ImageRecord {
+  /** `sha256:…` of the configuration: the image ID. */
+  readonly id: string;
+  readonly manifestDigest: string;
+  readonly manifestMediaType: string;
+  readonly manifest: ImageManifest;
+  readonly config: ImageConfigFile;
+  /** chainID of the top layer; undefined for an image without layers. */
+  readonly chainId: string | undefined;
+  /** Unpacked size of all layers in bytes. */
+  readonly sizeBytes: number;
+  /** Familiar references, `repo:tag`, sorted. */
+  readonly repoTags: readonly string[];
+  /** `repo@sha256:…`, sorted. */
+  readonly repoDigests: readonly string[];
+  /** RFC 3339 time of the last tag, or the zero time. */
+  readonly lastTagTime: string;
+}
+
+export interface ImageStore {
+  list(): ImageRecord[];
+  /**
+   * By full id, unique id prefix (with or without `sha256:`), `name[:tag]` or `name@digest`.
+   * Throws `notFound` (`No such image: X`), `invalidArgument` for a malformed or ambiguous reference.
+   */
+  resolve(nameOrId: string): ImageRecord;
+  find(nameOrId: string): ImageRecord | undefined;
+  byId(id: string): ImageRecord | undefined;
+  /** Stores the record; names are added by {@link tag}. Idempotent. */
+  put(image: Omit<ImageRecord, "repoTags" | "repoDigests" | "lastTagTime">): ImageRecord;
+  /** Points a normalised reference (`docker.io/library/x:tag`, or with a digest) to an image; moves it when it pointed elsewhere. */
+  tag(reference: string, id: string): void;
+  /** Removes one name. Throws `notFound`. */
+  untag(reference: string): void;
+  /** Removes the record and all its names. */
+  remove(id: string): void;
+}

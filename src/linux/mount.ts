@@ -1,0 +1,84 @@
+/** Mounting. Flags and option words as in mount(2) and mount(8). */
+
+import { EINVAL, ENOENT, errno, libc, systemError } from "./libc.ts";
+
+/** A mount to be made: the words of fstab(5), as OCI bundles use them too. */
+export interface Mount {
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+const mountCall = libc.func("int mount(str source, str target, str type, unsigned long flags, str data)");
+const umount2Call = libc.func("int umount2(str target, int flags)");
+
+const MS_REMOUNT = 0x20;
+const MS_BIND = 0x1000;
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+
+/** Option words that are flags of mount(2); a leading `-` clears. Everything else is data for the file system. */
+const flagWords: Readonly<Record<string, number>> = {
+  ro: 0x1,
+  rw: -0x1,
+  nosuid: 0x2,
+  suid: -0x2,
+  nodev: 0x4,
+  dev: -0x4,
+  noexec: 0x8,
+  exec: -0x8,
+  sync: 0x10,
+  remount: MS_REMOUNT,
+  noatime: 0x400,
+  atime: -0x400,
+  nodiratime: 0x800,
+  bind: MS_BIND,
+  rbind: MS_BIND | 0x4000,
+  private: 0x40000,
+  rprivate: 0x40000 | 0x4000,
+  slave: 0x80000,
+  rslave: 0x80000 | 0x4000,
+  shared: 0x100000,
+  rshared: 0x100000 | 0x4000,
+  relatime: 0x200000,
+  strictatime: 0x1000000,
+};
+
+/** Splits option words into the flags and the data of mount(2). */
+export function parseMountOptions(options: readonly string[]): { flags: number; data: string } {
+  let flags = 0;
+  const data: string[] = [];
+  for (const option of options) {
+    const flag = flagWords[option];
+    if (flag === undefined) data.push(option);
+    else if (flag < 0) flags &= ~-flag;
+    else flags |= flag;
+  }
+  return { flags, data: data.join(",") };
+}
+
+/** mount(2). A read-only bind mount takes the second call that the kernel asks for. Throws an EngineError of the errno's kind. */
+export function mount(what: Mount, target: string): void {
+  const { flags, data } = parseMountOptions(what.options);
+  if (mountCall(what.source, target, what.type, flags, data === "" ? null : data) !== 0)
+    throw systemError(`mount ${what.type || what.source} on ${target}`);
+  if ((flags & MS_BIND) !== 0 && (flags & 0xf) !== 0) {
+    const again = (flags & ~0x4000) | MS_REMOUNT;
+    if (mountCall("none", target, null, again, null) !== 0) {
+      const failure = systemError(`remount ${target} with ${what.options.join(",")}`);
+      umount2Call(target, MNT_DETACH);
+      throw failure;
+    }
+  }
+}
+
+/**
+ * Unmounts `target`, lazily when somebody still uses it. Returns false when nothing was mounted there. Never follows a
+ * symbolic link at the end of the path.
+ */
+export function unmount(target: string): boolean {
+  if (umount2Call(target, MNT_DETACH | UMOUNT_NOFOLLOW) === 0) return true;
+  const code = errno();
+  if (code === EINVAL || code === ENOENT) return false;
+  throw systemError(`unmount ${target}`, code);
+}

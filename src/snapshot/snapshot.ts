@@ -1,0 +1,57 @@
+/**
+ * Snapshots: layers on disk.
+ *
+ * A *committed* snapshot is an unpacked layer, named by its chainID, and never changes again. An *active* snapshot is a
+ * container's writable layer over a committed one, named by a key of the caller's (the container's id). A driver makes
+ * either whole or not at all: what a crash leaves half-made is removed by {@link Snapshotter.sweep}.
+ */
+import type { Readable } from "node:stream";
+import type { Mount } from "../linux/mount.ts";
+
+export interface SnapshotInfo {
+  readonly key: string;
+  readonly kind: "committed" | "active";
+  /** chainID of the snapshot below, if any. */
+  readonly parent: string | undefined;
+}
+
+export interface ApplyResult {
+  /** Digest of the uncompressed tar as it was read. */
+  readonly diffId: string;
+  /** Bytes of the regular files in the layer. */
+  readonly sizeBytes: number;
+}
+
+export interface Snapshotter {
+  /** Docker's name of the driver, e.g. `overlay2`; what `info` shows. */
+  readonly name: string;
+  /** Lines for `info`'s `DriverStatus`. */
+  status(): [string, string][];
+  /**
+   * Unpacks an uncompressed layer tar as a committed snapshot. Given `expect`, the tar's digest must be that diffID.
+   * Nothing is left when it throws. When `chainId` exists already the stream is drained and its result returned.
+   */
+  applyLayer(layer: {
+    chainId: string;
+    parent: string | undefined;
+    tar: Readable;
+    expectDiffId?: string;
+  }): Promise<ApplyResult>;
+  /** True when a snapshot of that key is there, whole. */
+  has(key: string): boolean;
+  /** Makes an active snapshot over a committed one (or over nothing). Throws `alreadyExists`, `notFound`. */
+  prepare(key: string, parent: string | undefined): void;
+  /** What to mount to see the snapshot. An active one is writable, a committed one read-only. */
+  mounts(key: string): Mount[];
+  /** Directories behind the snapshot, for `GraphDriver.Data` of inspect. */
+  graphData(key: string): Record<string, string>;
+  /** Bytes and inodes of the snapshot alone, without its parents. */
+  usage(key: string): Promise<{ sizeBytes: number; inodes: number }>;
+  /** Removes a snapshot at once by name, its files afterwards. No error when it is not there. */
+  remove(key: string): void;
+  list(): SnapshotInfo[];
+  /** Removes what a crash left half-made or half-removed. */
+  sweep(): void;
+  /** Resolves when the deletions that `remove` put off are done. */
+  idle(): Promise<void>;
+}

@@ -1,0 +1,59 @@
+import type { ImageConfig } from "../oci/image-spec.ts";
+
+/** One entry of `GET /images/json`. */
+export interface ImageSummary {
+  Id: string;
+  ParentId: string;
+  RepoTags: string[];
+  RepoDigests: string[];
+  /** Unix seconds. */
+  Created: number;
+  Size: number;
+  SharedSize: number;
+  VirtualSize?: number;
+  Labels: Record<string, string> | null;
+  Containers: number;
+}
+
+export interface ImageInspect {
+  Id: string;
+  RepoTags: string[];
+  RepoDigests: string[];
+  Parent?: string;
+  Comment: string;
+  Created?: string;
+  DockerVersion?: string;
+  Author: string;
+  Config: ImageConfig;
+  Architecture: string;
+  Variant?: string;
+  Os: string;
+  Size: number;
+  VirtualSize?: number;
+  GraphDriver: { Name: string; Data: Record<string, string> | null };
+  RootFS: { Type: "layers"; Layers: string[] };
+  Metadata: { LastTagTime: string };
+}
+
+export interface ImageHistoryEntry {
+  Id: string;
+  Created: number;
+  CreatedBy: string;
+  Tags: string[] | null;
+  Size: number;
+  Comment: string;
+}
+
+export type ImageDeleteEntry = { Untagged: string } | { Deleted: string };
+
+/** One object of a progress stream (pull, load, import, build). */
+export interface ProgressMessage {
+  status?: string;
+  id?: string;
+  progressDetail?: { current?: number; total?: number };
+  progress?: string;
+  stream?: string;
+  aux?: unknown;
+  errorDetail?: { code?: number; message: string };
+  error?: string;
+}
