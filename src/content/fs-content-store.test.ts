@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { afterEach, beforeEach, test } from "node:test";
+import { isKind } from "../base/errors.ts";
+import { digestOf } from "../oci/digest.ts";
+import { FsContentStore } from "./fs-content-store.ts";
+
+let root = "";
+let store: FsContentStore;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "gantry-content-"));
+  store = new FsContentStore(root);
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const leftovers = (): string[] => readdirSync(join(root, "ingest"));
+
+test("what was written is read again, by its digest", async () => {
+  const chunks = [Buffer.alloc(100_000, 1), Buffer.alloc(1, 2), Buffer.alloc(70_000, 3)];
+  const blob = await store.ingest(Readable.from(chunks));
+  assert.equal(blob.digest, digestOf(Buffer.concat(chunks)));
+  assert.equal(blob.sizeBytes, 170_001);
+  assert.ok(store.has(blob.digest));
+  assert.deepEqual(store.info(blob.digest), blob);
+  assert.deepEqual(store.list(), [blob]);
+  assert.deepEqual(store.read(blob.digest), Buffer.concat(chunks));
+  assert.deepEqual(Buffer.concat(await store.open(blob.digest).toArray()), Buffer.concat(chunks));
+  assert.deepEqual(readFileSync(store.path(blob.digest)), Buffer.concat(chunks));
+  assert.deepEqual(leftovers(), []);
+  store.remove(blob.digest);
+  store.remove(blob.digest);
+  assert.equal(store.has(blob.digest), false);
+});
+
+test("other bytes or another length than announced leave nothing", async () => {
+  const right = digestOf("right", "sha512");
+  const cases: [string, { digest?: string; sizeBytes?: number }][] = [
+    ["wrong", { digest: right }],
+    ["right", { digest: right, sizeBytes: 4 }],
+    ["right", { digest: right, sizeBytes: 6 }],
+  ];
+  for (const [text, expect] of cases) {
+    await assert.rejects(store.ingest(text, expect), (error: unknown) => isKind(error, "invalidArgument"));
+    assert.deepEqual(store.list(), []);
+    assert.deepEqual(leftovers(), []);
+  }
+  assert.equal((await store.ingest("right", { digest: right, sizeBytes: 5 })).digest, right);
+});
+
+test("a source that fails leaves nothing, and the failure comes through", async () => {
+  const source = Readable.from(
+    (async function* () {
+      yield Buffer.from("some");
+      throw new Error("the line is down");
+    })(),
+  );
+  await assert.rejects(store.ingest(source), /the line is down/);
+  assert.deepEqual(leftovers(), []);
+  assert.deepEqual(store.list(), []);
+});
+
+test("many writers of the same bytes at once all succeed", async () => {
+  const data = Buffer.alloc(300_000, 7);
+  const blobs = await Promise.all(Array.from({ length: 8 }, () => store.ingest(Readable.from([data]))));
+  assert.equal(new Set(blobs.map((blob) => blob.digest)).size, 1);
+  assert.equal(store.list().length, 1);
+  assert.deepEqual(leftovers(), []);
+});
+
+test("sweep removes unfinished writes and nothing else", async () => {
+  const blob = await store.ingest("kept");
+  writeFileSync(join(root, "ingest", "half"), "ha");
+  new FsContentStore(root).sweep();
+  assert.deepEqual(leftovers(), []);
+  assert.deepEqual(store.list(), [blob]);
+});
+
+test("malformed digests are invalid, missing ones not found", () => {
+  for (const name of ["has", "info", "path", "read", "remove"] as const)
+    assert.throws(
+      () => store[name]("sha256:../../../etc/passwd"),
+      (error: unknown) => isKind(error, "invalidArgument"),
+    );
+  for (const name of ["info", "path", "read", "open"] as const)
+    assert.throws(
+      () => store[name](digestOf("nothing")),
+      (error: unknown) => isKind(error, "notFound"),
+    );
+});

@@ -1,0 +1,154 @@
+/** The content store on a file system: `blobs/<algorithm>/<hex>`, unfinished writes in `ingest/`. */
+import { createHash, randomBytes, type Hash } from "node:crypto";
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { invalidArgument, notFound } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
+import { fileSystemError, isErrno, withFileErrors } from "../linux/fs-error.ts";
+import { parseDigest, type DigestAlgorithm } from "../oci/digest.ts";
+import type { BlobInfo, ContentStore } from "./content.ts";
+
+/** What the caller knows about the bytes before they come. */
+export interface Expectation {
+  digest?: string;
+  sizeBytes?: number;
+}
+
+const algorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
+
+export class FsContentStore implements ContentStore {
+  readonly #root: string;
+
+  /** Makes the directories under `root` when they are missing. */
+  constructor(root: string) {
+    this.#root = root;
+    withFileErrors(`make the content store in ${root}`, () => {
+      for (const name of [...algorithms.map((algorithm) => join("blobs", algorithm)), "ingest"])
+        mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
+    });
+  }
+
+  async ingest(source: Readable | Uint8Array | string, expect: Expectation = {}): Promise<BlobInfo> {
+    const algorithm = expect.digest === undefined ? "sha256" : parseDigest(expect.digest).algorithm;
+    const stream = source instanceof Readable ? source : Readable.from([Buffer.from(source)]);
+    const temporary = join(this.#root, "ingest", randomBytes(16).toString("hex"));
+    try {
+      const file = await open(temporary, "wx", 0o600);
+      let blob: BlobInfo;
+      try {
+        blob = await writeAndHash(stream, file, { hash: createHash(algorithm), algorithm, expect });
+        checkExpectation(blob, expect);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      failpoint("content-before-commit");
+      await this.#commit(temporary, blob.digest);
+      return blob;
+    } catch (error) {
+      stream.destroy();
+      await rm(temporary, { force: true });
+      throw fileSystemError("store content", error);
+    }
+  }
+
+  /** Two writers of the same bytes both succeed: rename(2) replaces a file by its equal. */
+  async #commit(temporary: string, digest: string): Promise<void> {
+    await rename(temporary, this.#file(digest));
+    const directory = await open(join(this.#root, "blobs", parseDigest(digest).algorithm), "r");
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+
+  has(digest: string): boolean {
+    return existsSync(this.#file(digest));
+  }
+
+  info(digest: string): BlobInfo {
+    return { digest, sizeBytes: this.#sizeBytes(digest) };
+  }
+
+  path(digest: string): string {
+    this.#sizeBytes(digest);
+    return this.#file(digest);
+  }
+
+  read(digest: string): Buffer {
+    return readFileSync(this.path(digest));
+  }
+
+  open(digest: string): Readable {
+    return createReadStream(this.path(digest), { highWaterMark: 256 * 1024 });
+  }
+
+  remove(digest: string): void {
+    withFileErrors(`remove blob ${digest}`, () => rmSync(this.#file(digest), { force: true }));
+  }
+
+  list(): BlobInfo[] {
+    return algorithms.flatMap((algorithm) =>
+      readdirSync(join(this.#root, "blobs", algorithm)).map((hex) => this.info(`${algorithm}:${hex}`)),
+    );
+  }
+
+  sweep(): void {
+    const ingest = join(this.#root, "ingest");
+    for (const name of readdirSync(ingest)) rmSync(join(ingest, name), { recursive: true, force: true });
+  }
+
+  #file(digest: string): string {
+    const { algorithm, hex } = parseDigest(digest);
+    return join(this.#root, "blobs", algorithm, hex);
+  }
+
+  #sizeBytes(digest: string): number {
+    try {
+      return statSync(this.#file(digest)).size;
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) throw notFound(`content ${digest} is not stored here`);
+      throw fileSystemError(`read blob ${digest}`, error);
+    }
+  }
+}
+
+async function writeAndHash(
+  source: Readable,
+  file: FileHandle,
+  write: { hash: Hash; algorithm: DigestAlgorithm; expect: Expectation },
+): Promise<BlobInfo> {
+  let sizeBytes = 0;
+  for await (const chunk of source as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    const limit = write.expect.sizeBytes;
+    if (limit !== undefined && sizeBytes > limit)
+      throw invalidArgument(`content is longer than the ${limit} bytes that were announced`);
+    write.hash.update(chunk);
+    await writeFully(file, chunk);
+  }
+  return { digest: `${write.algorithm}:${write.hash.digest("hex")}`, sizeBytes };
+}
+
+async function writeFully(file: FileHandle, chunk: Buffer): Promise<void> {
+  let offset = 0;
+  while (offset < chunk.length) offset += (await file.write(chunk, offset)).bytesWritten;
+}
+
+function checkExpectation(blob: BlobInfo, expect: Expectation): void {
+  if (expect.sizeBytes !== undefined && blob.sizeBytes !== expect.sizeBytes)
+    throw invalidArgument(`content has ${blob.sizeBytes} bytes, ${expect.sizeBytes} were announced`);
+  if (expect.digest !== undefined && blob.digest !== expect.digest)
+    throw invalidArgument(`content does not match its digest: expected ${expect.digest}, got ${blob.digest}`);
+}

@@ -1,0 +1,91 @@
+/**
+ * Paths inside another root: a container's, an image's or a layer's. Whatever the tree says (symbolic links to `/etc`,
+ * `../..`), the result is inside the root, as if a process had chroot(2)ed there.
+ *
+ * {@link resolveInRoot} looks first and returns a path: right for trees that nobody changes meanwhile (a stopped
+ * container, a layer). For a tree that a running container can change use {@link openInRoot}: the kernel resolves and
+ * opens in one step.
+ */
+import { lstatSync, readlinkSync } from "node:fs";
+import koffi from "koffi";
+import { invalidArgument } from "../base/errors.ts";
+import { isErrno } from "./fs-error.ts";
+import { libc, systemError } from "./libc.ts";
+
+/** As many as the kernel follows before it answers ELOOP. */
+const maxSymlinks = 40;
+
+/**
+ * The host path of `path` inside `root`. Symbolic links are followed inside the root; what does not exist is taken as it
+ * stands, so the result may name something new. With `followLast: false` a link at the end is left alone.
+ * Throws `invalidArgument` for a path with NUL and for too many links.
+ */
+export function resolveInRoot(root: string, path: string, options: { followLast?: boolean } = {}): string {
+  const followLast = options.followLast ?? true;
+  if (path.includes("\0")) throw invalidArgument(`path ${JSON.stringify(path)} contains a NUL byte`);
+  const resolved: string[] = [];
+  const pending = path.split("/").toReversed();
+  const base = root === "/" ? "" : root.replace(/\/+$/, "");
+  let links = 0;
+  while (pending.length > 0) {
+    const part = pending.pop()!;
+    if (part === "" || part === ".") continue;
+    if (part === "..") {
+      resolved.pop();
+      continue;
+    }
+    resolved.push(part);
+    if (!followLast && pending.every((rest) => rest === "" || rest === ".")) break;
+    const target = readLink(`${base}/${resolved.join("/")}`);
+    if (target === undefined) continue;
+    links += 1;
+    if (links > maxSymlinks) throw invalidArgument(`too many symbolic links in ${path}`);
+    resolved.pop();
+    if (target.startsWith("/")) resolved.length = 0;
+    pending.push(...target.split("/").toReversed());
+  }
+  return resolved.length === 0 ? root : `${base}/${resolved.join("/")}`;
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ENAMETOOLONG", "EINVAL")) return undefined;
+    throw error;
+  }
+}
+
+// openat2(2) is number 437 on every architecture. The kernel's struct open_how.
+const SYS_openat2 = 437;
+const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_IN_ROOT = 0x10;
+const O_PATH = 0o10000000;
+const O_DIRECTORY = 0o200000;
+const O_CLOEXEC = 0o2000000;
+
+const openHow = koffi.struct("gantry_open_how", { flags: "uint64_t", mode: "uint64_t", resolve: "uint64_t" });
+const openat2Call = libc.func(
+  "long syscall(long number, int dirfd, str path, gantry_open_how *how, size_t size)",
+);
+const openCall = libc.func("int open(str path, int flags, int mode)");
+const closeCall = libc.func("int close(int fd)");
+
+/**
+ * Opens `path` inside `root` with the flags of open(2) (`fs.constants.O_*`); no link, and no race with one, leads out of
+ * the root (openat2(2), RESOLVE_IN_ROOT). The caller closes the descriptor, with `fs.closeSync`.
+ */
+export function openInRoot(root: string, path: string, flags: number, mode = 0): number {
+  if (path.includes("\0")) throw invalidArgument(`path ${JSON.stringify(path)} contains a NUL byte`);
+  const rootFd = openCall(root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0) as number;
+  if (rootFd < 0) throw systemError(`open ${root}`);
+  try {
+    const how = { flags: flags | O_CLOEXEC, mode, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+    const relative = path.replace(/^\/+/, "") || ".";
+    const fd = openat2Call(SYS_openat2, rootFd, relative, how, koffi.sizeof(openHow));
+    if (Number(fd) < 0) throw systemError(`open ${path} in ${root}`);
+    return Number(fd);
+  } finally {
+    closeCall(rootFd);
+  }
+}
