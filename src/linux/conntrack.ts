@@ -1,0 +1,83 @@
+/**
+ * The kernel's table of connections (linux/netfilter/nfnetlink_conntrack.h). A UDP flow keeps the translation that it
+ * began with as long as packets come, so that it must be forgotten when its published port comes or goes.
+ */
+import {
+  hasErrorCode,
+  nested,
+  NetlinkSocket,
+  NETLINK_NETFILTER,
+  NLM_F_DUMP,
+  parseAttributes,
+} from "./netlink.ts";
+
+const NFNL_SUBSYS_CTNETLINK = 1;
+const IPCTNL_MSG_CT_GET = 1;
+const IPCTNL_MSG_CT_DELETE = 2;
+const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
+const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_IP_V4_SRC = 1;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_DST_PORT = 3;
+const AF_INET = 2;
+const IPPROTO_UDP = 17;
+
+/** A UDP flow: the port that its first packet was for, and the address that answers it. */
+export interface UdpFlow {
+  readonly destinationPort: number;
+  readonly replySource: string;
+}
+
+/** struct nfgenmsg */
+const header = Buffer.from([AF_INET, 0, 0, 0]);
+
+interface Entry extends UdpFlow {
+  readonly original: Buffer;
+}
+
+function parseEntry(body: Buffer): Entry | undefined {
+  const attributes = parseAttributes(body.subarray(4));
+  const original = attributes.get(CTA_TUPLE_ORIG);
+  const reply = attributes.get(CTA_TUPLE_REPLY);
+  if (original === undefined || reply === undefined) return undefined;
+  const protocol = parseAttributes(parseAttributes(original).get(CTA_TUPLE_PROTO) ?? Buffer.alloc(0));
+  if (protocol.get(CTA_PROTO_NUM)?.[0] !== IPPROTO_UDP) return undefined;
+  const replyIp = parseAttributes(parseAttributes(reply).get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
+  return {
+    original,
+    destinationPort: protocol.get(CTA_PROTO_DST_PORT)?.readUInt16BE() ?? 0,
+    replySource: replyIp.get(CTA_IP_V4_SRC)?.join(".") ?? "",
+  };
+}
+
+/**
+ * Forgets the IPv4 UDP flows that `isStale` picks, in the caller's network namespace, and says how many. Walks the whole
+ * table: some milliseconds on a host with many connections.
+ */
+export function forgetUdpFlows(isStale: (flow: UdpFlow) => boolean): number {
+  using socket = new NetlinkSocket(NETLINK_NETFILTER);
+  const list = {
+    what: "list connections",
+    type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET,
+    flags: NLM_F_DUMP,
+    body: header,
+  };
+  let forgotten = 0;
+  for (const { body } of socket.request(list)) {
+    const entry = parseEntry(body);
+    if (entry === undefined || !isStale(entry)) continue;
+    try {
+      socket.request({
+        what: "forget a connection",
+        type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
+        body: Buffer.concat([header, nested(CTA_TUPLE_ORIG, entry.original)]),
+      });
+      forgotten += 1;
+    } catch (error) {
+      if (!hasErrorCode(error, "ENOENT")) throw error;
+    }
+  }
+  return forgotten;
+}
