@@ -56,7 +56,9 @@ export interface ContainerStore {
   resolve(nameOrId: string): ContainerRecord;
   byId(id: string): ContainerRecord | undefined;
   byName(name: string): ContainerRecord | undefined;
-  /** Throws `conflict` with Docker's words when the name is taken. */
+  /** Throws `conflict` with Docker's words when a container has that name. */
+  requireFreeName(name: string): void;
+  /** Throws like {@link requireFreeName}. */
   insert(record: ContainerRecord): void;
   update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord;
   updateState(id: string, change: Partial<ContainerState>): ContainerRecord;

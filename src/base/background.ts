@@ -1,0 +1,23 @@
+import { errorText } from "./errors.ts";
+import { log } from "./log.ts";
+
+/** Work that goes on after its request was answered; what stops the daemon waits for it. */
+export class Background {
+  readonly #running = new Set<Promise<void>>();
+
+  add(work: Promise<unknown>): void {
+    const tracked = work
+      .then(
+        () => {},
+        (error: unknown) =>
+          log.error("background work failed", { error: error instanceof Error ? error : errorText(error) }),
+      )
+      .finally(() => this.#running.delete(tracked));
+    this.#running.add(tracked);
+  }
+
+  /** Resolves when nothing is under way, including what was added while waiting. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}

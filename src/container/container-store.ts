@@ -1,0 +1,102 @@
+import type { Database } from "../base/database.ts";
+import { conflict, invalidArgument, notFound } from "../base/errors.ts";
+import type { ContainerRecord, ContainerState, ContainerStore } from "./container.ts";
+
+/**
+ * Container records in the engine's database, with all of them in memory too: reading costs nothing, and a write is one
+ * transaction that is on disk before the caller goes on.
+ */
+export function createContainerStore(database: Database): ContainerStore {
+  return new SqliteContainerStore(database);
+}
+
+class SqliteContainerStore implements ContainerStore {
+  readonly #byId = new Map<string, ContainerRecord>();
+  readonly #idByName = new Map<string, string>();
+  readonly #insert;
+  readonly #update;
+  readonly #delete;
+
+  constructor(database: Database) {
+    database.exec(
+      `CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT`,
+    );
+    this.#insert = database.prepare("INSERT INTO containers (id, name, record) VALUES (?, ?, ?)");
+    this.#update = database.prepare("UPDATE containers SET name = ?, record = ? WHERE id = ?");
+    this.#delete = database.prepare("DELETE FROM containers WHERE id = ?");
+    for (const row of database.prepare("SELECT record FROM containers").all())
+      this.#remember(JSON.parse(String(row["record"])) as ContainerRecord);
+  }
+
+  #remember(record: ContainerRecord): void {
+    this.#byId.set(record.id, record);
+    this.#idByName.set(record.name, record.id);
+  }
+
+  list(): ContainerRecord[] {
+    return [...this.#byId.values()];
+  }
+
+  resolve(nameOrId: string): ContainerRecord {
+    const exact = this.#byId.get(nameOrId) ?? this.byName(nameOrId.replace(/^\//, ""));
+    if (exact !== undefined) return exact;
+    if (nameOrId !== "" && /^[0-9a-f]+$/.test(nameOrId)) {
+      const matches = [...this.#byId.keys()].filter((id) => id.startsWith(nameOrId));
+      if (matches.length === 1) return this.#byId.get(matches[0]!)!;
+      if (matches.length > 1)
+        throw invalidArgument(`multiple IDs found with provided prefix: ${nameOrId}`, {
+          hint: "Give more digits of the container's id.",
+        });
+    }
+    throw notFound(`No such container: ${nameOrId}`);
+  }
+
+  byId(id: string): ContainerRecord | undefined {
+    return this.#byId.get(id);
+  }
+
+  byName(name: string): ContainerRecord | undefined {
+    const id = this.#idByName.get(name);
+    return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  requireFreeName(name: string): void {
+    const holder = this.#idByName.get(name);
+    if (holder !== undefined)
+      throw conflict(
+        `Conflict. The container name "/${name}" is already in use by container "${holder}". ` +
+          "You have to remove (or rename) that container to be able to reuse that name.",
+      );
+  }
+
+  insert(record: ContainerRecord): void {
+    this.requireFreeName(record.name);
+    this.#insert.run(record.id, record.name, JSON.stringify(record));
+    this.#remember(record);
+  }
+
+  update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord {
+    const before = this.#byId.get(id);
+    if (before === undefined) throw notFound(`No such container: ${id}`);
+    const after = { ...before, ...change };
+    if (after.name !== before.name) this.requireFreeName(after.name);
+    this.#update.run(after.name, JSON.stringify(after), id);
+    if (after.name !== before.name) this.#idByName.delete(before.name);
+    this.#remember(after);
+    return after;
+  }
+
+  updateState(id: string, change: Partial<ContainerState>): ContainerRecord {
+    const before = this.#byId.get(id);
+    if (before === undefined) throw notFound(`No such container: ${id}`);
+    return this.update(id, { state: { ...before.state, ...change } });
+  }
+
+  remove(id: string): void {
+    const record = this.#byId.get(id);
+    if (record === undefined) return;
+    this.#delete.run(id);
+    this.#byId.delete(id);
+    this.#idByName.delete(record.name);
+  }
+}
