@@ -1,0 +1,62 @@
+import { containerApi, type ContainerApi } from "./containers.ts";
+import { execApi, type ExecApi } from "./exec.ts";
+import { parseHost } from "./host.ts";
+import { imageApi, type ImageApi } from "./images.ts";
+import {
+  networkApi,
+  systemApi,
+  volumeApi,
+  type NetworkApi,
+  type SystemApi,
+  type VolumeApi,
+} from "./system.ts";
+import { Transport } from "./transport.ts";
+
+/**
+ * A client of one daemon, gantry's or any other that speaks the Docker Engine API.
+ *
+ * Calls throw `ClientError` when the daemon says no (its HTTP status and its sentence), and `ConnectionError` when there
+ * is no daemon. Streams are async iterables; leaving their loop closes them.
+ */
+export interface Client
+  extends SystemApi, ContainerApi, ExecApi, ImageApi, NetworkApi, VolumeApi, Disposable {
+  /** The daemon's address as it was given, in full (`unix:///run/gantry/gantry.sock`). */
+  readonly host: string;
+  /** The version of the API that is spoken, negotiated at the first call. */
+  apiVersion(): Promise<string>;
+  /** For routes that have no method here: path without version, such as `/swarm`. */
+  readonly transport: Transport;
+  /** Closes what is open. Calls under way end with their answers. */
+  close(): void;
+}
+
+export interface ConnectOptions {
+  /** Pins the version of the API (`DOCKER_API_VERSION`) instead of negotiating it. */
+  readonly apiVersion?: string | undefined;
+  readonly userAgent?: string;
+}
+
+/**
+ * A client of the daemon at `host`: `unix:///path`, `/path`, `tcp://host:port`.
+ *
+ * Nothing is sent before the first call. Throws `Error` when `host` cannot be read.
+ */
+export function connect(host: string, options: ConnectOptions = {}): Client {
+  const transport = new Transport(parseHost(host), {
+    apiVersion: options.apiVersion,
+    userAgent: options.userAgent ?? "gantry-client",
+  });
+  return {
+    host: transport.host.url,
+    transport,
+    apiVersion: () => transport.apiVersion(),
+    close: () => transport.close(),
+    [Symbol.dispose]: () => transport.close(),
+    ...systemApi(transport),
+    ...containerApi(transport),
+    ...execApi(transport),
+    ...imageApi(transport),
+    ...networkApi(transport),
+    ...volumeApi(transport),
+  };
+}

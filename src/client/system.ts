@@ -1,0 +1,79 @@
+import type { EventMessage, SystemInfo, VersionInfo } from "../wire/system.ts";
+import type { NetworkInspect } from "../wire/network.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
+import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
+import { pathPart, type PingResult, type Transport } from "./transport.ts";
+
+export interface EventsQuery extends CallOptions {
+  /** Unix seconds with fractions, as the API takes them. */
+  readonly since?: string;
+  readonly until?: string;
+  readonly filters?: FilterValues;
+}
+
+/** The daemon itself. */
+export interface SystemApi {
+  /** `HEAD /_ping`: who is there; asked once. */
+  ping(): Promise<PingResult>;
+  /** `GET /version`. */
+  version(options?: CallOptions): Promise<VersionInfo>;
+  /** `GET /info`. */
+  info(options?: CallOptions): Promise<SystemInfo>;
+  /** `GET /events`: as they happen. */
+  events(query?: EventsQuery): AsyncIterable<EventMessage>;
+}
+
+/** Networks. */
+export interface NetworkApi {
+  /** `GET /networks`. */
+  networkList(query?: CallOptions & { filters?: FilterValues }): Promise<NetworkInspect[]>;
+  /** `GET /networks/{id}`. */
+  networkInspect(name: string, options?: CallOptions): Promise<NetworkInspect>;
+}
+
+/** Volumes. */
+export interface VolumeApi {
+  /** `GET /volumes`. */
+  volumeList(query?: CallOptions & { filters?: FilterValues }): Promise<VolumeInspect[]>;
+  /** `GET /volumes/{name}`. */
+  volumeInspect(name: string, options?: CallOptions): Promise<VolumeInspect>;
+}
+
+/** {@link SystemApi} over a connection to a daemon. */
+export function systemApi(transport: Transport): SystemApi {
+  return {
+    ping: () => transport.ping(),
+    version: ({ signal } = {}) => transport.json("GET", "/version", { signal }),
+    info: ({ signal } = {}) => transport.json("GET", "/info", { signal }),
+    events: ({ since, until, filters, signal } = {}) =>
+      transport.jsonLines<EventMessage>("GET", "/events", {
+        query: { filters: filtersParameter(filters), since, until },
+        signal,
+      }),
+  };
+}
+
+/** {@link NetworkApi} over a connection to a daemon. */
+export function networkApi(transport: Transport): NetworkApi {
+  return {
+    networkList: ({ filters, signal } = {}) =>
+      transport.json("GET", "/networks", { query: { filters: filtersParameter(filters) }, signal }),
+    networkInspect: (name, { signal } = {}) =>
+      transport.json("GET", `/networks/${pathPart(name)}`, { signal }),
+  };
+}
+
+/** {@link VolumeApi} over a connection to a daemon. */
+export function volumeApi(transport: Transport): VolumeApi {
+  return {
+    volumeList: async ({ filters, signal } = {}) => {
+      const query = { filters: filtersParameter(filters) };
+      const answer = await transport.json<{ Volumes: VolumeInspect[] | null }>("GET", "/volumes", {
+        query,
+        signal,
+      });
+      return answer.Volumes ?? [];
+    },
+    volumeInspect: (name, { signal } = {}) => transport.json("GET", `/volumes/${pathPart(name)}`, { signal }),
+  };
+}
