@@ -1,0 +1,176 @@
+import type { Command, CommandContext } from "./command.ts";
+import { commands, groups, unservedCommands } from "./commands.ts";
+import { processContext, type ContextOptions } from "./context.ts";
+import { CliError, exitUsage, UsageError } from "./errors.ts";
+import { globalFlags } from "./global-flags.ts";
+import { parseArguments, type ParsedArguments } from "./parser.ts";
+
+export interface RunCliOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Makes the context of the command; the process's own by default. */
+  readonly makeContext?: (options: ContextOptions) => CommandContext;
+}
+
+/** Runs one command line (without the program's name) to its end, and returns the exit code. Prints all errors. */
+export async function runCli(words: readonly string[], options: RunCliOptions): Promise<number> {
+  const makeContext = options.makeContext ?? processContext;
+  let context: CommandContext | undefined;
+  let isDebug = false;
+  try {
+    const globals = parseGlobals(words);
+    isDebug = globals.bool("debug");
+    const hosts = globals.list("host");
+    if (hosts.length > 1) throw new CliError("Specify only one -H", exitUsage);
+    context = makeContext({
+      env: options.env,
+      host: hosts[0],
+      configDirectory: globals.changed("config") ? globals.string("config") : undefined,
+    });
+    return await dispatch(context, globals);
+  } catch (error) {
+    context ??= makeContext({ env: options.env });
+    return report(context, error, isDebug);
+  }
+}
+
+function parseGlobals(words: readonly string[]): ParsedArguments {
+  try {
+    return parseArguments(words, globalFlags, { stopAtFirstArgument: true });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new CliError(
+      `${error.message}\n\nUsage:  gantry [OPTIONS] COMMAND [ARG...]\n\nSee 'gantry --help'.`,
+      exitUsage,
+    );
+  }
+}
+
+async function dispatch(context: CommandContext, globals: ParsedArguments): Promise<number> {
+  const words = globals.positional;
+  if (globals.bool("version")) {
+    const { gantryVersion } = await import("./version-number.ts");
+    context.print(`gantry version ${gantryVersion}\n`);
+    return 0;
+  }
+  const isHelp = words[0] === "help";
+  const asked = isHelp ? words.slice(1) : words;
+  if (asked.length === 0) return await showRootHelp(context);
+  const found = findCommand(asked);
+  if (found === undefined) {
+    if (Object.hasOwn(groups, asked[0]!)) return await inGroup(context, asked[0]!, asked.slice(1));
+    throw await unknownCommand(asked, "");
+  }
+  if (isHelp || globals.helpWanted) return await showCommandHelp(context, found);
+  return await runCommand(context, found);
+}
+
+/** A command and what was typed: `container ls` and the words after it. */
+interface Found {
+  readonly path: string;
+  readonly rest: readonly string[];
+}
+
+function findCommand(words: readonly string[]): Found | undefined {
+  const first = words[0]!;
+  if (Object.hasOwn(groups, first)) {
+    const path = `${first} ${words[1] ?? ""}`;
+    return Object.hasOwn(commands, path) ? { path, rest: words.slice(2) } : undefined;
+  }
+  return Object.hasOwn(commands, first) ? { path: first, rest: words.slice(1) } : undefined;
+}
+
+async function inGroup(context: CommandContext, group: string, words: readonly string[]): Promise<number> {
+  const [first] = words;
+  if (first !== undefined && !first.startsWith("-")) throw await unknownCommand(words, group);
+  // Flags of the group itself: --help is all there is.
+  parseArguments(words, []);
+  const { helpWidth } = await import("./text-layout.ts");
+  const { groupHelp } = await import("./help.ts");
+  const { listCommands } = await import("./command-list.ts");
+  context.print(
+    groupHelp(group, groups[group]!, await listCommands(group), helpWidth(context.stdout.columns)),
+  );
+  return 0;
+}
+
+async function unknownCommand(words: readonly string[], group: string): Promise<CliError> {
+  const word = words[0]!;
+  const full = group === "" ? `gantry ${word}` : `gantry ${group} ${word}`;
+  const see = `See 'gantry${group === "" ? "" : ` ${group}`} --help'.`;
+  if (unservedCommands[group]?.includes(word) === true) {
+    return new CliError(`gantry: '${full}' is a command of Docker's that gantry does not serve yet.\n${see}`);
+  }
+  const { nearest } = await import("./suggest.ts");
+  const { commandNames } = await import("./command-list.ts");
+  const near = nearest(word, commandNames(group));
+  const prefix = group === "" ? "gantry" : `gantry ${group}`;
+  const hint =
+    near.length === 0
+      ? ""
+      : `\n\nDid you mean this?\n${near.map((name) => `\t${prefix} ${name}\n`).join("")}`;
+  return new CliError(`gantry: unknown command: ${full}${hint}\n${hint === "" ? "\n" : ""}${see}`);
+}
+
+async function showRootHelp(context: CommandContext): Promise<number> {
+  const { helpWidth } = await import("./text-layout.ts");
+  const { rootHelp } = await import("./help.ts");
+  const { listCommands } = await import("./command-list.ts");
+  context.print(rootHelp(await listCommands(""), globalFlags, helpWidth(context.stdout.columns)));
+  return 0;
+}
+
+async function showCommandHelp(context: CommandContext, found: Found): Promise<number> {
+  const { default: command } = await commands[found.path]!();
+  const { helpWidth } = await import("./text-layout.ts");
+  const { commandHelp } = await import("./help.ts");
+  context.print(commandHelp(command, found.path, helpWidth(context.stdout.columns)));
+  return 0;
+}
+
+async function runCommand(context: CommandContext, found: Found): Promise<number> {
+  const { default: command } = await commands[found.path]!();
+  let parsed: ParsedArguments;
+  try {
+    parsed = parseArguments(found.rest, command.flags, {
+      stopAtFirstArgument: command.stopAtFirstArgument === true,
+    });
+    if (!parsed.helpWanted) checkCount(command, found.path, parsed.positional.length);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const { usageLine } = await import("./help.ts");
+    throw new CliError(
+      `${error.message}\n\n${usageLine(command, found.path)}\n\nSee 'gantry ${found.path} --help'.`,
+      error.exitCode,
+    );
+  }
+  if (parsed.helpWanted) return await showCommandHelp(context, found);
+  return await command.run(context, parsed);
+}
+
+/** Refuses a wrong number of arguments, in Docker's words. */
+function checkCount(command: Command, path: string, count: number): void {
+  const { min, max } = command.args;
+  if (count >= min && (max === undefined || count <= max)) return;
+  const plural = (n: number): string => `${n} argument${n === 1 ? "" : "s"}`;
+  const name = `'gantry ${path}'`;
+  let wanted: string;
+  if (max === 0) wanted = "accepts no arguments";
+  else if (max === min) wanted = `requires ${plural(min)}`;
+  else if (max === undefined) wanted = `requires at least ${plural(min)}`;
+  else if (min === 0) wanted = `requires at most ${plural(max)}`;
+  else wanted = `requires at least ${min} and at most ${plural(max)}`;
+  throw new UsageError(`gantry: ${name} ${wanted}`, 1);
+}
+
+function report(context: CommandContext, error: unknown, isDebug: boolean): number {
+  const thrown = error instanceof Error ? error : new Error(String(error));
+  if (thrown instanceof CliError) {
+    if (thrown.message !== "") context.printError(thrown.message);
+  } else if (thrown.name === "ClientError") {
+    context.printError(`Error response from daemon: ${thrown.message}`);
+  } else {
+    context.printError(thrown.name === "ConnectionError" ? thrown.message : `gantry: ${thrown.message}`);
+  }
+  if (isDebug && thrown.stack !== undefined) context.printError(thrown.stack);
+  return thrown instanceof CliError ? thrown.exitCode : 1;
+}

@@ -1,0 +1,68 @@
+import type { Client } from "../client/client.ts";
+import type { FlagSpec } from "./flags.ts";
+import type { ParsedArguments } from "./parser.ts";
+
+/** Names that a word of a command line is completed with. */
+export type CompletionKind =
+  | "none"
+  | "files"
+  | "containers"
+  | "running-containers"
+  | "stopped-containers"
+  | "images"
+  | "containers-and-images";
+
+/** Heading under which `gantry --help` lists a command. */
+export type Section = "common" | "management" | "other";
+
+/** What a command works with: the daemon, and the streams and the environment of the process. */
+export interface CommandContext {
+  /** Made at its first use: a command that never asks never connects. */
+  readonly client: Client;
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The address that `-H` or the environment named; undefined when it is the default. */
+  readonly namedHost: string | undefined;
+  /** Writes text to standard output at once, without waiting for a stream to start. For results of one piece. */
+  print(text: string): void;
+  /** Writes a line to standard error. */
+  printError(line: string): void;
+  /** The client's own settings (`config.json` of `--config`, `DOCKER_CONFIG` or `~/.docker`), read at the first call. */
+  config(): ClientConfig;
+}
+
+/** Settings of `config.json` that the command line looks at. */
+export interface ClientConfig {
+  readonly psFormat?: string;
+  readonly imagesFormat?: string;
+  readonly detachKeys?: string;
+}
+
+/** One command, in a file of its own that is its module's default export. */
+export interface Command {
+  /** The shortest name: `run`, or `image bootstrap` where there is no short one. */
+  readonly path: string;
+  /** Other full names: `container run`. */
+  readonly aliases?: readonly string[];
+  /** What follows the path: `[OPTIONS] IMAGE [COMMAND] [ARG...]`. */
+  readonly usage: string;
+  /** One line for lists of commands, without a full stop. */
+  readonly short: string;
+  /** A paragraph for the command's own help; `short` when there is none. */
+  readonly long?: string;
+  /** Command lines worth showing, each with what it does. */
+  readonly examples?: readonly (readonly [commandLine: string, meaning: string])[];
+  readonly section?: Section;
+  readonly hidden?: boolean;
+  readonly flags: readonly FlagSpec[];
+  /** How many arguments are taken; no `max` means any number. */
+  readonly args: { readonly min: number; readonly max?: number };
+  /** Flags after the first argument belong to the program in the container. */
+  readonly stopAtFirstArgument?: boolean;
+  /** What its arguments are completed with. */
+  readonly completes?: CompletionKind;
+  /** Does the work and returns the exit code. May throw CliError, ClientError or ConnectionError. */
+  run(context: CommandContext, parsed: ParsedArguments): Promise<number>;
+}

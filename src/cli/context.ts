@@ -1,0 +1,95 @@
+import { readFileSync, writeSync } from "node:fs";
+import { connect, type Client } from "../client/client.ts";
+import type { ClientConfig, CommandContext } from "./command.ts";
+import { CliError } from "./errors.ts";
+import { gantryVersion } from "./version-number.ts";
+
+/** Where the daemon listens when nothing says otherwise. */
+export const defaultHost = "unix:///run/gantry/gantry.sock";
+
+export interface ContextOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Address that `-H` named. */
+  readonly host?: string | undefined;
+  /** Directory that `--config` named. */
+  readonly configDirectory?: string | undefined;
+}
+
+/** The context of a command that runs as this process. Nothing of it is made before it is used. */
+export function processContext(options: ContextOptions): CommandContext {
+  const { env } = options;
+  const namedHost = firstSet(options.host, env["GANTRY_HOST"], env["DOCKER_HOST"]);
+  let client: Client | undefined;
+  let config: ClientConfig | undefined;
+  return {
+    get client() {
+      client ??= connect(namedHost ?? defaultHost, {
+        apiVersion: firstSet(env["DOCKER_API_VERSION"]),
+        userAgent: `gantry/${gantryVersion} (linux)`,
+      });
+      return client;
+    },
+    get stdin() {
+      return process.stdin;
+    },
+    get stdout() {
+      return process.stdout;
+    },
+    get stderr() {
+      return process.stderr;
+    },
+    env,
+    namedHost,
+    print: (text) => writeAll(1, text),
+    printError: (line) => writeAll(2, `${line}\n`),
+    config() {
+      config ??= readConfig(
+        options.configDirectory ?? env["DOCKER_CONFIG"] ?? `${env["HOME"] ?? "/root"}/.docker`,
+      );
+      return config;
+    },
+  };
+}
+
+function firstSet(...values: (string | undefined)[]): string | undefined {
+  return values.find((value) => value !== undefined && value !== "");
+}
+
+/**
+ * Writes all of `text`. A pipe that was set non-blocking by somebody may be full: then the write is tried again after
+ * a rest of a millisecond. A reader that is gone ends the program in silence, as SIGPIPE would.
+ */
+function writeAll(fd: 1 | 2, text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest));
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === "EPIPE") process.exit(141);
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+function readConfig(directory: string): ClientConfig {
+  let text: string;
+  try {
+    text = readFileSync(`${directory}/config.json`, "utf8");
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return {};
+    throw new CliError(`Cannot read ${directory}/config.json: ${(error as Error).message}`, 1, {
+      cause: error,
+    });
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value;
+    throw new Error("it is no JSON object");
+  } catch (error) {
+    throw new CliError(`Cannot use ${directory}/config.json: ${(error as Error).message}`, 1, {
+      cause: error,
+    });
+  }
+}
