@@ -1,11 +1,9 @@
 import { readFileSync, writeSync } from "node:fs";
+import { defaultHost } from "../base/paths.ts";
 import { connect, type Client } from "../client/client.ts";
 import type { ClientConfig, CommandContext } from "./command.ts";
 import { CliError } from "./errors.ts";
 import { gantryVersion } from "./version-number.ts";
-
-/** Where the daemon listens when nothing says otherwise. */
-export const defaultHost = "unix:///run/gantry/gantry.sock";
 
 export interface ContextOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
