@@ -102,11 +102,11 @@ test("sends wait for a full socket", async () => {
   const client = connectSeqpacket(listener.path, 8193);
   const peer = accept(listener.fd, null, null);
   let sent = 0;
-  const all = Promise.all(
-    Array.from({ length: 300 }, async () =>
-      { await client.send(Buffer.alloc(8192)); sent += 1; }),
-    ),
-  );
+  const sendOne = async (): Promise<void> => {
+    await client.send(Buffer.alloc(8192));
+    sent += 1;
+  };
+  const all = Promise.all(Array.from({ length: 300 }, sendOne));
   await sleep(20);
   assert.ok(sent < 300, String(sent));
   const buffer = Buffer.alloc(9000);
