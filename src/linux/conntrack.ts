@@ -19,13 +19,15 @@ const CTA_TUPLE_REPLY = 2;
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_IP_V4_SRC = 1;
+const CTA_IP_V4_DST = 2;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_DST_PORT = 3;
 const AF_INET = 2;
 const IPPROTO_UDP = 17;
 
-/** A UDP flow: the port that its first packet was for, and the address that answers it. */
+/** A UDP flow: where its first packet was sent, and the address that answers it. */
 export interface UdpFlow {
+  readonly destination: string;
   readonly destinationPort: number;
   readonly replySource: string;
 }
@@ -45,8 +47,10 @@ function parseEntry(body: Buffer): Entry | undefined {
   const protocol = parseAttributes(parseAttributes(original).get(CTA_TUPLE_PROTO) ?? Buffer.alloc(0));
   if (protocol.get(CTA_PROTO_NUM)?.[0] !== IPPROTO_UDP) return undefined;
   const replyIp = parseAttributes(parseAttributes(reply).get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
+  const originalIp = parseAttributes(parseAttributes(original).get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
   return {
     original,
+    destination: originalIp.get(CTA_IP_V4_DST)?.join(".") ?? "",
     destinationPort: protocol.get(CTA_PROTO_DST_PORT)?.readUInt16BE() ?? 0,
     replySource: replyIp.get(CTA_IP_V4_SRC)?.join(".") ?? "",
   };

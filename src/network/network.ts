@@ -81,7 +81,7 @@ export interface NetworkManager {
   list(): NetworkInspect[];
   /** By full id, name or unique id prefix. Throws `notFound` (`network X not found`). */
   inspect(nameOrId: string): NetworkInspect;
-  /** Lines for the container's /etc/resolv.conf on these networks. */
+  /** The default bridge's device; `none` when it is disabled. */
   readonly bridgeName: string;
   /** Resolves when the put-off deletions are done. */
   idle(): Promise<void>;

@@ -1,0 +1,44 @@
+/** Checks of what a container asks of the network. Pure. */
+import { invalidArgument, notFound } from "../base/errors.ts";
+import { parseIpv4, parseMac } from "./ipv4.ts";
+import type { EndpointRequest, PortRequest } from "./network.ts";
+import type { NetworkRecord } from "./records.ts";
+
+/**
+ * The network that `nameOrId` means: full id, name, or a prefix of exactly one id, in this order. Throws `notFound` with
+ * Docker's words, `invalidArgument` for a prefix of several.
+ */
+export function findNetwork(networks: readonly NetworkRecord[], nameOrId: string): NetworkRecord {
+  const exact = networks.find(({ id }) => id === nameOrId) ?? networks.find(({ name }) => name === nameOrId);
+  if (exact !== undefined) return exact;
+  const matches = nameOrId === "" ? [] : networks.filter(({ id }) => id.startsWith(nameOrId));
+  if (matches.length > 1)
+    throw invalidArgument(
+      `network ${nameOrId} is ambiguous (${matches.length} matches found based on ID prefix)`,
+    );
+  const [match] = matches;
+  if (match === undefined) throw notFound(`network ${nameOrId} not found`);
+  return match;
+}
+
+/** Normal form of an endpoint request. Throws `invalidArgument` for an address that is none. */
+export function checkEndpoint(request: EndpointRequest): EndpointRequest {
+  const { ipv4Address = "", macAddress = "" } = request;
+  if (ipv4Address !== "" && parseIpv4(ipv4Address) === undefined)
+    throw invalidArgument(`invalid IPv4 address: ${ipv4Address}`);
+  return {
+    network: request.network,
+    aliases: request.aliases,
+    ...(ipv4Address !== "" && { ipv4Address }),
+    ...(macAddress !== "" && { macAddress: parseMac(macAddress) }),
+  };
+}
+
+/** Throws `invalidArgument` for numbers that no port has. */
+export function checkPort({ containerPort, hostPortFirst, hostPortLast }: PortRequest): void {
+  const isPort = (value: number, least: number): boolean =>
+    Number.isInteger(value) && value >= least && value <= 65_535;
+  if (!isPort(containerPort, 1)) throw invalidArgument(`invalid container port: ${containerPort}`);
+  if (!isPort(hostPortFirst, 0) || !isPort(hostPortLast, 0) || hostPortLast < hostPortFirst)
+    throw invalidArgument(`invalid host port: ${hostPortFirst}-${hostPortLast}`);
+}

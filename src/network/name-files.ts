@@ -1,0 +1,141 @@
+/** The files by which a container's programs find names: /etc/resolv.conf and /etc/hosts. */
+import { readFileSync } from "node:fs";
+import { isIP, isIPv6 } from "node:net";
+import { invalidArgument } from "../base/errors.ts";
+
+export interface ResolvConfOptions {
+  /** Name servers in place of the host's. */
+  readonly dns: readonly string[];
+  /** Search domains in place of the host's; a single `.` for none. */
+  readonly dnsSearch: readonly string[];
+  readonly dnsOptions: readonly string[];
+}
+
+export interface HostsOptions {
+  readonly hostname: string;
+  readonly domainname: string;
+  /** The container's own addresses; empty without a network. */
+  readonly addresses: readonly string[];
+  /** `name:address`, as the API takes them; the address may be `host-gateway`. */
+  readonly extraHosts: readonly string[];
+  /** What `host-gateway` stands for; empty when there is no bridge. */
+  readonly hostGateway: string;
+}
+
+/** Used when the host has no name server that a container can reach. */
+const publicServers = ["8.8.8.8", "8.8.4.4"];
+const resolvedStub = "127.0.0.53";
+
+const isLoopback = (server: string): boolean =>
+  server.startsWith("127.") || server === "::1" || server.toLowerCase().startsWith("::ffff:127.");
+
+interface ResolvConf {
+  readonly servers: string[];
+  search: string[];
+  readonly options: string[];
+  /** Lines of other keywords (`sortlist`). */
+  readonly others: string[];
+}
+
+/** Reads resolv.conf(5). Of several `search` or `domain` lines the last counts; `options` lines add up. */
+function parse(text: string): ResolvConf {
+  const found: ResolvConf = { servers: [], search: [], options: [], others: [] };
+  for (const raw of text.split("\n")) {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
+    const [keyword = "", ...words] = line.split(/\s+/);
+    if (keyword === "nameserver") found.servers.push(...words.slice(0, 1));
+    else if (keyword === "search" || keyword === "domain") found.search = words;
+    else if (keyword === "options") found.options.push(...words);
+    else found.others.push(line);
+  }
+  return found;
+}
+
+/** True when the host's only name server is systemd-resolved's stub, which listens on the host's loopback device. */
+export function pointsAtResolvedStub(resolvConf: string): boolean {
+  const { servers } = parse(resolvConf);
+  return servers.length === 1 && servers[0] === resolvedStub;
+}
+
+/** The host's /etc/resolv.conf, or the one with the real servers when that names only systemd-resolved's stub. */
+export function readHostResolvConf(
+  path = "/etc/resolv.conf",
+  resolvedPath = "/run/systemd/resolve/resolv.conf",
+): string {
+  const read = (file: string): string | undefined => {
+    try {
+      return readFileSync(file, "utf8");
+    } catch {
+      return undefined;
+    }
+  };
+  const text = read(path) ?? "";
+  return pointsAtResolvedStub(text) ? (read(resolvedPath) ?? text) : text;
+}
+
+/**
+ * /etc/resolv.conf of a container on the default bridge: the host's, with the given servers, domains and options in
+ * place of its own. Of the host's servers, those on loopback addresses and IPv6 ones cannot be reached from there; with
+ * none left, public ones are named. Throws `invalidArgument` for a server that is no address.
+ */
+export function resolvConfFor(hostResolvConf: string, options: ResolvConfOptions): string {
+  const host = parse(hostResolvConf);
+  for (const server of options.dns)
+    if (isIP(server.split("%")[0] ?? "") === 0) throw invalidArgument(`${server} is not an ip address`);
+  let servers = [...options.dns];
+  if (servers.length === 0) {
+    servers = host.servers.filter((server) => !isLoopback(server) && !isIPv6(server.split("%")[0] ?? ""));
+    if (servers.length === 0) servers = publicServers;
+  }
+  const search = options.dnsSearch.length === 0 ? host.search : options.dnsSearch;
+  const words = options.dnsOptions.length === 0 ? host.options : options.dnsOptions;
+  const lines = servers.map((server) => `nameserver ${server}`);
+  if (search.length > 0 && !(search.length === 1 && search[0] === "."))
+    lines.push(`search ${search.join(" ")}`);
+  if (words.length > 0) lines.push(`options ${words.join(" ")}`);
+  return `${[...lines, ...host.others].join("\n")}\n`;
+}
+
+/**
+ * Splits `name:address` (`name=address` too). Throws `invalidArgument` with Docker's words for anything else, and for
+ * `host-gateway` where there is no gateway.
+ */
+export function parseExtraHost(entry: string, hostGateway: string): { name: string; address: string } {
+  const separator = /[:=]/.exec(entry)?.index ?? -1;
+  const name = entry.slice(0, Math.max(separator, 0));
+  const written = entry.slice(separator + 1).replace(/^\[(.*)\]$/, "$1");
+  if (separator < 1 || written === "" || /\s/.test(name))
+    throw invalidArgument(`bad format for add-host: "${entry}"`);
+  if (written === "host-gateway") {
+    if (hostGateway === "")
+      throw invalidArgument("unable to derive the IP value for host-gateway", {
+        hint: "the default bridge is disabled: give an address instead",
+      });
+    return { name, address: hostGateway };
+  }
+  if (isIP(written) === 0) throw invalidArgument(`invalid IP address in add-host: "${written}"`);
+  return { name, address: written };
+}
+
+/** /etc/hosts of a container with a network namespace of its own. */
+export function hostsFileFor(options: HostsOptions): string {
+  const lines = [
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::\tip6-localnet",
+    "ff00::\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+  ];
+  for (const entry of options.extraHosts) {
+    const { name, address } = parseExtraHost(entry, options.hostGateway);
+    lines.push(`${address}\t${name}`);
+  }
+  const { hostname, domainname } = options;
+  const full = domainname === "" ? hostname : `${hostname}.${domainname}`;
+  const short = full.split(".")[0] ?? full;
+  for (const address of options.addresses)
+    lines.push(`${address}\t${full === short ? full : `${full} ${short}`}`);
+  return `${lines.join("\n")}\n`;
+}

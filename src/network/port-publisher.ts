@@ -1,0 +1,177 @@
+/** Turns port requests into held ports of the host, all of them or none. */
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import type { PortRequest, PublishedPort } from "./network.ts";
+import { holdTcp, holdUdp, type PortHolder } from "./port-holder.ts";
+
+export interface PublishRequest {
+  readonly ports: readonly PortRequest[];
+  /** Address of the container that the ports lead to. */
+  readonly containerAddress: string;
+  /** `NAME (ID)` of the endpoint, for errors. */
+  readonly endpoint: string;
+  /** Host address for requests without one; `0.0.0.0` stands for all, IPv6 too. */
+  readonly defaultHostIp: string;
+}
+
+export interface Publication {
+  readonly ports: readonly PublishedPort[];
+  /** Frees the ports at once. */
+  close(): void;
+}
+
+/** How often this process holds a port number, to tell its own ports from those of other programs. */
+const ownPorts = new Map<string, number>();
+const ownKey = (port: PublishedPort): string => `${port.protocol} ${port.hostPort}`;
+
+function countOwn(ports: readonly PublishedPort[], change: 1 | -1): void {
+  for (const port of ports) {
+    const count = (ownPorts.get(ownKey(port)) ?? 0) + change;
+    if (count > 0) ownPorts.set(ownKey(port), count);
+    else ownPorts.delete(ownKey(port));
+  }
+}
+
+function hostHasIpv6(): boolean {
+  try {
+    return readFileSync("/proc/net/if_inet6", "utf8") !== "";
+  } catch {
+    return false;
+  }
+}
+
+function hostAddresses({ hostIp }: PortRequest, defaultHostIp: string): string[] {
+  const address = hostIp === "" ? defaultHostIp : hostIp;
+  if (isIP(address) === 0) throw invalidArgument(`invalid host IP address for a published port: ${address}`);
+  if (hostIp === "" && (address === "0.0.0.0" || address === ""))
+    return hostHasIpv6() ? ["0.0.0.0", "::"] : ["0.0.0.0"];
+  return [address];
+}
+
+async function hold(port: PublishedPort, containerAddress: string): Promise<PortHolder> {
+  const target = { address: containerAddress, port: port.containerPort };
+  const request = { hostIp: port.hostIp, hostPort: port.hostPort, target };
+  if (port.protocol === "tcp") return await holdTcp(request);
+  if (port.protocol === "udp") return await holdUdp(request);
+  // SCTP: no socket holds it, only this process's own list keeps two containers off one port.
+  if (port.hostPort !== 0 && ownPorts.has(ownKey(port)))
+    throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
+  return { port: port.hostPort === 0 ? freeSctpPort() : port.hostPort, close: () => {} };
+}
+
+function freeSctpPort(): number {
+  for (let port = 49_153; port <= 65_535; port++) if (!ownPorts.has(`sctp ${port}`)) return port;
+  throw new EngineError("resourceExhausted", "all ports are allocated for SCTP");
+}
+
+/** Holds one host port number on all of `addresses`. */
+async function holdEverywhere(
+  request: PortRequest,
+  addresses: readonly string[],
+  hostPort: number,
+  containerAddress: string,
+): Promise<Publication> {
+  const ports: PublishedPort[] = [];
+  const holders: PortHolder[] = [];
+  const close = (): void => {
+    for (const holder of holders) holder.close();
+    countOwn(ports, -1);
+  };
+  try {
+    for (const hostIp of addresses) {
+      const { protocol, containerPort } = request;
+      const wanted = { protocol, containerPort, hostIp, hostPort: ports[0]?.hostPort ?? hostPort };
+      const holder = await hold(wanted, containerAddress);
+      holders.push(holder);
+      ports.push({ ...wanted, hostPort: holder.port });
+    }
+  } catch (error) {
+    for (const holder of holders) holder.close();
+    throw error;
+  }
+  countOwn(ports, 1);
+  return { ports, close };
+}
+
+const codeOf = (error: unknown): string => (error as { code?: string }).code ?? "";
+
+/** Docker's words for a port that cannot be had. */
+function refusal(request: PortRequest, addresses: readonly string[], error: unknown): EngineError {
+  const { hostPortFirst: first, hostPortLast: last, protocol } = request;
+  const at = `${addresses[0]!.includes(":") ? `[${addresses[0]}]` : addresses[0]}:${first}`;
+  if (codeOf(error) === "EADDRINUSE") {
+    if (last > first) return conflict(`Bind for ${at}-${last} failed: all ports are allocated`);
+    const isOwn = ownPorts.has(`${protocol} ${first}`);
+    return conflict(
+      `Bind for ${at} failed: ${isOwn ? "port is already allocated" : "address already in use"}`,
+    );
+  }
+  if (codeOf(error) === "EADDRNOTAVAIL")
+    return invalidArgument(`Bind for ${at} failed: cannot assign requested address`, {
+      hint: "publish on an address that the host has",
+    });
+  return new EngineError("internal", `Bind for ${at} failed: ${errorText(error)}`, { cause: error });
+}
+
+/** Tries the numbers of one request in order. */
+async function publishOne(request: PortRequest, publish: PublishRequest): Promise<Publication> {
+  const addresses = hostAddresses(request, publish.defaultHostIp);
+  const { hostPortFirst: first, hostPortLast: last } = request;
+  // The kernel picks a port that is free on the first address; the other one may take a few tries.
+  const attempts = first === 0 ? 64 : Math.max(last, first) - first + 1;
+  let failure: unknown;
+  for (let i = 0; i < attempts; i++) {
+    try {
+      return await holdEverywhere(request, addresses, first === 0 ? 0 : first + i, publish.containerAddress);
+    } catch (error) {
+      failure = error;
+      if (codeOf(error) !== "EADDRINUSE") break;
+    }
+  }
+  throw refusal(request, addresses, failure);
+}
+
+/** Holds every requested port. Throws `conflict` for a busy one, with nothing held. */
+export async function publishPorts(request: PublishRequest): Promise<Publication> {
+  const done: Publication[] = [];
+  const close = (): void => {
+    for (const publication of done) publication.close();
+  };
+  try {
+    for (const port of request.ports) done.push(await publishOne(port, request));
+  } catch (error) {
+    close();
+    if (!(error instanceof EngineError)) throw error;
+    const message = `driver failed programming external connectivity on endpoint ${request.endpoint}: ${error.message}`;
+    throw new EngineError(error.kind, message, { cause: error, ...(error.hint && { hint: error.hint }) });
+  }
+  return { ports: done.flatMap(({ ports }) => ports), close };
+}
+
+/**
+ * Holds ports again that an earlier process published. Those that cannot be had are left out and reported: their
+ * forwarding rules stay, so that the container goes on as before.
+ */
+export async function holdAgain(
+  ports: readonly PublishedPort[],
+  containerAddress: string,
+  report: (port: PublishedPort, error: unknown) => void,
+): Promise<Publication> {
+  const held: PublishedPort[] = [];
+  const holders: PortHolder[] = [];
+  for (const port of ports) {
+    try {
+      holders.push(await hold(port, containerAddress));
+      held.push(port);
+      countOwn([port], 1);
+    } catch (error) {
+      report(port, error);
+    }
+  }
+  const close = (): void => {
+    for (const holder of holders) holder.close();
+    countOwn(held, -1);
+  };
+  return { ports, close };
+}
