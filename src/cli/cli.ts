@@ -9,6 +9,8 @@ export interface RunCliOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Makes the context of the command; the process's own by default. */
   readonly makeContext?: (options: ContextOptions) => CommandContext;
+  /** Runs the daemon; see {@link ContextOptions}. */
+  readonly runDaemon?: (parsed: ParsedArguments) => Promise<number>;
 }
 
 /** Runs one command line (without the program's name) to its end, and returns the exit code. Prints all errors. */
@@ -23,6 +25,7 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
     if (hosts.length > 1) throw new CliError("Specify only one -H", exitUsage);
     context = makeContext({
       env: options.env,
+      runDaemon: options.runDaemon,
       host: hosts[0],
       configDirectory: globals.changed("config") ? globals.string("config") : undefined,
     });

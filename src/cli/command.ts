@@ -31,6 +31,8 @@ export interface CommandContext {
   printError(line: string): void;
   /** The client's own settings (`config.json` of `--config`, `DOCKER_CONFIG` or `~/.docker`), read at the first call. */
   config(): ClientConfig;
+  /** Becomes the daemon; resolves with the exit code once it has stopped. */
+  runDaemon(parsed: ParsedArguments): Promise<number>;
 }
 
 /** Settings of `config.json` that the command line looks at. */

@@ -3,6 +3,7 @@ import { defaultHost } from "../base/paths.ts";
 import { connect, type Client } from "../client/client.ts";
 import type { ClientConfig, CommandContext } from "./command.ts";
 import { CliError } from "./errors.ts";
+import type { ParsedArguments } from "./parser.ts";
 import { gantryVersion } from "./version-number.ts";
 
 export interface ContextOptions {
@@ -11,6 +12,8 @@ export interface ContextOptions {
   readonly host?: string | undefined;
   /** Directory that `--config` named. */
   readonly configDirectory?: string | undefined;
+  /** Runs the daemon: given by the composition root, because the command line may not know the engine. */
+  readonly runDaemon?: ((parsed: ParsedArguments) => Promise<number>) | undefined;
 }
 
 /** The context of a command that runs as this process. Nothing of it is made before it is used. */
@@ -24,6 +27,8 @@ export function processContext(options: ContextOptions): CommandContext {
       client ??= connect(namedHost ?? defaultHost, {
         apiVersion: firstSet(env["DOCKER_API_VERSION"]),
         userAgent: `gantry/${gantryVersion} (linux)`,
+        // A daemon that somebody names is somebody's to start.
+        ...(namedHost === undefined ? { onUnreachable: startDaemonFor } : {}),
       });
       return client;
     },
@@ -38,6 +43,10 @@ export function processContext(options: ContextOptions): CommandContext {
     },
     env,
     namedHost,
+    runDaemon(parsed) {
+      if (options.runDaemon === undefined) throw new CliError("This program is a client without a daemon.");
+      return options.runDaemon(parsed);
+    },
     print: (text) => writeAll(1, text),
     printError: (line) => writeAll(2, `${line}\n`),
     config() {
@@ -47,6 +56,13 @@ export function processContext(options: ContextOptions): CommandContext {
       return config;
     },
   };
+}
+
+async function startDaemonFor(error: { readonly code: string }): Promise<boolean> {
+  if (error.code !== "ENOENT" && error.code !== "ECONNREFUSED") return false;
+  const { startDaemon } = await import("./start-daemon.ts");
+  await startDaemon();
+  return true;
 }
 
 function firstSet(...values: (string | undefined)[]): string | undefined {
@@ -64,7 +80,7 @@ function writeAll(fd: 1 | 2, text: string): void {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code === "EPIPE") process.exit(141);
+      if (code === "EPIPE") throw new CliError("", 141, { cause: error });
       if (code !== "EAGAIN") throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }

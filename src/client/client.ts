@@ -1,4 +1,5 @@
 import { containerApi, type ContainerApi } from "./containers.ts";
+import type { ConnectionError } from "./errors.ts";
 import { execApi, type ExecApi } from "./exec.ts";
 import { parseHost } from "./host.ts";
 import { imageApi, type ImageApi } from "./images.ts";
@@ -34,6 +35,8 @@ export interface ConnectOptions {
   /** Pins the version of the API (`DOCKER_API_VERSION`) instead of negotiating it. */
   readonly apiVersion?: string | undefined;
   readonly userAgent?: string;
+  /** Called when the first connection fails: may start a daemon. True has the connection tried once more. */
+  readonly onUnreachable?: (error: ConnectionError) => Promise<boolean>;
 }
 
 /**
@@ -45,6 +48,7 @@ export function connect(host: string, options: ConnectOptions = {}): Client {
   const transport = new Transport(parseHost(host), {
     apiVersion: options.apiVersion,
     userAgent: options.userAgent ?? "gantry-client",
+    onUnreachable: options.onUnreachable,
   });
   return {
     host: transport.host.url,

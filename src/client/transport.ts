@@ -44,10 +44,19 @@ export class Transport {
   #version: string | undefined;
   #ping: Promise<PingResult> | undefined;
   #closed = false;
+  #onUnreachable: ((error: ConnectionError) => Promise<boolean>) | undefined;
 
   /** `apiVersion` pins the version, which is negotiated otherwise. */
-  constructor(host: Host, options: { apiVersion?: string | undefined; userAgent: string }) {
+  constructor(
+    host: Host,
+    options: {
+      apiVersion?: string | undefined;
+      userAgent: string;
+      onUnreachable?: ((error: ConnectionError) => Promise<boolean>) | undefined;
+    },
+  ) {
     this.host = host;
+    this.#onUnreachable = options.onUnreachable;
     this.#version = options.apiVersion;
     this.#headers = { "User-Agent": options.userAgent };
   }
@@ -109,7 +118,7 @@ export class Transport {
   ): Promise<{ socket: Socket; headers: ReadonlyMap<string, string> }> {
     const headers = { ...options.headers, Connection: "Upgrade", Upgrade: "tcp" };
     const wire = await this.#wireRequest("POST", path, { ...options, headers });
-    const connection = await Connection.open(this.host, () => {}, wire.signal);
+    const connection = await this.#open(() => {}, wire.signal);
     const response = await connection.send(wire);
     if (response.upgraded !== undefined) return { socket: response.upgraded, headers: response.headers };
     if (isError(response.status)) throw await errorOf(response);
@@ -155,8 +164,24 @@ export class Transport {
         if (!replayable || !isClosedBeforeAnswer(error)) throw error;
       }
     }
-    const connection = await Connection.open(this.host, (it) => this.#release(it), request.signal);
+    const connection = await this.#open((it) => this.#release(it), request.signal);
     return await connection.send(request);
+  }
+
+  /** Opens a connection. Only the first failure is handed to `onUnreachable`, which may mend it. */
+  async #open(
+    onIdle: (connection: Connection) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<Connection> {
+    const onUnreachable = this.#onUnreachable;
+    this.#onUnreachable = undefined;
+    try {
+      return await Connection.open(this.host, onIdle, signal);
+    } catch (error) {
+      if (onUnreachable === undefined || !(error instanceof ConnectionError)) throw error;
+      if (!(await onUnreachable(error))) throw error;
+      return await Connection.open(this.host, onIdle, signal);
+    }
   }
 
   #takeIdle(): Connection | undefined {

@@ -1,0 +1,86 @@
+/**
+ * Bundles the program into dist/:
+ *
+ *   gantry.cjs       what is started; loads the command line together with its code cache
+ *   cli.js           the command line, as one function body; cli.cache is V8's compiled form of it
+ *   daemon.mjs       the daemon, loaded by `gantry daemon` alone
+ *
+ * Every file is replaced by a rename, so that programs that start meanwhile find the old or the new one, never half.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, "dist");
+
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: "node",
+  target: "node26",
+  write: false,
+  legalComments: "none",
+  logLevel: "warning",
+};
+
+/** The daemon is a bundle of its own beside the command line's. */
+const daemonApart = {
+  name: "daemon-apart",
+  setup(builder) {
+    builder.onResolve({ filter: /^\.\/daemon\.ts$/ }, () => ({ path: "./daemon.mjs", external: true }));
+  },
+};
+
+function replace(name, content) {
+  const path = join(dist, name);
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, content);
+  renameSync(temporary, path);
+}
+
+async function buildCli() {
+  const result = await build({
+    ...shared,
+    entryPoints: ["src/main.ts"],
+    format: "cjs",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    // The bundle is run as a script, which has `require` and no loader for `import()`.
+    supported: { "dynamic-import": false },
+    plugins: [daemonApart],
+  });
+  const loader = readFileSync(join(root, "scripts", "start.cjs"));
+  rmSync(join(dist, "cli.cache"), { force: true });
+  replace("cli.js", result.outputFiles[0].contents);
+  replace("gantry.cjs", loader);
+  // A first run compiles what most commands use; its failure to find a daemon is meant.
+  const warmUp = ["-H", `unix://${dist}/no-daemon.sock`, "version"];
+  const cache = join(dist, `cli.cache.${process.pid}.tmp`);
+  spawnSync(process.execPath, [join(dist, "gantry.cjs"), ...warmUp], {
+    env: { ...process.env, GANTRY_WRITE_CODE_CACHE: cache },
+    stdio: "ignore",
+  });
+  if (!existsSync(cache)) throw new Error("The bundle of the command line does not run.");
+  renameSync(cache, join(dist, "cli.cache"));
+}
+
+async function buildDaemon() {
+  const result = await build({
+    ...shared,
+    entryPoints: ["src/daemon.ts"],
+    format: "esm",
+    external: ["koffi"],
+    sourcemap: "inline",
+    sourcesContent: false,
+    banner: {
+      js: 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);',
+    },
+  });
+  replace("daemon.mjs", result.outputFiles[0].contents);
+}
+
+mkdirSync(dist, { recursive: true });
+await Promise.all([buildCli(), existsSync(join(root, "src/daemon.ts")) ? buildDaemon() : undefined]);
