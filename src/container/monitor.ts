@@ -95,7 +95,11 @@ export interface Monitor {
   watch(task: Task, bundle: string): Promise<TaskExit>;
   /** `RUNTIME kill`: `signal` is a number, sent to the first process, or to all. */
   kill(containerId: string, runtime: RuntimeBinary, signal: number): Promise<void>;
-  /** `RUNTIME delete --force` and removal of what is left (cgroup, state). No error when it does not exist. */
+  /** Freezes all processes of the container. */
+  pause(containerId: string, runtime: RuntimeBinary): Promise<void>;
+  /** Lets them go on. */
+  resume(containerId: string, runtime: RuntimeBinary): Promise<void>;
+  /** `RUNTIME delete --force` and removal of what is left (cgroup, state, a monitor of a start that was cut off). No error when it does not exist. */
   delete(containerId: string, runtime: RuntimeBinary): Promise<void>;
   exec(request: ExecRequest): Promise<ExecTask>;
   /** Pids in the container, of the host. */

@@ -1,0 +1,201 @@
+/** Starting conmon: what its create and exec calls have in common (conmon 2.1, conmon.c and cli.c). */
+import { accessSync, closeSync, constants, openSync, readSync, writeSync } from "node:fs";
+import { EngineError, notFound } from "../base/errors.ts";
+import { openPipe, spawnProcess, type ChildProcess } from "../linux/spawn.ts";
+import type { RuntimeBinary } from "./monitor.ts";
+import { SyncPipe } from "./sync-pipe.ts";
+
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const maxSocketPathBytes = 107;
+
+/** Where things of this daemon's containers are. */
+export interface MonitorContext {
+  readonly execRoot: string;
+  readonly conmonPath: string;
+}
+
+/** The absolute path of `name` in PATH and the usual directories; undefined when it is not installed. */
+export function findProgram(name: string): string | undefined {
+  for (const directory of `${process.env["PATH"] ?? ""}:${searchPath}`.split(":")) {
+    if (!directory.startsWith("/")) continue;
+    try {
+      accessSync(`${directory}/${name}`, constants.X_OK);
+      return `${directory}/${name}`;
+    } catch {
+      // Not there: the next one.
+    }
+  }
+  return undefined;
+}
+
+/** Directory in which a runtime keeps its containers' state. One a daemon, so that two daemons never meet. */
+export function runtimeRoot(context: MonitorContext, runtime: RuntimeBinary): string {
+  return `${context.execRoot}/runtime-${runtime.name.replaceAll(/[^\w.-]/g, "_")}`;
+}
+
+/** Arguments before a runtime's verb. */
+export function runtimeArguments(context: MonitorContext, runtime: RuntimeBinary): string[] {
+  return [...runtime.args, "--root", runtimeRoot(context, runtime)];
+}
+
+/** A small environment: nothing of the daemon's own goes to monitors, runtimes or containers. */
+export function childEnvironment(context: MonitorContext): Record<string, string> {
+  // conmon makes the socket for a terminal in TMPDIR, by a path that must fit into a socket address.
+  const terminalSocket = `${context.execRoot}/conmon-term.XXXXXX`;
+  const temporary = Buffer.byteLength(terminalSocket) <= maxSocketPathBytes ? context.execRoot : "/tmp";
+  return { PATH: searchPath, HOME: "/root", TMPDIR: temporary };
+}
+
+export interface ConmonStart {
+  /** Options after those for runtime and container. */
+  readonly options: readonly string[];
+  readonly containerId: string;
+  /** Id that conmon calls cuuid: the container's or the exec's. */
+  readonly ownId: string;
+  readonly runtime: RuntimeBinary;
+  readonly logPath: string;
+  /** An exec that waits for its client: conmon says when the socket is there, we say when to go on. */
+  readonly attachFirst: boolean;
+}
+
+export interface Conmon extends Disposable {
+  readonly child: ChildProcess;
+  readonly sync: SyncPipe;
+  /** Resolves when the attach socket accepts; only with `attachFirst`. */
+  attachable(): Promise<void>;
+  /** Lets the runtime start; only with `attachFirst`. */
+  proceed(): void;
+  /** What conmon printed before it let go of its standard streams; call after its end. */
+  earlyOutput(): string;
+}
+
+/** Both ends of the pipes to conmon: ours are closed with the stack, its own right after the start. */
+class Pipes {
+  readonly ours: number[] = [];
+  readonly theirs: number[] = [];
+
+  fromChild(): { ours: number; theirs: number } {
+    const [ours, theirs] = openPipe();
+    this.ours.push(ours);
+    this.theirs.push(theirs);
+    return { ours, theirs };
+  }
+
+  toChild(): { ours: number; theirs: number } {
+    const [theirs, ours] = openPipe();
+    this.ours.push(ours);
+    this.theirs.push(theirs);
+    return { ours, theirs };
+  }
+
+  /** Closes ours, or hands one over when it is named. */
+  release(fd: number): void {
+    const at = this.ours.indexOf(fd);
+    if (at >= 0) this.ours.splice(at, 1);
+  }
+
+  closeOurs(): void {
+    for (const fd of this.ours.splice(0)) closeSync(fd);
+  }
+
+  closeTheirs(): void {
+    for (const fd of this.theirs.splice(0)) closeSync(fd);
+  }
+}
+
+/** Reads what is in a pipe now, without waiting. The write end must be closed, or the pipe not empty. */
+function drain(fd: number): string {
+  const buffer = Buffer.alloc(8192);
+  try {
+    return buffer.toString("utf8", 0, readSync(fd, buffer));
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Starts conmon as a child in a session of its own. `--sync` keeps it from forking once more; when this daemon ends,
+ * init becomes its parent.
+ */
+export function startConmon(context: MonitorContext, start: ConmonStart): Conmon {
+  const pipes = new Pipes();
+  try {
+    const sync = pipes.fromChild();
+    const errors = pipes.fromChild();
+    const fds: Record<number, number> = { 2: errors.theirs, 3: sync.theirs };
+    const env: Record<string, string> = { ...childEnvironment(context), _OCI_SYNCPIPE: "3" };
+    let attached: SyncPipe | undefined;
+    let go: number | undefined;
+    if (start.attachFirst) {
+      const attach = pipes.fromChild();
+      const startPipe = pipes.toChild();
+      fds[4] = attach.theirs;
+      fds[5] = startPipe.theirs;
+      env["_OCI_ATTACHPIPE"] = "4";
+      env["_OCI_STARTPIPE"] = "5";
+      go = startPipe.ours;
+      // conmon waits once before anything (nothing to prepare here) and once more for its client.
+      writeSync(go, "1");
+      pipes.release(attach.ours);
+      attached = new SyncPipe(attach.ours);
+    }
+    const argv = [
+      "conmon",
+      "--cid",
+      start.containerId,
+      "--cuuid",
+      start.ownId,
+      "--api-version",
+      "--sync",
+      "--full-attach",
+      "--no-sync-log",
+      "--runtime",
+      start.runtime.path,
+      ...runtimeArguments(context, start.runtime).flatMap((word) => [`--runtime-arg=${word}`]),
+      "--log-path",
+      start.logPath === "" ? "none" : `k8s-file:${start.logPath}`,
+      ...start.options,
+    ];
+    const child = spawnProcess({ path: context.conmonPath, argv, env, fds, newSession: true });
+    pipes.closeTheirs();
+    pipes.release(sync.ours);
+    const syncPipe = new SyncPipe(sync.ours);
+    return {
+      child,
+      sync: syncPipe,
+      async attachable() {
+        await attached?.next();
+      },
+      proceed() {
+        if (go !== undefined) writeSync(go, "1");
+      },
+      earlyOutput: () => drain(errors.ours),
+      [Symbol.dispose]() {
+        attached?.[Symbol.dispose]();
+        syncPipe[Symbol.dispose]();
+        pipes.closeOurs();
+      },
+    };
+  } catch (error) {
+    pipes.closeTheirs();
+    pipes.closeOurs();
+    throw error;
+  }
+}
+
+/** `1 HEIGHT WIDTH` on the fifo `ctl` resizes the terminal (conmon's ctrl.c). Throws `notFound` when nobody listens. */
+export function resizeTerminal(bundle: string, height: number, width: number): void {
+  if (![height, width].every((value) => Number.isInteger(value) && value >= 0 && value < 65_536))
+    throw new EngineError("invalidArgument", `invalid terminal size ${height}x${width}`);
+  let fd: number;
+  try {
+    fd = openSync(`${bundle}/ctl`, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw notFound("cannot resize the terminal: the container's monitor does not run", { cause: error });
+  }
+  try {
+    writeSync(fd, `1 ${height} ${width}\n`);
+  } finally {
+    closeSync(fd);
+  }
+}

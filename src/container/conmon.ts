@@ -1,0 +1,318 @@
+/** {@link Monitor} with conmon 2.1 and any runtime that takes runc's command line. */
+import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { EngineError, conflict, errorText, notFound } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import { nowNs } from "../base/time.ts";
+import { cgroupOfPid, cgroupPids, detectCgroups, memoryEvents, removeCgroup } from "../linux/cgroup.ts";
+import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
+import { runProcess, type RunResult } from "../linux/spawn.ts";
+import { attachToBundle } from "./attached-stdio.ts";
+import { startExec } from "./conmon-exec.ts";
+import {
+  childEnvironment,
+  findProgram,
+  resizeTerminal,
+  runtimeArguments,
+  runtimeRoot,
+  startConmon,
+  type MonitorContext,
+} from "./conmon-process.ts";
+import { MonitorRecords, findMonitors, openRecorded, type MonitorRecord } from "./monitor-record.ts";
+import type {
+  AttachedStdio,
+  ExecRequest,
+  ExecTask,
+  Monitor,
+  RuntimeBinary,
+  Task,
+  TaskCreateRequest,
+  TaskExit,
+} from "./monitor.ts";
+import { runtimeError, saysNoSuchContainer, saysNotRunning, type RuntimeFailure } from "./runtime-error.ts";
+
+const killedExitCode = 137;
+
+class ConmonMonitor implements Monitor {
+  readonly #context: MonitorContext;
+  readonly #exits: string;
+  readonly #records: MonitorRecords;
+  /** Ends of the conmon processes that this daemon started: they must be waited for by nobody else. */
+  readonly #ends = new Map<string, Promise<unknown>>();
+  readonly #cgroups = detectCgroups();
+
+  constructor(context: MonitorContext) {
+    this.#context = context;
+    this.#exits = `${context.execRoot}/exits`;
+    this.#records = new MonitorRecords(`${context.execRoot}/monitors`);
+    mkdirSync(this.#exits, { recursive: true, mode: 0o700 });
+  }
+
+  #runtime(runtime: RuntimeBinary, words: readonly string[]): Promise<RunResult> {
+    return runProcess({
+      path: runtime.path,
+      argv: [runtime.name, ...runtimeArguments(this.#context, runtime), ...words],
+      env: childEnvironment(this.#context),
+    });
+  }
+
+  /** Runs a verb; the error has the runtime's words. */
+  async #verb(verb: RuntimeFailure["verb"], runtime: RuntimeBinary, words: readonly string[]): Promise<void> {
+    const result = await this.#runtime(runtime, [verb, ...words]);
+    if (result.code === 0) return;
+    const output = `${result.stdout}\n${result.stderr}`;
+    if (saysNoSuchContainer(output)) throw notFound(`the runtime ${runtime.name} knows no such container`);
+    if (saysNotRunning(output)) throw conflict("the container is not running");
+    throw runtimeError({ verb, runtimeName: runtime.name, output, program: "" });
+  }
+
+  async create(request: TaskCreateRequest): Promise<Task> {
+    const { containerId, bundle, runtime } = request;
+    for (const stale of [`${this.#exits}/${containerId}`, `${bundle}/oom`, `${bundle}/pidfile`])
+      rmSync(stale, { force: true });
+    const options = [
+      "--bundle",
+      bundle,
+      "--container-pidfile",
+      `${bundle}/pidfile`,
+      "--exit-dir",
+      this.#exits,
+    ];
+    if (request.terminal) options.push("--terminal");
+    if (request.openStdin) options.push("--stdin");
+    // A terminal's input is never closed: its end is a key, not an end of file.
+    if (request.leaveStdinOpen || request.terminal) options.push("--leave-stdin-open");
+    using conmon = startConmon(this.#context, {
+      options,
+      containerId,
+      ownId: containerId,
+      runtime,
+      logPath: request.logPath,
+      attachFirst: false,
+    });
+    const { child } = conmon;
+    const end = child.exited.finally(() => {
+      if (this.#ends.get(containerId) === end) this.#ends.delete(containerId);
+    });
+    this.#ends.set(containerId, end);
+    const record = {
+      pid: child.pid,
+      startTicks: ticks(child.pid),
+      bundle,
+      cgroup: "",
+      containerPid: 0,
+      containerStartTicks: "",
+    };
+    this.#records.write(containerId, record);
+    const message = await conmon.sync.next();
+    if (message === undefined || message.data <= 0) {
+      await end;
+      const output = message?.message || conmon.earlyOutput();
+      await this.#dropFailed(request);
+      throw runtimeError({
+        verb: "create",
+        runtimeName: runtime.name,
+        output,
+        program: firstArgument(bundle),
+      });
+    }
+    const pid = message.data;
+    this.#records.write(containerId, {
+      ...record,
+      cgroup: memoryCgroup(pid),
+      containerPid: pid,
+      containerStartTicks: ticks(pid),
+    });
+    return { containerId, pid, monitorPid: child.pid };
+  }
+
+  async #dropFailed(request: TaskCreateRequest): Promise<void> {
+    try {
+      await this.delete(request.containerId, request.runtime);
+    } catch (error) {
+      log.warn("a container that could not be made left something behind", {
+        container: request.containerId,
+        error: errorText(error),
+      });
+    }
+    for (const name of ["attach", "ctl", "winsz", "pidfile"])
+      rmSync(`${request.bundle}/${name}`, { force: true });
+  }
+
+  async start(containerId: string, runtime: RuntimeBinary): Promise<void> {
+    await this.#verb("start", runtime, [containerId]);
+  }
+
+  attach(bundle: string): AttachedStdio {
+    return attachToBundle(bundle);
+  }
+
+  resize(bundle: string, height: number, width: number): void {
+    resizeTerminal(bundle, height, width);
+  }
+
+  async watch(task: Task, bundle: string): Promise<TaskExit> {
+    const record = this.#records.read(task.containerId);
+    await this.#monitorEnded(task, record);
+    const exit = this.#readExit(task.containerId);
+    if (exit === undefined) {
+      log.warn("a container's monitor ended without telling an exit code", { container: task.containerId });
+      await killOrphan(record);
+    }
+    return {
+      exitCode: exit?.code ?? killedExitCode,
+      oomKilled: this.#wasOomKilled(bundle, record),
+      finishedAtNs: exit?.timeNs ?? nowNs(),
+    };
+  }
+
+  async #monitorEnded(task: Task, record: MonitorRecord | undefined): Promise<void> {
+    const ours = this.#ends.get(task.containerId);
+    if (ours !== undefined) {
+      await ours;
+      return;
+    }
+    using monitor = record === undefined ? undefined : openRecorded(record.pid, record.startTicks);
+    await monitor?.ended();
+  }
+
+  /** The exit file: conmon writes it after the last byte of output, just before it ends. */
+  #readExit(containerId: string): { code: number; timeNs: bigint } | undefined {
+    const path = `${this.#exits}/${containerId}`;
+    try {
+      const code = Number.parseInt(readFileSync(path, "utf8"), 10);
+      // conmon writes -1 when it could not learn the code.
+      return {
+        code: code >= 0 ? code : killedExitCode,
+        timeNs: statSync(path, { bigint: true }).mtimeNs,
+      };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #wasOomKilled(bundle: string, record: MonitorRecord | undefined): boolean {
+    if (statSync(`${bundle}/oom`, { throwIfNoEntry: false }) !== undefined) return true;
+    // conmon may end before it was told; the cgroup is still there and counts.
+    if (record === undefined || record.cgroup.length < 2) return false;
+    return (memoryEvents(this.#cgroups, record.cgroup)?.oomKills ?? 0) > 0;
+  }
+
+  async kill(containerId: string, runtime: RuntimeBinary, signal: number): Promise<void> {
+    await this.#verb("kill", runtime, [containerId, String(signal)]);
+  }
+
+  async pause(containerId: string, runtime: RuntimeBinary): Promise<void> {
+    await this.#verb("pause", runtime, [containerId]);
+  }
+
+  async resume(containerId: string, runtime: RuntimeBinary): Promise<void> {
+    await this.#verb("resume", runtime, [containerId]);
+  }
+
+  async delete(containerId: string, runtime: RuntimeBinary): Promise<void> {
+    const record = this.#records.read(containerId);
+    // Cut off while the runtime made the container: it dies with its conmon.
+    if (record === undefined) await killMonitors(containerId);
+    else if (record.containerPid === 0) await this.#endMonitor(containerId, record, 0);
+    const result = await this.#runtime(runtime, ["delete", "--force", containerId]);
+    if (record !== undefined) await this.#endMonitor(containerId, record, 2000);
+    const output = `${result.stdout}\n${result.stderr}`;
+    if (result.code !== 0 && !saysNoSuchContainer(output)) {
+      // A half-written state stops the runtime, not us: what it holds is a directory and the cgroup.
+      log.warn("the runtime could not delete a container", { container: containerId, output });
+      await killOrphan(record);
+    }
+    rmSync(`${runtimeRoot(this.#context, runtime)}/${containerId}`, { recursive: true, force: true });
+    if (record !== undefined && record.cgroup.includes(containerId))
+      await removeCgroup(this.#cgroups, record.cgroup);
+    rmSync(`${this.#exits}/${containerId}`, { force: true });
+    this.#records.remove(containerId);
+  }
+
+  /** Waits for a monitor whose container is gone, and kills it when it does not end. */
+  async #endMonitor(containerId: string, record: MonitorRecord, patienceMs: number): Promise<void> {
+    using monitor = openRecorded(record.pid, record.startTicks);
+    if (monitor === undefined) return;
+    const ended = this.#ends.get(containerId) ?? monitor.ended();
+    if (patienceMs > 0) {
+      const timer = new AbortController();
+      await Promise.race([
+        ended,
+        sleep(patienceMs, undefined, { signal: timer.signal }).catch(() => undefined),
+      ]);
+      timer.abort();
+    }
+    monitor.signal(9);
+    await ended;
+  }
+
+  exec(request: ExecRequest): Promise<ExecTask> {
+    return startExec(this.#context, request);
+  }
+
+  async pids(containerId: string, runtime: RuntimeBinary): Promise<number[]> {
+    const record = this.#records.read(containerId);
+    if (record !== undefined && record.cgroup.length > 1) return cgroupPids(this.#cgroups, record.cgroup);
+    const result = await this.#runtime(runtime, ["ps", "--format=json", containerId]);
+    if (result.code !== 0)
+      throw runtimeError({
+        verb: "ps",
+        runtimeName: runtime.name,
+        output: `${result.stdout}\n${result.stderr}`,
+        program: "",
+      });
+    return JSON.parse(result.stdout) as number[];
+  }
+}
+
+function ticks(pid: number): string {
+  return String(processStartTicks(pid) ?? "");
+}
+
+/** Path of the cgroup that has the memory limit: version 1's hierarchy, or the unified one. */
+function memoryCgroup(pid: number): string {
+  const paths = cgroupOfPid(pid);
+  return paths?.get("memory") ?? paths?.get("") ?? "";
+}
+
+/** The program of a bundle's process, for messages. */
+function firstArgument(bundle: string): string {
+  try {
+    const spec = JSON.parse(readFileSync(`${bundle}/config.json`, "utf8")) as { process: { args: string[] } };
+    return spec.process.args[0] ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Ends a container that nobody looks after any more, and waits for its end. */
+async function killOrphan(record: MonitorRecord | undefined): Promise<void> {
+  if (record === undefined) return;
+  using orphan = openRecorded(record.containerPid, record.containerStartTicks);
+  if (orphan === undefined) return;
+  orphan.signal(9);
+  await orphan.ended();
+}
+
+async function killMonitors(containerId: string): Promise<void> {
+  for (const pid of findMonitors(containerId)) {
+    using monitor = Pidfd.open(pid);
+    if (monitor === undefined || !findMonitors(containerId).includes(pid)) continue;
+    monitor.signal(9);
+    await monitor.ended();
+  }
+}
+
+/**
+ * The monitor for the containers of one daemon. `execRoot` is a directory of its own on a tmpfs. Throws `unavailable`
+ * when conmon is not installed.
+ */
+export function createMonitor(options: { readonly execRoot: string }): Monitor {
+  const conmonPath = findProgram("conmon");
+  if (conmonPath === undefined)
+    throw new EngineError("unavailable", "conmon is not installed: containers cannot be started without it", {
+      hint: "apt-get install conmon",
+    });
+  return new ConmonMonitor({ execRoot: options.execRoot, conmonPath });
+}

@@ -1,0 +1,116 @@
+/**
+ * What an OCI runtime says when it fails, in the words that Docker's clients know: `docker run` exits with 127 when the
+ * text has `executable file not found` or `no such file or directory`, with 126 for `permission denied` and `is a
+ * directory`. crun and runc word the same thing differently; Docker's texts are runc's.
+ */
+import { EngineError } from "../base/errors.ts";
+
+/** The words of the errno sentences that crun prints, as Go (and so runc and Docker) writes them. */
+const errnoWords: readonly [RegExp, string][] = [
+  [/^No such file or directory$/, "no such file or directory"],
+  [/^Permission denied$/, "permission denied"],
+  // crun answers this for a directory in the program's place; Docker says it cannot be executed.
+  [/^Operation not permitted$/, "permission denied"],
+  [/^Is a directory$/, "is a directory"],
+  [/^Not a directory$/, "not a directory"],
+];
+
+const cannotRun =
+  /executable file not found|no such file or directory|permission denied|is a directory|not a directory/;
+
+function goWords(text: string): string {
+  for (const [pattern, words] of errnoWords) if (pattern.test(text)) return words;
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+/** The last message of a runtime's output: text, runc's logfmt (`level=error msg="…"`) or JSON lines. */
+export function lastRuntimeMessage(output: string): string {
+  let found = "";
+  for (const line of output.split("\n")) {
+    const text = line.trim();
+    if (text === "") continue;
+    const logfmt = /level=(\w+) msg=("(?:[^"\\]|\\.)*"?|\S+)/.exec(text);
+    if (logfmt !== null) {
+      if (!["error", "fatal"].includes(logfmt[1]!)) continue;
+      found = unquote(logfmt[2]!);
+    } else if (text.startsWith("{")) {
+      found = (/"msg":\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1] ?? text).replace(/^".*"$/, unquote);
+    } else {
+      // crun puts its time before the message when it logs, not when it prints.
+      found = text.replace(/^\d{4}-\d\d-\d\dT\S+:\s*/, "").replace(/^error:\s*/i, "");
+    }
+  }
+  return found;
+}
+
+function unquote(text: string): string {
+  if (!text.startsWith('"')) return text;
+  try {
+    return String(JSON.parse(text.endsWith('"') ? text : `${text}"`));
+  } catch {
+    return text.replace(/^"|"$/g, "");
+  }
+}
+
+/** crun's sentence about the program it could not run, in runc's form; other sentences unchanged. */
+function inRuncWords(message: string, program: string): string {
+  const notFound = /^executable file `(.*)` not found in \$PATH/.exec(message);
+  if (notFound !== null) {
+    const name = notFound[1]!;
+    return name.includes("/")
+      ? `exec: "${name}": stat ${name}: no such file or directory`
+      : `exec: "${name}": executable file not found in $PATH`;
+  }
+  const open = /^open executable: (.*)$/.exec(message);
+  if (open !== null) {
+    const words = goWords(open[1]!);
+    return `exec: "${program}": ${words === "not a directory" ? `stat ${program}: ${words}` : words}`;
+  }
+  const chdir = /^chdir `(.*)`: (.*)$/.exec(message);
+  if (chdir !== null) return `chdir to cwd ("${chdir[1]}") set in config.json failed: ${goWords(chdir[2]!)}`;
+  const colon = message.lastIndexOf(": ");
+  return colon < 0 ? message : `${message.slice(0, colon + 2)}${goWords(message.slice(colon + 2))}`;
+}
+
+export interface RuntimeFailure {
+  readonly verb: "create" | "start" | "exec" | "kill" | "delete" | "pause" | "resume" | "ps";
+  readonly runtimeName: string;
+  /** Everything that the runtime printed. */
+  readonly output: string;
+  /** First word of the container's command, which crun's messages leave out. */
+  readonly program: string;
+}
+
+/**
+ * The error for a runtime that failed. Kind `invalidArgument` when the container's command cannot be run (Docker
+ * answers those with 400), else `internal`.
+ */
+export function runtimeError(failure: RuntimeFailure): EngineError {
+  const { verb, runtimeName, program } = failure;
+  const message = lastRuntimeMessage(failure.output) || "the runtime ended without a message";
+  const own = /^(?:\w+ (?:create|run|start) failed|exec failed): /;
+  let sentence = message.replace(own, "").replace(/^unable to start container process: /, "");
+  const isProcess =
+    sentence !== message || verb === "exec" || /^(?:executable file|open executable)/.test(message);
+  sentence = inRuncWords(sentence, program);
+  if (isProcess || sentence.startsWith("exec: ") || sentence.startsWith("chdir "))
+    sentence = `unable to start container process: ${sentence}`;
+  const text =
+    verb === "create"
+      ? `failed to create task for container: failed to create shim task: OCI runtime create failed: ${runtimeName} create failed: ${sentence}: unknown`
+      : verb === "exec"
+        ? `OCI runtime exec failed: exec failed: ${sentence}: unknown`
+        : `OCI runtime ${verb} failed: ${runtimeName} ${verb} failed: ${sentence}: unknown`;
+  const isUsersDoing = (verb === "create" || verb === "exec") && cannotRun.test(sentence);
+  return new EngineError(isUsersDoing ? "invalidArgument" : "internal", text);
+}
+
+/** True when a runtime says that it knows no such container. */
+export function saysNoSuchContainer(output: string): boolean {
+  return /does not exist|error opening file .*\/status`?: No such file|cannot open directory/.test(output);
+}
+
+/** True when a runtime says that the container's process has ended. */
+export function saysNotRunning(output: string): boolean {
+  return /not running|process already finished|No such process|no such process/.test(output);
+}
