@@ -1,0 +1,54 @@
+import { invalidArgument } from "../base/errors.ts";
+import type { RuntimeProcess } from "../oci/runtime-spec.ts";
+import type { ExecCreateRequest } from "../wire/container.ts";
+import { cleanPath } from "./binds.ts";
+import { capabilitySets, hostCapabilities } from "./capabilities.ts";
+import type { ContainerRecord } from "./container.ts";
+import { hasEnv, overlayEnv } from "./environment.ts";
+import { containerRlimits } from "./resources.ts";
+import { parseSecurityOptions } from "./security-options.ts";
+import { containerCapabilities, containerEnv } from "./spec.ts";
+import { resolveUser } from "./user.ts";
+
+/**
+ * The OCI `process` object of one more process in a running container, for `RUNTIME exec --process`: the container's
+ * environment, user and directory, with the request's on top. The same seccomp profile and control group hold for it.
+ * Throws `invalidArgument` for a user that is not there or a directory that is not absolute.
+ */
+export function buildExecProcess(
+  container: ContainerRecord,
+  request: ExecCreateRequest,
+  paths: { readonly bundle: string; readonly rootfs: string },
+): RuntimeProcess {
+  const { config, hostConfig } = container;
+  const terminal = request.Tty === true;
+  const user = resolveUser(paths.rootfs, request.User || config.User || "", hostConfig.GroupAdd ?? []);
+  const cwd = request.WorkingDir || config.WorkingDir || "/";
+  if (!cwd.startsWith("/"))
+    throw invalidArgument(`the working directory '${cwd}' is invalid, it needs to be an absolute path`);
+  // Those that a limit or capability falls short of were told at the container's start.
+  const unheard: string[] = [];
+  const privileged = request.Privileged === true;
+  const capabilities = privileged ? hostCapabilities() : containerCapabilities(hostConfig, unheard);
+  const rlimits = containerRlimits(hostConfig.Ulimits ?? [], unheard);
+  const [height = 0, width = 0] = request.ConsoleSize ?? [];
+  return {
+    terminal,
+    ...(terminal && height > 0 && width > 0 ? { consoleSize: { height, width } } : {}),
+    user: { uid: user.uid, gid: user.gid, umask: 0o022, additionalGids: user.additionalGids },
+    args: [...(request.Cmd ?? [])],
+    env: execEnv(container, request, user.home),
+    cwd: cleanPath(cwd),
+    capabilities: capabilitySets(capabilities, user.uid),
+    ...(rlimits.length > 0 ? { rlimits } : {}),
+    noNewPrivileges: !privileged && parseSecurityOptions(hostConfig.SecurityOpt ?? []).noNewPrivileges,
+  };
+}
+
+function execEnv(container: ContainerRecord, request: ExecCreateRequest, home: string): string[] {
+  const env = overlayEnv(containerEnv(container, home), [
+    ...(request.Tty === true && !hasEnv(container.config.Env ?? [], "TERM") ? ["TERM=xterm"] : []),
+    ...(request.Env ?? []),
+  ]);
+  return env;
+}

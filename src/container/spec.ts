@@ -1,0 +1,215 @@
+/**
+ * From a container's record to the OCI runtime's `config.json` (OCI runtime specification 1.1, config.md and
+ * config-linux.md), with Docker's defaults.
+ */
+import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
+import { hostname as hostHostname } from "node:os";
+import { errorText } from "../base/errors.ts";
+import { isErrno } from "../linux/fs-error.ts";
+import type {
+  RuntimeLinux,
+  RuntimeNamespace,
+  RuntimeProcess,
+  RuntimeSeccomp,
+  RuntimeSpec,
+} from "../oci/runtime-spec.ts";
+import type { HostConfig } from "../wire/container.ts";
+import { cleanPath } from "./binds.ts";
+import { capabilitySets, chooseCapabilities } from "./capabilities.ts";
+import type { ContainerRecord } from "./container.ts";
+import { containerDevices } from "./devices.ts";
+import { baseEnv, hasEnv, overlayEnv } from "./environment.ts";
+import { containerOomScore, containerResources, containerRlimits } from "./resources.ts";
+import { customSeccomp, defaultSeccomp } from "./seccomp.ts";
+import { parseSecurityOptions, type SecurityOptions } from "./security-options.ts";
+import { containerMounts, initArguments, type NetworkFilePaths } from "./spec-mounts.ts";
+import { resolveUser } from "./user.ts";
+
+export interface SpecInputs extends NetworkFilePaths {
+  /** The mounted root. */
+  readonly rootfs: string;
+  /** Path of the network namespace; undefined for the host's. */
+  readonly sandboxPath: string | undefined;
+  readonly cgroupPath: string;
+}
+
+export interface BuiltSpec {
+  readonly spec: RuntimeSpec;
+  /** What could not be given as it was asked for. */
+  readonly warnings: string[];
+}
+
+/** Default umask of a container's first process. */
+const umask = 0o022;
+
+/**
+ * Builds the runtime's configuration. Reads the root's passwd and group, and puts the empty `/.dockerenv` into it, which
+ * programs take as the sign that they run in a container. Synchronous: it is on the way of every start.
+ * Throws `invalidArgument` for a user, device or propagation that is not there, `unavailable` for a missing init program.
+ */
+export function buildSpec(container: ContainerRecord, inputs: SpecInputs): BuiltSpec {
+  const warnings: string[] = [];
+  const { hostConfig, config } = container;
+  const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
+  const capabilities = containerCapabilities(hostConfig, warnings);
+  const mounts = containerMounts(container, inputs, security);
+  const privateUts = hostConfig.UTSMode !== "host";
+  const spec: RuntimeSpec = {
+    ociVersion: "1.0.2",
+    process: buildProcess(container, inputs.rootfs, { capabilities, security, warnings }),
+    root: { path: inputs.rootfs, readonly: hostConfig.ReadonlyRootfs === true },
+    ...(privateUts ? { hostname: config.Hostname || hostHostname() } : {}),
+    mounts: mounts.mounts,
+    ...(hostConfig.Annotations ? { annotations: { ...hostConfig.Annotations } } : {}),
+    linux: buildLinux(container, inputs, { capabilities, security }),
+  };
+  if (mounts.rootfsPropagation !== undefined) spec.linux.rootfsPropagation = mounts.rootfsPropagation;
+  markRoot(inputs.rootfs);
+  return { spec, warnings };
+}
+
+/** The bounding set of a container's processes. */
+export function containerCapabilities(hostConfig: HostConfig, warnings: string[]): readonly string[] {
+  const { names, missing } = chooseCapabilities({
+    privileged: hostConfig.Privileged === true,
+    add: hostConfig.CapAdd ?? [],
+    drop: hostConfig.CapDrop ?? [],
+  });
+  for (const name of missing)
+    warnings.push(`capability ${name} cannot be given: the daemon does not have it itself`);
+  return names;
+}
+
+interface Rights {
+  readonly capabilities: readonly string[];
+  readonly security: SecurityOptions;
+}
+
+function buildProcess(
+  container: ContainerRecord,
+  rootfs: string,
+  { capabilities, security, warnings }: Rights & { readonly warnings: string[] },
+): RuntimeProcess {
+  const { config, hostConfig } = container;
+  const terminal = config.Tty === true;
+  const user = resolveUser(rootfs, config.User ?? "", hostConfig.GroupAdd ?? []);
+  const rlimits = containerRlimits(hostConfig.Ulimits ?? [], warnings);
+  const oomScoreAdj = containerOomScore(hostConfig.OomScoreAdj ?? 0, warnings);
+  const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
+  return {
+    terminal,
+    ...(terminal && height > 0 && width > 0 ? { consoleSize: { height, width } } : {}),
+    user: { uid: user.uid, gid: user.gid, umask, additionalGids: user.additionalGids },
+    args: [...(hostConfig.Init === true ? initArguments : []), container.path, ...container.args],
+    env: containerEnv(container, user.home),
+    cwd: cleanPath(config.WorkingDir || "/"),
+    capabilities: capabilitySets(capabilities, user.uid),
+    ...(rlimits.length > 0 ? { rlimits } : {}),
+    noNewPrivileges: security.noNewPrivileges,
+    ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
+  };
+}
+
+/** The environment of a container's first process. */
+export function containerEnv({ config }: ContainerRecord, home: string): string[] {
+  const base = baseEnv({ hostname: config.Hostname || hostHostname(), terminal: config.Tty === true });
+  const env = overlayEnv(base, config.Env ?? []);
+  if (!hasEnv(env, "HOME")) env.push(`HOME=${home}`);
+  return env;
+}
+
+function buildLinux(container: ContainerRecord, inputs: SpecInputs, rights: Rights): RuntimeLinux {
+  const { hostConfig } = container;
+  const privileged = hostConfig.Privileged === true;
+  const { devices, rules } = containerDevices({
+    privileged,
+    mappings: hostConfig.Devices ?? [],
+    cgroupRules: hostConfig.DeviceCgroupRules ?? [],
+  });
+  const sysctl = containerSysctls(container, inputs.sandboxPath);
+  const seccomp = containerSeccomp(privileged, rights);
+  const masked = hostConfig.MaskedPaths ?? [];
+  return {
+    namespaces: namespaces(hostConfig, inputs.sandboxPath),
+    ...(devices.length > 0 ? { devices } : {}),
+    cgroupsPath: inputs.cgroupPath,
+    resources: containerResources(hostConfig, rules),
+    ...(seccomp === undefined ? {} : { seccomp }),
+    ...(sysctl === undefined ? {} : { sysctl }),
+    maskedPaths: privileged ? [] : masked.length > 0 ? [...masked, ...thermalPaths()] : [],
+    readonlyPaths: privileged ? [] : [...(hostConfig.ReadonlyPaths ?? [])],
+  };
+}
+
+function containerSeccomp(
+  privileged: boolean,
+  { capabilities, security }: Rights,
+): RuntimeSeccomp | undefined {
+  if (security.seccomp === "unconfined") return undefined;
+  if (security.seccomp !== "default") return customSeccomp(security.seccomp, capabilities);
+  return privileged ? undefined : defaultSeccomp(capabilities);
+}
+
+function namespaces(hostConfig: HostConfig, sandboxPath: string | undefined): RuntimeNamespace[] {
+  const list: RuntimeNamespace[] = [{ type: "mount" }];
+  if (sandboxPath !== undefined) list.push({ type: "network", path: sandboxPath });
+  if (hostConfig.UTSMode !== "host") list.push({ type: "uts" });
+  if (hostConfig.PidMode !== "host") list.push({ type: "pid" });
+  if (hostConfig.IpcMode !== "host") list.push({ type: "ipc" });
+  if (hostConfig.CgroupnsMode === "private") list.push({ type: "cgroup" });
+  return list;
+}
+
+/**
+ * Docker's settings for a network namespace of the container's own: ping without CAP_NET_RAW and low ports without
+ * CAP_NET_BIND_SERVICE. A shared namespace keeps what its owner has set.
+ */
+function containerSysctls(
+  { hostConfig, config }: ContainerRecord,
+  sandboxPath: string | undefined,
+): Record<string, string> | undefined {
+  const settings: Record<string, string> = {};
+  const isShared = (hostConfig.NetworkMode ?? "").startsWith("container:");
+  if (sandboxPath !== undefined && !isShared) Object.assign(settings, networkDefaults());
+  if (config.Domainname && hostConfig.UTSMode !== "host") settings["kernel.domainname"] = config.Domainname;
+  Object.assign(settings, hostConfig.Sysctls ?? {});
+  return Object.keys(settings).length > 0 ? settings : undefined;
+}
+
+let knownNetworkDefaults: Record<string, string> | undefined;
+
+/** Those that this kernel has. */
+function networkDefaults(): Record<string, string> {
+  knownNetworkDefaults ??= Object.fromEntries(
+    [
+      ["net.ipv4.ping_group_range", "0 2147483647"] as const,
+      ["net.ipv4.ip_unprivileged_port_start", "0"] as const,
+    ].filter(([name]) => existsSync(`/proc/sys/${name.replaceAll(".", "/")}`)),
+  );
+  return knownNetworkDefaults;
+}
+
+let knownThermalPaths: string[] | undefined;
+
+/** Counters of each processor that are masked too: they tell what the host is doing. */
+function thermalPaths(): string[] {
+  const root = "/sys/devices/system/cpu";
+  knownThermalPaths ??= existsSync(root)
+    ? readdirSync(root)
+        .filter((name) => /^cpu\d+$/.test(name))
+        .map((name) => `${root}/${name}/thermal_throttle`)
+        .filter((path) => existsSync(path))
+    : [];
+  return knownThermalPaths;
+}
+
+/** Makes the empty `/.dockerenv`. It lies in the root itself and links are not followed, so nothing leads elsewhere. */
+function markRoot(rootfs: string): void {
+  try {
+    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
+    closeSync(openSync(`${rootfs}/.dockerenv`, flags, 0o755));
+  } catch (error) {
+    if (!isErrno(error, "EEXIST", "EROFS"))
+      throw new Error(`make /.dockerenv: ${errorText(error)}`, { cause: error });
+  }
+}
