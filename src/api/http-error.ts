@@ -1,0 +1,46 @@
+import { EngineError, type ErrorKind, errorText } from "../base/errors.ts";
+
+/** The one place that knows which HTTP status a kind of failure has (Docker's error classes). */
+const statusByKind: Readonly<Record<ErrorKind, number>> = {
+  invalidArgument: 400,
+  notFound: 404,
+  alreadyExists: 409,
+  conflict: 409,
+  notModified: 304,
+  unauthenticated: 401,
+  permissionDenied: 403,
+  notImplemented: 501,
+  unavailable: 503,
+  resourceExhausted: 500,
+  internal: 500,
+};
+
+/** A fault of the transport itself, which has no kind in the engine: a body that is too large or never arrives. */
+export class HttpError extends Error {
+  override readonly name = "HttpError";
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly message: string;
+  /** A bug of ours: its trace belongs in the daemon's log. */
+  readonly isBug: boolean;
+}
+
+/** Maps anything that was thrown to the answer that the client gets. */
+export function errorAnswer(error: unknown): ErrorAnswer {
+  if (error instanceof HttpError) return { status: error.status, message: error.message, isBug: false };
+  if (!(error instanceof EngineError)) return { status: 500, message: errorText(error), isBug: true };
+  return { status: statusByKind[error.kind], message: withHint(error), isBug: false };
+}
+
+function withHint(error: EngineError): string {
+  if (error.hint === undefined) return error.message;
+  return `${error.message}${/[.!?]$/.test(error.message) ? "" : "."} ${error.hint}`;
+}

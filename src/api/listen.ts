@@ -1,0 +1,159 @@
+/** The sockets that the API listens on. */
+import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, unlinkSync } from "node:fs";
+import type { Server } from "node:http";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import { EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import type { log as daemonLog } from "../base/log.ts";
+
+const defaultTcpPort = 2375;
+/** A daemon that lives answers a connection at once; one that hangs is not a reason to wait for ever. */
+const probeTimeoutMs = 2_000;
+
+export interface ListenOptions {
+  /** Name or number of the group that may use unix sockets. Root's when undefined. */
+  readonly group?: string | undefined;
+}
+
+export type ListenAddress =
+  | { readonly type: "unix"; readonly path: string }
+  | { readonly type: "tcp"; readonly host: string; readonly port: number };
+
+/** Reads `unix:///path` or `tcp://host:port` (`tcp://` alone is 127.0.0.1:2375). Throws `invalidArgument`. */
+export function parseListenAddress(spec: string): ListenAddress {
+  if (spec.startsWith("unix://")) {
+    const path = spec.slice("unix://".length);
+    if (path.startsWith("/")) return { type: "unix", path };
+    throw invalidArgument(`cannot listen on "${spec}": the path of a unix socket must be absolute`);
+  }
+  const match = /^tcp:\/\/(\[[0-9a-f:.%]+\]|[^:/[\]]*)(?::(\d{1,5}))?\/?$/i.exec(spec);
+  const port = Number(match?.[2] ?? defaultTcpPort);
+  if (match === null || port > 65535) {
+    throw invalidArgument(
+      `cannot listen on "${spec}": an address is unix:///path/to/socket or tcp://host:port`,
+    );
+  }
+  const host = match[1]!.replace(/^\[|\]$/g, "");
+  return { type: "tcp", host: host === "" ? "127.0.0.1" : host, port };
+}
+
+/**
+ * Makes `server` listen on `spec` and returns the address with the real port. Throws `unavailable` when somebody else
+ * has it.
+ */
+export async function openListener(
+  server: Server,
+  spec: string,
+  options: ListenOptions & { readonly log: typeof daemonLog },
+): Promise<string> {
+  const address = parseListenAddress(spec);
+  if (address.type === "unix") {
+    await listenUnix(server, address.path, options.group);
+    return spec;
+  }
+  await listening(server, spec, () => server.listen({ host: address.host, port: address.port }));
+  const bound = server.address();
+  if (bound === null || typeof bound === "string") throw new Error(`${spec} has no port`);
+  if (!isLoopback(bound.address)) {
+    options.log.warn("API is reachable over the network without encryption or authentication", {
+      address: spec,
+      consequence: "whoever reaches it is root on this host",
+    });
+  }
+  return `tcp://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
+}
+
+/** Stops accepting, closes idle connections, and resolves when the others have ended. Node removes a socket's file. */
+export async function closeListener(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}
+
+async function listenUnix(server: Server, path: string, group: string | undefined): Promise<void> {
+  const groupId = group === undefined ? 0 : resolveGroup(group);
+  mkdirSync(dirname(path), { recursive: true });
+  await removeStaleSocket(path);
+  await listening(server, `unix://${path}`, () => {
+    // The file must never be open to others, also not between its making and the chmod below.
+    const umask = process.umask(0o177);
+    try {
+      server.listen(path);
+    } finally {
+      process.umask(umask);
+    }
+  });
+  chownSync(path, process.getuid?.() ?? 0, groupId);
+  chmodSync(path, 0o660);
+}
+
+/** Removes a socket that a daemon left behind; throws when there is something else, or somebody answers. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) {
+    throw new EngineError(
+      "unavailable",
+      `cannot listen on unix://${path}: a file that is no socket is there`,
+    );
+  }
+  if (await isAnswering(path)) {
+    throw new EngineError(
+      "unavailable",
+      `cannot listen on unix://${path}: another daemon is listening there`,
+      {
+        hint: "Stop it, or choose another socket with --host.",
+      },
+    );
+  }
+  unlinkSync(path);
+}
+
+function isAnswering(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const settle = (isAnswering: boolean): void => {
+      socket.destroy();
+      resolve(isAnswering);
+    };
+    socket.setTimeout(probeTimeoutMs, () => settle(true));
+    socket.once("connect", () => settle(true));
+    // Refused: the file is there, but nobody listens. Anything else (a full queue, say) means that somebody does.
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      settle(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"),
+    );
+  });
+}
+
+function listening(server: Server, spec: string, start: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) =>
+      reject(
+        new EngineError("unavailable", `cannot listen on ${spec}: ${errorText(error)}`, { cause: error }),
+      ),
+    );
+    server.once("listening", () => {
+      server.removeAllListeners("error");
+      server.on("error", () => {});
+      resolve();
+    });
+    start();
+  });
+}
+
+/** Number of a group, given as number or as a name of /etc/group. Throws `invalidArgument`. */
+function resolveGroup(group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  for (const line of readFileSync("/etc/group", "utf8").split("\n")) {
+    const [name, , id] = line.split(":");
+    if (name === group && id !== undefined) return Number(id);
+  }
+  throw invalidArgument(`group ${group} of the API's socket does not exist in /etc/group`, {
+    hint: "Create it with groupadd, or choose another with --group.",
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "::1" || /^(::ffff:)?127\./.test(host);
+}

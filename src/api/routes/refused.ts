@@ -1,0 +1,110 @@
+/**
+ * The routes of Docker's API that are known but not served: they say so by name, so that nobody mistakes a missing
+ * feature for a wrong path (which is 404).
+ */
+import { EngineError, notFound, notImplemented } from "../../base/errors.ts";
+import type { Exchange, Route } from "../exchange.ts";
+
+/** Words of Docker's, which clients look at. */
+const notSwarmManager =
+  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
+
+type Refusal = (x: Exchange) => Error;
+
+const notServed =
+  (operation: string): Refusal =>
+  () =>
+    notImplemented(`${operation} is not served by this version of gantry`);
+const noSwarm: Refusal = () => new EngineError("unavailable", notSwarmManager);
+/** Docker's hint to run `swarm init` would lead in a circle here. */
+const noSwarmAtAll: Refusal = () =>
+  new EngineError("unavailable", "this node cannot be in a swarm: swarm mode is not served by gantry");
+const notInSwarm: Refusal = () => new EngineError("unavailable", "This node is not part of a swarm");
+const noSuchPlugin: Refusal = (x) => notFound(`plugin "${x.param("name")}" not found`);
+
+const refusals: readonly (readonly [method: string, path: string, refusal: Refusal])[] = [
+  // containers
+  ["GET", "/containers/{id}/changes", notServed("listing changed files (docker diff)")],
+  ["GET", "/containers/{id}/export", notServed("exporting a container (docker export)")],
+  ["GET", "/containers/{id}/stats", notServed("container statistics (docker stats)")],
+  ["POST", "/containers/{id}/update", notServed("updating a container (docker update)")],
+  ["HEAD", "/containers/{id}/archive", notServed("copying files (docker cp)")],
+  ["GET", "/containers/{id}/archive", notServed("copying files out of a container (docker cp)")],
+  ["PUT", "/containers/{id}/archive", notServed("copying files into a container (docker cp)")],
+  ["POST", "/containers/prune", notServed("removing stopped containers (docker container prune)")],
+  ["POST", "/commit", notServed("making an image of a container (docker commit)")],
+  // images
+  ["POST", "/images/{name...}/push", notServed("pushing an image (docker push)")],
+  ["GET", "/images/search", notServed("searching a registry (docker search)")],
+  ["POST", "/images/prune", notServed("removing unused images (docker image prune)")],
+  ["GET", "/images/{name...}/attestations", notServed("reading an image's attestations")],
+  ["GET", "/distribution/{name...}/json", notServed("asking a registry for an image (docker manifest)")],
+  ["POST", "/auth", notServed("checking credentials (docker login)")],
+  // build
+  ["POST", "/build", notServed("building an image (docker build)")],
+  ["POST", "/build/prune", notServed("removing the build cache (docker builder prune)")],
+  ["POST", "/session", notServed("a build session (BuildKit)")],
+  ["POST", "/grpc", notServed("BuildKit's API")],
+  // networks and volumes
+  ["POST", "/networks/create", notServed("creating a network (docker network create)")],
+  ["POST", "/networks/{id}/connect", notServed("connecting a container (docker network connect)")],
+  ["POST", "/networks/{id}/disconnect", notServed("disconnecting a container (docker network disconnect)")],
+  ["DELETE", "/networks/{id}", notServed("removing a network (docker network rm)")],
+  ["POST", "/networks/prune", notServed("removing unused networks (docker network prune)")],
+  ["POST", "/volumes/create", notServed("creating a volume (docker volume create)")],
+  ["PUT", "/volumes/{name}", noSwarm],
+  ["DELETE", "/volumes/{name}", notServed("removing a volume (docker volume rm)")],
+  ["POST", "/volumes/prune", notServed("removing unused volumes (docker volume prune)")],
+  // system
+  ["GET", "/system/df", notServed("showing disk usage (docker system df)")],
+  // plugins
+  ["GET", "/plugins/privileges", notServed("asking for a plugin's privileges")],
+  ["POST", "/plugins/pull", notServed("installing a plugin (docker plugin install)")],
+  ["POST", "/plugins/create", notServed("creating a plugin (docker plugin create)")],
+  ["GET", "/plugins/{name...}/json", noSuchPlugin],
+  ["DELETE", "/plugins/{name...}", noSuchPlugin],
+  ["POST", "/plugins/{name...}/enable", noSuchPlugin],
+  ["POST", "/plugins/{name...}/disable", noSuchPlugin],
+  ["POST", "/plugins/{name...}/upgrade", noSuchPlugin],
+  ["POST", "/plugins/{name...}/push", noSuchPlugin],
+  ["POST", "/plugins/{name...}/set", noSuchPlugin],
+  // swarm
+  ["GET", "/swarm", noSwarm],
+  ["POST", "/swarm/init", noSwarmAtAll],
+  ["POST", "/swarm/join", noSwarmAtAll],
+  ["POST", "/swarm/leave", notInSwarm],
+  ["POST", "/swarm/update", noSwarm],
+  ["GET", "/swarm/unlockkey", noSwarm],
+  ["POST", "/swarm/unlock", noSwarm],
+  ["GET", "/nodes", noSwarm],
+  ["GET", "/nodes/{id}", noSwarm],
+  ["DELETE", "/nodes/{id}", noSwarm],
+  ["POST", "/nodes/{id}/update", noSwarm],
+  ["GET", "/services", noSwarm],
+  ["POST", "/services/create", noSwarm],
+  ["GET", "/services/{id}", noSwarm],
+  ["DELETE", "/services/{id}", noSwarm],
+  ["POST", "/services/{id}/update", noSwarm],
+  ["GET", "/services/{id}/logs", noSwarm],
+  ["GET", "/tasks", noSwarm],
+  ["GET", "/tasks/{id}", noSwarm],
+  ["GET", "/tasks/{id}/logs", noSwarm],
+  ["GET", "/secrets", noSwarm],
+  ["POST", "/secrets/create", noSwarm],
+  ["GET", "/secrets/{id}", noSwarm],
+  ["DELETE", "/secrets/{id}", noSwarm],
+  ["POST", "/secrets/{id}/update", noSwarm],
+  ["GET", "/configs", noSwarm],
+  ["POST", "/configs/create", noSwarm],
+  ["GET", "/configs/{id}", noSwarm],
+  ["DELETE", "/configs/{id}", noSwarm],
+  ["POST", "/configs/{id}/update", noSwarm],
+];
+
+export const refusedRoutes: readonly Route[] = refusals.map(([method, path, refusal]) => ({
+  method,
+  path,
+  handle: (x) => {
+    throw refusal(x);
+  },
+}));
