@@ -1,5 +1,14 @@
 /** Bundles for tests: busybox as root file system, in a directory that is removed with everything in it. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newId } from "../base/ids.ts";
@@ -8,7 +17,9 @@ import { createMonitor } from "./conmon.ts";
 import type { Monitor, RuntimeBinary, TaskCreateRequest } from "./monitor.ts";
 
 export const cgroupParent = "gt-ctr-test";
-const applets = "sh echo true false cat sleep dd head seq id env kill trap printf stty tty wc yes ls".split(" ");
+const applets = "sh echo true false cat sleep dd head seq id env kill trap printf stty tty wc yes ls".split(
+  " ",
+);
 
 /** The runtimes that this host has. Whether they work on it is another question. */
 export const installedRuntimes: RuntimeBinary[] = ["crun", "runc"].flatMap((name) => {
@@ -21,7 +32,10 @@ export interface Bench extends Disposable {
   readonly rootfs: string;
   readonly monitor: Monitor;
   /** A bundle with a process of the given words. */
-  bundle(args: readonly string[], change?: { terminal?: boolean; cwd?: string; memoryBytes?: number }): {
+  bundle(
+    args: readonly string[],
+    change?: { terminal?: boolean; cwd?: string; memoryBytes?: number },
+  ): {
     id: string;
     bundle: string;
     logPath: string;
@@ -51,7 +65,12 @@ export function processSpec(args: readonly string[], terminal = false, cwd = "/"
 const mounts = [
   { destination: "/proc", type: "proc", source: "proc" },
   { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755", "size=65536k"] },
-  { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
+  {
+    destination: "/dev/pts",
+    type: "devpts",
+    source: "devpts",
+    options: ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+  },
 ];
 
 export function openBench(): Bench {
@@ -109,7 +128,10 @@ export function openBench(): Bench {
 export function leftovers(id: string): string[] {
   const found: string[] = [];
   for (const controller of readdirSync("/sys/fs/cgroup"))
-    for (const path of [`/sys/fs/cgroup/${controller}/${cgroupParent}/${id}`, `/sys/fs/cgroup/${cgroupParent}/${id}`])
+    for (const path of [
+      `/sys/fs/cgroup/${controller}/${cgroupParent}/${id}`,
+      `/sys/fs/cgroup/${cgroupParent}/${id}`,
+    ])
       if (existsSync(path)) found.push(path);
   return found;
 }

@@ -1,6 +1,7 @@
 /** Starting conmon: what its create and exec calls have in common (conmon 2.1, conmon.c and cli.c). */
 import { accessSync, closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { EngineError, notFound } from "../base/errors.ts";
+import type { SealedBinaries } from "../linux/sealed-binary.ts";
 import { openPipe, spawnProcess, type ChildProcess } from "../linux/spawn.ts";
 import type { RuntimeBinary } from "./monitor.ts";
 import { SyncPipe } from "./sync-pipe.ts";
@@ -12,6 +13,7 @@ const maxSocketPathBytes = 107;
 export interface MonitorContext {
   readonly execRoot: string;
   readonly conmonPath: string;
+  readonly binaries: SealedBinaries;
 }
 
 /** The absolute path of `name` in PATH and the usual directories; undefined when it is not installed. */
@@ -150,7 +152,7 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
       "--full-attach",
       "--no-sync-log",
       "--runtime",
-      start.runtime.path,
+      context.binaries.executable(start.runtime.path),
       ...runtimeArguments(context, start.runtime).flatMap((word) => [`--runtime-arg=${word}`]),
       "--log-path",
       start.logPath === "" ? "none" : `k8s-file:${start.logPath}`,

@@ -6,6 +6,7 @@ import { log } from "../base/log.ts";
 import { nowNs } from "../base/time.ts";
 import { cgroupOfPid, cgroupPids, detectCgroups, memoryEvents, removeCgroup } from "../linux/cgroup.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
+import { SealedBinaries } from "../linux/sealed-binary.ts";
 import { runProcess, type RunResult } from "../linux/spawn.ts";
 import { attachToBundle } from "./attached-stdio.ts";
 import { startExec } from "./conmon-exec.ts";
@@ -50,7 +51,7 @@ class ConmonMonitor implements Monitor {
 
   #runtime(runtime: RuntimeBinary, words: readonly string[]): Promise<RunResult> {
     return runProcess({
-      path: runtime.path,
+      path: this.#context.binaries.executable(runtime.path),
       argv: [runtime.name, ...runtimeArguments(this.#context, runtime), ...words],
       env: childEnvironment(this.#context),
     });
@@ -314,5 +315,5 @@ export function createMonitor(options: { readonly execRoot: string }): Monitor {
     throw new EngineError("unavailable", "conmon is not installed: containers cannot be started without it", {
       hint: "apt-get install conmon",
     });
-  return new ConmonMonitor({ execRoot: options.execRoot, conmonPath });
+  return new ConmonMonitor({ execRoot: options.execRoot, conmonPath, binaries: new SealedBinaries() });
 }
