@@ -152,11 +152,9 @@ async function cgroupsBelow(parent: string): Promise<string[]> {
   const hierarchies = (await readdir("/sys/fs/cgroup", { withFileTypes: true }))
     .filter((entry) => entry.isDirectory())
     .map((entry) => join("/sys/fs/cgroup", entry.name));
-  const found: string[] = [];
-  for (const hierarchy of ["/sys/fs/cgroup", ...hierarchies]) {
-    const { stdout } = await run(["find", join(hierarchy, parent), "-mindepth", "1", "-type", "d"]);
-    found.push(...stdout.split("\n").filter((line) => line !== ""));
-  }
+  const parents = ["/sys/fs/cgroup", ...hierarchies].map((hierarchy) => join(hierarchy, parent));
+  const { stdout } = await run(["find", ...parents, "-mindepth", "1", "-type", "d"]);
+  const found = stdout.split("\n").filter((line) => line !== "");
   return found.map(mask);
 }
 
