@@ -1,0 +1,130 @@
+/**
+ * What Node's `fs` cannot do with an inode: extended attributes, device nodes, times in nanoseconds, holes, data to disk.
+ *
+ * Paths are bytes here: names in layers need not be UTF-8. None of the calls follows a symbolic link at the end.
+ */
+import koffi from "koffi";
+import { errno, libc, systemError } from "./libc.ts";
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const ENODATA = 61;
+const EOPNOTSUPP = 95;
+const ERANGE = 34;
+
+const mknodCall = libc.func("int mknod(const uint8_t *path, unsigned int mode, uint64_t dev)");
+const utimensatCall = libc.func(
+  "int utimensat(int dirfd, const uint8_t *path, const int64_t *times, int flags)",
+);
+const lsetxattrCall = libc.func(
+  "int lsetxattr(const uint8_t *path, str name, const uint8_t *value, size_t size, int flags)",
+);
+const lgetxattrCall = libc.func(
+  "ssize_t lgetxattr(const uint8_t *path, str name, _Out_ uint8_t *value, size_t size)",
+);
+const llistxattrCall = libc.func("ssize_t llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
+const syncfsCall = libc.func("int syncfs(int fd)");
+const opendirCall = libc.func("void *opendir(str path)");
+const readdirCall = libc.func("void *readdir(void *directory)");
+const closedirCall = libc.func("int closedir(void *directory)");
+
+/** A path as the C library takes it: its bytes and a NUL. */
+export type PathBytes = Buffer;
+
+/** The bytes of a path for the calls of this file. */
+export function pathBytes(path: string | Buffer): PathBytes {
+  return Buffer.concat([typeof path === "string" ? Buffer.from(path) : path, Buffer.from([0])]);
+}
+
+const shown = (path: PathBytes): string => path.subarray(0, -1).toString();
+
+/** mknod(2): device nodes, fifos and sockets. `mode` holds the type bits (`fs.constants.S_IFCHR`). */
+export function makeNode(path: PathBytes, mode: number, device: { major: number; minor: number }): void {
+  if (mknodCall(path, mode, makeDevice(device)) !== 0) throw systemError(`make node ${shown(path)}`);
+}
+
+/** glibc's gnu_dev_makedev. */
+function makeDevice({ major, minor }: { major: number; minor: number }): bigint {
+  const a = BigInt(major);
+  const b = BigInt(minor);
+  return (b & 0xffn) | ((a & 0xfffn) << 8n) | ((b & ~0xffn) << 12n) | ((a & ~0xfffn) << 32n);
+}
+
+/** The reverse of what stat(2) gives as `rdev`. */
+export function deviceNumbers(device: bigint): { major: number; minor: number } {
+  return {
+    major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
+    minor: Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
+  };
+}
+
+/** Sets access and modification time to `timeNs` since the epoch; of a symbolic link itself too. */
+export function setTimes(path: PathBytes, timeNs: bigint): void {
+  let seconds = timeNs / 1_000_000_000n;
+  let rest = timeNs % 1_000_000_000n;
+  if (rest < 0n) {
+    seconds -= 1n;
+    rest += 1_000_000_000n;
+  }
+  const times = new BigInt64Array([seconds, rest, seconds, rest]);
+  if (utimensatCall(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) !== 0)
+    throw systemError(`set the time of ${shown(path)}`);
+}
+
+/** lsetxattr(2). Returns false when the file system cannot hold it (EOPNOTSUPP). */
+export function setXattr(path: PathBytes, name: string, value: Uint8Array): boolean {
+  if (lsetxattrCall(path, name, value.length === 0 ? Buffer.alloc(1) : value, value.length, 0) === 0)
+    return true;
+  const code = errno();
+  if (code === EOPNOTSUPP) return false;
+  throw systemError(`set extended attribute ${name} of ${shown(path)}`, code);
+}
+
+/** lgetxattr(2); undefined when there is none of that name. */
+export function getXattr(path: PathBytes, name: string): Buffer | undefined {
+  for (let size = 256; ; size *= 4) {
+    const value = Buffer.alloc(size);
+    const length = Number(lgetxattrCall(path, name, value, size));
+    if (length >= 0) return value.subarray(0, length);
+    const code = errno();
+    if (code === ENODATA || code === EOPNOTSUPP) return undefined;
+    if (code !== ERANGE || size > 65536)
+      throw systemError(`read extended attribute ${name} of ${shown(path)}`, code);
+  }
+}
+
+/** llistxattr(2): the names. */
+export function listXattrs(path: PathBytes): string[] {
+  for (let size = 256; ; size *= 4) {
+    const list = Buffer.alloc(size);
+    const length = Number(llistxattrCall(path, list, size));
+    if (length >= 0) return list.toString("latin1", 0, length).split("\0").slice(0, -1);
+    const code = errno();
+    if (code === EOPNOTSUPP) return [];
+    if (code !== ERANGE || size > 65536)
+      throw systemError(`list extended attributes of ${shown(path)}`, code);
+  }
+}
+
+/** syncfs(2) off the main thread: everything written to the file system of `fd` so far is on the disk. */
+export async function syncFileSystem(fd: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  syncfsCall.async(fd, (error: Error | null, result: number) => (error ? reject(error) : resolve(result)));
+  if ((await promise) !== 0) throw systemError("write the file system to disk", 5);
+}
+
+// struct dirent of 64-bit glibc: d_type is the byte after d_ino, d_off and d_reclen.
+const direntTypeOffset = 18;
+const DT_UNKNOWN = 0;
+
+/** True when reading a directory tells the types of its entries; overlayfs needs that of what lies below it. */
+export function hasDirectoryTypes(path: string): boolean {
+  const directory: unknown = opendirCall(path);
+  if (directory === null) throw systemError(`open directory ${path}`);
+  try {
+    const entry: unknown = readdirCall(directory);
+    return entry !== null && koffi.decode(entry, direntTypeOffset, "uint8_t") !== DT_UNKNOWN;
+  } finally {
+    closedirCall(directory);
+  }
+}

@@ -1,0 +1,361 @@
+/**
+ * Unpacking a layer: a tar with whiteouts (OCI image specification 1.1, layer, section Whiteouts) into a directory.
+ *
+ * The tar is hostile until proven otherwise. Every name is made clean, its parent directory is resolved inside the root
+ * component by component, and the last component is never followed; so nothing outside of the root is ever opened,
+ * linked, or changed. All paths are byte strings (see oci/tar-reader.ts).
+ */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  ftruncateSync,
+  lchownSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeSync,
+  type BigIntStats,
+} from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { EngineError, invalidArgument } from "../base/errors.ts";
+import { byteStringOf, type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
+import { copyMetadata } from "../linux/copy-tree.ts";
+import { fileSystemError, isErrno } from "../linux/fs-error.ts";
+import { makeNode, pathBytes, setTimes, setXattr } from "../linux/inode.ts";
+import { bytes, findInLayers, isWhiteout, lookup, opaqueXattr } from "./merged-view.ts";
+
+const whiteoutPrefix = ".wh.";
+const whiteoutMetaPrefix = ".wh..wh.";
+const opaqueMarker = ".wh..wh..opq";
+const maxSymlinks = 40;
+/** How long the event loop may stand still, in ms. */
+const sliceMs = 10;
+
+export interface UnpackTarget {
+  /** An existing directory. */
+  readonly root: string;
+  /**
+   * `overlay`: the directory holds this layer alone; whiteouts become overlayfs's marks.
+   * `merged`: the directory holds the layers below too; whiteouts remove.
+   */
+  readonly form: "overlay" | "merged";
+  /** With `overlay`: the directories of the layers below, from top to bottom. */
+  readonly lowers?: readonly string[];
+}
+
+export interface UnpackResult {
+  readonly sizeBytes: number;
+  readonly inodes: number;
+}
+
+/** Unpacks a tar stream. Throws `invalidArgument` for what is malformed or would leave the root. */
+export async function unpackLayer(
+  tar: AsyncIterable<Uint8Array>,
+  target: UnpackTarget,
+): Promise<UnpackResult> {
+  const unpacker = new LayerUnpacker(target);
+  const reader = new TarReader(tar);
+  let sliceStart = performance.now();
+  for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
+    await unpacker.unpack(entry, reader);
+    if (performance.now() - sliceStart > sliceMs) {
+      await setImmediate();
+      sliceStart = performance.now();
+    }
+  }
+  return unpacker.finish();
+}
+
+/** The components of an entry's name. Throws when it climbs above the root. */
+function cleanParts(name: string): string[] {
+  const parts: string[] = [];
+  for (const part of name.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part === "..") {
+      if (parts.pop() === undefined)
+        throw invalidArgument(`layer entry ${JSON.stringify(textOf(name))} is outside of the layer`);
+    } else parts.push(part);
+  }
+  return parts;
+}
+
+class LayerUnpacker {
+  readonly #root: string;
+  readonly #form: UnpackTarget["form"];
+  readonly #lowers: readonly string[];
+  /** Directory as named -> directory as resolved. Emptied whenever something is removed: then it may no longer be true. */
+  readonly #directories = new Map<string, string>();
+  /** Times of directories, set at the end: unpacking into them changes them. */
+  readonly #directoryTimes = new Map<string, bigint>();
+  /** What this layer made, by resolved path: its own whiteouts do not touch that. */
+  readonly #made = new Set<string>();
+  #sizeBytes = 0;
+  #inodes = 0;
+
+  constructor(target: UnpackTarget) {
+    this.#root = byteStringOf(target.root);
+    this.#form = target.form;
+    this.#lowers = (target.lowers ?? []).map(byteStringOf);
+  }
+
+  async unpack(entry: TarEntry, reader: TarReader): Promise<void> {
+    try {
+      const parts = cleanParts(entry.name);
+      const base = parts.pop();
+      if (base === undefined) {
+        if (entry.type !== "directory")
+          throw invalidArgument("a layer entry for the root directory is no directory");
+        this.#setMetadata(this.#root, entry);
+        this.#directoryTimes.set(this.#root, entry.timeNs);
+      } else if (base.startsWith(whiteoutMetaPrefix) || base.startsWith(whiteoutPrefix))
+        this.#whiteout(parts, base);
+      else await this.#create(`${this.#directory(parts)}/${base}`, entry, reader);
+    } catch (error) {
+      throw describe(error, entry);
+    }
+  }
+
+  finish(): UnpackResult {
+    for (const [path, timeNs] of this.#directoryTimes) setTimes(pathBytes(bytes(path)), timeNs);
+    return { sizeBytes: this.#sizeBytes, inodes: this.#inodes };
+  }
+
+  async #create(path: string, entry: TarEntry, reader: TarReader): Promise<void> {
+    const existing = lookup(path);
+    const isDirectory = entry.type === "directory";
+    const coversWhiteout = existing !== undefined && this.#form === "overlay" && isWhiteout(existing);
+    if (existing !== undefined && !(isDirectory && existing.isDirectory())) this.#remove(path, existing);
+    if (isDirectory) {
+      if (existing?.isDirectory() !== true) this.#makeDirectory(path);
+      if (coversWhiteout) setXattr(pathBytes(bytes(path)), opaqueXattr, Buffer.from("y"));
+      this.#directoryTimes.set(path, entry.timeNs);
+    } else if (entry.type === "file") await this.#writeFile(path, entry, reader);
+    else if (entry.type === "link") {
+      this.#hardLink(path, entry);
+      return;
+    } else this.#makeSpecial(path, entry);
+    this.#made.add(path);
+    this.#inodes += 1;
+    if (entry.type !== "file") this.#setMetadata(path, entry);
+    if (!isDirectory) setTimes(pathBytes(bytes(path)), entry.timeNs);
+  }
+
+  #makeSpecial(path: string, entry: TarEntry): void {
+    if (entry.type === "symlink") {
+      if (entry.linkName === "") throw invalidArgument("the symbolic link has no target");
+      symlinkSync(bytes(entry.linkName), bytes(path));
+      return;
+    }
+    const { S_IFCHR, S_IFBLK, S_IFIFO } = constants;
+    const kind = entry.type === "character" ? S_IFCHR : entry.type === "block" ? S_IFBLK : S_IFIFO;
+    makeNode(pathBytes(bytes(path)), kind | 0o600, entry.device);
+  }
+
+  #hardLink(path: string, entry: TarEntry): void {
+    const parts = cleanParts(entry.linkName);
+    const base = parts.pop();
+    const target = base === undefined ? undefined : `${this.#directory(parts)}/${base}`;
+    const stat = target === undefined ? undefined : lookup(target);
+    if (target === undefined || stat === undefined || stat.isDirectory())
+      throw invalidArgument(`it is a hard link to ${textOf(entry.linkName)}, which is no file of this layer`);
+    linkSync(bytes(target), bytes(path));
+    this.#made.add(path);
+  }
+
+  async #writeFile(path: string, entry: TarEntry, reader: TarReader): Promise<void> {
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    const fd = openSync(bytes(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      if (entry.sparse === undefined) await writeAll(fd, reader);
+      else await writeSparse(fd, entry, reader);
+      // Owner first: changing it clears setuid and capabilities.
+      fchownSync(fd, entry.uid, entry.gid);
+      fchmodSync(fd, entry.mode);
+    } finally {
+      closeSync(fd);
+    }
+    this.#setXattrs(path, entry);
+    this.#sizeBytes += entry.sizeBytes;
+  }
+
+  #setMetadata(path: string, entry: TarEntry): void {
+    lchownSync(bytes(path), entry.uid, entry.gid);
+    if (entry.type !== "symlink") chmodSync(bytes(path), entry.mode);
+    this.#setXattrs(path, entry);
+  }
+
+  #setXattrs(path: string, entry: TarEntry): void {
+    for (const [name, value] of entry.xattrs) {
+      // overlayfs keeps its own state there; a layer has no business in it.
+      if (name.startsWith("trusted.overlay.") || name.startsWith("user.overlay.")) continue;
+      // The kernel takes user attributes on files and directories only.
+      if (name.startsWith("user.") && entry.type !== "file" && entry.type !== "directory") continue;
+      setXattr(pathBytes(bytes(path)), name, value);
+    }
+  }
+
+  #whiteout(parents: readonly string[], base: string): void {
+    if (base === opaqueMarker) {
+      const directory = this.#directory(parents);
+      if (this.#form === "overlay") setXattr(pathBytes(bytes(directory)), opaqueXattr, Buffer.from("y"));
+      else this.#removeFromBelow(directory);
+      return;
+    }
+    // Other names of this form are bookkeeping of aufs, of no use anywhere else.
+    if (base.startsWith(whiteoutMetaPrefix)) return;
+    const name = base.slice(whiteoutPrefix.length);
+    if (name === "" || name === "." || name === "..") throw invalidArgument("it deletes no name");
+    const path = `${this.#directory(parents)}/${name}`;
+    const existing = lookup(path);
+    if (this.#form === "merged") {
+      if (existing === undefined) return;
+      if (existing.isDirectory()) {
+        this.#removeFromBelow(path);
+        if (!this.#made.has(path)) removeIfEmpty(path);
+      } else if (!this.#made.has(path)) unlinkSync(bytes(path));
+    } else if (existing === undefined)
+      makeNode(pathBytes(bytes(path)), constants.S_IFCHR, { major: 0, minor: 0 });
+    else if (existing.isDirectory()) setXattr(pathBytes(bytes(path)), opaqueXattr, Buffer.from("y"));
+  }
+
+  /** In a merged directory: removes everything that came from the layers below. */
+  #removeFromBelow(directory: string): void {
+    for (const name of readdirSync(bytes(directory), { encoding: "latin1" })) {
+      const path = `${directory}/${name}`;
+      const stat = lookup(path);
+      if (stat === undefined) continue;
+      if (stat.isDirectory()) {
+        this.#removeFromBelow(path);
+        if (!this.#made.has(path)) removeIfEmpty(path);
+      } else if (!this.#made.has(path)) unlinkSync(bytes(path));
+    }
+    this.#directories.clear();
+  }
+
+  #remove(path: string, stat: BigIntStats): void {
+    this.#directories.clear();
+    if (!stat.isDirectory()) {
+      unlinkSync(bytes(path));
+      return;
+    }
+    rmSync(bytes(path), { recursive: true });
+    for (const key of this.#directoryTimes.keys())
+      if (key === path || key.startsWith(`${path}/`)) this.#directoryTimes.delete(key);
+    for (const key of this.#made) if (key.startsWith(`${path}/`)) this.#made.delete(key);
+  }
+
+  #makeDirectory(path: string): void {
+    mkdirSync(bytes(path), { mode: 0o755 });
+    chmodSync(bytes(path), 0o755);
+  }
+
+  /** The directory that `parts` name, resolved inside the root; made when it is missing. */
+  #directory(parts: readonly string[]): string {
+    if (parts.length === 0) return this.#root;
+    const key = parts.join("/");
+    const cached = this.#directories.get(key);
+    if (cached !== undefined) return cached;
+    const resolved: string[] = [];
+    const pending = parts.toReversed();
+    let links = 0;
+    while (pending.length > 0) {
+      const part = pending.pop()!;
+      if (part === "" || part === ".") continue;
+      if (part === "..") {
+        resolved.pop();
+        continue;
+      }
+      resolved.push(part);
+      const target = this.#enter(resolved.join("/"));
+      if (target === undefined) continue;
+      links += 1;
+      if (links > maxSymlinks) throw invalidArgument("there are too many symbolic links in its path");
+      resolved.pop();
+      if (target.startsWith("/")) resolved.length = 0;
+      pending.push(...target.split("/").toReversed());
+    }
+    const path = [this.#root, ...resolved].join("/");
+    this.#directories.set(key, path);
+    return path;
+  }
+
+  /** Makes sure that a directory is at `relative`, or returns the target of the symbolic link that is there. */
+  #enter(relative: string): string | undefined {
+    const path = `${this.#root}/${relative}`;
+    const stat = lookup(path);
+    if (stat?.isDirectory() === true) return undefined;
+    if (stat?.isSymbolicLink() === true) return readlinkSync(bytes(path), { encoding: "latin1" });
+    if (stat !== undefined && !(this.#form === "overlay" && isWhiteout(stat)))
+      throw invalidArgument(`${textOf(relative)} in its path is no directory`);
+    // Not in this layer: it may be in one below, which then decides what it is.
+    const below = stat === undefined ? findInLayers([this.#root, ...this.#lowers], relative) : undefined;
+    if (below?.stat.isSymbolicLink() === true) return readlinkSync(bytes(below.path), { encoding: "latin1" });
+    if (stat !== undefined) this.#remove(path, stat);
+    this.#makeDirectory(path);
+    this.#made.add(path);
+    this.#inodes += 1;
+    if (stat !== undefined) setXattr(pathBytes(bytes(path)), opaqueXattr, Buffer.from("y"));
+    if (below?.stat.isDirectory() === true) {
+      copyMetadata(bytes(below.path), bytes(path), below.stat);
+      this.#directoryTimes.set(path, below.stat.mtimeNs);
+    }
+    return undefined;
+  }
+}
+
+function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(bytes(path));
+  } catch (error) {
+    if (!isErrno(error, "ENOTEMPTY", "EEXIST")) throw error;
+  }
+}
+
+async function writeAll(fd: number, reader: TarReader): Promise<void> {
+  for (let chunk = await reader.read(); chunk !== undefined; chunk = await reader.read())
+    writeChunk(fd, chunk, null);
+}
+
+function writeChunk(fd: number, chunk: Buffer, position: number | null): void {
+  let done = 0;
+  while (done < chunk.length)
+    done += writeSync(fd, chunk, done, chunk.length - done, position === null ? null : position + done);
+}
+
+async function writeSparse(fd: number, entry: TarEntry, reader: TarReader): Promise<void> {
+  let rest = Buffer.alloc(0);
+  for (const piece of entry.sparse!.pieces) {
+    let position = piece.offset;
+    const end = piece.offset + piece.sizeBytes;
+    while (position < end) {
+      if (rest.length === 0) rest = Buffer.from((await reader.read()) ?? []);
+      if (rest.length === 0) throw invalidArgument("the sparse file is shorter than its map says");
+      const chunk = rest.subarray(0, end - position);
+      writeChunk(fd, chunk, position);
+      position += chunk.length;
+      rest = rest.subarray(chunk.length);
+    }
+  }
+  ftruncateSync(fd, entry.sizeBytes);
+}
+
+/** Adds the entry's name, and makes the archive's own faults (names that no file system takes) `invalidArgument`. */
+function describe(error: unknown, entry: TarEntry): unknown {
+  const what = `unpack layer entry ${JSON.stringify(textOf(entry.name).slice(0, 300))}`;
+  if (isErrno(error, "ENAMETOOLONG", "EFBIG"))
+    return invalidArgument(
+      `${what}: ${error.code === "EFBIG" ? "the file is too large" : "the name is too long"}`,
+    );
+  if (error instanceof EngineError)
+    return new EngineError(error.kind, `${what}: ${error.message}`, { cause: error });
+  return fileSystemError(what, error);
+}

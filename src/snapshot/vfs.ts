@@ -1,0 +1,100 @@
+/**
+ * The vfs driver: every snapshot is a full copy of the one below it (reflinks where the file system has them). Slow and
+ * large, but it works on every file system and needs no mount privileges beyond a bind mount.
+ */
+import { chmodSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { copyTree } from "../linux/copy-tree.ts";
+import { withFileErrors } from "../linux/fs-error.ts";
+import type { Mount } from "../linux/mount.ts";
+import { unpackLayer } from "./apply.ts";
+import { LayerApplier, type LayerRequest } from "./layer-applier.ts";
+import { backingFileSystem } from "./overlay-probe.ts";
+import type { ApplyResult, SnapshotInfo, Snapshotter } from "./snapshot.ts";
+import { SnapshotStore } from "./snapshot-store.ts";
+import { diskUsage } from "./usage.ts";
+
+export class VfsSnapshotter implements Snapshotter {
+  readonly name = "vfs";
+  readonly #store: SnapshotStore;
+  readonly #applier: LayerApplier;
+
+  constructor(root: string) {
+    this.#store = new SnapshotStore(root);
+    this.#applier = new LayerApplier(this.#store, {
+      unpack: (directory, parent, tar) =>
+        unpackLayer(tar, { root: this.#copyParent(directory, parent), form: "merged" }),
+    });
+  }
+
+  status(): [string, string][] {
+    return [["Backing Filesystem", backingFileSystem(this.#store.root)]];
+  }
+
+  applyLayer(layer: LayerRequest): Promise<ApplyResult> {
+    return this.#applier.apply(layer);
+  }
+
+  has(key: string): boolean {
+    return this.#store.has(key);
+  }
+
+  list(): SnapshotInfo[] {
+    return this.#store.list();
+  }
+
+  prepare(key: string, parent: string | undefined): void {
+    this.#store.checkNew(key, parent);
+    withFileErrors(`prepare snapshot ${key}`, () => {
+      const directory = this.#store.begin();
+      try {
+        this.#copyParent(directory, parent);
+        this.#store.commitActive(directory, key, parent);
+      } catch (error) {
+        this.#store.discard(directory);
+        throw error;
+      }
+    });
+  }
+
+  mounts(key: string): Mount[] {
+    const access = this.#store.info(key).kind === "active" ? "rw" : "ro";
+    return [{ type: "bind", source: this.#directory(key), options: ["bind", access] }];
+  }
+
+  graphData(_key: string): Record<string, string> {
+    return {};
+  }
+
+  /** Of a layer: what it added. Of an active snapshot: what differs from the layers below it. */
+  async usage(key: string): Promise<{ sizeBytes: number; inodes: number }> {
+    const layer = this.#store.layer(key);
+    if (layer !== undefined) return { sizeBytes: layer.sizeBytes, inodes: layer.inodes };
+    const { parent } = this.#store.info(key);
+    return diskUsage(this.#directory(key), parent === undefined ? undefined : this.#directory(parent));
+  }
+
+  remove(key: string): void {
+    this.#store.remove(key);
+  }
+
+  sweep(): void {
+    this.#store.sweep();
+  }
+
+  idle(): Promise<void> {
+    return this.#store.idle();
+  }
+
+  #directory(key: string): string {
+    return join(this.#store.directory(key), "diff");
+  }
+
+  #copyParent(directory: string, parent: string | undefined): string {
+    const diff = join(directory, "diff");
+    mkdirSync(diff, { mode: 0o755 });
+    chmodSync(diff, 0o755);
+    if (parent !== undefined) copyTree(this.#directory(parent), diff);
+    return diff;
+  }
+}
