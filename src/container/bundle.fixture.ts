@@ -17,7 +17,7 @@ import { createMonitor } from "./conmon.ts";
 import type { Monitor, RuntimeBinary, TaskCreateRequest } from "./monitor.ts";
 
 export const cgroupParent = "gt-ctr-test";
-const applets = "sh echo true false cat sleep dd head seq id env kill trap printf stty tty wc yes ls".split(
+const applets = "sh echo true false cat sleep dd head seq id env kill trap printf stty tty wc yes ls tr tail".split(
   " ",
 );
 
