@@ -5,19 +5,22 @@ import { log } from "./log.ts";
 export class Background {
   readonly #running = new Set<Promise<void>>();
 
+  /** Takes over a promise: its failure is logged. */
   add(work: Promise<unknown>): void {
-    const tracked = work
-      .then(
-        () => {},
-        (error: unknown) =>
-          log.error("background work failed", { error: error instanceof Error ? error : errorText(error) }),
-      )
-      .finally(() => this.#running.delete(tracked));
+    const tracked = settle(work).finally(() => this.#running.delete(tracked));
     this.#running.add(tracked);
   }
 
   /** Resolves when nothing is under way, including what was added while waiting. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}
+
+async function settle(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    log.error("background work failed", { error: error instanceof Error ? error : errorText(error) });
   }
 }

@@ -17,9 +17,8 @@ import { createMonitor } from "./conmon.ts";
 import type { Monitor, RuntimeBinary, TaskCreateRequest } from "./monitor.ts";
 
 export const cgroupParent = "gt-ctr-test";
-const applets = "sh echo true false cat sleep dd head seq id env kill trap printf stty tty wc yes ls tr tail".split(
-  " ",
-);
+const applets =
+  "sh echo true false cat sleep dd head seq id env kill trap printf stty tty wc yes ls tr tail".split(" ");
 
 /** The runtimes that this host has. Whether they work on it is another question. */
 export const installedRuntimes: RuntimeBinary[] = ["crun", "runc"].flatMap((name) => {

@@ -1,0 +1,34 @@
+import { invalidArgument } from "../base/errors.ts";
+import type { Filters } from "../wire/system.ts";
+
+/** Throws Docker's 400 for a filter key that the listing does not know. */
+export function checkFilterKeys(filters: Filters, known: ReadonlySet<string>): void {
+  for (const key of filters.keys()) if (!known.has(key)) throw invalidArgument(`invalid filter '${key}'`);
+}
+
+/** The values of one key, empty when it is not given. */
+export function filterValues(filters: Filters, key: string): readonly string[] {
+  return filters.get(key) ?? [];
+}
+
+/** True when every `key` or `key=value` is among the labels. */
+export function matchLabels(labels: Readonly<Record<string, string>>, wanted: readonly string[]): boolean {
+  return wanted.every((text) => {
+    const at = text.indexOf("=");
+    if (at < 0) return Object.hasOwn(labels, text);
+    return Object.hasOwn(labels, text.slice(0, at)) && labels[text.slice(0, at)] === text.slice(at + 1);
+  });
+}
+
+/** A filter that takes one boolean; undefined when it is not given. Docker takes 1/true and 0/false. */
+export function filterBoolean(filters: Filters, key: string): boolean | undefined {
+  const values = filterValues(filters, key);
+  if (values.length === 0) return undefined;
+  const truth = values.map((value) => {
+    if (value === "1" || value === "true") return true;
+    if (value === "0" || value === "false") return false;
+    throw invalidArgument(`invalid filter '${key}=[${values.join(" ")}]'`);
+  });
+  if (new Set(truth).size > 1) throw invalidArgument(`invalid filter '${key}=[${values.join(" ")}]'`);
+  return truth[0];
+}

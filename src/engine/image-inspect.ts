@@ -1,0 +1,71 @@
+import { chainIds } from "../oci/chain-id.ts";
+import type { ImageHistoryEntry, ImageInspect } from "../wire/image.ts";
+import type { ImageDeps } from "./image-deps.ts";
+
+/** Everything about one image. Throws `notFound`. */
+export async function imageInspect(deps: ImageDeps, nameOrId: string): Promise<ImageInspect> {
+  const image = deps.images.resolve(nameOrId);
+  const { config } = image;
+  return {
+    Id: image.id,
+    RepoTags: [...image.repoTags],
+    RepoDigests: [...image.repoDigests],
+    Parent: "",
+    Comment: config.history?.at(-1)?.comment ?? "",
+    ...(config.created === undefined ? {} : { Created: config.created }),
+    DockerVersion: "",
+    Author: config.author ?? "",
+    Config: config.config ?? {},
+    Architecture: config.architecture,
+    ...(config.variant ? { Variant: config.variant } : {}),
+    Os: config.os,
+    Size: image.sizeBytes,
+    GraphDriver: {
+      Name: deps.snapshotter.name,
+      Data: image.chainId === undefined ? null : deps.snapshotter.graphData(image.chainId),
+    },
+    RootFS: { Type: "layers", Layers: config.rootfs.diff_ids },
+    Metadata: { LastTagTime: image.lastTagTime },
+  };
+}
+
+/** How an image was made, last step first. Only the last has the image's id; the steps before it have none here. */
+export async function imageHistory(deps: ImageDeps, nameOrId: string): Promise<ImageHistoryEntry[]> {
+  const image = deps.images.resolve(nameOrId);
+  const steps = image.config.history ?? [];
+  const sizes = await layerSizes(deps, image.config.rootfs.diff_ids);
+  let layer = 0;
+  const entries = steps.map((step): ImageHistoryEntry => ({
+    Id: "<missing>",
+    Created: Math.floor((Date.parse(step.created ?? "") || 0) / 1000),
+    CreatedBy: step.created_by ?? "",
+    Tags: null,
+    Size: step.empty_layer === true ? 0 : (sizes[layer++] ?? 0),
+    Comment: step.comment ?? "",
+  }));
+  // Images of other tools may have layers without a history.
+  for (; layer < sizes.length; layer++)
+    entries.push({
+      Id: "<missing>",
+      Created: 0,
+      CreatedBy: "",
+      Tags: null,
+      Size: sizes[layer]!,
+      Comment: "",
+    });
+  const last = entries.at(-1);
+  if (last !== undefined) {
+    last.Id = image.id;
+    last.Tags = image.repoTags.length > 0 ? [...image.repoTags] : null;
+  }
+  return entries.toReversed();
+}
+
+/** Unpacked bytes of each layer. */
+async function layerSizes(deps: ImageDeps, diffIds: readonly string[]): Promise<number[]> {
+  return Promise.all(
+    chainIds(diffIds).map(async (chainId) =>
+      deps.snapshotter.has(chainId) ? (await deps.snapshotter.usage(chainId)).sizeBytes : 0,
+    ),
+  );
+}

@@ -1,0 +1,110 @@
+import { invalidArgument } from "../base/errors.ts";
+import type { ImageRecord } from "../image/image.ts";
+import { familiarName, parseReference } from "../oci/reference.ts";
+import type { ImageSummary } from "../wire/image.ts";
+import type { Filters } from "../wire/system.ts";
+import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
+import type { ImageDeps } from "./image-deps.ts";
+
+const filterKeys = new Set(["before", "dangling", "label", "reference", "since", "until"]);
+
+/** Images, newest first. Throws `invalidArgument` for a filter that is unknown or can't be read. */
+export async function imageList(
+  deps: ImageDeps,
+  options: { readonly all: boolean; readonly filters: Filters; readonly sharedSize: boolean },
+): Promise<ImageSummary[]> {
+  checkFilterKeys(options.filters, filterKeys);
+  const wanted = imageTest(deps, options.filters);
+  const all = deps.images.list();
+  const shared = options.sharedSize ? sharedSizes(all) : undefined;
+  return all
+    .filter(wanted)
+    .sort((a, b) => createdMs(b) - createdMs(a))
+    .map((image) => ({
+      Id: image.id,
+      ParentId: "",
+      RepoTags: [...image.repoTags],
+      RepoDigests: [...image.repoDigests],
+      Created: Math.floor(createdMs(image) / 1000),
+      Size: image.sizeBytes,
+      SharedSize: shared?.get(image.id) ?? -1,
+      Labels: image.config.config?.Labels ?? null,
+      Containers: deps.isImageUsed(image.id).length,
+    }));
+}
+
+/** Milliseconds since the epoch; an image without a time is as old as the epoch. */
+function createdMs(image: ImageRecord): number {
+  const ms = Date.parse(image.config.created ?? "");
+  return Number.isNaN(ms) ? 0 : ms;
+}
+
+function imageTest(deps: ImageDeps, filters: Filters): (image: ImageRecord) => boolean {
+  const dangling = filterBoolean(filters, "dangling");
+  const labels = filterValues(filters, "label");
+  const references = filterValues(filters, "reference").map(referencePattern);
+  const before = filterValues(filters, "before").map((name) => createdMs(deps.images.resolve(name)));
+  const since = filterValues(filters, "since").map((name) => createdMs(deps.images.resolve(name)));
+  const until = filterValues(filters, "until").map(untilMs);
+  return (image) =>
+    (dangling === undefined ||
+      dangling === (image.repoTags.length === 0 && image.repoDigests.length === 0)) &&
+    matchLabels(image.config.config?.Labels ?? {}, labels) &&
+    (references.length === 0 ||
+      [...image.repoTags, ...image.repoDigests].some((name) =>
+        references.some((matches) => matches(name)),
+      )) &&
+    before.every((limit) => createdMs(image) < limit) &&
+    since.every((limit) => createdMs(image) > limit) &&
+    until.every((limit) => createdMs(image) < limit);
+}
+
+/** Go's path.Match over the familiar name, with or without the tag: `*` and `?` stop at a slash. */
+function referencePattern(pattern: string): (name: string) => boolean {
+  const source = pattern
+    .replace(/[.+^${}()|\\]/g, "\\$&")
+    .replaceAll("*", "[^/]*")
+    .replaceAll("?", "[^/]");
+  let expression: RegExp;
+  try {
+    expression = new RegExp(`^${source}$`);
+  } catch (error) {
+    throw invalidArgument(`invalid filter 'reference=${pattern}'`, { cause: error });
+  }
+  return (name) => expression.test(name) || expression.test(familiarName(parseReference(name)));
+}
+
+/** A time as RFC 3339, unix seconds, or a Go duration back from now (`10m`, `1h30m`). */
+function untilMs(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
+  if (/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) {
+    const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+    let total = 0;
+    for (const [, value = "", unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
+      total += Number(value) * unitMs[unit]!;
+    return Date.now() - total;
+  }
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw invalidArgument(`invalid filter 'until=${text}': want a time or a duration`);
+  return ms;
+}
+
+/**
+ * Bytes of compressed layers that another image has, too, by image. The manifest's sizes stand in for the unpacked
+ * ones, of which only the sum is recorded.
+ */
+function sharedSizes(images: readonly ImageRecord[]): Map<string, number> {
+  const users = new Map<string, number>();
+  for (const image of images)
+    for (const diffId of new Set(image.config.rootfs.diff_ids))
+      users.set(diffId, (users.get(diffId) ?? 0) + 1);
+  return new Map(
+    images.map((image) => [
+      image.id,
+      image.config.rootfs.diff_ids.reduce(
+        (sum, diffId, i) => sum + ((users.get(diffId) ?? 0) > 1 ? (image.manifest.layers[i]?.size ?? 0) : 0),
+        0,
+      ),
+    ]),
+  );
+}

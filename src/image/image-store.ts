@@ -1,0 +1,168 @@
+import { type Database, transaction } from "../base/database.ts";
+import { invalidArgument, notFound } from "../base/errors.ts";
+import { nowRfc3339, zeroTime } from "../base/time.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "../oci/reference.ts";
+import type { ImageRecord, ImageStore } from "./image.ts";
+
+/** What is stored of an image; its names are rows of their own. */
+type StoredImage = Omit<ImageRecord, "repoTags" | "repoDigests" | "lastTagTime">;
+
+/** Image records and names in the engine's database, with all of them in memory too, as the container store does. */
+export function createImageStore(database: Database): ImageStore {
+  return new SqliteImageStore(database);
+}
+
+class SqliteImageStore implements ImageStore {
+  readonly #database: Database;
+  readonly #images = new Map<string, StoredImage>();
+  /** Normalised reference -> image id and when it was given. */
+  readonly #names = new Map<string, { readonly id: string; readonly taggedAt: string }>();
+
+  constructor(database: Database) {
+    this.#database = database;
+    database.exec(
+      `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+       CREATE TABLE IF NOT EXISTS image_names (
+         reference TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE, tagged_at TEXT NOT NULL
+       ) STRICT`,
+    );
+    for (const row of database.prepare("SELECT record FROM images").all()) {
+      const image = JSON.parse(String(row["record"])) as StoredImage;
+      this.#images.set(image.id, image);
+    }
+    for (const row of database.prepare("SELECT reference, image, tagged_at FROM image_names").all())
+      this.#names.set(String(row["reference"]), {
+        id: String(row["image"]),
+        taggedAt: String(row["tagged_at"]),
+      });
+  }
+
+  list(): ImageRecord[] {
+    return [...this.#images.values()].map((image) => this.#withNames(image));
+  }
+
+  byId(id: string): ImageRecord | undefined {
+    const image = this.#images.get(id);
+    return image === undefined ? undefined : this.#withNames(image);
+  }
+
+  find(nameOrId: string): ImageRecord | undefined {
+    try {
+      return this.resolve(nameOrId);
+    } catch {
+      return undefined;
+    }
+  }
+
+  resolve(nameOrId: string): ImageRecord {
+    const id = this.#findId(nameOrId);
+    if (id === undefined) throw notFound(`No such image: ${familiarForm(nameOrId)}`);
+    return this.#withNames(this.#images.get(id)!);
+  }
+
+  /** A name goes before an id prefix that reads the same, as with Docker; a full id before everything. */
+  #findId(text: string): string | undefined {
+    const hex = text.startsWith("sha256:") ? text.slice("sha256:".length) : text;
+    if (this.#images.has(`sha256:${hex}`)) return `sha256:${hex}`;
+    if (text !== hex) return this.#findByPrefix(hex, text);
+    if (/^[0-9a-f]{64}$/.test(text)) return undefined;
+    const reference = withDefaultTag(parseReference(text));
+    return (
+      this.#findByReference(reference) ??
+      (/^[0-9a-f]+$/.test(text) ? this.#findByPrefix(text, text) : undefined)
+    );
+  }
+
+  #findByReference(reference: Reference): string | undefined {
+    const { digest } = reference;
+    if (digest === undefined) return this.#names.get(formatReference(reference))?.id;
+    const { domain, path } = reference;
+    const named = this.#names.get(formatReference({ domain, path, digest }))?.id;
+    if (named !== undefined) return named;
+    // `name@<image id>` finds the image too when it has a name of that repository.
+    const prefix = `${domain}/${path}`;
+    for (const [name, { id }] of this.#names)
+      if (id === digest && (name.startsWith(`${prefix}:`) || name.startsWith(`${prefix}@`))) return id;
+    return undefined;
+  }
+
+  #findByPrefix(hex: string, asked: string): string | undefined {
+    const matches = [...this.#images.keys()].filter((id) => id.startsWith(`sha256:${hex}`));
+    if (matches.length > 1)
+      throw invalidArgument(`image ID prefix ${asked} is ambiguous: it fits ${matches.length} images`, {
+        hint: "Give more digits of the image's id.",
+      });
+    return matches[0];
+  }
+
+  #withNames(image: StoredImage): ImageRecord {
+    const repoTags: string[] = [];
+    const repoDigests: string[] = [];
+    let lastTagTime = zeroTime;
+    for (const [name, { id, taggedAt }] of this.#names) {
+      if (id !== image.id) continue;
+      const familiar = familiarReference(parseReference(name));
+      if (name.includes("@")) repoDigests.push(familiar);
+      else {
+        repoTags.push(familiar);
+        if (taggedAt > lastTagTime) lastTagTime = taggedAt;
+      }
+    }
+    return { ...image, repoTags: repoTags.sort(), repoDigests: repoDigests.sort(), lastTagTime };
+  }
+
+  put(image: StoredImage): ImageRecord {
+    this.#database
+      .prepare(
+        "INSERT INTO images (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+      )
+      .run(image.id, JSON.stringify(image));
+    this.#images.set(image.id, image);
+    return this.#withNames(image);
+  }
+
+  tag(reference: string, id: string): void {
+    if (!this.#images.has(id)) throw notFound(`No such image: ${id}`);
+    const name = formatReference(withDefaultTag(parseReference(reference)));
+    const taggedAt = nowRfc3339();
+    this.#database
+      .prepare(
+        `INSERT INTO image_names (reference, image, tagged_at) VALUES (?, ?, ?)
+         ON CONFLICT (reference) DO UPDATE SET image = excluded.image, tagged_at = excluded.tagged_at`,
+      )
+      .run(name, id, taggedAt);
+    this.#names.set(name, { id, taggedAt });
+  }
+
+  untag(reference: string): void {
+    const name = formatReference(withDefaultTag(parseReference(reference)));
+    if (!this.#names.has(name)) throw notFound(`No such image: ${familiarForm(reference)}`);
+    this.#database.prepare("DELETE FROM image_names WHERE reference = ?").run(name);
+    this.#names.delete(name);
+  }
+
+  remove(id: string): void {
+    transaction(this.#database, () => {
+      this.#database.prepare("DELETE FROM image_names WHERE image = ?").run(id);
+      this.#database.prepare("DELETE FROM images WHERE id = ?").run(id);
+    });
+    this.#images.delete(id);
+    for (const [name, target] of this.#names) if (target.id === id) this.#names.delete(name);
+  }
+}
+
+/** How a message names what was asked for: `busybox` becomes `busybox:latest`, ids stay as they are. */
+function familiarForm(text: string): string {
+  if (/^(sha256:)?[0-9a-f]{12,64}$/.test(text)) return text;
+  try {
+    return familiarReference(withDefaultTag(parseReference(text)));
+  } catch {
+    return text;
+  }
+}
