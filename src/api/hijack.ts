@@ -57,12 +57,12 @@ export function takeConnection(exchange: Exchange): Upgrade {
 
 /**
  * Node hands over the connection by itself only for a request with an `Upgrade` header. For one without, its listeners
- * are taken off here; its `close` listener stays, because that one gives the parser back. Node's parser lets go of the
- * connection as soon as anybody else listens for `data`.
+ * are taken off here; its `close` listener stays, because that one gives the parser back. The parser lets go of the
+ * connection as soon as anybody else listens for `data`. Whoever wants the input must listen in the same tick.
  */
 function takeFromParser(socket: Duplex): Duplex {
   for (const event of ["data", "end", "drain", "error", "timeout"]) socket.removeAllListeners(event);
-  socket.pause();
+  socket.on("data", () => {});
   return socket;
 }
 
