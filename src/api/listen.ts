@@ -63,12 +63,9 @@ export async function openListener(
   return `tcp://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
 }
 
-/** Stops accepting, closes idle connections, and resolves when the others have ended. Node removes a socket's file. */
+/** Stops accepting, and resolves when all connections have ended. Node removes a socket's file. */
 export async function closeListener(server: Server): Promise<void> {
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
+  await new Promise<void>((resolve) => void server.close(() => resolve()));
 }
 
 async function listenUnix(server: Server, path: string, group: string | undefined): Promise<void> {

@@ -21,6 +21,7 @@ const maxHeaderBytes = 1024 * 1024;
 const headersTimeoutMs = 60_000;
 /** How long {@link ApiServer.close} lets answers that are under way end by themselves. */
 const closeGraceMs = 3_000;
+const closePollMs = 20;
 
 export interface ApiServerOptions {
   readonly engine: Engine;
@@ -93,14 +94,18 @@ class DockerApiServer implements ApiServer {
   }
 
   async close(): Promise<void> {
-    const listeners = this.#listeners.splice(0);
-    const closed = Promise.all(listeners.map(closeListener));
+    const closed = Promise.all(this.#listeners.splice(0).map(closeListener));
     for (const exchange of this.#exchanges) exchange.abort();
-    const timer = setTimeout(() => {
-      for (const connection of this.#connections) connection.destroy();
-    }, closeGraceMs);
+    const deadlineMs = performance.now() + closeGraceMs;
+    const timer = setInterval(() => {
+      const isLate = performance.now() > deadlineMs;
+      for (const connection of this.#connections) {
+        if (isLate) connection.destroy();
+        else if (!this.#busy.has(connection)) connection.destroySoon();
+      }
+    }, closePollMs);
     await closed;
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 
   #createServer(): Server {

@@ -96,13 +96,13 @@ export async function readAll(socket: Socket): Promise<Buffer> {
 export function readUntil(socket: Socket, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = "";
+    const onEnd = (): void => reject(new Error(`ended before ${text}: ${received}`));
     const onData = (chunk: Buffer): void => {
       received += chunk.toString("latin1");
       if (!received.includes(text)) return;
-      socket.off("data", onData);
+      socket.off("data", onData).off("end", onEnd);
       resolve(received);
     };
-    socket.on("data", onData);
-    socket.once("end", () => reject(new Error(`ended before ${text}: ${received}`)));
+    socket.on("data", onData).once("end", onEnd);
   });
 }
