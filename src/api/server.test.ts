@@ -161,7 +161,7 @@ for (const { body, headers, status, message } of badBodies) {
     await using t = await startApi({});
     const answer = await t.call("POST", "/v1.50/containers/create", { body, headers });
     assert.equal(answer.status, status);
-    assert.match(answer.json<{ message: string }>().message, message);
+    assert.match((answer.json() as { message: string }).message, message);
   });
 }
 
@@ -588,9 +588,9 @@ test("networks and volumes", async () => {
     networkInspect: async () => network,
     volumeList: async () => [],
   });
-  const [listed] = (await t.call("GET", "/v1.50/networks")).json<Record<string, unknown>[]>();
+  const [listed] = (await t.call("GET", "/v1.50/networks")).json() as Record<string, unknown>[];
   assert.ok(listed !== undefined && !("Containers" in listed) && listed["EnableIPv4"] === true);
-  const inspected = (await t.call("GET", "/v1.47/networks/bridge")).json();
+  const inspected = (await t.call("GET", "/v1.47/networks/bridge")).json() as object;
   assert.ok("Containers" in inspected && !("EnableIPv4" in inspected));
   assert.equal((await t.call("GET", "/volumes?filters=")).text, '{"Volumes":[],"Warnings":null}\n');
 });
