@@ -5,6 +5,7 @@ import { EngineError, conflict, errorText, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nowNs } from "../base/time.ts";
 import { cgroupOfPid, cgroupPids, detectCgroups, memoryEvents, removeCgroup } from "../linux/cgroup.ts";
+import { CgroupWarmup } from "../linux/cgroup-warmup.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
 import { SealedBinaries } from "../linux/sealed-binary.ts";
 import { runProcess, type RunResult } from "../linux/spawn.ts";
@@ -41,6 +42,7 @@ class ConmonMonitor implements Monitor {
   /** Ends of the conmon processes that this daemon started: they must be waited for by nobody else. */
   readonly #ends = new Map<string, Promise<unknown>>();
   readonly #cgroups = detectCgroups();
+  readonly #warmup = new CgroupWarmup(this.#cgroups);
 
   constructor(context: MonitorContext) {
     this.#context = context;
@@ -67,7 +69,12 @@ class ConmonMonitor implements Monitor {
     throw runtimeError({ verb, runtimeName: runtime.name, output, program: "" });
   }
 
+  prepare(): void {
+    this.#warmup.warm();
+  }
+
   async create(request: TaskCreateRequest): Promise<Task> {
+    this.prepare();
     const { containerId, bundle, runtime } = request;
     for (const stale of [`${this.#exits}/${containerId}`, `${bundle}/oom`, `${bundle}/pidfile`])
       rmSync(stale, { force: true });
@@ -249,6 +256,7 @@ class ConmonMonitor implements Monitor {
   }
 
   exec(request: ExecRequest): Promise<ExecTask> {
+    this.prepare();
     return startExec(this.#context, request);
   }
 

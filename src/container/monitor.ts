@@ -80,6 +80,11 @@ export interface AttachedStdio {
 
 export interface Monitor {
   /**
+   * A container or an exec will be started within the next few milliseconds: makes the kernel ready for it, beside
+   * what else is to be done until then. Returns at once, costs nearly nothing, and may be called for nothing.
+   */
+  prepare(): void;
+  /**
    * Starts conmon, which runs `RUNTIME create`. When it returns the container exists, waits for {@link start}, and its
    * attach socket accepts. Throws an EngineError with the runtime's own words when that failed, and leaves nothing.
    */
