@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { isKind } from "../base/errors.ts";
+import { AddressPool } from "./address-pool.ts";
+import {
+  contains,
+  defaultPools,
+  firstFree,
+  formatIpv4,
+  formatSubnet,
+  overlaps,
+  parseCidr,
+  parseIpv4,
+  parseMac,
+  randomMac,
+} from "./ipv4.ts";
+
+test("an address survives being written and read", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), (value) => parseIpv4(formatIpv4(value)) === value),
+  );
+});
+
+test("what is no address", () => {
+  for (const text of [
+    "",
+    "1.2.3",
+    "1.2.3.4.5",
+    "256.1.1.1",
+    "01.2.3.4",
+    "1.2.3.x",
+    "1.2.3.-4",
+    " 1.2.3.4",
+    "::1",
+  ])
+    assert.equal(parseIpv4(text), undefined, text);
+});
+
+test("networks by their CIDR form", () => {
+  const { address, subnet } = parseCidr("10.1.2.3/20", "--bip");
+  assert.equal(formatIpv4(address), "10.1.2.3");
+  assert.equal(formatSubnet(subnet), "10.1.0.0/20");
+  for (const text of ["10.1.2.3", "10.1.2.3/33", "10.1.2.3/-1", "10.1.2/24", "10.1.2.3/2/4", "x/24"])
+    assert.throws(
+      () => parseCidr(text, "--bip"),
+      (error) => isKind(error, "invalidArgument") && error.message.includes(`--bip: ${text}`),
+    );
+});
+
+test("two networks overlap exactly when one has an address of the other", () => {
+  const subnet = fc.record({
+    base: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    prefixLength: fc.integer({ min: 0, max: 32 }),
+  });
+  const normal = ({ base, prefixLength }: { base: number; prefixLength: number }) =>
+    parseCidr(`${formatIpv4(base)}/${prefixLength}`, "x").subnet;
+  fc.assert(
+    fc.property(subnet, subnet, (x, y) => {
+      const [a, b] = [normal(x), normal(y)];
+      assert.equal(overlaps(a, b), contains(a, b.base) || contains(b, a.base));
+    }),
+  );
+});
+
+test("the first of Docker's pools that the host does not use", () => {
+  const taken = (...texts: string[]) => texts.map((text) => parseCidr(text, "x").subnet);
+  const first = (...texts: string[]): string => {
+    const free = firstFree(defaultPools, taken(...texts));
+    return free === undefined ? "none" : formatSubnet(free);
+  };
+  assert.equal(first(), "172.17.0.0/16");
+  assert.equal(first("172.17.5.0/24"), "172.18.0.0/16");
+  assert.equal(first("172.16.0.0/14"), "172.20.0.0/16");
+  assert.equal(first("172.16.0.0/12"), "192.168.0.0/20");
+  assert.equal(first("172.16.0.0/12", "192.168.1.0/24"), "192.168.16.0/20");
+  assert.equal(first("172.16.0.0/12", "192.168.0.0/16"), "none");
+  assert.equal(defaultPools.length, 31);
+});
+
+test("hardware addresses", () => {
+  const seen = new Set(Array.from({ length: 200 }, randomMac));
+  assert.equal(seen.size, 200);
+  for (const mac of seen) assert.match(mac, /^.[26ae](:[0-9a-f]{2}){5}$/);
+  assert.equal(parseMac("02-AB-cd-00-00-01"), "02:ab:cd:00:00:01");
+  for (const text of ["", "02:00:00:00:00", "01:00:00:00:00:01", "00:00:00:00:00:00", "zz:00:00:00:00:01"])
+    assert.throws(
+      () => parseMac(text),
+      (error) => isKind(error, "invalidArgument"),
+    );
+});
+
+function poolOf(bip: string, fixed?: string): AddressPool {
+  const { address, subnet } = parseCidr(bip, "x");
+  const allocationRange = fixed === undefined ? undefined : parseCidr(fixed, "x").subnet;
+  return new AddressPool({ subnet, gateway: address, ...(allocationRange && { allocationRange }) });
+}
+
+test("addresses are given in order, once, and rest before they are given again", () => {
+  const pool = poolOf("10.0.0.1/29");
+  assert.deepEqual([pool.take(), pool.take(), pool.take()], ["10.0.0.2", "10.0.0.3", "10.0.0.4"]);
+  pool.release("10.0.0.2");
+  assert.deepEqual(
+    [pool.take(), pool.take(), pool.take(), pool.take()],
+    ["10.0.0.5", "10.0.0.6", "10.0.0.2", undefined],
+  );
+  assert.equal(pool.takeExactly("10.0.0.3"), false);
+  pool.release("10.0.0.3");
+  assert.equal(pool.takeExactly("10.0.0.3"), true);
+  for (const impossible of ["10.0.0.0", "10.0.0.1", "10.0.0.7", "10.0.1.2", "x"])
+    assert.equal(pool.takeExactly(impossible), false);
+});
+
+test("a part of the network, and the smallest one", () => {
+  const part = poolOf("10.0.0.1/24", "10.0.0.0/30");
+  assert.deepEqual([part.take(), part.take(), part.take()], ["10.0.0.2", "10.0.0.3", undefined]);
+  assert.equal(part.takeExactly("10.0.0.77"), true);
+  const smallest = poolOf("10.0.0.2/30");
+  assert.deepEqual([smallest.take(), smallest.take()], ["10.0.0.1", undefined]);
+});
+
+test("no address is ever out twice", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: -1, max: 20 }), { maxLength: 60 }), (steps) => {
+      const pool = poolOf("10.0.0.1/28");
+      const out: string[] = [];
+      for (const step of steps) {
+        if (step >= 0 && step < out.length) pool.release(out.splice(step, 1)[0]!);
+        else {
+          const address = pool.take();
+          if (address === undefined) assert.equal(out.length, 13);
+          else {
+            assert.ok(!out.includes(address));
+            out.push(address);
+          }
+        }
+      }
+    }),
+  );
+});
