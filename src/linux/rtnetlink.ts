@@ -34,6 +34,7 @@ const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
+const IFLA_OPERSTATE = 16;
 const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
@@ -42,6 +43,7 @@ const IFLA_INFO_SLAVE_KIND = 4;
 const IFLA_INFO_SLAVE_DATA = 5;
 const VETH_INFO_PEER = 1;
 const IFLA_BR_NF_CALL_IPTABLES = 36;
+const IFLA_BRPORT_STATE = 1;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const IFA_ADDRESS = 1;
@@ -57,6 +59,8 @@ const RT_SCOPE_UNIVERSE = 0;
 const RTN_UNICAST = 1;
 const AF_INET = 2;
 const IFF_UP = 1;
+const IF_OPER_UP = 6;
+const BR_STATE_FORWARDING = 3;
 
 export interface Link {
   readonly index: number;
@@ -66,6 +70,10 @@ export interface Link {
   readonly mac: string;
   readonly mtu: number;
   readonly isUp: boolean;
+  /** Packets pass: the kernel has dealt with the carrier that came when both ends were up, which it does a little later. */
+  readonly isOperational: boolean;
+  /** As a bridge's port it passes frames on. */
+  readonly isForwarding: boolean;
   /** Index of the bridge (or bond) that it belongs to; 0 for none. */
   readonly masterIndex: number;
 }
@@ -133,14 +141,17 @@ function addressHeader(index: number, prefixLength: number): Buffer {
 
 function parseLink(body: Buffer): Link {
   const attributes = parseAttributes(body.subarray(16));
-  const info = attributes.get(IFLA_LINKINFO);
+  const info = parseAttributes(attributes.get(IFLA_LINKINFO) ?? Buffer.alloc(0));
+  const port = parseAttributes(info.get(IFLA_INFO_SLAVE_DATA) ?? Buffer.alloc(0));
   return {
     index: body.readInt32LE(4),
     name: readText(attributes.get(IFLA_IFNAME)),
-    kind: info === undefined ? "" : readText(parseAttributes(info).get(IFLA_INFO_KIND)),
+    kind: readText(info.get(IFLA_INFO_KIND)),
     mac: (attributes.get(IFLA_ADDRESS) ?? Buffer.alloc(0)).toString("hex").replace(/(..)(?=.)/g, "$1:"),
     mtu: attributes.get(IFLA_MTU)?.readUInt32LE() ?? 0,
     isUp: (body.readUInt32LE(8) & IFF_UP) !== 0,
+    isOperational: attributes.get(IFLA_OPERSTATE)?.[0] === IF_OPER_UP,
+    isForwarding: port.get(IFLA_BRPORT_STATE)?.[0] === BR_STATE_FORWARDING,
     masterIndex: attributes.get(IFLA_MASTER)?.readUInt32LE() ?? 0,
   };
 }

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
@@ -10,6 +11,7 @@ import type { DefaultBridge } from "./bridge.ts";
 import { randomMac } from "./ipv4.ts";
 
 export const sandboxInterface = "eth0";
+const readyTimeoutMs = 2000;
 
 /** A namespace that is connected to the bridge and has its address, but no container yet. */
 export interface BridgedSandbox {
@@ -91,10 +93,34 @@ export async function makeBridgedSandbox(
     inside.setLink(far.index, { up: true });
     inside.addAddress(far.index, { address, prefixLength: bridge.prefixLength });
     inside.addDefaultRoute(bridge.gateway, far.index);
+    await untilPassing(host, inside, [bridge.name, hostInterface]);
     return { path, hostInterface, macAddress, address };
   } catch (error) {
     deleteNetns(path);
     throw error;
+  }
+}
+
+/**
+ * Waits until packets pass from the bridge to the sandbox and back. The kernel acts on a new carrier a moment later, on a
+ * work queue that waits for other changes of links; a packet sent before is lost, and TCP tries again only a second later.
+ */
+async function untilPassing(
+  host: RouteSocket,
+  inside: RouteSocket,
+  [bridgeName, hostInterface]: readonly [string, string],
+): Promise<void> {
+  const deadline = performance.now() + readyTimeoutMs;
+  const isPassing = (): boolean =>
+    host.link(hostInterface)?.isForwarding === true &&
+    host.link(bridgeName)?.isOperational === true &&
+    inside.link(sandboxInterface)?.isOperational === true;
+  while (!isPassing()) {
+    if (performance.now() > deadline) {
+      log.warn("a sandbox's network device is slow to come up", { device: hostInterface });
+      return;
+    }
+    await sleep(1);
   }
 }
 
