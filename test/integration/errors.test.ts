@@ -21,14 +21,14 @@ interface Answer {
   readonly message: string;
 }
 
-/** A raw request, so that nothing in between mends what is wrong with it. */
+/** A raw request (`METHOD /path`), so that nothing in between mends what is wrong with it. */
 function ask(
   daemon: TestDaemon,
-  method: string,
-  path: string,
+  target: string,
   body?: string | Buffer,
   type = "application/json",
 ): Promise<Answer> {
+  const [method = "", path = ""] = target.split(" ");
   return new Promise((resolve, reject) => {
     const asked = request({
       socketPath: daemon.socket,
@@ -38,7 +38,7 @@ function ask(
       timeout: 15_000,
     });
     asked.on("error", reject);
-    asked.on("timeout", () => asked.destroy(new Error(`no answer to ${method} ${path}`)));
+    asked.on("timeout", () => asked.destroy(new Error(`no answer to ${target}`)));
     asked.on("response", (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -273,7 +273,7 @@ describe("errors of the API", () => {
   for (const [name, method, path, body, status, message] of table) {
     test(name, async () => {
       const type = Buffer.isBuffer(body) ? "application/x-tar" : "application/json";
-      const answer = await ask(suite.daemon, method, path, body, type);
+      const answer = await ask(suite.daemon, `${method} ${path}`, body, type);
       if (status === 0) {
         // An error before or inside the stream; which one is the engine's choice.
         assert.ok(
@@ -380,7 +380,7 @@ describe("errors of the API", () => {
   for (const [name, method, path, body, status, message] of gantryOnly) {
     test(name, async (context) => {
       if (suite.daemon.flavour === "docker") return context.skip("20.10 has other statuses here");
-      const answer = await ask(suite.daemon, method, path, body);
+      const answer = await ask(suite.daemon, `${method} ${path}`, body);
       assert.equal(answer.status, status, answer.message);
       assert.equal(answer.contentType, "application/json");
       assert.match(answer.message, message);
@@ -388,7 +388,7 @@ describe("errors of the API", () => {
   }
 
   test("a body without its content type", async () => {
-    const answer = await ask(suite.daemon, "POST", "/v1.41/containers/create", create({}), "text/plain");
+    const answer = await ask(suite.daemon, "POST /v1.41/containers/create", create({}), "text/plain");
     assert.equal(answer.status, 400);
     assert.match(answer.message, /Content-Type/i);
   });
@@ -396,7 +396,7 @@ describe("errors of the API", () => {
   test("a name in use is 409 and names the holder", async () => {
     const { daemon } = suite;
     const id = await daemon.dockerOk(["create", "--name", "taken", busybox, "true"]);
-    const answer = await ask(daemon, "POST", "/v1.41/containers/create?name=taken", create({}));
+    const answer = await ask(daemon, "POST /v1.41/containers/create?name=taken", create({}));
     assert.equal(answer.status, 409);
     assert.equal(
       answer.message,
@@ -412,7 +412,7 @@ describe("errors of the API", () => {
       prefixes.set(id.slice(0, 1), (prefixes.get(id.slice(0, 1)) ?? 0) + 1);
     }
     const [shared] = [...prefixes].find(([, count]) => count > 1) ?? [""];
-    const answer = await ask(daemon, "GET", `/v1.41/containers/${shared}/json`);
+    const answer = await ask(daemon, `GET /v1.41/containers/${shared}/json`);
     assert.ok(
       answer.status === 400 || (daemon.flavour === "docker" && answer.status >= 400),
       `${answer.status}`,

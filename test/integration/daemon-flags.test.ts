@@ -1,0 +1,177 @@
+/** The daemon's own flags and daemon.json. */
+import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import Docker from "dockerode";
+import { flavour, TestDaemon } from "../helpers/daemon.ts";
+import { busybox, ensureBusybox } from "../helpers/images.ts";
+import { openTestHost } from "../helpers/test-host.ts";
+
+describe("daemon flags", () => {
+  test("several -H: a unix and a tcp socket", async () => {
+    await using daemon = await TestDaemon.start({ flags: ["-H", "tcp://127.0.0.1:23751"] });
+    const url = "http://127.0.0.1:23751/_ping";
+    const fetched = await daemon.host.run([
+      process.execPath,
+      "-e",
+      `fetch("${url}").then((r) => r.text()).then(console.log)`,
+    ]);
+    assert.equal(fetched.stdout, "OK\n");
+    assert.ok(await daemon.ping());
+  });
+
+  test("--group owns the socket", async () => {
+    await using daemon = await TestDaemon.start({ flags: ["-G", "daemon"] });
+    const { gid, mode } = statSync(daemon.socket);
+    assert.equal(gid, 1);
+    assert.equal(mode & 0o777, 0o660);
+  });
+
+  test("--bip, --mtu, --dns and --bridge", async () => {
+    await using host = await openTestHost();
+    await using daemon = await TestDaemon.start({
+      host,
+      bip: "10.248.7.1/26",
+      flags: ["--mtu", "1400", "--dns", "192.0.2.1", "--dns-search", "a.example", "--dns-opt", "ndots:2"],
+    });
+    await ensureBusybox(daemon);
+    const output = await daemon.dockerOk([
+      "run",
+      "--rm",
+      busybox,
+      "sh",
+      "-c",
+      "cat /sys/class/net/eth0/mtu /etc/resolv.conf; ip -4 -o addr show eth0",
+    ]);
+    assert.match(output, /^1400$/m);
+    assert.match(output, /^nameserver 192\.0\.2\.1$/m);
+    assert.match(output, /^search a\.example$/m);
+    assert.match(output, /^options ndots:2$/m);
+    assert.match(output, /inet 10\.248\.7\.\d+\/26/);
+  });
+
+  test("--ip is where ports are published by default", async () => {
+    await using daemon = await TestDaemon.start({ flags: ["--ip", "127.0.0.1"] });
+    await ensureBusybox(daemon);
+    await daemon.dockerOk(["run", "-d", "--name", "web", "-p", "18600:80", busybox, "sleep", "60"]);
+    assert.equal(await daemon.dockerOk(["port", "web"]), "80/tcp -> 127.0.0.1:18600");
+  });
+
+  test("--icc=false keeps containers apart", async () => {
+    await using daemon = await TestDaemon.start({ flags: ["--icc=false"] });
+    await ensureBusybox(daemon);
+    await daemon.dockerOk([
+      "run",
+      "-d",
+      "--name",
+      "one",
+      busybox,
+      "nc",
+      "-ll",
+      "-p",
+      "80",
+      "-e",
+      "echo",
+      "one",
+    ]);
+    const address = await daemon.dockerOk([
+      "inspect",
+      "-f",
+      "{{.NetworkSettings.Networks.bridge.IPAddress}}",
+      "one",
+    ]);
+    const asked = await daemon.docker(["run", "--rm", busybox, "nc", "-w", "2", address, "80"]);
+    assert.notEqual(asked.code, 0);
+    assert.equal(asked.stdout, "");
+  });
+
+  test("-D and --log-level", async () => {
+    await using daemon = await TestDaemon.start({ flags: ["-D"] });
+    assert.match(await daemon.log(), /debug/i);
+  });
+
+  test("an unknown flag, log level, storage driver: said, and the daemon does not start", async () => {
+    await using daemon = await TestDaemon.prepare();
+    for (const flags of [["--no-such-flag"], ["-l", "loud"], ["--storage-driver", "floppy"]]) {
+      const result = await daemon.host.run(daemon.commandLine(flags), { timeoutMs: 20_000 });
+      assert.notEqual(result.code, 0, flags.join(" "));
+      assert.ok(
+        `${result.stderr}${result.stdout}`.includes((flags.at(-1) ?? "").replace(/^--/, "")),
+        result.stderr,
+      );
+    }
+  });
+});
+
+describe("daemon.json", () => {
+  test("gives what flags do not", async () => {
+    await using prepared = await TestDaemon.prepare();
+    const path = await prepared.file(
+      "daemon.json",
+      JSON.stringify({ debug: true, labels: ["a=b"], mtu: 1300 }),
+    );
+    await using daemon = await TestDaemon.start({
+      host: prepared.host,
+      root: join(prepared.root, "configured"),
+      flags: ["--config-file", path],
+    });
+    await ensureBusybox(daemon);
+    const info = (await daemon.client.info()) as { Labels: string[]; Debug: boolean };
+    assert.deepEqual([info.Labels, info.Debug], [["a=b"], true]);
+    assert.equal(await daemon.dockerOk(["run", "--rm", busybox, "cat", "/sys/class/net/eth0/mtu"]), "1300");
+  });
+
+  const refused: [string, string, RegExp][] = [
+    [
+      "a key that is a flag, too",
+      JSON.stringify({ bip: "10.1.1.1/24" }),
+      /specified both as a flag and in the configuration file.*bip/s,
+    ],
+    [
+      "an unknown key",
+      JSON.stringify({ "no-such-key": 1 }),
+      /don't match any configuration option.*no-such-key/s,
+    ],
+    ["no JSON", "{ oops", /daemon\.json|JSON|invalid character/],
+    ["a value of the wrong type", JSON.stringify({ mtu: "wide" }), /mtu|unmarshal/],
+  ];
+  for (const [name, content, message] of refused) {
+    test(`is refused with ${name}`, async () => {
+      await using daemon = await TestDaemon.prepare();
+      const path = await daemon.file("daemon.json", content);
+      const result = await daemon.host.run(daemon.commandLine(["--config-file", path]), {
+        timeoutMs: 20_000,
+      });
+      assert.notEqual(result.code, 0);
+      assert.match(`${result.stderr}${result.stdout}`, message);
+    });
+  }
+
+  test("a config file that is named and not there is an error", async () => {
+    await using daemon = await TestDaemon.prepare();
+    const flags = ["--config-file", join(daemon.root, "missing.json")];
+    const result = await daemon.host.run(daemon.commandLine(flags), { timeoutMs: 20_000 });
+    assert.notEqual(result.code, 0);
+    assert.match(`${result.stderr}${result.stdout}`, /missing\.json/);
+  });
+});
+
+describe("API versions", () => {
+  test("the path may name any version from the lowest to the highest", async () => {
+    await using daemon = await TestDaemon.start();
+    const version = (await daemon.client.version()) as Docker.DockerVersion & { MinAPIVersion: string };
+    for (const wanted of [version.MinAPIVersion, "1.30", "1.41", version.ApiVersion]) {
+      const client = new Docker({ socketPath: daemon.socket, version: `v${wanted}` });
+      assert.equal((await client.version()).ApiVersion, version.ApiVersion);
+    }
+    if (flavour === "gantry") {
+      assert.equal(version.ApiVersion, "1.55");
+      assert.equal(version.MinAPIVersion, "1.24");
+    }
+    const pinned = await daemon.docker(["version", "--format", "{{.Client.APIVersion}}"], {
+      env: { DOCKER_API_VERSION: "1.40" },
+    });
+    assert.equal(pinned.stdout, "1.40\n");
+  });
+});
