@@ -125,13 +125,17 @@ async function programVersion(name: string, path: string): Promise<ProgramVersio
 
 /** The smallest bundle that needs namespaces, a cgroup and a root file system. */
 function writeTrialBundle(bundle: string, cgroup: string, program: Buffer): void {
-  mkdirSync(join(bundle, "rootfs/proc"), { recursive: true });
+  for (const directory of ["proc", "dev"]) mkdirSync(join(bundle, "rootfs", directory), { recursive: true });
   writeFileSync(join(bundle, "rootfs/trial"), program, { mode: 0o755 });
   const spec = {
     ociVersion: "1.0.2",
     process: { user: { uid: 0, gid: 0 }, args: ["/trial"], env: [], cwd: "/", noNewPrivileges: true },
     root: { path: "rootfs" },
-    mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc" },
+      // crun makes the standard devices wherever it finds a /dev, and fails where it finds none.
+      { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["mode=755"] },
+    ],
     linux: {
       cgroupsPath: cgroup,
       namespaces: ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type })),
