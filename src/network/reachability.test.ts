@@ -4,7 +4,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { readSysctl } from "../linux/sysctl.ts";
+import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
 import {
   ask,
   askUdpFrom,
@@ -282,5 +282,13 @@ test("two managers side by side: containers meet by published ports, and only so
 });
 
 test("forwarding is switched on only when asked for", async () => {
-  assert.equal(readSysctl("net.ipv4.ip_forward"), "1");
+  for (const [ipForward, expected] of [
+    [false, "0"],
+    [true, "1"],
+  ] as const) {
+    writeSysctl("net.ipv4.ip_forward", "0");
+    const manager = await started({ bridge: "gt-net8", bip: "10.231.8.1/24", ipForward });
+    assert.equal(readSysctl("net.ipv4.ip_forward"), expected);
+    await ended(manager);
+  }
 });
