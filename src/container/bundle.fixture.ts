@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -133,4 +134,13 @@ export function leftovers(id: string): string[] {
     ])
       if (existsSync(path)) found.push(path);
   return found;
+}
+
+/** Removes the cgroups that all test containers were in. Throws when one is still there. */
+export function dropCgroupParent(): void {
+  for (const root of [
+    "/sys/fs/cgroup",
+    ...readdirSync("/sys/fs/cgroup").map((name) => `/sys/fs/cgroup/${name}`),
+  ])
+    if (existsSync(`${root}/${cgroupParent}`)) rmdirSync(`${root}/${cgroupParent}`);
 }

@@ -1,8 +1,8 @@
 /** Starting conmon: what its create and exec calls have in common (conmon 2.1, conmon.c and cli.c). */
 import { accessSync, closeSync, constants, openSync, readSync, writeSync } from "node:fs";
-import { EngineError, notFound } from "../base/errors.ts";
+import { EngineError, errorText, notFound } from "../base/errors.ts";
 import type { SealedBinaries } from "../linux/sealed-binary.ts";
-import { openPipe, spawnProcess, type ChildProcess } from "../linux/spawn.ts";
+import { openPipe, spawnProcess, type ChildProcess, type SpawnRequest } from "../linux/spawn.ts";
 import type { RuntimeBinary } from "./monitor.ts";
 import { SyncPipe } from "./sync-pipe.ts";
 
@@ -105,6 +105,18 @@ class Pipes {
   }
 }
 
+function spawnConmon(request: SpawnRequest): ChildProcess {
+  try {
+    return spawnProcess(request);
+  } catch (error) {
+    // Not `notFound`: that would read as if the container did not exist.
+    throw new EngineError("unavailable", `conmon cannot be started: ${errorText(error)}`, {
+      hint: "apt-get install conmon",
+      cause: error,
+    });
+  }
+}
+
 /** Reads what is in a pipe now, without waiting. The write end must be closed, or the pipe not empty. */
 function drain(fd: number): string {
   const buffer = Buffer.alloc(8192);
@@ -158,7 +170,7 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
       start.logPath === "" ? "none" : `k8s-file:${start.logPath}`,
       ...start.options,
     ];
-    const child = spawnProcess({ path: context.conmonPath, argv, env, fds, newSession: true });
+    const child = spawnConmon({ path: context.conmonPath, argv, env, fds, newSession: true });
     pipes.closeTheirs();
     pipes.release(sync.ours);
     const syncPipe = new SyncPipe(sync.ours);

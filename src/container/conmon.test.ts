@@ -1,11 +1,22 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isKind } from "../base/errors.ts";
-import { installedRuntimes, leftovers, openBench, processSpec, type Bench } from "./bundle.fixture.ts";
+import {
+  dropCgroupParent,
+  installedRuntimes,
+  leftovers,
+  openBench,
+  processSpec,
+  type Bench,
+} from "./bundle.fixture.ts";
+import { createMonitor } from "./conmon.ts";
+import { findMonitors } from "./monitor-record.ts";
 import type { AttachedStdio, ExecRequest, RuntimeBinary, TaskExit } from "./monitor.ts";
+
+after(dropCgroupParent);
 
 /** Rounds of the tests that look for lost output; a run over night can take more. */
 const rounds = Number(process.env["GANTRY_TEST_ROUNDS"] ?? 15);
@@ -258,12 +269,50 @@ for (const runtime of installedRuntimes) {
     assert.equal(existsSync(`/proc/${task.pid}/exe`), false);
     await monitor.delete(made.id, runtime);
     assert.deepEqual(leftovers(made.id), []);
+    const paused = bench.bundle(["sleep", "1000"]);
+    await monitor.create(bench.request(runtime, paused));
+    await monitor.start(paused.id, runtime);
+    await monitor.pause(paused.id, runtime);
+    await monitor.delete(paused.id, runtime);
+    assert.deepEqual(leftovers(paused.id), []);
     const created = bench.bundle(["sleep", "1000"]);
     await monitor.create(bench.request(runtime, created));
     await monitor.delete(created.id, runtime);
     assert.deepEqual(leftovers(created.id), []);
     assert.deepEqual(readdirSync(`${bench.root}/exec/monitors`), []);
     assert.deepEqual(readdirSync(`${bench.root}/exec/exits`), []);
+  });
+
+  test(`${name}: many at once`, async () => {
+    using bench = openBench();
+    const results = await Promise.all(
+      Array.from({ length: 12 }, (_, index) =>
+        run(bench, runtime, ["sh", "-c", `echo ${index}; exit ${index}`]),
+      ),
+    );
+    for (const [index, result] of results.entries())
+      assert.deepEqual([result.exitCode, result.stdout], [index, `${index}\n`]);
+  });
+
+  test(`${name}: a daemon killed while it makes a container leaves what the next one can clean`, async () => {
+    using bench = openBench();
+    for (const afterMs of [0, 4, 8, 16]) {
+      const made = bench.bundle(["sleep", "1000"]);
+      const script = `
+        import { createMonitor } from ${JSON.stringify(new URL("conmon.ts", import.meta.url).href)};
+        const monitor = createMonitor({ execRoot: ${JSON.stringify(`${bench.root}/exec`)} });
+        const created = monitor.create(${JSON.stringify(bench.request(runtime, made))});
+        setTimeout(() => process.kill(process.pid, "SIGKILL"), ${afterMs});
+        await created;
+        setInterval(() => {}, 1000);`;
+      const daemon = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
+      await new Promise((resolve) => daemon.once("exit", resolve));
+      const next = createMonitor({ execRoot: `${bench.root}/exec` });
+      await next.delete(made.id, runtime);
+      assert.deepEqual(leftovers(made.id), [], `killed after ${afterMs} ms`);
+      assert.deepEqual(findMonitors(made.id), []);
+      assert.deepEqual(readdirSync(`${bench.root}/exec/monitors`), []);
+    }
   });
 
   test(`${name}: a container outlives its daemon, and the next one learns its end`, async () => {

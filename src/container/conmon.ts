@@ -51,12 +51,20 @@ class ConmonMonitor implements Monitor {
     mkdirSync(this.#exits, { recursive: true, mode: 0o700 });
   }
 
-  #runtime(runtime: RuntimeBinary, words: readonly string[]): Promise<RunResult> {
-    return runProcess({
-      path: this.#context.binaries.executable(runtime.path),
-      argv: [runtime.name, ...runtimeArguments(this.#context, runtime), ...words],
-      env: childEnvironment(this.#context),
-    });
+  async #runtime(runtime: RuntimeBinary, words: readonly string[]): Promise<RunResult> {
+    try {
+      return await runProcess({
+        path: this.#context.binaries.executable(runtime.path),
+        argv: [runtime.name, ...runtimeArguments(this.#context, runtime), ...words],
+        env: childEnvironment(this.#context),
+      });
+    } catch (error) {
+      throw new EngineError(
+        "unavailable",
+        `the runtime ${runtime.name} cannot be started: ${errorText(error)}`,
+        { cause: error },
+      );
+    }
   }
 
   /** Runs a verb; the error has the runtime's words. */
@@ -90,6 +98,9 @@ class ConmonMonitor implements Monitor {
     if (request.openStdin) options.push("--stdin");
     // A terminal's input is never closed: its end is a key, not an end of file.
     if (request.leaveStdinOpen || request.terminal) options.push("--leave-stdin-open");
+    // On record before anything exists: whenever this daemon ends, the next one knows where to clean.
+    const planned = { pid: 0, startTicks: "", bundle, cgroup: "", containerPid: 0, containerStartTicks: "" };
+    this.#records.write(containerId, planned);
     using conmon = startConmon(this.#context, {
       options,
       containerId,
@@ -103,14 +114,7 @@ class ConmonMonitor implements Monitor {
       if (this.#ends.get(containerId) === end) this.#ends.delete(containerId);
     });
     this.#ends.set(containerId, end);
-    const record = {
-      pid: child.pid,
-      startTicks: ticks(child.pid),
-      bundle,
-      cgroup: "",
-      containerPid: 0,
-      containerStartTicks: "",
-    };
+    const record = { ...planned, pid: child.pid, startTicks: ticks(child.pid) };
     this.#records.write(containerId, record);
     const message = await conmon.sync.next();
     if (message === undefined || message.data <= 0) {
@@ -220,9 +224,9 @@ class ConmonMonitor implements Monitor {
 
   async delete(containerId: string, runtime: RuntimeBinary): Promise<void> {
     const record = this.#records.read(containerId);
+    const isCutOff = record !== undefined && record.containerPid === 0;
     // Cut off while the runtime made the container: it dies with its conmon.
-    if (record === undefined) await killMonitors(containerId);
-    else if (record.containerPid === 0) await this.#endMonitor(containerId, record, 0);
+    if (isCutOff) await killMonitors(containerId);
     const result = await this.#runtime(runtime, ["delete", "--force", containerId]);
     if (record !== undefined) await this.#endMonitor(containerId, record, 2000);
     const output = `${result.stdout}\n${result.stderr}`;
@@ -232,8 +236,11 @@ class ConmonMonitor implements Monitor {
       await killOrphan(record);
     }
     rmSync(`${runtimeRoot(this.#context, runtime)}/${containerId}`, { recursive: true, force: true });
-    if (record !== undefined && record.cgroup.includes(containerId))
-      await removeCgroup(this.#cgroups, record.cgroup);
+    const cgroup = isCutOff ? plannedCgroup(record.bundle) : (record?.cgroup ?? "");
+    if (cgroup.includes(containerId)) {
+      for (const pid of cgroupPids(this.#cgroups, cgroup)) killPid(pid);
+      await removeCgroup(this.#cgroups, cgroup);
+    }
     rmSync(`${this.#exits}/${containerId}`, { force: true });
     this.#records.remove(containerId);
   }
@@ -285,14 +292,32 @@ function memoryCgroup(pid: number): string {
   return paths?.get("memory") ?? paths?.get("") ?? "";
 }
 
+interface BundleConfig {
+  readonly process?: { readonly args?: readonly string[] };
+  readonly linux?: { readonly cgroupsPath?: string };
+}
+
+function readConfig(bundle: string): BundleConfig {
+  try {
+    return JSON.parse(readFileSync(`${bundle}/config.json`, "utf8")) as BundleConfig;
+  } catch {
+    return {};
+  }
+}
+
 /** The program of a bundle's process, for messages. */
 function firstArgument(bundle: string): string {
-  try {
-    const spec = JSON.parse(readFileSync(`${bundle}/config.json`, "utf8")) as { process: { args: string[] } };
-    return spec.process.args[0] ?? "";
-  } catch {
-    return "";
-  }
+  return readConfig(bundle).process?.args?.[0] ?? "";
+}
+
+/** The cgroup that the runtime was asked to make. */
+function plannedCgroup(bundle: string): string {
+  return readConfig(bundle).linux?.cgroupsPath ?? "";
+}
+
+function killPid(pid: number): void {
+  using process = Pidfd.open(pid);
+  process?.signal(9);
 }
 
 /** Ends a container that nobody looks after any more, and waits for its end. */

@@ -68,7 +68,7 @@ export interface ExecTask {
 export interface AttachedStdio {
   onData(handler: (stream: "stdout" | "stderr", chunk: Buffer) => boolean): void;
   resume(): void;
-  /** Resolves when the chunk was taken over. */
+  /** Resolves when the chunk was taken over. Rejects when the container's streams have ended. */
   write(chunk: Buffer): Promise<void>;
   /** End of input. */
   endInput(): void;
@@ -91,7 +91,9 @@ export interface Monitor {
   create(request: TaskCreateRequest): Promise<Task>;
   /** `RUNTIME start`. Throws with the runtime's words. */
   start(containerId: string, runtime: RuntimeBinary): Promise<void>;
+  /** Throws `notFound` when the container has no monitor. */
   attach(bundle: string): AttachedStdio;
+  /** For containers with a terminal only. Throws `notFound` when it does not run. */
   resize(bundle: string, height: number, width: number): void;
   /**
    * Resolves once with the exit of the task, whichever daemon started it; also when the monitor was killed (then with
