@@ -6,7 +6,21 @@ export type CommandLoader = () => Promise<{ readonly default: Command }>;
  * Every name of every command, with how to load it: a start loads the file of its own command and no other.
  * A unit test holds this table and the `path` and `aliases` of the commands together.
  */
-export const commands: Readonly<Record<string, CommandLoader>> = {};
+export const commands: Readonly<Record<string, CommandLoader>> = {
+  "container inspect": () => import("./commands/container-inspect.ts"),
+  "container list": () => import("./commands/ps.ts"),
+  "container ls": () => import("./commands/ps.ts"),
+  "container ps": () => import("./commands/ps.ts"),
+  history: () => import("./commands/history.ts"),
+  "image history": () => import("./commands/history.ts"),
+  "image inspect": () => import("./commands/image-inspect.ts"),
+  "image list": () => import("./commands/images.ts"),
+  "image ls": () => import("./commands/images.ts"),
+  images: () => import("./commands/images.ts"),
+  inspect: () => import("./commands/inspect.ts"),
+  ps: () => import("./commands/ps.ts"),
+  version: () => import("./commands/version.ts"),
+};
 
 /** What the groups are for. */
 export const groups: Readonly<Record<string, string>> = {

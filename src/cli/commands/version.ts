@@ -1,0 +1,68 @@
+import { newestApiVersion } from "../../client/transport.ts";
+import type { VersionInfo } from "../../wire/system.ts";
+import type { Command, CommandContext } from "../command.ts";
+import { CliError } from "../errors.ts";
+import { singleFormatFlag } from "../flags/listing.ts";
+import { versionText, type ClientVersion } from "../output/version.ts";
+import { gantryVersion } from "../version-number.ts";
+
+const command: Command = {
+  path: "version",
+  usage: "[OPTIONS]",
+  short: "Show the versions of this client and of the daemon",
+  section: "common",
+  args: { min: 0, max: 0 },
+  flags: [singleFormatFlag],
+  async run(context, parsed) {
+    const format = parsed.string("format");
+    // Read before anything is asked for, so that a bad template costs no request.
+    const print = format === "" ? versionText : await templatePrinter(format);
+    let server: VersionInfo | undefined;
+    let failure: unknown;
+    try {
+      server = await context.client.version();
+    } catch (error) {
+      failure = error;
+    }
+    context.print(print(await clientVersion(context, server), server));
+    // The client's own part is of use also when there is no daemon.
+    if (failure !== undefined) throw failure;
+    return 0;
+  },
+};
+
+async function templatePrinter(
+  format: string,
+): Promise<(client: ClientVersion, server: VersionInfo | undefined) => string> {
+  const { compile, unescapeBlanks } = await import("../output/table.ts");
+  const { versionData } = await import("../output/version.ts");
+  const template = compile(format === "json" ? "{{json .}}" : unescapeBlanks(format));
+  return (client, server) => {
+    try {
+      return `${template.execute(versionData(client, server))}\n`;
+    } catch (error) {
+      throw new CliError((error as Error).message, 1, { cause: error });
+    }
+  };
+}
+
+async function clientVersion(
+  { client, env }: CommandContext,
+  server: VersionInfo | undefined,
+): Promise<ClientVersion> {
+  const spoken =
+    server === undefined ? (env["DOCKER_API_VERSION"] ?? newestApiVersion) : await client.apiVersion();
+  return {
+    Platform: { Name: "gantry" },
+    Version: gantryVersion,
+    ApiVersion: spoken,
+    DefaultAPIVersion: newestApiVersion,
+    GitCommit: "",
+    GoVersion: process.version,
+    Os: process.platform,
+    Arch: process.arch === "x64" ? "amd64" : process.arch,
+    Context: "default",
+  };
+}
+
+export default command;

@@ -1,0 +1,56 @@
+import type { StructShape } from "../template/values.ts";
+
+/**
+ * What Go's types of containers, images, networks and volumes say about the JSON of `inspect`: which fields are maps, and
+ * which are left out when they are empty and still can be asked for (OpenAPI description of the Engine API; `omitempty`).
+ */
+export const inspectShape: StructShape = {
+  maps: new Set(
+    (
+      "Annotations Containers Data DriverOpts EndpointsConfig ExposedPorts IPAMOptions Labels LogConfig.Config " +
+      "Networks Options PortBindings Ports Services StorageOpt Sysctls Tmpfs Volumes"
+    ).split(" "),
+  ),
+  pointers: new Set(
+    (
+      "BindOptions ConfigFrom Descriptor DriverConfig Health Healthcheck IPAMConfig ImageManifestDescriptor " +
+      "ImageOptions Init MemorySwappiness OomKillDisable PidsLimit SizeRootFs SizeRw StopTimeout TmpfsOptions " +
+      "UsageData VolumeOptions"
+    ).split(" "),
+  ),
+  zeros: {
+    Annotations: null,
+    ArgsEscaped: false,
+    AttachStdin: false,
+    AttachStdout: false,
+    AttachStderr: false,
+    Author: "",
+    Comment: "",
+    Domainname: "",
+    Driver: "",
+    Healthcheck: null,
+    Health: null,
+    Hostname: "",
+    Image: "",
+    Init: null,
+    MacAddress: "",
+    Mounts: [],
+    Name: "",
+    NetworkDisabled: false,
+    OnBuild: [],
+    OpenStdin: false,
+    Parent: "",
+    Shell: [],
+    SizeRootFs: null,
+    SizeRw: null,
+    StdinOnce: false,
+    StopSignal: "",
+    StopTimeout: null,
+    StorageOpt: new Map(),
+    Sysctls: new Map(),
+    Tmpfs: new Map(),
+    Tty: false,
+    UsageData: null,
+    Variant: "",
+  },
+};

@@ -1,0 +1,69 @@
+import { CliError } from "../errors.ts";
+import { TemplateExecutionError } from "../template/execute.ts";
+import { headerFunctions } from "../template/functions.ts";
+import { TemplateSyntaxError } from "../template/lexer.ts";
+import { Template } from "../template/template.ts";
+import { GoStruct, type GoMethod, type GoValue } from "../template/values.ts";
+import { alignTabs } from "./tab-writer.ts";
+
+/** What can be listed: a row's fields for templates, and the columns' titles. */
+export interface Listing<Row> {
+  /** Docker's name of the row's type, which templates' error messages show. */
+  readonly typeName: string;
+  /** Titles of the columns by field. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Fields without arguments; computed when a template asks. */
+  fields(row: Row): Readonly<Record<string, () => GoValue>>;
+  /** Methods with arguments, such as `Label`; not part of a row's JSON. */
+  methods?(row: Row): Readonly<Record<string, GoMethod>>;
+  /** Methods of the header, by the same names. */
+  readonly headerMethods?: Readonly<Record<string, GoMethod>>;
+}
+
+/**
+ * Renders rows by a format of Docker's: `table TEMPLATE`, `json` (an object a line) or a template for each row.
+ *
+ * Throws {@link CliError} for a template that is wrong.
+ */
+export function renderListing<Row>(listing: Listing<Row>, rows: readonly Row[], format: string): string {
+  const isTable = /^table(\s|$)/.test(format);
+  const body = isTable ? format.slice("table".length).trim() : format.replace(/^ +| +$/g, "");
+  const source = unescapeBlanks(body === "json" ? "{{json .}}" : body);
+  const template = compile(source);
+  try {
+    const lines = rows.map((row) => template.execute(toStruct(listing, row)));
+    if (!isTable) return lines.map((line) => `${line}\n`).join("");
+    const header = template.execute(headerOf(listing), { functions: headerFunctions });
+    return alignTabs([header, ...lines].map((line) => `${line}\n`).join(""));
+  } catch (error) {
+    if (error instanceof TemplateExecutionError) {
+      throw new CliError(`failed to execute template: ${error.message}`, 1, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** Reads a template. Throws {@link CliError} with Docker's words. */
+export function compile(source: string): Template {
+  try {
+    return new Template(source);
+  } catch (error) {
+    if (!(error instanceof TemplateSyntaxError)) throw error;
+    throw new CliError(`failed to parse template: ${error.message}`, 1, { cause: error });
+  }
+}
+
+/** `\t` and `\n` typed as two characters in a shell stand for what they mean. */
+export function unescapeBlanks(format: string): string {
+  return format.replaceAll("\\t", "\t").replaceAll("\\n", "\n");
+}
+
+function toStruct<Row>(listing: Listing<Row>, row: Row): GoStruct {
+  const sorted = Object.entries(listing.fields(row)).sort(([a], [b]) => (a < b ? -1 : 1));
+  return new GoStruct(listing.typeName, Object.fromEntries(sorted), listing.methods?.(row));
+}
+
+function headerOf<Row>(listing: Listing<Row>): GoValue {
+  const methods = Object.entries(listing.headerMethods ?? {});
+  return new Map<string, GoValue>([...Object.entries(listing.headers), ...methods]);
+}
