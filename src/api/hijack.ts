@@ -12,6 +12,7 @@ import { log } from "../base/log.ts";
 import type { StdioSession, StdioSink } from "../engine/engine.ts";
 import type { Exchange, Upgrade } from "./exchange.ts";
 import { frameHeader, streamContentType } from "./frames.ts";
+import { unlessAborted } from "./stream.ts";
 
 /** How long the client may take to close its side after we have closed ours. */
 const lingerMs = 5_000;
@@ -32,7 +33,7 @@ export async function serveStdio(
     signal: exchange.signal,
   });
   try {
-    await session.run(sink);
+    await unlessAborted(session.run(sink), exchange.signal);
   } catch (error) {
     if (!exchange.signal.aborted) {
       log.error("attached stream failed", { path: exchange.request.url, error });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { Readable } from "node:stream";
 import { test } from "node:test";
@@ -617,4 +618,27 @@ test("close() ends streams, refuses new connections and is quick", async () => {
   const late = t.connect();
   const [error] = (await once(late, "error")) as [NodeJS.ErrnoException];
   assert.equal(error.code, "ENOENT");
+});
+
+test("no bytes from a client can hurt the server", async () => {
+  await using t = await startApi({ containerAttach: async () => ({ tty: true, run: async () => {} }) });
+  const heads = [
+    "POST /containers/c/attach?stdin=1 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n",
+    "POST /containers/c/attach HTTP/1.1\r\n",
+    "GET /containers/c/attach/ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+    "POST /containers/create HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n",
+    "CONNECT a:1 HTTP/1.1\r\n",
+    "GET * HTTP/1.1\r\n",
+    "",
+  ];
+  for (let i = 0; i < 60; i++) {
+    const socket = t.connect();
+    socket.on("error", () => {});
+    socket.write(`${heads[i % heads.length]}${i % 3 === 0 ? "" : "\r\n"}`);
+    socket.write(randomBytes(i * 7));
+    if (i % 2 === 0) socket.end();
+    await sleep(2);
+    socket.destroy();
+  }
+  assert.equal((await t.call("GET", "/_ping")).text, "OK");
 });

@@ -5,6 +5,7 @@ import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import type { StdioSession, StdioSink } from "../engine/engine.ts";
 import type { Exchange, Upgrade } from "./exchange.ts";
+import { unlessAborted } from "./stream.ts";
 
 /** Output that may wait in memory for a slow client before the container is asked to pause. */
 const maxBufferedBytes = 256 * 1024;
@@ -22,7 +23,7 @@ export async function serveWebSocket(
   const socket = await acceptWebSocket(exchange, upgrade);
   const sink = new WebSocketSink(socket, upgrade, exchange);
   try {
-    await session.run(sink);
+    await unlessAborted(session.run(sink), exchange.signal);
     socket.close(closeCodes.normal);
   } catch (error) {
     if (exchange.signal.aborted) return;
