@@ -1,3 +1,4 @@
+import { actingCommands } from "./acting-commands.ts";
 import type { Command } from "./command.ts";
 
 export type CommandLoader = () => Promise<{ readonly default: Command }>;
@@ -20,6 +21,7 @@ export const commands: Readonly<Record<string, CommandLoader>> = {
   inspect: () => import("./commands/inspect.ts"),
   ps: () => import("./commands/ps.ts"),
   version: () => import("./commands/version.ts"),
+  ...actingCommands,
 };
 
 /** What the groups are for. */
@@ -31,12 +33,12 @@ export const groups: Readonly<Record<string, string>> = {
 
 const unservedAtTop =
   "build builder buildx checkpoint commit compose config context cp diff export login logout manifest network node " +
-  "pause plugin port pull push search secret service stack stats swarm trust unpause update volume";
+  "plugin push search secret service stack stats swarm trust update volume";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
-  container: ["commit", "cp", "diff", "export", "pause", "port", "prune", "stats", "unpause", "update"],
-  image: ["build", "prune", "pull", "push"],
+  container: ["commit", "cp", "diff", "export", "prune", "stats", "update"],
+  image: ["build", "prune", "push"],
   system: ["df", "dial-stdio", "prune"],
 };

@@ -8,9 +8,10 @@ import type {
   HealthConfig,
   HostConfig,
 } from "../../wire/container.ts";
-import { exitUsage, UsageError } from "../errors.ts";
+import { CliError, exitUsage } from "../errors.ts";
 import type { ParsedArguments } from "../parser.ts";
 import { deviceFlags } from "./devices.ts";
+import { environment } from "./environment.ts";
 import { gpuRequest } from "./gpus.ts";
 import { readKeyValueFile } from "./key-value-file.ts";
 import { mountRequest, volumeFlags, type VolumeFlags } from "./mounts.ts";
@@ -18,10 +19,12 @@ import { isMacAddress, networkAttachment, networkRequest, type NetworkRequest } 
 import { publishedPorts, type PublishedPorts } from "./ports.ts";
 import { resources } from "./resources.ts";
 import { securityOptions } from "./security.ts";
-import { attachStream, dnsAddress, environmentEntry, extraHost, searchDomain } from "./values.ts";
+import { attachStream, dnsAddress, extraHost, searchDomain } from "./values.ts";
 
 /** What a container is made in. */
 export interface RequestSurroundings {
+  /** Name of the command, for messages. */
+  readonly command: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Rows and columns of the terminal, `[0, 0]` without one. */
   readonly consoleSize: readonly [number, number];
@@ -32,7 +35,7 @@ type Strings = string[] | null;
 /**
  * The request for the container that a command line asks for. The first argument is the image.
  *
- * Throws `UsageError`, in Docker's words, for values that do not fit.
+ * Throws `CliError`, in Docker's words, for values that do not fit.
  */
 export function createRequest(
   parsed: ParsedArguments,
@@ -41,8 +44,9 @@ export function createRequest(
   try {
     return buildRequest(parsed, surroundings);
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof UsageError) throw error;
-    throw new UsageError(error.message, exitUsage, { cause: error });
+    if (!(error instanceof Error)) throw error;
+    const message = `gantry: ${error.message}\n\nRun 'gantry ${surroundings.command} --help' for more information`;
+    throw new CliError(message, exitUsage, { cause: error });
   }
 }
 
@@ -74,7 +78,7 @@ function config(
     ...attachment(parsed),
     ...(Object.keys(ports.exposed).length === 0 ? {} : { ExposedPorts: ports.exposed }),
     Tty: parsed.bool("tty"),
-    Env: environment(parsed, surroundings),
+    Env: environment(parsed, surroundings.env),
     Cmd: command.length === 0 ? null : command,
     ...(health === undefined ? {} : { Healthcheck: health }),
     Image: image,
@@ -100,16 +104,6 @@ function attachment(parsed: ParsedArguments): ContainerConfig {
     OpenStdin: openStdin,
     StdinOnce: openStdin && stdin,
   };
-}
-
-function environment(parsed: ParsedArguments, { env }: RequestSurroundings): Strings {
-  const entries = parsed
-    .list("env-file")
-    .flatMap((path) =>
-      readKeyValueFile(path, (name) => (env[name] === undefined ? undefined : `${name}=${env[name]}`)),
-    );
-  entries.push(...parsed.list("env").map((text) => environmentEntry(text, env)));
-  return orNull(entries);
 }
 
 function labels(parsed: ParsedArguments): Record<string, string> {
