@@ -106,8 +106,9 @@ function attachment(parsed: ParsedArguments): ContainerConfig {
   };
 }
 
+/** A lone key in a file is dropped, as Docker's command line does; on the command line its value is empty. */
 function labels(parsed: ParsedArguments): Record<string, string> {
-  const entries = parsed.list("label-file").flatMap((path) => readKeyValueFile(path, (key) => key));
+  const entries = parsed.list("label-file").flatMap((path) => readKeyValueFile(path, () => undefined));
   return keyValues([...entries, ...parsed.list("label")]);
 }
 
