@@ -1,7 +1,6 @@
 import { newestApiVersion } from "../../client/transport.ts";
 import type { VersionInfo } from "../../wire/system.ts";
 import type { Command, CommandContext } from "../command.ts";
-import { CliError } from "../errors.ts";
 import { singleFormatFlag } from "../flags/listing.ts";
 import { versionText, type ClientVersion } from "../output/version.ts";
 import { gantryVersion } from "../version-number.ts";
@@ -34,16 +33,10 @@ const command: Command = {
 async function templatePrinter(
   format: string,
 ): Promise<(client: ClientVersion, server: VersionInfo | undefined) => string> {
-  const { compile, unescapeBlanks } = await import("../output/table.ts");
+  const { compile, execute, unescapeBlanks } = await import("../output/table.ts");
   const { versionData } = await import("../output/version.ts");
   const template = compile(format === "json" ? "{{json .}}" : unescapeBlanks(format));
-  return (client, server) => {
-    try {
-      return `${template.execute(versionData(client, server))}\n`;
-    } catch (error) {
-      throw new CliError((error as Error).message, 1, { cause: error });
-    }
-  };
+  return (client, server) => `${execute(template, versionData(client, server))}\n`;
 }
 
 async function clientVersion(

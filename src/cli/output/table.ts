@@ -1,5 +1,5 @@
 import { CliError } from "../errors.ts";
-import { TemplateExecutionError } from "../template/execute.ts";
+import { TemplateExecutionError, type ExecuteOptions } from "../template/execute.ts";
 import { headerFunctions } from "../template/functions.ts";
 import { TemplateSyntaxError } from "../template/lexer.ts";
 import { Template } from "../template/template.ts";
@@ -30,16 +30,19 @@ export function renderListing<Row>(listing: Listing<Row>, rows: readonly Row[], 
   const body = isTable ? format.slice("table".length).trim() : format.replace(/^ +| +$/g, "");
   const source = unescapeBlanks(body === "json" ? "{{json .}}" : body);
   const template = compile(source);
+  const lines = rows.map((row) => execute(template, toStruct(listing, row)));
+  if (!isTable) return lines.map((line) => `${line}\n`).join("");
+  const header = execute(template, headerOf(listing), { functions: headerFunctions });
+  return alignTabs([header, ...lines].map((line) => `${line}\n`).join(""));
+}
+
+/** Runs a template. Throws {@link CliError} with Docker's words. */
+export function execute(template: Template, data: GoValue, options?: ExecuteOptions): string {
   try {
-    const lines = rows.map((row) => template.execute(toStruct(listing, row)));
-    if (!isTable) return lines.map((line) => `${line}\n`).join("");
-    const header = template.execute(headerOf(listing), { functions: headerFunctions });
-    return alignTabs([header, ...lines].map((line) => `${line}\n`).join(""));
+    return template.execute(data, options);
   } catch (error) {
-    if (error instanceof TemplateExecutionError) {
-      throw new CliError(`failed to execute template: ${error.message}`, 1, { cause: error });
-    }
-    throw error;
+    if (!(error instanceof TemplateExecutionError)) throw error;
+    throw new CliError(`failed to execute template: ${error.message}`, 1, { cause: error });
   }
 }
 
