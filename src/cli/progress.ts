@@ -1,4 +1,5 @@
 import type { ProgressMessage } from "../wire/image.ts";
+import { humanSize } from "./output/humanize.ts";
 
 /** Where progress is drawn. */
 export interface ProgressOutput {
@@ -73,8 +74,8 @@ export class ProgressRenderer {
 export function progressBar(message: ProgressMessage, columns: number): string {
   const { current = 0, total = 0 } = message.progressDetail ?? {};
   if (current <= 0 && total <= 0) return "";
-  if (total <= 0 || current > total) return humanSize(current).padStart(8);
-  const sizes = `${humanSize(current).padStart(8)}/${humanSize(total)}`;
+  if (total <= 0 || current > total) return humanSize(current, 4).padStart(8);
+  const sizes = `${humanSize(current, 4).padStart(8)}/${humanSize(total, 4)}`;
   if (columns > 0 && columns <= 110) return sizes;
   const filled = Math.floor((current / total) * barWidth);
   const head =
@@ -82,18 +83,6 @@ export function progressBar(message: ProgressMessage, columns: number): string {
       ? `${"=".repeat(Math.max(0, filled))}>`.padEnd(barWidth + 1)
       : `${"=".repeat(barWidth)}>`;
   return `[${head}] ${sizes}`;
-}
-
-/** A size with decimal units and four significant digits: `3.678kB`. */
-export function humanSize(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-  let value = bytes;
-  let index = 0;
-  while (value >= 1000 && index < units.length - 1) {
-    value /= 1000;
-    index += 1;
-  }
-  return `${Number(value.toPrecision(4))}${units[index]!}`;
 }
 
 /** Draws all of a stream. */

@@ -257,7 +257,7 @@ function own(words: readonly string[]): Recorded {
 const fixture = (): { base: Json; lines: Record<string, Recorded> } =>
   JSON.parse(readFileSync(fixturePath, "utf8")) as { base: Json; lines: Record<string, Recorded> };
 
-/** Order of keys means nothing, and Docker writes its binds in any order. */
+/** Order of keys means nothing, and Docker writes binds and variables in any order. */
 function canonical(recorded: Recorded | undefined): unknown {
   const sorted = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(sorted);
@@ -269,8 +269,9 @@ function canonical(recorded: Recorded | undefined): unknown {
     );
   };
   const copy = structuredClone(recorded);
-  const binds = copy?.changes?.["HostConfig.Binds"];
-  if (Array.isArray(binds)) (binds as string[]).sort((a, b) => (a < b ? -1 : 1));
+  for (const list of [copy?.changes?.["HostConfig.Binds"], copy?.changes?.["Env"]]) {
+    if (Array.isArray(list)) (list as string[]).sort((a, b) => (a < b ? -1 : 1));
+  }
   return sorted(copy);
 }
 
