@@ -2,7 +2,7 @@ import type { Command } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { OutputWriters } from "../fd-writer.ts";
 import type { ParsedArguments } from "../parser.ts";
-import { timestampParameter } from "../timestamps.ts";
+import { apiTimestamp } from "../output/timestamps.ts";
 
 const command: Command = {
   path: "logs",
@@ -55,7 +55,7 @@ function time(parsed: ParsedArguments, flag: "since" | "until"): string | undefi
   const text = parsed.string(flag);
   if (text === "") return undefined;
   try {
-    return timestampParameter(text, Date.now());
+    return apiTimestamp(text);
   } catch (error) {
     throw new CliError(`invalid value for "${flag}": ${(error as Error).message}`);
   }
