@@ -1,5 +1,7 @@
 /** One more process in a running container, under a conmon of its own. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { attachToBundle } from "./attached-stdio.ts";
 import { resizeTerminal, startConmon, type Conmon, type MonitorContext } from "./conmon-process.ts";
 import type { AttachedStdio, ExecRequest, ExecTask } from "./monitor.ts";
@@ -24,12 +26,21 @@ function conmonOptions(request: ExecRequest, directory: string): string[] {
   return options;
 }
 
-/** The exit code comes as the second message; afterwards nothing of the exec is left. */
-async function finish(conmon: Conmon, directory: string): Promise<{ exitCode: number }> {
-  const message = await conmon.sync.next();
+/** Waits for conmon's own end and removes what the exec had in the bundle. */
+async function cleanUp(conmon: Conmon, directory: string): Promise<void> {
   conmon[Symbol.dispose]();
   await conmon.child.exited;
-  rmSync(directory, { recursive: true, force: true });
+  try {
+    rmSync(directory, { recursive: true, force: true });
+  } catch (error) {
+    log.warn("an exec left its files", { directory, error: errorText(error) });
+  }
+}
+
+/** The exit code comes as the second message, after the last output; who waits for it need not wait for our tidying. */
+async function finish(conmon: Conmon, directory: string): Promise<{ exitCode: number }> {
+  const message = await conmon.sync.next();
+  void cleanUp(conmon, directory);
   return { exitCode: message === undefined || message.data < 0 ? unknownExitCode : message.data };
 }
 

@@ -228,6 +228,7 @@ for (const runtime of installedRuntimes) {
       );
       return isKind(error, "invalidArgument");
     });
+    await sleep(20);
     assert.deepEqual(
       readdirSync(made.bundle).filter((file) => file.startsWith("exec-")),
       [],
