@@ -27,6 +27,8 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
       env: options.env,
       runDaemon: options.runDaemon,
       host: hosts[0],
+      // Completing a word must not start anything.
+      noDaemonStart: globals.positional[0] === "__complete",
       configDirectory: globals.changed("config") ? globals.string("config") : undefined,
     });
     return await dispatch(context, globals);

@@ -8,6 +8,8 @@ export type CommandLoader = () => Promise<{ readonly default: Command }>;
  * A unit test holds this table and the `path` and `aliases` of the commands together.
  */
 export const commands: Readonly<Record<string, CommandLoader>> = {
+  __complete: () => import("./commands/complete.ts"),
+  completion: () => import("./commands/completion.ts"),
   "container inspect": () => import("./commands/container-inspect.ts"),
   "container list": () => import("./commands/ps.ts"),
   "container ls": () => import("./commands/ps.ts"),

@@ -12,6 +12,8 @@ export interface ContextOptions {
   readonly host?: string | undefined;
   /** Directory that `--config` named. */
   readonly configDirectory?: string | undefined;
+  /** Only looks for a daemon, starts none. */
+  readonly noDaemonStart?: boolean;
   /** Runs the daemon: given by the composition root, because the command line may not know the engine. */
   readonly runDaemon?: ((parsed: ParsedArguments) => Promise<number>) | undefined;
 }
@@ -28,7 +30,9 @@ export function processContext(options: ContextOptions): CommandContext {
         apiVersion: firstSet(env["DOCKER_API_VERSION"]),
         userAgent: `gantry/${gantryVersion} (linux)`,
         // A daemon that somebody names is somebody's to start.
-        ...(namedHost === undefined ? { onUnreachable: startDaemonFor } : {}),
+        ...(namedHost === undefined && options.noDaemonStart !== true
+          ? { onUnreachable: startDaemonFor }
+          : {}),
       });
       return client;
     },

@@ -26,7 +26,7 @@ export function twoColumns(
   for (const [left, right] of rows) {
     const indent = " ".repeat(leftWidth);
     const [first = "", ...others] = wrapText(right, width - leftWidth);
-    const lines = left.length < leftWidth ? [left.padEnd(leftWidth) + first] : [left, indent + first];
+    const lines = left.length <= leftWidth ? [left.padEnd(leftWidth) + first] : [left, indent + first];
     for (const line of [...lines, ...others.map((other) => indent + other)]) text += `${line.trimEnd()}\n`;
   }
   return text;
