@@ -18,7 +18,7 @@ const cases: readonly (readonly [line: string, expected: readonly string[], file
   ["imag", ["image", "images"]],
   ["-H unix:///x imag", ["image", "images"]],
   ["-H ", [], true],
-  ["image l", ["list", "load", "ls"]],
+  ["image l", ["load", "ls"]],
   ["nothing ", []],
   ["ps --no", ["--no-trunc"]],
   ["ps x", []],

@@ -4,7 +4,7 @@ import type { Command } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { eventsFlags } from "../flags/events.ts";
 import { goLocalTime } from "../output/humanize.ts";
-import { timestampParameter } from "../timestamps.ts";
+import { apiTimestamp } from "../output/timestamps.ts";
 
 const command: Command = {
   path: "events",
@@ -30,7 +30,7 @@ const command: Command = {
 function timeOf(text: string): string | undefined {
   if (text === "") return undefined;
   try {
-    return timestampParameter(text, Date.now());
+    return apiTimestamp(text);
   } catch (error) {
     throw new CliError((error as Error).message, 1, { cause: error });
   }
