@@ -1,121 +1,134 @@
+/**
+ * Removing images. Rules and words are Docker's: a name is removed first, the image when it was the last one; what
+ * containers use is kept unless forced, and never when one of them runs.
+ */
 import { conflict } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
+import { blobsOf } from "../image/garbage.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { chainIds } from "../oci/chain-id.ts";
 import {
   familiarReference,
   formatReference,
   parseReference,
-  tryParseReference,
+  repositoryName,
   withDefaultTag,
 } from "../oci/reference.ts";
 import type { ImageDeleteEntry } from "../wire/image.ts";
-import type { ImageDeps } from "./image-deps.ts";
+import { emitImageEvent, type ImageContext } from "./image-context.ts";
 
-/**
- * Removes a name, or an image with all its names, by Docker's rules: a name goes alone while there are others; the last
- * one takes the image along, unless a container uses it. An id takes all names, when they are of one repository or by
- * force. `noPrune` is accepted: gantry keeps no untagged parents that could stay.
- * Throws `notFound`, and `conflict` when a container is in the way.
- */
-export async function imageRemove(
-  deps: ImageDeps,
-  nameOrId: string,
-  options: { readonly force: boolean; readonly noPrune: boolean },
-): Promise<ImageDeleteEntry[]> {
-  const image = deps.images.resolve(nameOrId);
-  const reference = namedReference(image, nameOrId);
-  return reference === undefined
-    ? removeById(deps, image, options.force)
-    : removeByName(deps, image, reference, options.force);
+export interface ImageRemoveOptions {
+  readonly force: boolean;
+  /** Kept for the API: there are no untagged parent images here that could be pruned. */
+  readonly noPrune: boolean;
 }
 
-/** The normalised reference that the user wrote; undefined when it was an id. */
-function namedReference(image: ImageRecord, text: string): string | undefined {
-  const parsed = tryParseReference(text);
-  if (parsed === undefined) return undefined;
-  const reference = withDefaultTag(parsed);
-  const names = [...image.repoTags, ...image.repoDigests];
-  return names.includes(familiarReference(reference)) ? formatReference(reference) : undefined;
+/** Throws `notFound`, `conflict`. */
+export async function imageRemove(
+  context: ImageContext,
+  nameOrId: string,
+  options: ImageRemoveOptions,
+): Promise<ImageDeleteEntry[]> {
+  const image = context.images.resolve(nameOrId);
+  const isId = image.id.startsWith(nameOrId) || image.id.startsWith(`sha256:${nameOrId}`);
+  return isId
+    ? removeById(context, image, options.force)
+    : removeByName(context, image, { name: nameOrId, ...options });
 }
 
 function removeByName(
-  deps: ImageDeps,
+  context: ImageContext,
   image: ImageRecord,
-  reference: string,
-  force: boolean,
+  request: { name: string; force: boolean },
 ): ImageDeleteEntry[] {
-  const name = familiarReference(parseReference(reference));
-  const isTag = image.repoTags.includes(name);
-  const remaining = isTag ? image.repoTags.length - 1 : image.repoTags.length;
-  const others = remaining > 0 || (!isTag && image.repoDigests.length > 1);
-  if (!others) {
-    const users = deps.isImageUsed(image.id);
-    const user = users.find((candidate) => candidate.running) ?? users[0];
-    if (user !== undefined && !force)
-      throw conflict(
-        `conflict: unable to remove repository reference "${name}" (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
-      );
-    if (user === undefined) return removeWhole(deps, image);
+  const user = context.isImageUsed(image.id)[0];
+  if (!request.force && user !== undefined && hasSingleName(image))
+    throw conflict(
+      `conflict: unable to remove repository reference ${JSON.stringify(request.name)} (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
+    );
+  const reference = withDefaultTag(parseReference(request.name));
+  const deleted = [untag(context, image, formatReference(reference))];
+  let rest = namesOf(context.images.byId(image.id)!);
+  const repository = repositoryName(reference);
+  const sameRepository = rest.filter((name) => repositoryName(parseReference(name)) === repository);
+  // The digests of a repository go with its last tag.
+  if (reference.digest === undefined && sameRepository.every((name) => name.includes("@"))) {
+    for (const name of sameRepository) deleted.push(untag(context, image, name, { silent: true }));
+    rest = rest.filter((name) => !sameRepository.includes(name));
   }
-  deps.images.untag(reference);
-  return [untagged(deps, image, name)];
+  if (rest.length > 0) return deleted;
+  const obstacle = findObstacle(context, image, { force: request.force, ignoreNames: true });
+  // Its name is gone, as asked; the image stays without one for the container that uses it.
+  if (obstacle?.byContainer === true) return deleted;
+  return [...deleted, ...destroy(context, image)];
 }
 
-function removeById(deps: ImageDeps, image: ImageRecord, force: boolean): ImageDeleteEntry[] {
-  const users = deps.isImageUsed(image.id);
+function removeById(context: ImageContext, image: ImageRecord, force: boolean): ImageDeleteEntry[] {
+  const obstacle = findObstacle(context, image, { force, ignoreNames: hasSingleName(image) });
+  if (obstacle !== undefined)
+    throw conflict(
+      `conflict: unable to delete ${shortId(image.id)} (${obstacle.hard ? "cannot" : "must"} be forced) - ${obstacle.reason}`,
+    );
+  return destroy(context, image);
+}
+
+/** Why the image cannot be deleted now. */
+function findObstacle(
+  context: ImageContext,
+  image: ImageRecord,
+  { force, ignoreNames }: { force: boolean; ignoreNames: boolean },
+): { reason: string; hard: boolean; byContainer: boolean } | undefined {
+  const users = context.isImageUsed(image.id);
   const running = users.find((user) => user.running);
-  const id = shortId(image.id);
   if (running !== undefined)
-    throw conflict(
-      `conflict: unable to delete ${id} (cannot be forced) - image is being used by running container ${shortId(running.containerId)}`,
-    );
-  const repositories = new Set(image.repoTags.map((name) => name.slice(0, name.lastIndexOf(":"))));
-  if (repositories.size > 1 && !force)
-    throw conflict(
-      `conflict: unable to delete ${id} (must be forced) - image is referenced in multiple repositories`,
-    );
-  if (users.length > 0 && !force)
-    throw conflict(
-      `conflict: unable to delete ${id} (must be forced) - image is being used by stopped container ${shortId(users[0]!.containerId)}`,
-    );
-  if (users.length === 0) return removeWhole(deps, image);
-  // A stopped container still needs the layers: the names go, the image stays until nobody uses it.
-  return [...image.repoTags, ...image.repoDigests].map((name) => {
-    deps.images.untag(name);
-    return untagged(deps, image, name);
-  });
+    return {
+      reason: `image is being used by running container ${shortId(running.containerId)}`,
+      hard: true,
+      byContainer: true,
+    };
+  if (force) return undefined;
+  if (!ignoreNames && namesOf(image).length > 1)
+    return { reason: "image is referenced in multiple repositories", hard: false, byContainer: false };
+  const stopped = users[0];
+  if (stopped === undefined) return undefined;
+  return {
+    reason: `image is being used by stopped container ${shortId(stopped.containerId)}`,
+    hard: false,
+    byContainer: true,
+  };
 }
 
-function untagged(deps: ImageDeps, image: ImageRecord, name: string): ImageDeleteEntry {
-  deps.emit("image", "untag", image.id, { ...image.config.config?.Labels, name: image.id });
-  return { Untagged: name };
+function namesOf(image: ImageRecord): string[] {
+  return [...image.repoTags, ...image.repoDigests].map((name) => formatReference(parseReference(name)));
 }
 
-/** The record goes first: what a crash leaves of layers and blobs belongs to nobody and is collected. */
-function removeWhole(deps: ImageDeps, image: ImageRecord): ImageDeleteEntry[] {
-  const entries = [...image.repoTags, ...image.repoDigests].map((name) => untagged(deps, image, name));
-  deps.images.remove(image.id);
-  entries.push({ Deleted: image.id });
-  const others = deps.images.list();
-  const keptChains = new Set(others.flatMap((other) => chainIds(other.config.rootfs.diff_ids)));
-  // Top layer first: a layer never goes while another stands on it.
-  for (const chainId of chainIds(image.config.rootfs.diff_ids).toReversed()) {
-    if (keptChains.has(chainId)) continue;
-    deps.snapshotter.remove(chainId);
-    entries.push({ Deleted: chainId });
-  }
-  const keptBlobs = new Set(others.flatMap(blobsOf));
-  for (const digest of blobsOf(image)) if (!keptBlobs.has(digest)) deps.content.remove(digest);
-  deps.emit("image", "delete", image.id, { ...image.config.config?.Labels, name: image.id });
-  return entries;
+/** True for at most one tag, with digests of the same repository only. */
+function hasSingleName(image: ImageRecord): boolean {
+  const names = namesOf(image);
+  const repositories = new Set(names.map((name) => repositoryName(parseReference(name))));
+  return names.length <= 1 || (image.repoTags.length <= 1 && repositories.size === 1);
 }
 
-/** Digests of everything that an image consists of. */
-export function blobsOf(image: ImageRecord): string[] {
-  return [
-    image.manifestDigest,
-    image.manifest.config.digest,
-    ...image.manifest.layers.map((layer) => layer.digest),
-  ];
+function untag(
+  context: ImageContext,
+  image: ImageRecord,
+  name: string,
+  { silent = false } = {},
+): ImageDeleteEntry {
+  context.images.untag(name);
+  if (!silent) emitImageEvent(context, "untag", image, image.id);
+  return { Untagged: familiarReference(parseReference(name)) };
+}
+
+/** Removes the names that are left, the record, and what only this image used. */
+function destroy(context: ImageContext, image: ImageRecord): ImageDeleteEntry[] {
+  const current = context.images.byId(image.id);
+  const deleted = current === undefined ? [] : namesOf(current).map((name) => untag(context, image, name));
+  context.images.remove(image.id);
+  emitImageEvent(context, "delete", image, image.id);
+  deleted.push({ Deleted: image.id });
+  const layers = context.garbage.collect(
+    new Set([...blobsOf(image), ...chainIds(image.config.rootfs.diff_ids)]),
+  );
+  return [...deleted, ...layers.map((chainId) => ({ Deleted: chainId }))];
 }

@@ -1,16 +1,24 @@
-import { formatReference, parseReference, withTag } from "../oci/reference.ts";
-import { familiarReference } from "../oci/reference.ts";
-import type { ImageDeps } from "./image-deps.ts";
+import { invalidArgument } from "../base/errors.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  withDefaultTag,
+  withTag,
+} from "../oci/reference.ts";
+import { emitImageEvent, type ImageContext } from "./image-context.ts";
 
-/** Gives an image one more name; an image that had it loses it. Throws `notFound`, `invalidArgument`. */
+/** Gives an image one more name. Throws `notFound`, `invalidArgument` for a malformed name. */
 export async function imageTag(
-  deps: ImageDeps,
+  context: ImageContext,
   nameOrId: string,
   repository: string,
   tag: string,
 ): Promise<void> {
-  const image = deps.images.resolve(nameOrId);
-  const reference = withTag(parseReference(repository), tag === "" ? "latest" : tag);
-  deps.images.tag(formatReference(reference), image.id);
-  deps.emit("image", "tag", image.id, { ...image.config.config?.Labels, name: familiarReference(reference) });
+  const image = context.images.resolve(nameOrId);
+  const target = parseReference(repository);
+  if (target.digest !== undefined) throw invalidArgument("refusing to create a tag with a digest reference");
+  const complete = tag === "" ? withDefaultTag(target) : withTag(target, tag);
+  context.images.tag(formatReference(complete), image.id);
+  emitImageEvent(context, "tag", image, familiarReference(complete));
 }

@@ -1,0 +1,70 @@
+import type { Readable } from "node:stream";
+import { invalidArgument } from "../base/errors.ts";
+import { nowRfc3339 } from "../base/time.ts";
+import { storeManifest } from "../image/build-manifest.ts";
+import { applyChanges } from "../image/changes.ts";
+import { decompress } from "../image/decompress.ts";
+import { registerImage } from "../image/register.ts";
+import { type ImageConfigFile, mediaTypes, type Platform } from "../oci/image-spec.ts";
+import { hostPlatform, parsePlatform } from "../oci/platform.ts";
+import { formatReference, parseReference, withDefaultTag, withTag } from "../oci/reference.ts";
+import type { ProgressMessage } from "../wire/image.ts";
+import { emitImageEvent, type ImageContext } from "./image-context.ts";
+
+export interface ImageImportOptions {
+  readonly source: Readable;
+  readonly repository: string | undefined;
+  readonly tag: string | undefined;
+  readonly message: string | undefined;
+  readonly changes: readonly string[];
+  readonly platform: string | undefined;
+}
+
+/** Makes an image out of a root file system's tar, plain or compressed. Throws `invalidArgument`. */
+export async function* imageImport(
+  context: ImageContext,
+  options: ImageImportOptions,
+): AsyncGenerator<ProgressMessage, void> {
+  // What can be wrong in the request is checked before anything is read.
+  const name = targetName(options);
+  const config = applyChanges({}, options.changes);
+  const { architecture, os, variant }: Platform =
+    options.platform === undefined || options.platform === ""
+      ? hostPlatform()
+      : parsePlatform(options.platform);
+  using lease = context.garbage.lease();
+  const layer = await context.content.ingest(decompress(options.source));
+  lease.add(layer.digest);
+  const created = nowRfc3339();
+  const file: ImageConfigFile = {
+    created,
+    architecture,
+    os,
+    ...(variant === undefined ? {} : { variant }),
+    config,
+    rootfs: { type: "layers", diff_ids: [layer.digest] },
+    history: [
+      {
+        created,
+        comment:
+          options.message === undefined || options.message === "" ? "Imported from -" : options.message,
+      },
+    ],
+  };
+  const descriptor = { mediaType: mediaTypes.ociLayer, digest: layer.digest, size: layer.sizeBytes };
+  const stored = await storeManifest(context.content, { config: file, layers: [descriptor] }, lease);
+  const register = registerImage(context, stored, lease);
+  let step = await register.next();
+  while (step.done !== true) step = await register.next();
+  if (name !== undefined) context.images.tag(name, step.value.id);
+  emitImageEvent(context, "import", step.value, step.value.id);
+  yield { status: step.value.id };
+}
+
+function targetName({ repository, tag }: ImageImportOptions): string | undefined {
+  if (repository === undefined || repository === "") return undefined;
+  const reference = parseReference(repository);
+  if (reference.digest !== undefined) throw invalidArgument("cannot import digest reference");
+  const isTagged = tag !== undefined && tag !== "";
+  return formatReference(isTagged ? withTag(reference, tag) : withDefaultTag(reference));
+}

@@ -1,0 +1,43 @@
+import type { Engine } from "./engine.ts";
+import { createImageContext } from "./image-context.ts";
+import type { ImageDeps } from "./image-deps.ts";
+import { imageImport } from "./image-import.ts";
+import { imageHistory, imageInspect } from "./image-inspect.ts";
+import { imageList } from "./image-list.ts";
+import { imageLoad } from "./image-load.ts";
+import { imagePull } from "./image-pull.ts";
+import { imageRemove } from "./image-remove.ts";
+import { imageSave } from "./image-save.ts";
+import { imageTag } from "./image-tag.ts";
+
+export type ImageUseCases = Pick<
+  Engine,
+  | "imageList"
+  | "imageInspect"
+  | "imageHistory"
+  | "imageLoad"
+  | "imageSave"
+  | "imageImport"
+  | "imageTag"
+  | "imageRemove"
+  | "imagePull"
+>;
+
+/** All that the engine does with images. What an earlier process left behind is removed first. */
+export function createImageUseCases(deps: ImageDeps): ImageUseCases {
+  const context = createImageContext(deps);
+  deps.content.sweep();
+  deps.snapshotter.sweep();
+  context.garbage.collect();
+  return {
+    imageList: (options) => imageList(context, options),
+    imageInspect: (nameOrId) => imageInspect(context, nameOrId),
+    imageHistory: (nameOrId) => imageHistory(context, nameOrId),
+    imageLoad: (archive, options) => imageLoad(context, archive, options),
+    imageSave: (namesOrIds) => imageSave(context, namesOrIds),
+    imageImport: (options) => imageImport(context, options),
+    imageTag: (nameOrId, repository, tag) => imageTag(context, nameOrId, repository, tag),
+    imageRemove: (nameOrId, options) => imageRemove(context, nameOrId, options),
+    imagePull: (options) => imagePull(context, options),
+  };
+}

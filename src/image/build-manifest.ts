@@ -1,0 +1,36 @@
+import type { BlobInfo, ContentStore } from "../content/content.ts";
+import { digestOf } from "../oci/digest.ts";
+import { mediaTypes, type Descriptor, type ImageConfigFile, type ImageManifest } from "../oci/image-spec.ts";
+import type { Lease } from "./leases.ts";
+import type { StoredImage } from "./register.ts";
+
+/**
+ * Stores configuration and manifest of an image whose layers are stored already. `configBytes` when the configuration
+ * came as a file: its digest is the image ID, so its bytes stay as they are.
+ */
+export async function storeManifest(
+  content: ContentStore,
+  image: { config: ImageConfigFile; configBytes?: Buffer; layers: readonly Descriptor[] },
+  lease: Pick<Lease, "add">,
+): Promise<StoredImage> {
+  const store = async (bytes: Buffer): Promise<BlobInfo> => {
+    const digest = digestOf(bytes);
+    lease.add(digest);
+    return content.ingest(bytes, { digest });
+  };
+  const config = await store(image.configBytes ?? Buffer.from(JSON.stringify(image.config)));
+  const manifest: ImageManifest = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config: { mediaType: mediaTypes.ociConfig, digest: config.digest, size: config.sizeBytes },
+    layers: [...image.layers],
+  };
+  const blob = await store(Buffer.from(JSON.stringify(manifest)));
+  return {
+    manifestDigest: blob.digest,
+    manifestMediaType: mediaTypes.ociManifest,
+    manifest,
+    configDigest: config.digest,
+    config: image.config,
+  };
+}

@@ -1,0 +1,122 @@
+/** From blobs to an image: unpack its layers, then write the record, last. */
+import type { ContentStore } from "../content/content.ts";
+import { invalidArgument } from "../base/errors.ts";
+import { chainIds } from "../oci/chain-id.ts";
+import type { Descriptor, ImageConfigFile, ImageManifest } from "../oci/image-spec.ts";
+import type { Snapshotter } from "../snapshot/snapshot.ts";
+import { decompress } from "./decompress.ts";
+import type { ImageRecord, ImageStore } from "./image.ts";
+import type { Lease } from "./leases.ts";
+import { parseImageConfig, parseManifest } from "./parse.ts";
+
+export interface ImageStores {
+  readonly content: ContentStore;
+  readonly snapshotter: Snapshotter;
+  readonly images: ImageStore;
+}
+
+/** An image whose blobs are stored but which has no record yet. */
+export interface StoredImage {
+  readonly manifestDigest: string;
+  readonly manifestMediaType: string;
+  readonly manifest: ImageManifest;
+  readonly configDigest: string;
+  readonly config: ImageConfigFile;
+}
+
+export interface LayerProgress {
+  readonly diffId: string;
+  readonly descriptor: Descriptor;
+  readonly isNew: boolean;
+}
+
+/** Metadata of an image; more than that is no manifest. */
+export const maxMetadataBytes = 16 * 1024 * 1024;
+
+/** A small blob. Throws `invalidArgument` when it is not there or too large to be metadata. */
+export function readMetadata(content: ContentStore, what: string, digest: string): Buffer {
+  if (!content.has(digest)) throw invalidArgument(`${what} ${digest} is missing`);
+  if (content.info(digest).sizeBytes > maxMetadataBytes)
+    throw invalidArgument(`${what} ${digest} is larger than ${maxMetadataBytes} bytes`);
+  return content.read(digest);
+}
+
+/** Reads and checks manifest and configuration, and that every layer is there. */
+export function readStoredImage(
+  content: ContentStore,
+  manifest: { digest: string; mediaType: string },
+): StoredImage {
+  const parsed = parseManifest(
+    `manifest ${manifest.digest}`,
+    readMetadata(content, "manifest", manifest.digest),
+  );
+  const configDigest = parsed.config.digest;
+  const config = parseImageConfig(
+    `image configuration ${configDigest}`,
+    readMetadata(content, "image configuration", configDigest),
+  );
+  if (config.rootfs.diff_ids.length !== parsed.layers.length)
+    throw invalidArgument(
+      `manifest ${manifest.digest} has ${parsed.layers.length} layers, its configuration has ${config.rootfs.diff_ids.length}`,
+    );
+  for (const layer of parsed.layers)
+    if (!content.has(layer.digest)) throw invalidArgument(`layer ${layer.digest} is missing`);
+  return {
+    manifestDigest: manifest.digest,
+    manifestMediaType: parsed.mediaType ?? manifest.mediaType,
+    manifest: parsed,
+    configDigest,
+    config,
+  };
+}
+
+/**
+ * Unpacks the layers that are not yet unpacked, yields each, and stores the image's record. The caller's lease holds
+ * everything meanwhile. Returns the record.
+ */
+export async function* registerImage(
+  stores: ImageStores,
+  image: StoredImage,
+  lease: Pick<Lease, "add">,
+): AsyncGenerator<LayerProgress, ImageRecord> {
+  const { snapshotter, images } = stores;
+  const diffIds = image.config.rootfs.diff_ids;
+  const chain = chainIds(diffIds);
+  for (const id of chain) lease.add(id);
+  let sizeBytes = 0;
+  for (const [index, chainId] of chain.entries()) {
+    const descriptor = image.manifest.layers[index]!;
+    const isNew = !snapshotter.has(chainId);
+    if (isNew)
+      await applyBlob(stores, { chainId, parent: chain[index - 1], diffId: diffIds[index]! }, descriptor);
+    sizeBytes += (await snapshotter.usage(chainId)).sizeBytes;
+    yield { diffId: diffIds[index]!, descriptor, isNew };
+  }
+  return images.put({
+    id: image.configDigest,
+    manifestDigest: image.manifestDigest,
+    manifestMediaType: image.manifestMediaType,
+    manifest: image.manifest,
+    config: image.config,
+    chainId: chain.at(-1),
+    sizeBytes,
+  });
+}
+
+async function applyBlob(
+  { content, snapshotter }: ImageStores,
+  layer: { chainId: string; parent: string | undefined; diffId: string },
+  descriptor: Descriptor,
+): Promise<void> {
+  const blob = content.open(descriptor.digest);
+  try {
+    await snapshotter.applyLayer({
+      chainId: layer.chainId,
+      parent: layer.parent,
+      tar: decompress(blob),
+      expectDiffId: layer.diffId,
+    });
+  } finally {
+    blob.destroy();
+  }
+}
