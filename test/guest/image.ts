@@ -1,0 +1,200 @@
+/**
+ * The disk of the guest: Debian's cloud kernel with its modules, busybox, gantry as the launcher starts it, and the
+ * programs it needs, copied from this machine with the libraries they name. Downloads are kept in ~/.cache/gantry.
+ */
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+} from "node:fs";
+import { chmodSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { mustRun } from "../helpers/process.ts";
+import { repositoryRoot } from "../helpers/daemon.ts";
+
+const cacheDirectory = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "gantry");
+
+export interface Kernel {
+  readonly version: string;
+  readonly image: string;
+  /** Directory with `lib/modules/VERSION`. */
+  readonly root: string;
+}
+
+/** Unpacks the newest cloud kernel that apt knows, without installing it. */
+export async function cloudKernel(): Promise<Kernel> {
+  let depends = await cloudKernelPackage();
+  if (depends === undefined) {
+    await mustRun(["apt-get", "update"], { timeoutMs: 120_000 });
+    depends = await cloudKernelPackage();
+  }
+  if (depends === undefined) throw new Error("apt knows no linux-image-cloud-amd64; is this Debian?");
+  const version = depends.replace("linux-image-", "");
+  const root = join(cacheDirectory, depends);
+  if (!existsSync(join(root, "lib/modules", version, "modules.dep"))) {
+    const unpacked = `${root}.${process.pid}`;
+    mkdirSync(unpacked, { recursive: true });
+    await mustRun(["apt-get", "download", depends], { cwd: unpacked, timeoutMs: 120_000 });
+    const [archive = ""] = readdirSync(unpacked).filter((name) => name.endsWith(".deb"));
+    await mustRun(["dpkg", "-x", join(unpacked, archive), unpacked], { timeoutMs: 120_000 });
+    rmSync(join(unpacked, archive));
+    await mustRun(["busybox", "depmod", "-b", unpacked, version], { timeoutMs: 60_000 });
+    rmSync(root, { recursive: true, force: true });
+    renameSync(unpacked, root);
+  }
+  return { version, image: join(root, "boot", `vmlinuz-${version}`), root };
+}
+
+async function cloudKernelPackage(): Promise<string | undefined> {
+  const { stdout } = await mustRun(["apt-cache", "depends", "linux-image-cloud-amd64"]).catch(() => ({
+    stdout: "",
+  }));
+  return /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
+}
+
+/** Modules for the disk, in the order in which they must be loaded; everything else is loaded from the disk by need. */
+const diskModules = [
+  "virtio",
+  "virtio_ring",
+  "virtio_pci_modern_dev",
+  "virtio_pci_legacy_dev",
+  "virtio_pci",
+  "virtio_blk",
+];
+
+const initScript = `#!/bin/sh
+mount -t devtmpfs none /dev
+for module in ${diskModules.join(" ")}; do insmod /modules/$module.ko; done
+until [ -b /dev/vda ]; do sleep 0.1; done
+mount -t ext4 -o noatime,barrier=0 /dev/vda /root && exec switch_root /root /sbin/guest-init
+echo "guest: no disk"; poweroff -f
+`;
+
+/** Makes a small initramfs that mounts the disk and goes on there. Returns its path. */
+export async function makeInitramfs(kernel: Kernel, directory: string): Promise<string> {
+  const tree = join(directory, "initramfs");
+  for (const name of ["bin", "dev", "root", "modules"]) mkdirSync(join(tree, name), { recursive: true });
+  copyFileSync("/bin/busybox", join(tree, "bin/busybox"));
+  for (const applet of ["sh", "mount", "insmod", "sleep", "switch_root", "poweroff"])
+    symlinkSync("busybox", join(tree, "bin", applet));
+  for (const name of diskModules) {
+    const [found] = globSync(`lib/modules/*/kernel/**/${name}.ko`, { cwd: kernel.root });
+    // What the kernel has built in needs no module.
+    if (found !== undefined) copyFileSync(join(kernel.root, found), join(tree, "modules", `${name}.ko`));
+  }
+  writeFileSync(join(tree, "init"), initScript, { mode: 0o755 });
+  const image = join(directory, "initramfs.cpio");
+  await mustRun(["sh", "-c", `cd ${tree} && find . | busybox cpio -o -H newc > ${image}`]);
+  return image;
+}
+
+const modulePatterns = [
+  "kernel/net/**",
+  "kernel/fs/{overlayfs,fuse}/**",
+  "kernel/drivers/net/*.ko",
+  "kernel/lib/**",
+  "kernel/crypto/**",
+];
+
+/** Makes the guest's ext4 disk and returns its path. */
+export async function makeDisk(kernel: Kernel, directory: string): Promise<string> {
+  const tree = join(directory, "disk");
+  for (const name of [
+    "bin",
+    "dev",
+    "proc",
+    "sys",
+    "run",
+    "tmp",
+    "root",
+    "etc",
+    "var/lib",
+    "usr/bin",
+    "usr/sbin",
+    "sbin",
+  ])
+    mkdirSync(join(tree, name), { recursive: true });
+  copyBusybox(tree);
+  copyModules(kernel, tree);
+  copyGantry(tree);
+  const programs = ["crun", "runc", "conmon", "docker"].map(findProgram).filter((path) => path !== undefined);
+  for (const program of programs) copyFileSync(program, join(tree, "usr/bin", basename(program)));
+  const libraries = globSync(["/usr/lib/*/libnftables.so.1", "/lib/*/libc.so.6", "/usr/lib/*/libutil.so.1"]);
+  await copyLibraries([...programs, ...libraries, join(tree, "gantry/node_modules/node/bin/node")], tree);
+  for (const library of libraries) copyInto(tree, library);
+  for (const name of ["init.sh", "smoke.sh"]) {
+    const target = join(tree, "sbin", `guest-${basename(name, ".sh")}`);
+    copyFileSync(join(import.meta.dirname, name), target);
+    chmodSync(target, 0o755);
+  }
+  writeFileSync(join(tree, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+  writeFileSync(join(tree, "etc/group"), "root:x:0:\n");
+  writeFileSync(join(tree, "etc/resolv.conf"), "nameserver 192.0.2.1\n");
+  writeFileSync(join(tree, "etc/hosts"), "127.0.0.1 localhost\n");
+  writeFileSync(join(tree, "etc/hostname"), "guest\n");
+  const image = join(directory, "disk.ext4");
+  await mustRun(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, image, "1200M"], {
+    timeoutMs: 120_000,
+  });
+  return image;
+}
+
+function findProgram(name: string): string | undefined {
+  const [found] = ["/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin"]
+    .map((path) => join(path, name))
+    .filter((path) => existsSync(path));
+  if (found === undefined && name !== "docker") throw new Error(`${name} is not installed on this machine`);
+  return found;
+}
+
+function copyBusybox(tree: string): void {
+  copyFileSync("/bin/busybox", join(tree, "bin/busybox"));
+  // modprobe is called by the kernel under this path.
+  for (const path of ["bin/sh", "sbin/modprobe"]) symlinkSync("/bin/busybox", join(tree, path));
+}
+
+function copyModules(kernel: Kernel, tree: string): void {
+  const base = join("lib/modules", kernel.version);
+  for (const path of globSync(
+    modulePatterns.map((pattern) => join(base, pattern)),
+    { cwd: kernel.root },
+  )) {
+    if (path.endsWith(".ko")) copyInto(tree, join(kernel.root, path), path);
+  }
+  for (const path of globSync(join(base, "modules.*"), { cwd: kernel.root }))
+    copyInto(tree, join(kernel.root, path), path);
+}
+
+/** What the launcher starts when nothing has to be built: the bundles, Node, and the one package outside of them. */
+function copyGantry(tree: string): void {
+  const target = join(tree, "gantry");
+  for (const path of ["gantry", "package.json", "package-lock.json", "dist"])
+    cpSync(join(repositoryRoot, path), join(target, path), { recursive: true });
+  for (const name of ["node/bin/node", "koffi", "@koromix"]) {
+    const from = realpathSync(join(repositoryRoot, "node_modules", name));
+    cpSync(from, join(target, "node_modules", name), { recursive: true });
+  }
+}
+
+/** Copies the shared libraries that programs name, by ldd. */
+async function copyLibraries(programs: readonly string[], tree: string): Promise<void> {
+  const paths = new Set<string>();
+  for (const program of programs) {
+    const { stdout } = await mustRun(["sh", "-c", 'ldd "$1" 2>/dev/null || true', "sh", program]);
+    for (const [, path] of stdout.matchAll(/(\/\S+) \(0x/g)) if (path !== undefined) paths.add(path);
+  }
+  for (const path of paths) copyInto(tree, path);
+}
+
+function copyInto(tree: string, from: string, to = from): void {
+  const target = join(tree, to);
+  mkdirSync(dirname(target), { recursive: true });
+  copyFileSync(realpathSync(from), target);
+  chmodSync(target, 0o755);
+}

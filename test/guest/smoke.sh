@@ -1,0 +1,71 @@
+# Smoke tests inside the guest. Each prints "ok NAME" or "not ok NAME" with what was seen; the test outside reads them.
+socket=/run/gantry-test.sock
+if command -v docker >/dev/null; then engine="docker -H unix://$socket"; else engine="/gantry/gantry -H unix://$socket"; fi
+image=gantry/busybox
+
+ok() { echo "ok $1"; }
+not_ok() { echo "not ok $1"; shift; printf '%s\n' "$*" | sed 's/^/  # /'; }
+
+# is NAME EXPECTED COMMAND…: output and exit code 0
+is() {
+  name=$1 expected=$2
+  shift 2
+  seen=$("$@" 2>&1)
+  code=$?
+  if [ $code = 0 ] && [ "$seen" = "$expected" ]; then ok "$name"; else not_ok "$name" "expected: $expected
+seen ($code): $seen"; fi
+}
+
+exit_code() { "$@" >/dev/null 2>&1; echo $?; }
+
+start_daemon() {
+  /gantry/gantry daemon -H unix://$socket --pidfile /run/gantry-test.pid >>/tmp/daemon.log 2>&1 &
+  daemon=$!
+  tries=0
+  until $engine version >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ $tries -gt 150 ] || ! kill -0 $daemon 2>/dev/null; then
+      not_ok "the daemon starts" "$(tail -20 /tmp/daemon.log)"
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+is "the only cgroup file system is version 2" cgroup2 awk '$3 ~ /^cgroup/ { print $3 }' /proc/mounts
+start_daemon || exit
+ok "the daemon starts"
+$engine pull $image >/dev/null 2>&1
+
+is "run echo" hello $engine run --rm $image echo hello
+is "exit code of the program" 3 exit_code $engine run --rm $image sh -c 'exit 3'
+is "exit code 127" 127 exit_code $engine run --rm $image no-such-program
+is "-m is memory.max" 33554432 $engine run --rm -m 32m $image cat /sys/fs/cgroup/memory.max
+is "--pids-limit is pids.max" 7 $engine run --rm --pids-limit 7 $image cat /sys/fs/cgroup/pids.max
+is "--cpus is cpu.max" "50000 100000" $engine run --rm --cpus 0.5 $image cat /sys/fs/cgroup/cpu.max
+is "the cgroup namespace is private" 0::/ $engine run --rm $image cat /proc/self/cgroup
+is "going over -m kills with 137" 137 exit_code $engine run --name eater -m 16m $image tail /dev/zero
+is "and is told as OOMKilled" true $engine inspect -f '{{.State.OOMKilled}}' eater
+is "devices are denied" "Operation not permitted" sh -c "$engine run --rm $image sh -c 'mknod /d b 254 0 && cat /d' 2>&1 | grep -o 'Operation not permitted'"
+
+$engine run -d --name box -p 8080:80 $image sh -c 'nc -ll -p 80 -e echo web & i=0; while :; do i=$((i+1)); echo $i; usleep 20000; done' >/dev/null
+is "exec" inside $engine exec box echo inside
+is "published port on 127.0.0.1" web sh -c 'sleep 0.5; nc -w 5 127.0.0.1 8080 </dev/null'
+pid=$($engine inspect -f '{{.State.Pid}}' box)
+kill -9 "$(cat /run/gantry-test.pid)"
+sleep 0.5
+is "the container outlives kill -9 of the daemon" 0 exit_code kill -0 "$pid"
+start_daemon
+is "the daemon comes back and finds it" "box $pid" $engine inspect -f 'box {{.State.Pid}}' box
+is "exec after the restart" again $engine exec box echo again
+is "published port after the restart" web sh -c 'nc -w 5 127.0.0.1 8080 </dev/null'
+$engine stop -t 1 box >/dev/null
+is "stop gives 137 for a shell that takes no notice" 137 $engine inspect -f '{{.State.ExitCode}}' box
+$engine logs box >/tmp/log 2>&1
+is "no log line is lost" "" sh -c 'seq 1 $(wc -l </tmp/log) | cmp - /tmp/log'
+$engine rm -f box eater >/dev/null
+is "nothing is left: cgroups" 0 sh -c 'find /sys/fs/cgroup -type d | grep -c -E "[0-9a-f]{64}"; true'
+is "nothing is left: mounts" 0 sh -c 'grep -c " /var/lib/gantry/.*overlay" /proc/mounts; true'
+kill "$daemon"
+wait "$daemon"
+is "SIGTERM ends the daemon" 1 exit_code kill -0 "$daemon"
