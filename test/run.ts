@@ -1,6 +1,6 @@
 /**
  * `npm test`: hands over to node's test runner, the unit tests beside the sources and the integration tests in one run,
- * so that its summary is the last thing printed. What they need was set up before by `./gantry --setup dev`.
+ * so that its summary is the last thing printed; with `GANTRY_TEST_GUEST=1` also the guest, which takes minutes. What they need was set up before by `./gantry --setup dev`.
  *
  * Usage: node test/run.ts [unit|integration] [file…]
  */
@@ -12,6 +12,7 @@ const root = join(import.meta.dirname, "..");
 const kinds: Record<string, readonly string[]> = {
   unit: ["src/**/*.test.ts", "scripts/**/*.test.ts", "test/helpers/*.test.ts"],
   integration: ["test/integration/*.test.ts"],
+  guest: process.env["GANTRY_TEST_GUEST"] === "1" ? ["test/guest/*.test.ts"] : [],
 };
 
 const [first, ...rest] = process.argv.slice(2);
@@ -21,7 +22,7 @@ const files = named.length > 0 ? named : chosen.flatMap((kind) => globSync(kinds
 
 const child = spawn(
   process.execPath,
-  ["--test", "--test-concurrency=2", "--test-timeout=300000", ...files.toSorted()],
+  ["--test", "--test-concurrency=2", "--test-timeout=400000", ...files.toSorted()],
   { stdio: "inherit", cwd: root },
 );
 child.on("exit", (code) => {

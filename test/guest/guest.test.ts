@@ -21,7 +21,7 @@ describe("guest with cgroup v2", () => {
     try {
       const console = await boot(directory);
       const results = [...console.matchAll(/^(ok|not ok) (.*?)\r?\n((?: {2}# .*\n)*)/gm)];
-      for (const [, result, name = "", details] of results)
+      for (const [, result, name = "", details = ""] of results)
         await context.test(name, () => assert.equal(result, "ok", details));
       assert.match(console, /^guest: done/m, `the guest did not come to its end:\n${console.slice(-3000)}`);
       assert.ok(results.length >= 20, `only ${results.length} results:\n${console.slice(-3000)}`);
