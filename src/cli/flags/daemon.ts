@@ -1,0 +1,127 @@
+import type { FlagSpec } from "../flags.ts";
+
+const refusedByDaemon = "this version of gantry does not serve it";
+
+function refused(name: string, type: FlagSpec["type"], help: string): FlagSpec {
+  return { name, type, help, refused: refusedByDaemon };
+}
+
+/** Flags of `gantry daemon`, with dockerd's names and meaning. */
+export const daemonFlags: readonly FlagSpec[] = [
+  {
+    name: "add-runtime",
+    type: "list",
+    placeholder: "NAME=PATH",
+    help: "One more OCI runtime that containers may choose with --runtime",
+  },
+  {
+    name: "bip",
+    type: "string",
+    placeholder: "CIDR",
+    help: "Address and prefix length of the default bridge, as in 172.17.0.1/16",
+  },
+  {
+    name: "bridge",
+    short: "b",
+    type: "string",
+    default: "gantry0",
+    help: "Name of the default network's bridge, or none for no default network",
+  },
+  {
+    name: "cgroup-parent",
+    type: "string",
+    default: "gantry",
+    help: "Control group that holds the containers' own",
+  },
+  {
+    name: "config-file",
+    type: "string",
+    default: "/etc/gantry/daemon.json",
+    help: "File with options in JSON; an option may be there or on the command line, not both",
+  },
+  {
+    name: "data-root",
+    short: "g",
+    type: "string",
+    default: "/var/lib/gantry",
+    help: "Directory for what must survive a reboot: images, containers, volumes, records",
+  },
+  { name: "debug", short: "D", type: "bool", help: "Log what is done in detail" },
+  {
+    name: "default-runtime",
+    type: "string",
+    help: "OCI runtime of containers that choose none (crun where it works, else runc)",
+  },
+  { name: "dns", type: "list", help: "Name server for containers in place of the host's" },
+  { name: "dns-opt", type: "list", help: "Resolver option for containers" },
+  { name: "dns-search", type: "list", help: "Search domain for containers" },
+  {
+    name: "exec-root",
+    type: "string",
+    default: "/run/gantry",
+    help: "Directory for what a reboot ends: sockets, bundles, namespaces",
+  },
+  {
+    name: "fixed-cidr",
+    type: "string",
+    placeholder: "CIDR",
+    help: "Part of the bridge's subnet that containers get their addresses from",
+  },
+  {
+    name: "group",
+    short: "G",
+    type: "string",
+    default: "docker",
+    help: "Group that may use the unix socket",
+  },
+  {
+    name: "host",
+    short: "H",
+    type: "list",
+    help: "Where to listen: unix:///path or tcp://host:port; may be given several times",
+  },
+  { name: "icc", type: "bool", default: true, help: "Let containers on the default bridge reach each other" },
+  { name: "insecure-registry", type: "list", help: "Registry that may be spoken to without TLS" },
+  { name: "ip", type: "string", default: "0.0.0.0", help: "Host address of published ports that name none" },
+  { name: "ip-forward", type: "bool", default: true, help: "Switch on the kernel's IP forwarding" },
+  { name: "iptables", type: "bool", default: true, help: "Make firewall rules (with nftables)" },
+  { name: "label", type: "list", placeholder: "KEY=VALUE", help: "Label of this daemon, shown by info" },
+  {
+    name: "log-level",
+    short: "l",
+    type: "string",
+    default: "info",
+    help: "Lowest level that is logged: debug, info, warn, error or fatal",
+  },
+  { name: "mtu", type: "int", default: 1500, help: "MTU of the default network in bytes" },
+  {
+    name: "pidfile",
+    short: "p",
+    type: "string",
+    help: "File for the daemon's process id (default EXEC-ROOT/gantry.pid)",
+  },
+  { name: "registry-mirror", type: "list", help: "Mirror to ask before Docker Hub" },
+  {
+    name: "shutdown-timeout",
+    type: "int",
+    default: 15,
+    help: "Seconds that containers get to stop when the daemon has to stop them",
+  },
+  {
+    name: "storage-driver",
+    short: "s",
+    type: "string",
+    help: "How layers are kept: overlay2 or vfs (default: found by a trial)",
+  },
+  refused("default-ulimit", "list", "Limits of containers that set none"),
+  refused("live-restore", "bool", "Containers always outlive the daemon"),
+  refused("log-driver", "string", "Log driver of containers that choose none"),
+  refused("log-opt", "map", "Options of that log driver"),
+  refused("seccomp-profile", "string", "System call filter of containers that choose none"),
+  refused("tls", "bool", "Encrypt the TCP socket"),
+  refused("tlscacert", "string", "Certificate authority of clients"),
+  refused("tlscert", "string", "The daemon's certificate"),
+  refused("tlskey", "string", "The daemon's private key"),
+  refused("tlsverify", "bool", "Ask clients for a certificate"),
+  refused("userns-remap", "string", "User whose subordinate ids containers get"),
+];

@@ -1,0 +1,234 @@
+/**
+ * The daemon's options: what came by flag, what came by daemon.json, and the rule between them. Names and meaning are
+ * Docker's (dockerd's flags and its configuration file).
+ */
+import { readFileSync } from "node:fs";
+import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
+import type { LogLevel } from "./base/log.ts";
+
+export interface DaemonOptions {
+  hosts: string[];
+  dataRoot: string;
+  execRoot: string;
+  pidfile: string;
+  group: string;
+  debug: boolean;
+  logLevel: LogLevel;
+  bridge: string;
+  bip: string;
+  fixedCidr: string;
+  mtu: number;
+  dns: string[];
+  dnsOptions: string[];
+  dnsSearch: string[];
+  icc: boolean;
+  ip: string;
+  ipForward: boolean;
+  iptables: boolean;
+  storageDriver: string;
+  runtimes: Record<string, { path: string; runtimeArgs?: string[] }>;
+  defaultRuntime: string;
+  cgroupParent: string;
+  labels: string[];
+  insecureRegistries: string[];
+  registryMirrors: string[];
+  shutdownTimeoutSeconds: number;
+}
+
+export const defaultDaemonOptions: DaemonOptions = {
+  hosts: [],
+  dataRoot: "/var/lib/gantry",
+  execRoot: "/run/gantry",
+  pidfile: "",
+  group: "docker",
+  debug: false,
+  logLevel: "info",
+  bridge: "gantry0",
+  bip: "",
+  fixedCidr: "",
+  mtu: 1500,
+  dns: [],
+  dnsOptions: [],
+  dnsSearch: [],
+  icc: true,
+  ip: "0.0.0.0",
+  ipForward: true,
+  iptables: true,
+  storageDriver: "",
+  runtimes: {},
+  defaultRuntime: "",
+  cgroupParent: "gantry",
+  labels: [],
+  insecureRegistries: [],
+  registryMirrors: [],
+  shutdownTimeoutSeconds: 15,
+};
+
+type Kind = "string" | "boolean" | "number" | "list" | "runtimes";
+
+interface OptionRule {
+  readonly option: keyof DaemonOptions;
+  readonly flag: string;
+  readonly key: string;
+  readonly kind: Kind;
+}
+
+const rule = (option: keyof DaemonOptions, flag: string, kind: Kind, key = flag): OptionRule => ({
+  option,
+  flag,
+  key,
+  kind,
+});
+
+/** Every option that can be given: flag, key in daemon.json, kind of its value. */
+export const daemonOptionRules: readonly OptionRule[] = [
+  rule("hosts", "host", "list", "hosts"),
+  rule("dataRoot", "data-root", "string"),
+  rule("execRoot", "exec-root", "string"),
+  rule("pidfile", "pidfile", "string"),
+  rule("group", "group", "string"),
+  rule("debug", "debug", "boolean"),
+  rule("logLevel", "log-level", "string"),
+  rule("bridge", "bridge", "string"),
+  rule("bip", "bip", "string"),
+  rule("fixedCidr", "fixed-cidr", "string"),
+  rule("mtu", "mtu", "number"),
+  rule("dns", "dns", "list"),
+  rule("dnsOptions", "dns-opt", "list", "dns-opts"),
+  rule("dnsSearch", "dns-search", "list"),
+  rule("icc", "icc", "boolean"),
+  rule("ip", "ip", "string"),
+  rule("ipForward", "ip-forward", "boolean"),
+  rule("iptables", "iptables", "boolean"),
+  rule("storageDriver", "storage-driver", "string"),
+  rule("runtimes", "add-runtime", "runtimes", "runtimes"),
+  rule("defaultRuntime", "default-runtime", "string"),
+  rule("cgroupParent", "cgroup-parent", "string"),
+  rule("labels", "label", "list", "labels"),
+  rule("insecureRegistries", "insecure-registry", "list", "insecure-registries"),
+  rule("registryMirrors", "registry-mirror", "list", "registry-mirrors"),
+  rule("shutdownTimeoutSeconds", "shutdown-timeout", "number"),
+];
+
+/** Options that SIGHUP changes while the daemon runs. */
+export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
+  "debug",
+  "labels",
+  "insecureRegistries",
+  "registryMirrors",
+  "shutdownTimeoutSeconds",
+];
+
+/** Keys of Docker's file that gantry knows of and does not serve. */
+const refusedKeys = new Set(
+  (
+    "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder cdi-spec-dirs containerd " +
+    "containerd-namespace cpu-rt-period cpu-rt-runtime data default-address-pools default-cgroupns-mode default-gateway " +
+    "default-gateway-v6 default-ipc-mode default-network-opts default-shm-size default-ulimits exec-opts experimental features " +
+    "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-driver log-format log-opts " +
+    "max-concurrent-downloads max-concurrent-uploads max-download-attempts metrics-addr min-api-version no-new-privileges " +
+    "node-generic-resources oom-score-adjust proxies raw-logs rootless seccomp-profile selinux-enabled storage-opts swarm-default-advertise-addr " +
+    "tls tlscacert tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap validate"
+  ).split(" "),
+);
+
+/** Values of those keys that ask for what gantry does anyway. */
+const harmless: Readonly<Record<string, unknown>> = {
+  "live-restore": true,
+  experimental: false,
+  ipv6: false,
+  "ip-masq": true,
+};
+
+/**
+ * Reads and checks daemon.json. An absent file is no configuration unless it was named by flag.
+ * Throws `invalidArgument` for what is no JSON, an unknown key or a value of the wrong type.
+ */
+export function readConfigFile(path: string, required: boolean): Partial<DaemonOptions> {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    throw invalidArgument(`unable to configure the daemon with file ${path}: ${errorText(error)}`);
+  }
+  return parseConfig(text, path);
+}
+
+/** Parses the text of daemon.json; see {@link readConfigFile}. */
+export function parseConfig(text: string, path: string): Partial<DaemonOptions> {
+  const fail = (what: string): Error =>
+    invalidArgument(`unable to configure the daemon with file ${path}: ${what}`);
+  let json: unknown;
+  try {
+    json = text.trim() === "" ? {} : JSON.parse(text);
+  } catch (error) {
+    throw fail(errorText(error));
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw fail("the file must hold one JSON object");
+  const options: Record<string, unknown> = {};
+  const unknown: string[] = [];
+  for (const [key, value] of Object.entries(json)) {
+    const found = daemonOptionRules.find((candidate) => candidate.key === key);
+    if (found !== undefined) {
+      if (!hasKind(value, found.kind)) throw fail(`the value of "${key}" must be a ${found.kind}`);
+      options[found.option] = value;
+    } else if (Object.hasOwn(harmless, key) && harmless[key] === value) continue;
+    else if (refusedKeys.has(key))
+      throw notImplemented(
+        `unable to configure the daemon with file ${path}: "${key}" is not served by this version of gantry`,
+      );
+    else unknown.push(key);
+  }
+  if (unknown.length > 0)
+    throw fail(`the following directives don't match any configuration option: ${unknown.join(", ")}`);
+  return options;
+}
+
+function hasKind(value: unknown, kind: Kind): boolean {
+  if (kind === "list") return Array.isArray(value) && value.every((item) => typeof item === "string");
+  if (kind === "runtimes")
+    return (
+      typeof value === "object" &&
+      value !== null &&
+      Object.values(value).every((entry) => typeof (entry as { path?: unknown } | null)?.path === "string")
+    );
+  return typeof value === kind;
+}
+
+/**
+ * Puts flags (only those that were given) and file together. Throws `invalidArgument` when a key is in both, as Docker
+ * does, and for values that make no sense.
+ */
+export function mergeDaemonOptions(
+  flags: Partial<DaemonOptions>,
+  file: Partial<DaemonOptions>,
+): DaemonOptions {
+  const clashes = daemonOptionRules.filter(
+    ({ option }) => Object.hasOwn(flags, option) && Object.hasOwn(file, option),
+  );
+  if (clashes.length > 0)
+    throw invalidArgument(
+      "unable to configure the daemon: the following directives are specified both as a flag and in the configuration file: " +
+        clashes
+          .map(
+            ({ option, key }) =>
+              `${key}: (from flag: ${JSON.stringify(flags[option])}, from file: ${JSON.stringify(file[option])})`,
+          )
+          .join(", "),
+    );
+  const options: DaemonOptions = { ...defaultDaemonOptions, ...file, ...flags };
+  if (!["debug", "info", "warn", "error", "fatal"].includes(options.logLevel))
+    throw invalidArgument(
+      `invalid logging level: ${options.logLevel} (want debug, info, warn, error or fatal)`,
+    );
+  if (!Number.isInteger(options.mtu) || options.mtu < 68 || options.mtu > 65535)
+    throw invalidArgument(`invalid MTU: ${options.mtu} (want 68 to 65535)`);
+  for (const label of options.labels)
+    if (!label.includes("=")) throw invalidArgument(`bad attribute format: ${label} (want key=value)`);
+  if (options.hosts.length === 0) options.hosts = [`unix://${options.execRoot}/gantry.sock`];
+  if (options.pidfile === "") options.pidfile = `${options.execRoot}/gantry.pid`;
+  options.cgroupParent = options.cgroupParent.replace(/^\/+|\/+$/g, "");
+  return options;
+}

@@ -1,0 +1,274 @@
+/**
+ * Composition root of the daemon: reads the options, picks the drivers, wires the rooms together and minds the
+ * process's signals. Nothing else decides where things lie or which driver is used.
+ */
+import { mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createApiServer, type ApiServer } from "./api/server.ts";
+import { type Database, openDatabase } from "./base/database.ts";
+import { EngineError, errorText, invalidArgument } from "./base/errors.ts";
+import { log, setLogLevel } from "./base/log.ts";
+import type { ParsedArguments } from "./cli/parser.ts";
+import { createMonitor } from "./container/conmon.ts";
+import { createContainerStore } from "./container/container-store.ts";
+import { findRuntimes } from "./container/runtime.ts";
+import { FsContentStore } from "./content/fs-content-store.ts";
+import {
+  daemonOptionRules,
+  type DaemonOptions,
+  mergeDaemonOptions,
+  readConfigFile,
+  reloadableOptions,
+} from "./daemon-config.ts";
+import { apiVersion, type EngineConfig, engineVersion, minApiVersion } from "./engine/config.ts";
+import { createContext, type EngineContext } from "./engine/context.ts";
+import { createEngine } from "./engine/create-engine.ts";
+import { EventBus } from "./engine/event-bus.ts";
+import { recover, startByPolicy } from "./engine/recover.ts";
+import { createImageStore } from "./image/image-store.ts";
+import { detectCgroups } from "./linux/cgroup.ts";
+import { lockFile } from "./linux/flock.ts";
+import { createNetworkManager } from "./network/manager.ts";
+import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
+import { createVolumeStore } from "./volume/local-volumes.ts";
+
+export interface DaemonStart {
+  /** Options that were given as flags. */
+  readonly flags: Partial<DaemonOptions>;
+  readonly configFile: string;
+  /** The file was named by flag: it must be there. */
+  readonly configFileRequired: boolean;
+}
+
+/** Reads what the command line of `gantry daemon` says. Throws `invalidArgument` for a runtime without a path. */
+export function daemonStart(parsed: ParsedArguments): DaemonStart {
+  const flags: Record<string, unknown> = {};
+  for (const { option, flag, kind } of daemonOptionRules) {
+    if (!parsed.changed(flag)) continue;
+    if (kind === "list") flags[option] = [...parsed.list(flag)];
+    else if (kind === "runtimes") flags[option] = parseRuntimes(parsed.list(flag));
+    else if (kind === "boolean") flags[option] = parsed.bool(flag);
+    else flags[option] = kind === "number" ? parsed.number(flag) : parsed.string(flag);
+  }
+  return {
+    flags,
+    configFile: parsed.string("config-file"),
+    configFileRequired: parsed.changed("config-file"),
+  };
+}
+
+function parseRuntimes(entries: readonly string[]): DaemonOptions["runtimes"] {
+  const runtimes: DaemonOptions["runtimes"] = {};
+  for (const entry of entries) {
+    const at = entry.indexOf("=");
+    if (at < 1 || at === entry.length - 1)
+      throw invalidArgument(`invalid runtime "${entry}": want NAME=PATH, as in kata=/usr/bin/kata-runtime`);
+    runtimes[entry.slice(0, at)] = { path: entry.slice(at + 1) };
+  }
+  return runtimes;
+}
+
+/** `gantry daemon`: runs until told to stop; a start that fails says why on standard error. Resolves with the exit code. */
+export async function daemonCommand(parsed: ParsedArguments): Promise<number> {
+  try {
+    return await runDaemon(daemonStart(parsed));
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    process.stderr.write(
+      `gantry daemon: ${error.message}${error.hint === undefined ? "" : `\n${error.hint}`}\n`,
+    );
+    return 1;
+  }
+}
+
+/** Runs the daemon until it is told to stop. Resolves with the process's exit code. */
+export async function runDaemon(start: DaemonStart): Promise<number> {
+  const options = mergeDaemonOptions(start.flags, readConfigFile(start.configFile, start.configFileRequired));
+  if (process.getuid?.() !== 0)
+    throw new EngineError(
+      "permissionDenied",
+      "the daemon needs root: it makes namespaces, mounts and firewall rules",
+      {
+        hint: "Run it with sudo.",
+      },
+    );
+  setLogLevel(options.debug ? "debug" : options.logLevel);
+  process.umask(0o022);
+  makeDirectories(options);
+  const lock = lockFile(join(options.dataRoot, "lock"));
+  if (lock === undefined)
+    throw new EngineError(
+      "conflict",
+      `cannot start the daemon: another one uses the data root ${options.dataRoot}`,
+      {
+        hint: "Stop it, or give this one a --data-root, --exec-root, --bridge and --host of its own.",
+      },
+    );
+  const database = openDatabase(join(options.dataRoot, "gantry.db"));
+  const config = engineConfig(options);
+  const context = await assemble(options, config, database);
+  await recover(context);
+  const api = createApiServer({
+    engine: createEngine(context),
+    versionInfo: { version: engineVersion, apiVersion, minApiVersion },
+  });
+  await listen(api, options, start);
+  writeFileSync(options.pidfile, `${process.pid}\n`);
+  announceReady();
+  log.info("daemon is ready", { version: engineVersion, dataRoot: options.dataRoot });
+  minimiseSurprises();
+  process.on("SIGHUP", () => reload(context, config, start));
+  void startByPolicy(context);
+  await stopSignal();
+  await shutDown({ api, context, options });
+  database.close();
+  return 0;
+}
+
+function makeDirectories(options: DaemonOptions): void {
+  mkdirSync(options.dataRoot, { recursive: true, mode: 0o710 });
+  mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
+  mkdirSync(dirname(options.pidfile), { recursive: true });
+}
+
+function engineConfig(options: DaemonOptions): EngineConfig {
+  return {
+    dataRoot: options.dataRoot,
+    execRoot: options.execRoot,
+    hosts: options.hosts,
+    cgroupParent: options.cgroupParent,
+    defaultRuntime: options.defaultRuntime || undefined,
+    dns: options.dns,
+    dnsOptions: options.dnsOptions,
+    dnsSearch: options.dnsSearch,
+    publishIp: options.ip === "0.0.0.0" ? "" : options.ip,
+    debug: options.debug,
+    labels: options.labels,
+    insecureRegistries: options.insecureRegistries,
+    registryMirrors: options.registryMirrors,
+    shutdownTimeoutSeconds: options.shutdownTimeoutSeconds,
+  };
+}
+
+/** Picks the drivers. A missing program or a kernel that lacks something ends the start with a sentence. */
+async function assemble(
+  options: DaemonOptions,
+  config: EngineConfig,
+  database: Database,
+): Promise<EngineContext> {
+  const { dataRoot, execRoot } = options;
+  const content = new FsContentStore(join(dataRoot, "content"));
+  return createContext({
+    config,
+    database,
+    content,
+    containers: createContainerStore(database),
+    images: createImageStore(database),
+    snapshotter: createSnapshotter({
+      driver: options.storageDriver || undefined,
+      root: join(dataRoot, "snapshots"),
+    }),
+    volumes: createVolumeStore(database, join(dataRoot, "volumes")),
+    network: createNetworkManager({
+      database,
+      execRoot,
+      config: {
+        bridge: options.bridge,
+        bip: options.bip,
+        fixedCidr: options.fixedCidr,
+        mtu: options.mtu,
+        icc: options.icc,
+        ip: options.ip,
+        ipForward: options.ipForward,
+        iptables: options.iptables,
+      },
+    }),
+    monitor: createMonitor({ execRoot }),
+    runtimes: await findRuntimes({
+      execRoot,
+      cgroupParent: options.cgroupParent,
+      added: options.runtimes,
+      defaultName: options.defaultRuntime || undefined,
+    }),
+    events: new EventBus(),
+    cgroups: detectCgroups(),
+  });
+}
+
+/** The group need not exist unless it was asked for. */
+async function listen(api: ApiServer, options: DaemonOptions, start: DaemonStart): Promise<void> {
+  try {
+    await api.listen(options.hosts, { group: options.group });
+  } catch (error) {
+    if (start.flags.group !== undefined || !(error instanceof EngineError) || error.kind !== "notFound")
+      throw error;
+    await api.listen(options.hosts);
+  }
+}
+
+/** Tells whoever started the daemon that it answers: one line to the descriptor that `GANTRY_READY_FD` names. */
+function announceReady(): void {
+  const fd = Number(process.env["GANTRY_READY_FD"] ?? Number.NaN);
+  if (!Number.isInteger(fd)) return;
+  try {
+    writeSync(fd, "ready\n");
+  } catch (error) {
+    log.debug("nobody waits for the daemon", { error: errorText(error) });
+  }
+}
+
+/** An error that nobody caught is logged; it never takes the daemon down. SIGUSR1 would open Node's debugger. */
+function minimiseSurprises(): void {
+  process.on("uncaughtException", (error) => log.error("unexpected error", { error }));
+  process.on("unhandledRejection", (reason) =>
+    log.error("unexpected error", { error: reason instanceof Error ? reason : errorText(reason) }),
+  );
+  process.on("SIGUSR1", () => {});
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      process.once(signal, () => {
+        log.info("stopping; containers go on", { signal });
+        resolve();
+      });
+  });
+}
+
+/** SIGHUP: reads the configuration file again and takes over what can change while containers run. */
+function reload(context: EngineContext, config: EngineConfig, start: DaemonStart): void {
+  try {
+    const options = mergeDaemonOptions(
+      start.flags,
+      readConfigFile(start.configFile, start.configFileRequired),
+    );
+    const fresh: Record<string, unknown> = { ...engineConfig(options) };
+    const changed = Object.fromEntries(reloadableOptions.map((option) => [option, fresh[option]]));
+    Object.assign(config, changed);
+    setLogLevel(options.debug ? "debug" : options.logLevel);
+    context.events.emit(
+      "daemon",
+      "reload",
+      "",
+      Object.fromEntries(Object.entries(changed).map(([key, value]) => [key, JSON.stringify(value)])),
+    );
+    log.info("configuration reloaded", { file: start.configFile });
+  } catch (error) {
+    log.error("configuration not reloaded: it stays as it was", { error: errorText(error) });
+  }
+}
+
+async function shutDown(parts: {
+  readonly api: ApiServer;
+  readonly context: EngineContext;
+  readonly options: DaemonOptions;
+}): Promise<void> {
+  const { api, context, options } = parts;
+  await api.close();
+  await context.background.idle();
+  await context.snapshotter.idle();
+  const isAnyUp = context.containers.list().some((container) => container.state.pid !== 0);
+  await context.network.shutdown({ removeAll: !isAnyUp });
+  rmSync(options.pidfile, { force: true });
+}

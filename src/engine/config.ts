@@ -1,0 +1,27 @@
+/** What the composition root decides once: where things lie and how the daemon behaves by default. */
+export interface EngineConfig {
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly hosts: readonly string[];
+  /** Parent of every container's cgroup, e.g. `gantry`; containers are `<parent>/<id>`. */
+  readonly cgroupParent: string;
+  readonly defaultRuntime: string | undefined;
+  /** Docker's daemon keys for resolv.conf. */
+  readonly dns: readonly string[];
+  readonly dnsOptions: readonly string[];
+  readonly dnsSearch: readonly string[];
+  /** Address that published ports bind to when none is given; empty for all. */
+  readonly publishIp: string;
+  readonly debug: boolean;
+  /** Labels of the daemon, `key=value`; shown by `info`. */
+  readonly labels: readonly string[];
+  readonly insecureRegistries: readonly string[];
+  readonly registryMirrors: readonly string[];
+  readonly shutdownTimeoutSeconds: number;
+}
+
+/** gantry's own version, one place. */
+export const engineVersion = "0.1.0";
+/** Newest and oldest version of the Engine API that is spoken. */
+export const apiVersion = "1.55";
+export const minApiVersion = "1.24";

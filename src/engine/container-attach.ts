@@ -1,0 +1,95 @@
+import { conflict, invalidArgument } from "../base/errors.ts";
+import { parseDetachKeys } from "../base/detach-keys.ts";
+import type { AttachedStdio } from "../container/monitor.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import type { AttachOptions, StdioSession, StdioSink } from "./engine.ts";
+import { bridgeStdio } from "./bridge-stdio.ts";
+import { replayLog } from "./container-logs.ts";
+import type { PendingAttach } from "./live.ts";
+import { containerPaths } from "./paths.ts";
+
+/**
+ * Prepares a client's connection to a container: see {@link import("./engine.ts").Engine.containerAttach}. On a
+ * container that does not run yet the client is connected by the next start, before the program's first byte.
+ * Throws `conflict` for a paused or restarting one, `invalidArgument` for unreadable detach keys.
+ */
+export async function containerAttach(
+  context: EngineContext,
+  nameOrId: string,
+  options: AttachOptions,
+): Promise<StdioSession> {
+  const container = context.containers.resolve(nameOrId);
+  const { status } = container.state;
+  if (status === "paused")
+    throw conflict(`container ${nameOrId} is paused, unpause the container before attach`);
+  if (status === "restarting")
+    throw conflict(`container ${nameOrId} is restarting, wait until the container is running`);
+  const detachKeys = parseDetachKeys(options.detachKeys ?? "ctrl-p,ctrl-q");
+  if (detachKeys === undefined) throw invalidArgument(`Invalid detach keys (${options.detachKeys}) provided`);
+  const tty = container.config.Tty === true;
+  return {
+    tty,
+    run: (sink) => {
+      const done = runAttach(context, container.id, { ...options, detachSequence: detachKeys }, sink);
+      const { sessions } = context.live.of(container.id);
+      sessions.add(done);
+      return done.finally(() => sessions.delete(done));
+    },
+  };
+}
+
+interface AttachRun extends AttachOptions {
+  readonly detachSequence: Buffer;
+}
+
+async function runAttach(
+  context: EngineContext,
+  id: string,
+  options: AttachRun,
+  sink: StdioSink,
+): Promise<void> {
+  const container = context.containers.byId(id);
+  if (container === undefined) return;
+  if (options.logs) await replayLog(context, container, options, sink);
+  if (!options.stream || sink.signal.aborted) return;
+  emitContainer(context, container, "attach");
+  const isRunning = container.state.status === "running";
+  const stdio = isRunning ? connect(context, id) : await startedLater(context, id, sink);
+  if (stdio === undefined) return;
+  const how = await bridgeStdio(stdio, sink, {
+    stdin: options.stdin && container.config.OpenStdin === true,
+    stdout: options.stdout,
+    stderr: options.stderr,
+    detachSequence: container.config.Tty === true ? options.detachSequence : undefined,
+    stdinOnce: container.config.StdinOnce === true,
+  });
+  if (how === "detached") emitContainer(context, container, "detach");
+}
+
+function connect(context: EngineContext, id: string): AttachedStdio {
+  return context.monitor.attach(containerPaths(context.config, id).bundle);
+}
+
+/**
+ * Waits for the next start, which connects this client before it lets the program run; undefined when there will be
+ * none for this client.
+ */
+function startedLater(
+  context: EngineContext,
+  id: string,
+  sink: StdioSink,
+): Promise<AttachedStdio | undefined> {
+  const { pending } = context.live.of(id);
+  const { promise, resolve } = Promise.withResolvers<AttachedStdio | undefined>();
+  const entry: PendingAttach = {
+    connect: () => resolve(connect(context, id)),
+    giveUp: () => resolve(undefined),
+  };
+  const finish = (): void => {
+    pending.delete(entry);
+    sink.signal.removeEventListener("abort", entry.giveUp);
+  };
+  pending.add(entry);
+  sink.signal.addEventListener("abort", entry.giveUp, { once: true });
+  return promise.finally(finish);
+}

@@ -1,0 +1,83 @@
+import { rmSync } from "node:fs";
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { unmount } from "../linux/mount.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import { containerPaths } from "./paths.ts";
+
+/** Runs one step of a clean-up; a failure is logged, and the steps after it still run. */
+export async function attempt(what: string, step: () => unknown): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    log.warn(`could not ${what}`, { error: errorText(error) });
+  }
+}
+
+/**
+ * Releases what a task held: its network, the runtime's state, the mounted root, the bundle. It may run again after a
+ * crash in its middle. The network goes first and at once, so that addresses and ports are free when the exit is known.
+ */
+export function releaseTask(context: EngineContext, container: ContainerRecord): Promise<void> {
+  releaseNetwork(context, container);
+  const live = context.live.of(container.id);
+  live.cleanup = deleteTask(context, container, live.cleanup);
+  context.background.add(live.cleanup);
+  return live.cleanup;
+}
+
+async function deleteTask(
+  context: EngineContext,
+  container: ContainerRecord,
+  before: Promise<void>,
+): Promise<void> {
+  await before;
+  await attempt(`delete ${container.id} from the runtime`, () =>
+    context.monitor.delete(container.id, context.runtimes.get(container.runtime)),
+  );
+  removeBundle(context, container.id);
+}
+
+/** Unmounts a container's root and removes its bundle. */
+export function removeBundle(context: EngineContext, id: string): void {
+  const paths = containerPaths(context.config, id);
+  try {
+    unmount(paths.rootfs);
+    rmSync(paths.bundle, { recursive: true, force: true });
+  } catch (error) {
+    log.warn(`could not remove the bundle ${paths.bundle}`, { error: errorText(error) });
+  }
+}
+
+function releaseNetwork(context: EngineContext, container: ContainerRecord): void {
+  const sandbox = context.network.get(container.id);
+  if (sandbox === undefined) return;
+  try {
+    context.network.close(container.id);
+  } catch (error) {
+    log.error(`could not release the network of ${container.id}`, { error: errorText(error) });
+  }
+  for (const endpoint of sandbox.endpoints)
+    context.events.emit("network", "disconnect", endpoint.networkId, {
+      container: container.id,
+      name: endpoint.networkName,
+      type: "bridge",
+    });
+}
+
+/** Emits the unmount events of a container's volumes. */
+export function emitVolumeUnmounts(context: EngineContext, container: ContainerRecord): void {
+  for (const mount of container.mounts)
+    if (mount.Type === "volume" && mount.Name !== undefined)
+      context.events.emit("volume", "unmount", mount.Name, { container: container.id, driver: "local" });
+}
+
+/** Emits `die` with Docker's attributes; `execDuration` is whole seconds. */
+export function emitDie(context: EngineContext, container: ContainerRecord): void {
+  const ran = Date.parse(container.state.finishedAt) - Date.parse(container.state.startedAt);
+  emitContainer(context, container, "die", {
+    exitCode: String(container.state.exitCode),
+    execDuration: String(Math.max(0, Math.floor(ran / 1000))),
+  });
+}

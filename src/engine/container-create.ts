@@ -1,0 +1,164 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { invalidArgument, notFound } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
+import { newId } from "../base/ids.ts";
+import { nowRfc3339, zeroTime } from "../base/time.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { validateCreate } from "../container/validate.ts";
+import type { ImageRecord } from "../image/image.ts";
+import { mount, unmount } from "../linux/mount.ts";
+import { resolveInRoot } from "../linux/resolve-in-root.ts";
+import { parsePlatform, platformMatches } from "../oci/platform.ts";
+import type {
+  ContainerConfig,
+  ContainerCreateRequest,
+  ContainerCreateResponse,
+  EndpointSettings,
+  HostConfig,
+} from "../wire/container.ts";
+import { resolveMounts, type ResolvedMounts } from "./container-mounts.ts";
+import { checkName, generateName } from "./container-name.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import { withHostDefaults } from "./host-config-defaults.ts";
+import { mergeConfig } from "./merge-config.ts";
+import { containerPaths } from "./paths.ts";
+import { parseContainerPort, portRequests } from "./port-requests.ts";
+
+/**
+ * Makes a container: image and request are merged, the writable layer is prepared, the record is stored last. Nothing
+ * of the kernel's is taken yet. All or nothing. Throws `invalidArgument` for a request that makes no sense, `notFound`
+ * for image or network, `conflict` for a name in use, `notImplemented` for what is not served.
+ */
+export async function containerCreate(
+  context: EngineContext,
+  options: { name: string | undefined; platform: string | undefined; request: ContainerCreateRequest },
+): Promise<ContainerCreateResponse> {
+  // A start is likely to follow at once: what can be got ready meanwhile is.
+  context.monitor.prepare();
+  const { HostConfig: hostRequest, NetworkingConfig: networking, ...configRequest } = options.request;
+  const warnings = validateCreate(configRequest, hostRequest ?? {});
+  const name = options.name
+    ? checkName(options.name)
+    : generateName((n) => context.containers.byName(n) !== undefined);
+  // insert refuses it, too; asking first saves making and unmaking a layer.
+  context.containers.requireFreeName(name);
+  const image = findImage(context, configRequest.Image ?? "", options.platform);
+  const hostConfig = withHostDefaults(hostRequest ?? {}, {
+    runtime: context.runtimes.defaultName,
+    cgroupVersion: context.cgroups.version,
+  });
+  context.runtimes.get(hostConfig.Runtime!);
+  const id = newId();
+  const config = finishConfig(id, mergeConfig(configRequest, image.config.config ?? {}), hostConfig);
+  portRequests(config, hostConfig, context.config.publishIp);
+  const endpoints = chooseEndpoints(context, hostConfig, networking?.EndpointsConfig ?? {});
+
+  using undo = new DisposableStack();
+  context.snapshotter.prepare(id, image.chainId);
+  undo.defer(() => context.snapshotter.remove(id));
+  failpoint("container-create.after-snapshot");
+  const paths = containerPaths(context.config, id);
+  mkdirSync(paths.directory, { recursive: true, mode: 0o710 });
+  undo.defer(() => rmSync(paths.directory, { recursive: true, force: true }));
+  const resolved = resolveMounts(context, config, hostConfig, undo);
+  fillVolumes(context, id, resolved);
+  const [path = "", ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
+  const record: ContainerRecord = {
+    id,
+    name,
+    createdAt: nowRfc3339(),
+    imageId: image.id,
+    image: configRequest.Image ?? "",
+    path,
+    args,
+    config,
+    hostConfig,
+    endpoints,
+    mounts: resolved.mounts,
+    runtime: hostConfig.Runtime!,
+    snapshotDriver: context.snapshotter.name,
+    logPath: paths.log,
+    restartCount: 0,
+    state: newState,
+  };
+  failpoint("container-create.before-record");
+  context.containers.insert(record);
+  undo.move();
+  emitContainer(context, record, "create");
+  return { Id: id, Warnings: warnings };
+}
+
+const newState: ContainerRecord["state"] = {
+  status: "created",
+  pid: 0,
+  monitorPid: 0,
+  exitCode: 0,
+  error: "",
+  oomKilled: false,
+  startedAt: zeroTime,
+  finishedAt: zeroTime,
+  stoppedByUser: false,
+};
+
+function findImage(context: EngineContext, reference: string, platform: string | undefined): ImageRecord {
+  if (reference === "") throw invalidArgument("no image specified: give the image's name or id");
+  const image = context.images.resolve(reference);
+  if (platform !== undefined && platform !== "" && !platformMatches(parsePlatform(platform), image.config))
+    throw notFound(
+      `image with reference ${reference} was found but its platform (${image.config.os}/${image.config.architecture}) does not match the specified platform (${platform})`,
+    );
+  return image;
+}
+
+/** Fields that depend on the id or on the host config. */
+function finishConfig(id: string, config: ContainerConfig, hostConfig: HostConfig): ContainerConfig {
+  const mode = hostConfig.NetworkMode ?? "bridge";
+  const published = Object.keys(hostConfig.PortBindings ?? {});
+  const exposed: Record<string, Record<string, never>> = {};
+  for (const key of [...Object.keys(config.ExposedPorts ?? {}), ...published]) {
+    const { port, protocol } = parseContainerPort(key);
+    exposed[`${port}/${protocol}`] = {};
+  }
+  return {
+    ...config,
+    Hostname: config.Hostname || (mode === "host" ? "" : id.slice(0, 12)),
+    ...(Object.keys(exposed).length > 0 ? { ExposedPorts: exposed } : {}),
+  };
+}
+
+/** Which networks the container will be on. Throws for modes that are unknown and networks that are not there. */
+function chooseEndpoints(
+  context: EngineContext,
+  hostConfig: HostConfig,
+  asked: Record<string, EndpointSettings | null>,
+): Record<string, EndpointSettings> {
+  const mode = hostConfig.NetworkMode ?? "bridge";
+  if (mode.startsWith("container:")) {
+    context.containers.resolve(mode.slice("container:".length));
+    return {};
+  }
+  const endpoints: Record<string, EndpointSettings> = {};
+  for (const [name, settings] of Object.entries(asked))
+    endpoints[name === "default" ? "bridge" : name] = settings ?? {};
+  endpoints[mode] ??= {};
+  for (const name of Object.keys(endpoints)) context.network.inspect(name);
+  return endpoints;
+}
+
+/** Docker's copy-up: an empty volume gets what the image has at the mount point, before the first start. */
+function fillVolumes(context: EngineContext, id: string, { mounts, copyUp }: ResolvedMounts): void {
+  const wanted = mounts.filter((m) => m.Type === "volume" && copyUp.has(m.Name!));
+  if (wanted.length === 0) return;
+  const { rootfs, bundle } = containerPaths(context.config, id);
+  mkdirSync(rootfs, { recursive: true });
+  try {
+    for (const layer of context.snapshotter.mounts(id)) mount(layer, rootfs);
+    for (const m of wanted) {
+      const source = resolveInRoot(rootfs, m.Destination);
+      context.volumes.copyUp(m.Name!, source);
+    }
+  } finally {
+    unmount(rootfs);
+    rmSync(bundle, { recursive: true, force: true });
+  }
+}

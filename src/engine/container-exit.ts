@@ -1,0 +1,76 @@
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import { parseRfc3339Ns, rfc3339Nano } from "../base/time.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import type { Task, TaskExit } from "../container/monitor.ts";
+import { emitDie, emitVolumeUnmounts, releaseTask } from "./container-cleanup.ts";
+import { removeLocked } from "./container-remove.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import { containerPaths } from "./paths.ts";
+import { nextDelayMs, wantsRestart } from "./restart-policy.ts";
+
+/** Follows a running task to its end, whichever daemon started it. */
+export function watchTask(context: EngineContext, task: Task): void {
+  const live = context.live.of(task.containerId);
+  live.exited = Promise.withResolvers();
+  const { bundle } = containerPaths(context.config, task.containerId);
+  context.monitor
+    .watch(task, bundle)
+    .then((exit) => handleExit(context, task, exit))
+    .catch((error: unknown) => {
+      log.error(`could not handle the exit of container ${task.containerId}`, {
+        error: error instanceof Error ? error : errorText(error),
+      });
+    });
+}
+
+/**
+ * What happens when a container's first process has ended: the exit is recorded and told before the slow part of the
+ * cleaning is done, and before a policy restart or the removal of a `--rm` container.
+ */
+async function handleExit(context: EngineContext, task: Task, exit: TaskExit): Promise<void> {
+  const { containerId: id } = task;
+  using _ = await context.locks.acquire(id);
+  const before = context.containers.byId(id);
+  if (before === undefined || before.state.monitorPid !== task.monitorPid) return;
+  const live = context.live.of(id);
+  const container = recordExit(context, before, exit);
+  if (exit.oomKilled) emitContainer(context, container, "oom");
+  emitDie(context, container);
+  void releaseTask(context, container);
+  emitVolumeUnmounts(context, container);
+  live.exited?.resolve();
+  live.exited = undefined;
+  const willRestart = !live.stopping && wantsRestart(container);
+  if (willRestart) scheduleRestart(context, container);
+  live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
+  if (container.hostConfig.AutoRemove === true && !willRestart && !live.stopping)
+    await removeLocked(context, container, { volumes: true });
+}
+
+function recordExit(context: EngineContext, container: ContainerRecord, exit: TaskExit): ContainerRecord {
+  for (const exec of context.execs.ofContainer(container.id))
+    if (exec.task === undefined) exec.status = "exited";
+  const startedNs = parseRfc3339Ns(container.state.startedAt) ?? 0n;
+  return context.containers.updateState(container.id, {
+    status: "exited",
+    pid: 0,
+    monitorPid: 0,
+    exitCode: exit.exitCode,
+    oomKilled: exit.oomKilled,
+    // The exit file is stamped by a coarser clock, which may lag behind the start of a short run.
+    finishedAt: rfc3339Nano(exit.finishedAtNs > startedNs ? exit.finishedAtNs : startedNs),
+  });
+}
+
+/** Lets the restart policy start the container again after its delay; until then it is `restarting`. */
+export function scheduleRestart(context: EngineContext, container: ContainerRecord): void {
+  const live = context.live.of(container.id);
+  const ranMs = Date.parse(container.state.finishedAt) - Date.parse(container.state.startedAt);
+  live.restartDelayMs = nextDelayMs(live.restartDelayMs, ranMs);
+  context.containers.updateState(container.id, { status: "restarting" });
+  live.restartTimer = setTimeout(() => {
+    live.restartTimer = undefined;
+    context.background.add(context.live.restart(container.id));
+  }, live.restartDelayMs);
+}

@@ -1,0 +1,82 @@
+import type { ContainerRecord } from "../container/container.ts";
+import type { ContainerInspect, ContainerStateJson } from "../wire/container.ts";
+import type { EngineContext } from "./context.ts";
+import { networkSettings } from "./network-settings.ts";
+import { containerPaths } from "./paths.ts";
+
+/** Everything about one container. With `size`, the bytes of its writable layer and of its whole root. Throws `notFound`. */
+export async function containerInspect(
+  context: EngineContext,
+  nameOrId: string,
+  options: { readonly size: boolean },
+): Promise<ContainerInspect> {
+  const container = context.containers.resolve(nameOrId);
+  const paths = containerPaths(context.config, container.id);
+  const started = container.state.status !== "created";
+  const execIds = context.execs
+    .ofContainer(container.id)
+    .filter((exec) => exec.status !== "exited")
+    .map((exec) => exec.id);
+  return {
+    Id: container.id,
+    Created: container.createdAt,
+    Path: container.path,
+    Args: [...container.args],
+    State: stateJson(container),
+    Image: container.imageId,
+    ResolvConfPath: started ? paths.resolvConf : "",
+    HostnamePath: started ? paths.hostname : "",
+    HostsPath: started ? paths.hosts : "",
+    LogPath: started && container.hostConfig.LogConfig?.Type !== "none" ? container.logPath : "",
+    Name: `/${container.name}`,
+    RestartCount: container.restartCount,
+    Driver: container.snapshotDriver,
+    Platform: "linux",
+    MountLabel: "",
+    ProcessLabel: "",
+    AppArmorProfile: "",
+    ExecIDs: execIds.length > 0 ? execIds : null,
+    HostConfig: container.hostConfig,
+    GraphDriver: { Name: context.snapshotter.name, Data: context.snapshotter.graphData(container.id) },
+    ...(options.size ? await sizes(context, container) : {}),
+    Mounts: [...container.mounts],
+    Config: container.config,
+    NetworkSettings: networkSettings(container, context.network.get(container.id), (name) =>
+      networkId(context, name),
+    ),
+  };
+}
+
+/** Bytes of the writable layer (`SizeRw`) and of that plus the image (`SizeRootFs`). */
+export async function sizes(
+  context: EngineContext,
+  container: ContainerRecord,
+): Promise<{ SizeRw: number; SizeRootFs: number }> {
+  const { sizeBytes } = await context.snapshotter.usage(container.id);
+  const imageBytes = context.images.byId(container.imageId)?.sizeBytes ?? 0;
+  return { SizeRw: sizeBytes, SizeRootFs: sizeBytes + imageBytes };
+}
+
+/** The id of a network, empty when there is none of that name. */
+export function networkId(context: EngineContext, name: string): string {
+  return context.network.list().find((network) => network.Name === name)?.Id ?? "";
+}
+
+function stateJson(container: ContainerRecord): ContainerStateJson {
+  const { state } = container;
+  const { status } = state;
+  return {
+    Status: status,
+    // A container that waits for its policy's restart counts as running (Docker's State.Running).
+    Running: status === "running" || status === "paused" || status === "restarting",
+    Paused: status === "paused",
+    Restarting: status === "restarting",
+    OOMKilled: state.oomKilled,
+    Dead: status === "dead",
+    Pid: state.pid,
+    ExitCode: state.exitCode,
+    Error: state.error,
+    StartedAt: state.startedAt,
+    FinishedAt: state.finishedAt,
+  };
+}

@@ -1,0 +1,23 @@
+import { conflict } from "../base/errors.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+
+/** Freezes all processes of a running container. Throws `conflict` when it does not run or is frozen already. */
+export async function containerPause(context: EngineContext, nameOrId: string): Promise<void> {
+  const { id } = context.containers.resolve(nameOrId);
+  using _ = await context.locks.acquire(id);
+  const container = context.containers.resolve(id);
+  if (container.state.status === "paused") throw conflict(`Container ${nameOrId} is already paused`);
+  if (container.state.status !== "running") throw conflict(`Container ${id} is not running`);
+  await context.monitor.pause(id, context.runtimes.get(container.runtime));
+  emitContainer(context, context.containers.updateState(id, { status: "paused" }), "pause");
+}
+
+/** Lets a frozen container go on. Throws `conflict` when it is not frozen. */
+export async function containerUnpause(context: EngineContext, nameOrId: string): Promise<void> {
+  const { id } = context.containers.resolve(nameOrId);
+  using _ = await context.locks.acquire(id);
+  const container = context.containers.resolve(id);
+  if (container.state.status !== "paused") throw conflict(`Container ${id} is not paused`);
+  await context.monitor.resume(id, context.runtimes.get(container.runtime));
+  emitContainer(context, context.containers.updateState(id, { status: "running" }), "unpause");
+}

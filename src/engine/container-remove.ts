@@ -1,0 +1,108 @@
+import { rm } from "node:fs/promises";
+import { conflict, errorText, isKind } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
+import { log } from "../base/log.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { attempt, removeBundle } from "./container-cleanup.ts";
+import { cancelRestart } from "./cancel-restart.ts";
+import { sendSignal } from "./container-kill.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import { containerPaths } from "./paths.ts";
+
+export interface RemoveOptions {
+  readonly force: boolean;
+  /** Remove its anonymous volumes, too. */
+  readonly volumes: boolean;
+  readonly link: boolean;
+}
+
+const sigkill = 9;
+
+/** Removes a container; a running one only by force. Throws `conflict` with Docker's words, `notFound`. */
+export async function containerRemove(
+  context: EngineContext,
+  nameOrId: string,
+  options: RemoveOptions,
+): Promise<void> {
+  const container = context.containers.resolve(nameOrId);
+  if (options.link)
+    throw conflict("Cannot remove a link: links between containers are environment and hosts entries here");
+  const { status } = container.state;
+  if (!options.force) {
+    if (status === "paused")
+      throw conflict(
+        `cannot remove container "/${container.name}": container is paused and must be unpaused first`,
+      );
+    if (status === "running" || status === "restarting")
+      throw conflict(
+        `cannot remove container "/${container.name}": container is ${status}: stop the container before removing or force remove`,
+      );
+  }
+  const live = context.live.of(container.id);
+  // From here on neither its policy nor its `--rm` acts on the exit: this removal does.
+  live.stopping = true;
+  try {
+    await killAndAwait(context, container);
+    using _ = await context.locks.acquire(container.id);
+    const current = context.containers.byId(container.id);
+    if (current === undefined) return;
+    await removeLocked(context, cancelRestart(context, current), options);
+  } finally {
+    live.stopping = false;
+  }
+}
+
+async function killAndAwait(context: EngineContext, container: ContainerRecord): Promise<void> {
+  const exited = context.live.of(container.id).exited;
+  if (exited === undefined) return;
+  try {
+    await sendSignal(context, container, sigkill);
+  } catch (error) {
+    if (!isKind(error, "notFound", "conflict")) throw error;
+  }
+  await exited.promise;
+}
+
+/**
+ * Removes a stopped container whose lock the caller holds. The record goes first: with it the container is gone for
+ * everybody, and what a crash leaves of the rest has no record and is swept at the next start.
+ */
+export async function removeLocked(
+  context: EngineContext,
+  container: ContainerRecord,
+  options: { readonly volumes: boolean },
+): Promise<void> {
+  const { id } = container;
+  context.containers.remove(id);
+  failpoint("container-remove.after-record");
+  context.execs.forgetContainer(id);
+  const live = context.live.of(id);
+  context.background.add(removeFiles(context, id, live.cleanup));
+  if (options.volumes) removeAnonymousVolumes(context, container);
+  emitContainer(context, container, "destroy");
+  live.notifyRemoval({ StatusCode: container.state.exitCode, Error: null });
+  for (const pending of live.pending) pending.giveUp();
+  context.live.forget(id);
+}
+
+async function removeFiles(context: EngineContext, id: string, taskReleased: Promise<void>): Promise<void> {
+  await taskReleased;
+  removeBundle(context, id);
+  const { directory } = containerPaths(context.config, id);
+  await attempt(`remove the snapshot of ${id}`, () => context.snapshotter.remove(id));
+  await attempt(`remove ${directory}`, () => rm(directory, { recursive: true, force: true }));
+}
+
+function removeAnonymousVolumes(context: EngineContext, container: ContainerRecord): void {
+  for (const mount of container.mounts) {
+    const name = mount.Name;
+    if (mount.Type !== "volume" || name === undefined || !context.volumes.isAnonymous(name)) continue;
+    if (context.containers.list().some((other) => other.mounts.some((m) => m.Name === name))) continue;
+    try {
+      context.volumes.remove(name);
+      context.events.emit("volume", "destroy", name, { driver: "local" });
+    } catch (error) {
+      log.warn(`could not remove volume ${name}`, { error: errorText(error) });
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import { invalidArgument } from "../base/errors.ts";
+import { checkName } from "./container-name.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+
+/** Gives a container another name. Throws `conflict` when it is taken, `invalidArgument` when it is none or the same. */
+export async function containerRename(
+  context: EngineContext,
+  nameOrId: string,
+  newName: string,
+): Promise<void> {
+  const container = context.containers.resolve(nameOrId);
+  if (newName === "") throw invalidArgument("Neither old nor new names may be empty");
+  const name = checkName(newName);
+  if (name === container.name)
+    throw invalidArgument("Renaming a container with the same name as its current name");
+  using _ = await context.locks.acquire(container.id);
+  const renamed = context.containers.update(container.id, { name });
+  emitContainer(context, renamed, "rename", { oldName: `/${container.name}` });
+}

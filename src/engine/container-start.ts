@@ -1,0 +1,205 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { conflict, EngineError, errorText } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
+import { log } from "../base/log.ts";
+import { nowRfc3339, zeroTime } from "../base/time.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import type { Task } from "../container/monitor.ts";
+import { buildSpec } from "../container/spec.ts";
+import { mount, unmount } from "../linux/mount.ts";
+import type { Sandbox } from "../network/network.ts";
+import { checkBindSources } from "./container-mounts.ts";
+import { emitVolumeUnmounts } from "./container-cleanup.ts";
+import { watchTask } from "./container-exit.ts";
+import { removeLocked } from "./container-remove.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import { startFailureCode } from "./exec.ts";
+import { writeNetworkFiles } from "./network-files.ts";
+import { containerPaths, type ContainerPaths } from "./paths.ts";
+import { portRequests } from "./port-requests.ts";
+
+/** Starts a container. Throws `notModified` when it runs, `conflict` when it can't be started as it is. */
+export async function containerStart(context: EngineContext, nameOrId: string): Promise<void> {
+  const { id } = context.containers.resolve(nameOrId);
+  using _ = await context.locks.acquire(id);
+  const container = context.containers.resolve(id);
+  const { status } = container.state;
+  if (status === "running") throw new EngineError("notModified", `container ${nameOrId} is already running`);
+  if (status === "paused") throw conflict("cannot start a paused container, try unpause instead");
+  if (status === "removing" || status === "dead")
+    throw conflict("container is marked for removal and cannot be started");
+  const live = context.live.of(id);
+  clearTimeout(live.restartTimer);
+  live.restartDelayMs = 0;
+  live.stopping = false;
+  await startLocked(context, context.containers.update(id, { restartCount: 0 }));
+}
+
+/**
+ * Starts a stopped container whose lock the caller holds. Every acquisition registers its undo on the next line, so
+ * that a failure half-way leaves nothing; it is noted in the record (Docker's 126, 127, 128) and a `--rm` container goes.
+ */
+export async function startLocked(context: EngineContext, container: ContainerRecord): Promise<void> {
+  await context.live.of(container.id).cleanup;
+  let task: Task;
+  try {
+    task = await startTask(context, container);
+  } catch (error) {
+    await noteFailure(context, container, error);
+    throw error;
+  }
+  watchTask(context, task);
+}
+
+async function startTask(context: EngineContext, container: ContainerRecord): Promise<Task> {
+  const { id, hostConfig, config } = container;
+  const paths = containerPaths(context.config, id);
+  const runtime = context.runtimes.get(container.runtime);
+  await using undo = new AsyncDisposableStack();
+
+  checkBindSources(container.mounts);
+  mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
+  undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
+  const sandbox = await openSandbox(context, container);
+  undo.defer(() => context.network.close(id));
+  emitConnects(context, container, sandbox);
+  failpoint("container-start.after-network");
+  for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
+  undo.defer(() => void unmount(paths.rootfs));
+  failpoint("container-start.after-mount");
+  writeNetworkFiles(context, container, sandbox);
+  writeBundle(context, container, paths, sandbox);
+  const task = await context.monitor.create({
+    containerId: id,
+    bundle: paths.bundle,
+    logPath: hostConfig.LogConfig?.Type === "none" ? "" : paths.log,
+    runtime,
+    terminal: config.Tty === true,
+    openStdin: config.OpenStdin === true,
+    leaveStdinOpen: config.StdinOnce !== true,
+    cgroupParent: context.config.cgroupParent,
+  });
+  undo.defer(() => context.monitor.delete(id, runtime));
+  failpoint("container-start.after-create");
+  // Attached clients are connected before the program can write its first byte.
+  for (const pending of context.live.of(id).pending) pending.connect();
+  await context.monitor.start(id, runtime);
+  failpoint("container-start.before-record");
+  const started = context.containers.updateState(id, {
+    status: "running",
+    pid: task.pid,
+    monitorPid: task.monitorPid,
+    exitCode: 0,
+    error: "",
+    oomKilled: false,
+    startedAt: nowRfc3339(),
+    finishedAt: container.state.finishedAt ?? zeroTime,
+    stoppedByUser: false,
+  });
+  undo.move();
+  emitVolumeMounts(context, container);
+  emitContainer(context, started, "start");
+  return task;
+}
+
+/** The network namespace that the container gets; undefined for the host's. */
+async function openSandbox(context: EngineContext, container: ContainerRecord): Promise<Sandbox | undefined> {
+  const mode = container.hostConfig.NetworkMode ?? "bridge";
+  if (mode === "host") return undefined;
+  if (mode.startsWith("container:")) {
+    const other = context.containers.resolve(mode.slice("container:".length));
+    const shared = context.network.get(other.id);
+    if (other.state.status !== "running" || shared === undefined)
+      throw conflict(
+        `cannot join network namespace of a non running container: container ${other.name} is ${other.state.status}`,
+      );
+    return shared;
+  }
+  return context.network.open({
+    containerId: container.id,
+    containerName: container.name,
+    mode: mode === "none" ? "none" : "bridge",
+    endpoints: Object.entries(container.endpoints)
+      .filter(([network]) => network !== "none")
+      .map(([network, settings]) => ({
+        network,
+        ...(settings.IPAMConfig?.IPv4Address ? { ipv4Address: settings.IPAMConfig.IPv4Address } : {}),
+        ...(settings.MacAddress || container.config.MacAddress
+          ? { macAddress: settings.MacAddress || container.config.MacAddress! }
+          : {}),
+        aliases: settings.Aliases ?? [],
+      })),
+    ports:
+      mode === "none" ? [] : portRequests(container.config, container.hostConfig, context.config.publishIp),
+  });
+}
+
+function writeBundle(
+  context: EngineContext,
+  container: ContainerRecord,
+  paths: ContainerPaths,
+  sandbox: Sandbox | undefined,
+): void {
+  const { spec, warnings } = buildSpec(container, {
+    rootfs: paths.rootfs,
+    sandboxPath: sandbox?.path,
+    cgroupPath: `/${container.hostConfig.CgroupParent || context.config.cgroupParent}/${container.id}`,
+    hosts: paths.hosts,
+    hostname: paths.hostname,
+    resolvConf: paths.resolvConf,
+  });
+  for (const warning of warnings) log.warn(warning, { container: container.id });
+  writeFileSync(join(paths.bundle, "config.json"), JSON.stringify(spec));
+}
+
+function emitConnects(
+  context: EngineContext,
+  container: ContainerRecord,
+  sandbox: Sandbox | undefined,
+): void {
+  if (sandbox?.containerId !== container.id) return;
+  for (const endpoint of sandbox.endpoints)
+    context.events.emit("network", "connect", endpoint.networkId, {
+      container: container.id,
+      name: endpoint.networkName,
+      type: "bridge",
+    });
+}
+
+function emitVolumeMounts(context: EngineContext, container: ContainerRecord): void {
+  for (const { Type, Name, Destination, RW, Propagation } of container.mounts)
+    if (Type === "volume" && Name !== undefined)
+      context.events.emit("volume", "mount", Name, {
+        container: container.id,
+        destination: Destination,
+        driver: "local",
+        propagation: Propagation,
+        "read/write": String(RW),
+      });
+}
+
+async function noteFailure(
+  context: EngineContext,
+  container: ContainerRecord,
+  error: unknown,
+): Promise<void> {
+  const message = errorText(error);
+  const notStartable =
+    /executable file not found|no such file or directory|permission denied|is a directory/i.test(message);
+  // A start that failed for another reason leaves a never-started container as it was made.
+  const exitCode = notStartable ? startFailureCode(message) : 128;
+  const failed = context.containers.updateState(container.id, {
+    status: container.state.startedAt === zeroTime ? "created" : "exited",
+    pid: 0,
+    monitorPid: 0,
+    exitCode,
+    error: message,
+  });
+  const live = context.live.of(container.id);
+  for (const pending of live.pending) pending.giveUp();
+  emitVolumeUnmounts(context, failed);
+  emitContainer(context, failed, "die", { exitCode: String(exitCode) });
+  live.notifyExit({ StatusCode: exitCode, Error: { Message: message } });
+  if (container.hostConfig.AutoRemove === true) await removeLocked(context, failed, { volumes: true });
+}

@@ -1,0 +1,110 @@
+import { EngineError, invalidArgument } from "../base/errors.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { parseSignal } from "../container/signals.ts";
+import { cancelRestart } from "./cancel-restart.ts";
+import { sendSignal } from "./container-kill.ts";
+import { removeLocked } from "./container-remove.ts";
+import { startLocked } from "./container-start.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+
+export interface StopOptions {
+  readonly signal?: string;
+  /** Undefined for the container's own, else 10; negative to wait for ever. */
+  readonly timeoutSeconds?: number;
+}
+
+const sigkill = 9;
+const defaultTimeoutSeconds = 10;
+
+/**
+ * Stops a container: its stop signal, then KILL after the time-out. The stop goes on when the client goes away.
+ * Throws `notModified` when it does not run.
+ */
+export async function containerStop(
+  context: EngineContext,
+  nameOrId: string,
+  options: StopOptions,
+): Promise<void> {
+  const container = context.containers.resolve(nameOrId);
+  if (!isRunning(container)) throw new EngineError("notModified", `container ${nameOrId} is not running`);
+  const stopped = await stopRunning(context, container, options);
+  if (stopped !== undefined) emitContainer(context, stopped, "stop");
+  await removeIfAsked(context, container.id);
+}
+
+/** Stops (when it runs) and starts again. The container is not removed in between, even with `--rm`. */
+export async function containerRestart(
+  context: EngineContext,
+  nameOrId: string,
+  options: StopOptions,
+): Promise<void> {
+  const container = context.containers.resolve(nameOrId);
+  if (isRunning(container)) {
+    const stopped = await stopRunning(context, container, options);
+    if (stopped !== undefined) emitContainer(context, stopped, "stop");
+  }
+  using _ = await context.locks.acquire(container.id);
+  context.live.of(container.id).stopping = false;
+  const current = context.containers.resolve(container.id);
+  if (!isRunning(current))
+    await startLocked(context, context.containers.update(container.id, { restartCount: 0 }));
+  emitContainer(context, current, "restart");
+}
+
+function isRunning(container: ContainerRecord): boolean {
+  return ["running", "paused", "restarting"].includes(container.state.status);
+}
+
+/** Resolves when the exit is recorded; undefined when the container was gone by then. */
+async function stopRunning(
+  context: EngineContext,
+  container: ContainerRecord,
+  options: StopOptions,
+): Promise<ContainerRecord | undefined> {
+  const name = options.signal || container.config.StopSignal || "TERM";
+  const signal = parseSignal(name);
+  if (signal === undefined) throw invalidArgument(`Invalid signal: ${name}`);
+  const timeoutSeconds = options.timeoutSeconds ?? container.config.StopTimeout ?? defaultTimeoutSeconds;
+  const live = context.live.of(container.id);
+  live.stopping = true;
+  context.containers.updateState(container.id, { stoppedByUser: true });
+  if (container.state.status === "restarting") {
+    using _ = await context.locks.acquire(container.id);
+    return cancelRestart(context, context.containers.resolve(container.id));
+  }
+  const exited = live.exited?.promise ?? Promise.resolve();
+  await sendSignal(context, container, signal).catch(ignoreMissing);
+  if (!(await within(exited, timeoutSeconds))) {
+    await sendSignal(context, container, sigkill).catch(ignoreMissing);
+    await exited;
+  }
+  return context.containers.byId(container.id);
+}
+
+/** The process may end by itself between the look and the signal. */
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof EngineError) || (error.kind !== "notFound" && error.kind !== "conflict"))
+    throw error;
+}
+
+/** True when `promise` settled in time. */
+async function within(promise: Promise<void>, seconds: number): Promise<boolean> {
+  if (seconds < 0) return promise.then(() => true);
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), seconds * 1000);
+  try {
+    return await Promise.race([promise.then(() => true), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The exit handler leaves a `--rm` container to whoever stops it, so that a restart can keep it. */
+async function removeIfAsked(context: EngineContext, id: string): Promise<void> {
+  using _ = await context.locks.acquire(id);
+  const live = context.live.find(id);
+  if (live !== undefined) live.stopping = false;
+  const container = context.containers.byId(id);
+  if (container?.hostConfig.AutoRemove === true && container.state.status === "exited")
+    await removeLocked(context, container, { volumes: true });
+}

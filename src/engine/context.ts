@@ -1,0 +1,66 @@
+/** What the use cases work with: the drivers that the composition root picked, and what is known only while it runs. */
+import { Background } from "../base/background.ts";
+import type { Database } from "../base/database.ts";
+import { KeyedLock } from "../base/keyed-lock.ts";
+import type { ContainerRecord, ContainerStore } from "../container/container.ts";
+import type { Monitor } from "../container/monitor.ts";
+import type { Runtimes } from "../container/runtime.ts";
+import type { ContentStore } from "../content/content.ts";
+import type { ImageStore } from "../image/image.ts";
+import type { CgroupLayout } from "../linux/cgroup.ts";
+import type { NetworkManager } from "../network/network.ts";
+import type { Snapshotter } from "../snapshot/snapshot.ts";
+import type { VolumeStore } from "../volume/volume.ts";
+import type { EngineConfig } from "./config.ts";
+import type { EventBus } from "./event-bus.ts";
+import { ExecRegistry } from "./exec-registry.ts";
+import { LiveContainers } from "./live.ts";
+
+export interface EngineParts {
+  readonly config: EngineConfig;
+  readonly database: Database;
+  readonly containers: ContainerStore;
+  readonly images: ImageStore;
+  readonly content: ContentStore;
+  readonly snapshotter: Snapshotter;
+  readonly volumes: VolumeStore;
+  readonly network: NetworkManager;
+  readonly monitor: Monitor;
+  readonly runtimes: Runtimes;
+  readonly events: EventBus;
+  readonly cgroups: CgroupLayout;
+}
+
+export interface EngineContext extends EngineParts {
+  /** One lock a container: create, start, exit, stop and remove of the same container never overlap. */
+  readonly locks: KeyedLock;
+  readonly live: LiveContainers;
+  readonly execs: ExecRegistry;
+  /** Clean-up that goes on after the answer. */
+  readonly background: Background;
+}
+
+export function createContext(parts: EngineParts): EngineContext {
+  return {
+    ...parts,
+    locks: new KeyedLock(),
+    live: new LiveContainers(),
+    execs: new ExecRegistry(),
+    background: new Background(),
+  };
+}
+
+/** Emits a container event with the attributes that Docker gives them all: labels, image, name. */
+export function emitContainer(
+  context: EngineContext,
+  container: ContainerRecord,
+  action: string,
+  more: Readonly<Record<string, string>> = {},
+): void {
+  context.events.emit("container", action, container.id, {
+    ...container.config.Labels,
+    image: container.image,
+    name: container.name,
+    ...more,
+  });
+}

@@ -1,0 +1,70 @@
+import type { Engine } from "./engine.ts";
+import { containerAttach } from "./container-attach.ts";
+import { containerCreate } from "./container-create.ts";
+import { containerInspect } from "./container-inspect.ts";
+import { containerKill } from "./container-kill.ts";
+import { containerList } from "./container-list.ts";
+import { containerLogs } from "./container-logs.ts";
+import { containerPause, containerUnpause } from "./container-pause.ts";
+import { containerRemove } from "./container-remove.ts";
+import { containerRename } from "./container-rename.ts";
+import { containerResize } from "./container-resize.ts";
+import { containerStart } from "./container-start.ts";
+import { containerRestart, containerStop } from "./container-stop.ts";
+import { containerTop } from "./container-top.ts";
+import { containerWait } from "./container-wait.ts";
+import type { EngineContext } from "./context.ts";
+import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
+import { createImageUseCases } from "./image-use-cases.ts";
+import { info } from "./info.ts";
+import { networkInspect, networkList, volumeInspect, volumeList } from "./listings.ts";
+import { restartByPolicy } from "./restart-by-policy.ts";
+import { version } from "./version.ts";
+
+/** Ties the use cases to their context: the engine that the API serves. */
+export function createEngine(context: EngineContext): Engine {
+  context.live.restart = (id) => restartByPolicy(context, id);
+  return {
+    info: () => info(context),
+    version: () => version(context),
+    events: (options) => context.events.subscribe(options),
+    containerCreate: (options) => containerCreate(context, options),
+    containerStart: (id) => containerStart(context, id),
+    containerStop: (id, options) => containerStop(context, id, options),
+    containerRestart: (id, options) => containerRestart(context, id, options),
+    containerKill: (id, signal) => containerKill(context, id, signal),
+    containerPause: (id) => containerPause(context, id),
+    containerUnpause: (id) => containerUnpause(context, id),
+    containerWait: (id, condition, signal) => containerWait(context, id, condition, signal),
+    containerAttach: (id, options) => containerAttach(context, id, options),
+    containerLogs: (id, options) => containerLogs(context, id, options),
+    containerResize: (id, height, width) => containerResize(context, id, height, width),
+    containerInspect: (id, options) => containerInspect(context, id, options),
+    containerList: (options) => containerList(context, options),
+    containerRemove: (id, options) => containerRemove(context, id, options),
+    containerRename: (id, name) => containerRename(context, id, name),
+    containerTop: (id, words) => containerTop(context, id, words),
+    execCreate: (id, request) => execCreate(context, id, request),
+    execStart: (id, request) => execStart(context, id, request),
+    execInspect: (id) => execInspect(context, id),
+    execResize: (id, height, width) => execResize(context, id, height, width),
+    ...createImageUseCases({
+      content: context.content,
+      snapshotter: context.snapshotter,
+      images: context.images,
+      isImageUsed: (id) =>
+        context.containers
+          .list()
+          .filter((container) => container.imageId === id)
+          .map((container) => ({
+            containerId: container.id,
+            running: ["running", "paused", "restarting"].includes(container.state.status),
+          })),
+      emit: (type, action, id, attributes) => context.events.emit(type, action, id, attributes),
+    }),
+    networkList: (filters) => networkList(context, filters),
+    networkInspect: (id) => networkInspect(context, id),
+    volumeList: (filters) => volumeList(context, filters),
+    volumeInspect: (name) => volumeInspect(context, name),
+  };
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { nowNs } from "../base/time.ts";
+import type { EventMessage } from "../wire/system.ts";
+import { EventBus } from "./event-bus.ts";
+
+const never = new AbortController().signal;
+
+async function collect(events: AsyncIterable<EventMessage>): Promise<string[]> {
+  const seen: string[] = [];
+  for await (const event of events) seen.push(`${event.Type} ${event.Action}`);
+  return seen;
+}
+
+test("past events are given from since to until, by filter", async () => {
+  const bus = new EventBus();
+  const sinceNs = nowNs() - 1_000_000n;
+  bus.emit("container", "create", "c1", { name: "web", image: "nginx:latest", tier: "front" });
+  bus.emit("container", "exec_create: ls -l", "c1", { name: "web", image: "nginx:latest" });
+  bus.emit("network", "connect", "n1", { container: "c1", name: "bridge" });
+  bus.emit("image", "tag", "sha256:1", { name: "nginx:latest" });
+  const past = (filters: Record<string, string[]>): Promise<string[]> =>
+    collect(
+      bus.subscribe({ sinceNs, untilNs: nowNs(), filters: new Map(Object.entries(filters)), signal: never }),
+    );
+  const all = ["container create", "container exec_create: ls -l", "network connect", "image tag"];
+  const table: [Record<string, string[]>, string[]][] = [
+    [{}, all],
+    [{ type: ["network"] }, ["network connect"]],
+    [{ event: ["exec_create"] }, ["container exec_create: ls -l"]],
+    [{ container: ["web"] }, ["container create", "container exec_create: ls -l"]],
+    [{ container: ["c1"] }, ["container create", "container exec_create: ls -l", "network connect"]],
+    [{ image: ["nginx"] }, ["container create", "container exec_create: ls -l", "image tag"]],
+    [{ label: ["tier=front"] }, ["container create"]],
+    [{ label: ["tier"], type: ["network"] }, []],
+  ];
+  for (const [filters, expected] of table)
+    assert.deepEqual(await past(filters), expected, JSON.stringify(filters));
+});
+
+test("an unknown filter is refused at once", () => {
+  assert.throws(
+    () =>
+      new EventBus().subscribe({
+        sinceNs: undefined,
+        untilNs: undefined,
+        filters: new Map([["x", ["y"]]]),
+        signal: never,
+      }),
+    /invalid filter 'x'/,
+  );
+});
+
+test("a live stream gives what happens until it is aborted, and leaves no listener", async () => {
+  const bus = new EventBus();
+  const abort = new AbortController();
+  const seen = collect(
+    bus.subscribe({ sinceNs: undefined, untilNs: undefined, filters: new Map(), signal: abort.signal }),
+  );
+  assert.equal(bus.listenerCount, 1);
+  bus.emit("container", "start", "c1", {});
+  await new Promise((resolve) => setImmediate(resolve));
+  bus.emit("container", "die", "c1", {});
+  abort.abort();
+  assert.deepEqual(await seen, ["container start", "container die"]);
+  assert.equal(bus.listenerCount, 0);
+});
+
+test("until in the future ends the stream then", async () => {
+  const bus = new EventBus();
+  const seen = collect(
+    bus.subscribe({ sinceNs: undefined, untilNs: nowNs() + 50_000_000n, filters: new Map(), signal: never }),
+  );
+  bus.emit("container", "start", "c1", {});
+  assert.deepEqual(await seen, ["container start"]);
+});

@@ -1,0 +1,129 @@
+import { nowNs } from "../base/time.ts";
+import { invalidArgument } from "../base/errors.ts";
+import type { EventMessage, Filters } from "../wire/system.ts";
+import type { EventOptions } from "./engine.ts";
+import { matchLabels } from "./filters.ts";
+
+/** How many past events `events --since` can give; the same number as Docker's. */
+const historyLength = 256;
+
+const filterKeys = new Set(
+  "config container daemon event image label network node plugin scope secret service type volume".split(" "),
+);
+/** Filters whose value is compared with the actor's id and name when the event is of that type. */
+const actorTypes = [
+  "config",
+  "container",
+  "daemon",
+  "network",
+  "node",
+  "plugin",
+  "secret",
+  "service",
+  "volume",
+];
+
+/** Distributes what happens to those who listen, and keeps the last 256 events for latecomers. */
+export class EventBus {
+  readonly #history: EventMessage[] = [];
+  readonly #listeners = new Set<(event: EventMessage) => void>();
+
+  /** Number of open `events` streams, for `info`. */
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+
+  emit(type: string, action: string, id: string, attributes: Readonly<Record<string, string>>): void {
+    const ns = nowNs();
+    const event: EventMessage = {
+      Type: type,
+      Action: action,
+      Actor: { ID: id, Attributes: { ...attributes } },
+      scope: "local",
+      time: Number(ns / 1_000_000_000n),
+      timeNano: Number(ns),
+    };
+    this.#history.push(event);
+    if (this.#history.length > historyLength) this.#history.shift();
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** See {@link import("./engine.ts").Engine.events}. The subscription stands when this returns, before the first `next()`. */
+  subscribe(options: EventOptions): AsyncIterable<EventMessage> {
+    for (const key of options.filters.keys())
+      if (!filterKeys.has(key)) throw invalidArgument(`invalid filter '${key}'`);
+    const queue: EventMessage[] = [];
+    let wake = () => {};
+    let ended = options.signal.aborted;
+    const listener = (event: EventMessage): void => {
+      if (!matchesEvent(event, options.filters)) return;
+      queue.push(event);
+      wake();
+    };
+    const { sinceNs, untilNs } = options;
+    if (sinceNs !== undefined)
+      queue.push(
+        ...this.#history.filter(
+          (event) =>
+            BigInt(event.timeNano) >= sinceNs &&
+            (untilNs === undefined || BigInt(event.timeNano) <= untilNs) &&
+            matchesEvent(event, options.filters),
+        ),
+      );
+    const end = (): void => {
+      ended = true;
+      this.#listeners.delete(listener);
+      wake();
+    };
+    let timer: NodeJS.Timeout | undefined;
+    const remainingMs = untilNs === undefined ? undefined : Number((untilNs - nowNs()) / 1_000_000n);
+    if (remainingMs !== undefined && remainingMs <= 0) ended = true;
+    else {
+      this.#listeners.add(listener);
+      // A longer wait than setTimeout can hold (24.8 days) is no bound in practice.
+      if (remainingMs !== undefined && remainingMs < 2 ** 31) timer = setTimeout(end, remainingMs);
+      options.signal.addEventListener("abort", end, { once: true });
+    }
+    return (async function* () {
+      try {
+        for (;;) {
+          while (queue.length > 0) yield queue.shift()!;
+          if (ended) return;
+          await new Promise<void>((resolve) => (wake = resolve));
+        }
+      } finally {
+        clearTimeout(timer);
+        options.signal.removeEventListener("abort", end);
+        end();
+      }
+    })();
+  }
+}
+
+/** Docker's rules: values of one key are alternatives, keys must all hold; `event` compares up to the first colon too. */
+export function matchesEvent(event: EventMessage, filters: Filters): boolean {
+  for (const [key, values] of filters) {
+    if (values.length === 0) continue;
+    if (!matchesKey(event, key, values)) return false;
+  }
+  return true;
+}
+
+function matchesKey(event: EventMessage, key: string, values: readonly string[]): boolean {
+  const { ID: id, Attributes: attributes } = event.Actor;
+  if (key === "type") return values.includes(event.Type);
+  if (key === "scope") return values.includes(event.scope);
+  if (key === "event") return values.includes(event.Action) || values.includes(event.Action.split(":")[0]!);
+  if (key === "label") return matchLabels(attributes, values);
+  if (key === "image")
+    return (event.Type === "image" ? [id, attributes["name"] ?? ""] : [attributes["image"] ?? ""]).some(
+      (name) => values.some((value) => name === value || name.split(":")[0] === value),
+    );
+  if (!actorTypes.includes(key)) return true;
+  // The container filter also lets events of networks and volumes through that name the container.
+  const names = event.Type === key ? [id, attributes["name"] ?? ""] : [attributes[key] ?? ""];
+  return names.some(
+    (name) =>
+      name !== "" && values.some((value) => name === value || (event.Type === key && id.startsWith(value))),
+  );
+}

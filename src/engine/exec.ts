@@ -1,0 +1,198 @@
+import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { newId } from "../base/ids.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { parseDetachKeys } from "../base/detach-keys.ts";
+import { buildExecProcess } from "../container/exec-process.ts";
+import type { ExecTask } from "../container/monitor.ts";
+import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/container.ts";
+import { bridgeStdio } from "./bridge-stdio.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import type { StdioSession, StdioSink } from "./engine.ts";
+import type { ExecRecord } from "./exec-registry.ts";
+import { containerPaths } from "./paths.ts";
+
+/** Prepares one more process in a running container. Throws `conflict` when it does not run or is paused. */
+export async function execCreate(
+  context: EngineContext,
+  containerNameOrId: string,
+  request: ExecCreateRequest,
+): Promise<{ Id: string }> {
+  const container = context.containers.resolve(containerNameOrId);
+  requireRunning(container);
+  if ((request.Cmd ?? []).length === 0) throw invalidArgument("No exec command specified");
+  if (parseDetachKeys(request.DetachKeys || "ctrl-p,ctrl-q") === undefined)
+    throw invalidArgument(`Invalid detach keys (${request.DetachKeys}) provided`);
+  context.monitor.prepare();
+  const exec: ExecRecord = {
+    id: newId(),
+    containerId: container.id,
+    request,
+    status: "created",
+    pid: 0,
+    exitCode: null,
+    task: undefined,
+  };
+  context.execs.add(exec);
+  emitContainer(context, container, `exec_create: ${commandText(request)}`, { execID: exec.id });
+  return { Id: exec.id };
+}
+
+function requireRunning(container: ContainerRecord): void {
+  const { status } = container.state;
+  if (status === "paused")
+    throw conflict(`container ${container.id} is paused, unpause the container before exec`);
+  if (status === "restarting")
+    throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
+  if (status !== "running") throw conflict(`container ${container.id} is not running`);
+}
+
+function commandText(request: ExecCreateRequest): string {
+  return (request.Cmd ?? []).join(" ");
+}
+
+/**
+ * Starts a prepared exec: see {@link import("./engine.ts").Engine.execStart}. Detached, a program that cannot be
+ * started is an error; attached, its message goes into the stream and the code 126 or 127 into the record.
+ * Throws `conflict` when it was started before.
+ */
+export async function execStart(
+  context: EngineContext,
+  execId: string,
+  request: ExecStartRequest,
+): Promise<StdioSession | undefined> {
+  const exec = context.execs.get(execId);
+  if (exec.status !== "created") throw conflict(`Error: Exec command ${execId} has already run`);
+  const container = context.containers.resolve(exec.containerId);
+  requireRunning(container);
+  exec.status = "starting";
+  const consoleSize = request.ConsoleSize ?? exec.request.ConsoleSize ?? undefined;
+  if (request.Detach === true) {
+    await startProcess(context, exec, { detached: true, consoleSize });
+    return undefined;
+  }
+  return {
+    tty: exec.request.Tty === true,
+    run: (sink) => runAttached(context, exec, sink, consoleSize),
+  };
+}
+
+interface StartOptions {
+  readonly detached: boolean;
+  readonly consoleSize: [number, number] | undefined;
+}
+
+async function startProcess(
+  context: EngineContext,
+  exec: ExecRecord,
+  options: StartOptions,
+): Promise<ExecTask> {
+  const container = context.containers.resolve(exec.containerId);
+  const paths = containerPaths(context.config, container.id);
+  let task: ExecTask;
+  try {
+    task = await context.monitor.exec({
+      bundle: paths.bundle,
+      logPath: paths.log,
+      containerId: container.id,
+      execId: exec.id,
+      runtime: context.runtimes.get(container.runtime),
+      process: buildExecProcess(container, exec.request, paths),
+      terminal: exec.request.Tty === true,
+      openStdin: exec.request.AttachStdin === true && !options.detached,
+      detached: options.detached,
+    });
+  } catch (error) {
+    context.execs.ended(exec, startFailureCode(errorText(error)));
+    throw error;
+  }
+  exec.task = task;
+  exec.pid = task.pid;
+  exec.status = "running";
+  if (options.consoleSize !== undefined && exec.request.Tty === true) task.resize(...options.consoleSize);
+  emitContainer(context, container, `exec_start: ${commandText(exec.request)}`, { execID: exec.id });
+  void noteEnd(context, exec, task);
+  return task;
+}
+
+async function noteEnd(context: EngineContext, exec: ExecRecord, task: ExecTask): Promise<void> {
+  const { exitCode } = await task.exited;
+  context.execs.ended(exec, exitCode);
+  const container = context.containers.byId(exec.containerId);
+  if (container !== undefined)
+    emitContainer(context, container, "exec_die", { execID: exec.id, exitCode: String(exitCode) });
+}
+
+/** Docker's codes for a program that could not be started: 127 not found, 126 otherwise. */
+export function startFailureCode(message: string): number {
+  if (/executable file not found|no such file or directory/i.test(message)) return 127;
+  if (/permission denied|is a directory/i.test(message)) return 126;
+  return 126;
+}
+
+async function runAttached(
+  context: EngineContext,
+  exec: ExecRecord,
+  sink: StdioSink,
+  consoleSize: [number, number] | undefined,
+): Promise<void> {
+  let task: ExecTask;
+  try {
+    task = await startProcess(context, exec, { detached: false, consoleSize });
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    sink.write("stdout", Buffer.from(`${error.message}\r\n`));
+    return;
+  }
+  if (task.stdio === undefined) return;
+  const { request } = exec;
+  const how = await bridgeStdio(task.stdio, sink, {
+    stdin: request.AttachStdin === true,
+    stdout: request.AttachStdout === true,
+    stderr: request.AttachStderr === true,
+    detachSequence: request.Tty === true ? parseDetachKeys(request.DetachKeys || "ctrl-p,ctrl-q") : undefined,
+    stdinOnce: true,
+  });
+  if (how === "detached") {
+    const container = context.containers.byId(exec.containerId);
+    if (container !== undefined) emitContainer(context, container, "exec_detach", { execID: exec.id });
+  }
+  // The exit code must be there when the client has seen the end of the stream and asks for it.
+  if (how === "ended") await task.exited;
+}
+
+export async function execInspect(context: EngineContext, execId: string): Promise<ExecInspect> {
+  const exec = context.execs.get(execId);
+  const { request } = exec;
+  const [entrypoint = "", ...rest] = request.Cmd ?? [];
+  return {
+    ID: exec.id,
+    Running: exec.status === "running" || exec.status === "starting",
+    ExitCode: exec.exitCode,
+    ProcessConfig: {
+      tty: request.Tty === true,
+      entrypoint,
+      arguments: rest,
+      privileged: request.Privileged === true,
+      ...(request.User ? { user: request.User } : {}),
+    },
+    OpenStdin: request.AttachStdin === true,
+    OpenStderr: request.AttachStderr === true,
+    OpenStdout: request.AttachStdout === true,
+    CanRemove: exec.status === "exited",
+    ContainerID: exec.containerId,
+    DetachKeys: request.DetachKeys ?? "",
+    Pid: exec.pid,
+  };
+}
+
+/** Sets the size of an exec's terminal in characters. Throws `conflict` when it does not run. */
+export async function execResize(
+  context: EngineContext,
+  execId: string,
+  height: number,
+  width: number,
+): Promise<void> {
+  const exec = context.execs.get(execId);
+  if (exec.task === undefined) throw conflict(`exec ${execId} is not running`);
+  exec.task.resize(height, width);
+}

@@ -1,0 +1,61 @@
+import type { HostConfig } from "../wire/container.ts";
+
+/** Paths that Docker hides from containers: the OCI spec's linux.maskedPaths. */
+export const defaultMaskedPaths: readonly string[] = [
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
+];
+export const defaultReadonlyPaths: readonly string[] = [
+  "/proc/bus",
+  "/proc/fs",
+  "/proc/irq",
+  "/proc/sys",
+  "/proc/sysrq-trigger",
+];
+
+const defaultShmBytes = 64 * 1024 * 1024;
+
+/**
+ * Fills in what a create request left open, with Docker's defaults. `cgroupVersion` decides the cgroup namespace:
+ * private on version 2, the host's on version 1.
+ */
+export function withHostDefaults(
+  request: HostConfig,
+  defaults: { readonly runtime: string; readonly cgroupVersion: 1 | 2 },
+): HostConfig {
+  const memory = request.Memory ?? 0;
+  const unconfinedPaths =
+    request.Privileged === true || (request.SecurityOpt ?? []).includes("systempaths=unconfined");
+  const networkMode = request.NetworkMode ?? "";
+  return {
+    ...request,
+    NetworkMode: networkMode === "" || networkMode === "default" ? "bridge" : networkMode,
+    RestartPolicy: {
+      Name: request.RestartPolicy?.Name || "no",
+      MaximumRetryCount: request.RestartPolicy?.MaximumRetryCount ?? 0,
+    },
+    LogConfig: { Type: request.LogConfig?.Type || "json-file", Config: request.LogConfig?.Config ?? {} },
+    ShmSize: request.ShmSize || defaultShmBytes,
+    IpcMode: request.IpcMode || "private",
+    CgroupnsMode:
+      request.CgroupnsMode ||
+      (defaults.cgroupVersion === 2 && request.Privileged !== true ? "private" : "host"),
+    MemorySwap: memory > 0 && !request.MemorySwap ? memory * 2 : (request.MemorySwap ?? 0),
+    MemorySwappiness: request.MemorySwappiness === -1 ? null : (request.MemorySwappiness ?? null),
+    OomKillDisable: request.OomKillDisable ?? (defaults.cgroupVersion === 2 ? null : false),
+    PidsLimit: (request.PidsLimit ?? 0) > 0 ? request.PidsLimit! : null,
+    Runtime: request.Runtime || defaults.runtime,
+    MaskedPaths: request.MaskedPaths ?? (unconfinedPaths ? null : [...defaultMaskedPaths]),
+    ReadonlyPaths: request.ReadonlyPaths ?? (unconfinedPaths ? null : [...defaultReadonlyPaths]),
+  };
+}

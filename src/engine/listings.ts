@@ -1,0 +1,79 @@
+import { invalidArgument } from "../base/errors.ts";
+import type { NetworkInspect } from "../wire/network.ts";
+import type { Filters } from "../wire/system.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
+import type { EngineContext } from "./context.ts";
+import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
+
+const networkKeys = new Set("dangling driver id label name scope type".split(" "));
+const volumeKeys = new Set("dangling driver label name".split(" "));
+
+const anyOf = (wanted: readonly string[], test: (value: string) => boolean): boolean =>
+  wanted.length === 0 || wanted.some(test);
+
+/** Networks, without their containers, as listings have them. Throws `invalidArgument` for a filter. */
+export async function networkList(context: EngineContext, filters: Filters): Promise<NetworkInspect[]> {
+  checkFilterKeys(filters, networkKeys);
+  for (const type of filterValues(filters, "type"))
+    if (type !== "custom" && type !== "builtin") throw invalidArgument(`invalid filter: 'type'='${type}'`);
+  const dangling = filterBoolean(filters, "dangling");
+  const builtin = new Set(["bridge", "host", "none"]);
+  return context.network
+    .list()
+    .filter(
+      (network) =>
+        anyOf(filterValues(filters, "id"), (id) => network.Id.startsWith(id)) &&
+        anyOf(filterValues(filters, "name"), (name) => network.Name.includes(name)) &&
+        anyOf(filterValues(filters, "driver"), (driver) => network.Driver === driver) &&
+        anyOf(filterValues(filters, "scope"), (scope) => network.Scope === scope) &&
+        anyOf(filterValues(filters, "type"), (type) => (type === "builtin") === builtin.has(network.Name)) &&
+        matchLabels(network.Labels ?? {}, filterValues(filters, "label")) &&
+        (dangling === undefined ||
+          dangling === (!builtin.has(network.Name) && !hasContainers(context, network.Name))),
+    );
+}
+
+function hasContainers(context: EngineContext, network: string): boolean {
+  return context.containers.list().some((container) => Object.hasOwn(container.endpoints, network));
+}
+
+/** One network with the containers that are on it now. */
+export async function networkInspect(context: EngineContext, nameOrId: string): Promise<NetworkInspect> {
+  const network = context.network.inspect(nameOrId);
+  const containers: NonNullable<NetworkInspect["Containers"]> = {};
+  for (const container of context.containers.list()) {
+    const isOn = Object.hasOwn(container.endpoints, network.Name) && container.state.pid !== 0;
+    if (!isOn) continue;
+    const endpoint = context.network.get(container.id)?.endpoints.find((e) => e.networkId === network.Id);
+    containers[container.id] = {
+      Name: container.name,
+      EndpointID: endpoint?.id ?? "",
+      MacAddress: endpoint?.macAddress ?? "",
+      IPv4Address: endpoint === undefined ? "" : `${endpoint.ipv4Address}/${endpoint.ipv4PrefixLength}`,
+      IPv6Address: "",
+    };
+  }
+  return { ...network, Containers: containers };
+}
+
+/** Volumes. Throws `invalidArgument` for a filter. */
+export async function volumeList(context: EngineContext, filters: Filters): Promise<VolumeInspect[]> {
+  checkFilterKeys(filters, volumeKeys);
+  const dangling = filterBoolean(filters, "dangling");
+  const used = new Set(
+    context.containers.list().flatMap((container) => container.mounts.map((mount) => mount.Name)),
+  );
+  return context.volumes
+    .list()
+    .filter(
+      (volume) =>
+        anyOf(filterValues(filters, "name"), (name) => volume.Name.includes(name)) &&
+        anyOf(filterValues(filters, "driver"), (driver) => volume.Driver === driver) &&
+        matchLabels(volume.Labels ?? {}, filterValues(filters, "label")) &&
+        (dangling === undefined || dangling === !used.has(volume.Name)),
+    );
+}
+
+export async function volumeInspect(context: EngineContext, name: string): Promise<VolumeInspect> {
+  return context.volumes.inspect(name);
+}

@@ -1,0 +1,77 @@
+import type { WaitResponse } from "../wire/container.ts";
+
+/** A client that attached before the container was started; it is connected on start. */
+export interface PendingAttach {
+  /** Connects to the monitor; called between the runtime's create and start. */
+  readonly connect: () => void;
+  /** Ends the client's stream: there will be no start for it. */
+  readonly giveUp: () => void;
+}
+
+/**
+ * What is known about containers only while the daemon runs: who waits, who is attached, what is being cleaned up.
+ * Nothing here is needed after a restart of the daemon.
+ */
+export class LiveContainers {
+  readonly #live = new Map<string, Live>();
+  /** Starts a container whose restart policy is due; set when the engine is put together. */
+  restart: (id: string) => Promise<void> = () => Promise.resolve();
+
+  /** The entry of a container, made when missing. */
+  of(id: string): Live {
+    let live = this.#live.get(id);
+    if (live === undefined) this.#live.set(id, (live = new Live()));
+    return live;
+  }
+
+  /** The entry if there is one. */
+  find(id: string): Live | undefined {
+    return this.#live.get(id);
+  }
+
+  forget(id: string): void {
+    this.#live.delete(id);
+  }
+}
+
+type Waiter = (answer: WaitResponse) => void;
+
+export class Live {
+  readonly pending = new Set<PendingAttach>();
+  readonly #exitWaiters = new Set<Waiter>();
+  readonly #removalWaiters = new Set<Waiter>();
+  /** Cleaning after the last task (unmount, runtime delete); a new start waits for it. */
+  cleanup: Promise<void> = Promise.resolve();
+  /** Resolves when the exit of the running task has been recorded. */
+  exited: PromiseWithResolvers<void> | undefined;
+  /** Set while a policy restart is due. */
+  restartTimer: NodeJS.Timeout | undefined;
+  /** Delay of the next policy restart in ms; 0 before the first. */
+  restartDelayMs = 0;
+  /** A stop that the user asked for is under way. */
+  stopping = false;
+  /** Connected clients; their number decides nothing, it lets removal wait for their last bytes. */
+  readonly sessions = new Set<Promise<void>>();
+
+  onExit(waiter: Waiter): () => void {
+    this.#exitWaiters.add(waiter);
+    return () => this.#exitWaiters.delete(waiter);
+  }
+
+  onRemoval(waiter: Waiter): () => void {
+    this.#removalWaiters.add(waiter);
+    return () => this.#removalWaiters.delete(waiter);
+  }
+
+  notifyExit(answer: WaitResponse): void {
+    for (const waiter of this.#exitWaiters) waiter(answer);
+    this.#exitWaiters.clear();
+  }
+
+  /** Removal wakes those who wait for an exit, too: there will be none. */
+  notifyRemoval(answer: WaitResponse): void {
+    this.notifyExit(answer);
+    for (const waiter of this.#removalWaiters) waiter(answer);
+    this.#removalWaiters.clear();
+  }
+}

@@ -1,0 +1,29 @@
+import { join } from "node:path";
+import type { EngineConfig } from "./config.ts";
+
+/** Where a container's files lie: what must survive a reboot under the data root, the rest on the exec root (a tmpfs). */
+export interface ContainerPaths {
+  /** `<data-root>/containers/<id>`: log, hosts, hostname, resolv.conf. */
+  readonly directory: string;
+  readonly log: string;
+  readonly hosts: string;
+  readonly hostname: string;
+  readonly resolvConf: string;
+  /** OCI bundle, `<exec-root>/containers/<id>`. */
+  readonly bundle: string;
+  readonly rootfs: string;
+}
+
+export function containerPaths(config: EngineConfig, id: string): ContainerPaths {
+  const directory = join(config.dataRoot, "containers", id);
+  const bundle = join(config.execRoot, "containers", id);
+  return {
+    directory,
+    log: join(directory, "container.log"),
+    hosts: join(directory, "hosts"),
+    hostname: join(directory, "hostname"),
+    resolvConf: join(directory, "resolv.conf"),
+    bundle,
+    rootfs: join(bundle, "rootfs"),
+  };
+}

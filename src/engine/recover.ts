@@ -1,0 +1,114 @@
+/**
+ * Start-up: brings the records together with what is really there, after a stop, a crash or a reboot of the machine.
+ * Running containers are taken over as they are; what has no record is removed.
+ */
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import { nowRfc3339 } from "../base/time.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { attempt, releaseTask, removeBundle } from "./container-cleanup.ts";
+import { watchTask } from "./container-exit.ts";
+import { removeLocked } from "./container-remove.ts";
+import { startLocked } from "./container-start.ts";
+import type { EngineContext } from "./context.ts";
+import { containerPaths } from "./paths.ts";
+import { wantsStartWithDaemon } from "./restart-policy.ts";
+
+/** Runs before the API listens. Containers whose policy asks for it are started afterwards, by {@link startByPolicy}. */
+export async function recover(context: EngineContext): Promise<void> {
+  const { config } = context;
+  mkdirSync(join(config.dataRoot, "containers"), { recursive: true, mode: 0o710 });
+  mkdirSync(join(config.execRoot, "containers"), { recursive: true, mode: 0o711 });
+  context.content.sweep();
+  context.snapshotter.sweep();
+  await sweepBundles(context);
+  await context.network.restore(
+    (id) => isRecordedAsRunning(context.containers.byId(id)) && hasBundle(context, id),
+  );
+  for (const container of context.containers.list()) await takeOver(context, container);
+  await sweepFiles(context);
+}
+
+function isRecordedAsRunning(container: ContainerRecord | undefined): boolean {
+  return (
+    container !== undefined && (container.state.status === "running" || container.state.status === "paused")
+  );
+}
+
+function hasBundle(context: EngineContext, id: string): boolean {
+  return existsSync(containerPaths(context.config, id).bundle);
+}
+
+/** Ends and removes tasks that were never recorded as running: their start was cut off in the middle. */
+async function sweepBundles(context: EngineContext): Promise<void> {
+  for (const id of readdirSync(join(context.config.execRoot, "containers"))) {
+    const container = context.containers.byId(id);
+    if (isRecordedAsRunning(container)) continue;
+    log.info("removing what is left of an unfinished start or removal", { container: id });
+    const runtime = context.runtimes.get(container?.runtime ?? context.runtimes.defaultName);
+    await attempt(`delete ${id} from the runtime`, () => context.monitor.delete(id, runtime));
+    removeBundle(context, id);
+  }
+}
+
+/** Watches a container that runs, or records the end of one that ended while no daemon was there. */
+async function takeOver(context: EngineContext, container: ContainerRecord): Promise<void> {
+  const { id, state } = container;
+  if (isRecordedAsRunning(container)) {
+    if (hasBundle(context, id)) {
+      watchTask(context, { containerId: id, pid: state.pid, monitorPid: state.monitorPid });
+      // An exit that happened meanwhile is recorded before the first request can ask for it.
+      if (!isAlive(state.monitorPid)) await context.live.of(id).exited?.promise;
+    } else {
+      // The exec root is a tmpfs: no bundle means that the machine was started anew.
+      context.containers.updateState(id, {
+        status: "exited",
+        pid: 0,
+        monitorPid: 0,
+        exitCode: 255,
+        finishedAt: nowRfc3339(),
+      });
+      void releaseTask(context, container);
+    }
+  } else if (state.status === "restarting") context.containers.updateState(id, { status: "exited" });
+  const current = context.containers.byId(id)!;
+  const isOver = current.state.status === "exited" || current.state.status === "dead";
+  if (isOver && current.hostConfig.AutoRemove === true) {
+    using _ = await context.locks.acquire(id);
+    await removeLocked(context, current, { volumes: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}`);
+}
+
+/** Removes container directories and writable layers that have no record. */
+async function sweepFiles(context: EngineContext): Promise<void> {
+  const directory = join(context.config.dataRoot, "containers");
+  for (const id of readdirSync(directory))
+    if (context.containers.byId(id) === undefined)
+      await attempt(`remove ${id}`, () => rm(join(directory, id), { recursive: true, force: true }));
+  for (const snapshot of context.snapshotter.list())
+    if (snapshot.kind === "active" && context.containers.byId(snapshot.key) === undefined)
+      await attempt(`remove snapshot ${snapshot.key}`, () => context.snapshotter.remove(snapshot.key));
+  // A daemon that was killed leaves its temporary files.
+  rmSync(join(context.config.dataRoot, "tmp"), { recursive: true, force: true });
+}
+
+/** Starts what restart policies want started with the daemon. Failures are logged; a policy tries again by itself. */
+export async function startByPolicy(context: EngineContext): Promise<void> {
+  for (const { id } of context.containers.list().filter(wantsStartWithDaemon)) {
+    using _ = await context.locks.acquire(id);
+    const container = context.containers.byId(id);
+    if (container === undefined || container.state.status !== "exited") continue;
+    await startLocked(context, container).catch((error: unknown) =>
+      log.warn(`could not start container ${container.name} for its restart policy`, {
+        error: errorText(error),
+      }),
+    );
+  }
+}
