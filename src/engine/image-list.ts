@@ -1,5 +1,6 @@
 import { invalidArgument } from "../base/errors.ts";
 import type { ImageRecord } from "../image/image.ts";
+import { chainIds } from "../oci/chain-id.ts";
 import { familiarName, parseReference } from "../oci/reference.ts";
 import type { ImageSummary } from "../wire/image.ts";
 import type { Filters } from "../wire/system.ts";
@@ -15,22 +16,29 @@ export async function imageList(
 ): Promise<ImageSummary[]> {
   checkFilterKeys(options.filters, filterKeys);
   const wanted = imageTest(deps, options.filters);
+  const patterns = filterValues(options.filters, "reference").map(referencePattern);
   const all = deps.images.list();
-  const shared = options.sharedSize ? sharedSizes(all) : undefined;
-  return all
+  const users = layerUsers(all);
+  const summaries = all
     .filter(wanted)
     .sort((a, b) => createdMs(b) - createdMs(a))
-    .map((image) => ({
+    .map(async (image): Promise<ImageSummary> => ({
       Id: image.id,
       ParentId: "",
-      RepoTags: [...image.repoTags],
-      RepoDigests: [...image.repoDigests],
+      RepoTags: matchingNames(image.repoTags, patterns),
+      RepoDigests: matchingNames(image.repoDigests, patterns),
       Created: Math.floor(createdMs(image) / 1000),
       Size: image.sizeBytes,
-      SharedSize: shared?.get(image.id) ?? -1,
+      SharedSize: options.sharedSize ? await sharedBytes(deps, image, users) : -1,
       Labels: image.config.config?.Labels ?? null,
       Containers: deps.isImageUsed(image.id).length,
     }));
+  return Promise.all(summaries);
+}
+
+/** With a `reference` filter only the names that it asks for are shown. */
+function matchingNames(names: readonly string[], patterns: readonly ((name: string) => boolean)[]): string[] {
+  return names.filter((name) => patterns.length === 0 || patterns.some((matches) => matches(name)));
 }
 
 /** Milliseconds since the epoch; an image without a time is as old as the epoch. */
@@ -89,22 +97,23 @@ function untilMs(text: string): number {
   return ms;
 }
 
-/**
- * Bytes of compressed layers that another image has, too, by image. The manifest's sizes stand in for the unpacked
- * ones, of which only the sum is recorded.
- */
-function sharedSizes(images: readonly ImageRecord[]): Map<string, number> {
+/** In how many images each layer is, by chainID. */
+function layerUsers(images: readonly ImageRecord[]): Map<string, number> {
   const users = new Map<string, number>();
-  for (const image of images)
-    for (const diffId of new Set(image.config.rootfs.diff_ids))
-      users.set(diffId, (users.get(diffId) ?? 0) + 1);
-  return new Map(
-    images.map((image) => [
-      image.id,
-      image.config.rootfs.diff_ids.reduce(
-        (sum, diffId, i) => sum + ((users.get(diffId) ?? 0) > 1 ? (image.manifest.layers[i]?.size ?? 0) : 0),
-        0,
-      ),
-    ]),
-  );
+  for (const { config } of images)
+    for (const chainId of chainIds(config.rootfs.diff_ids)) users.set(chainId, (users.get(chainId) ?? 0) + 1);
+  return users;
+}
+
+/** Unpacked bytes of the layers that another image has, too. */
+async function sharedBytes(
+  { snapshotter }: ImageDeps,
+  image: ImageRecord,
+  users: ReadonlyMap<string, number>,
+): Promise<number> {
+  let sum = 0;
+  for (const chainId of chainIds(image.config.rootfs.diff_ids))
+    if ((users.get(chainId) ?? 0) > 1 && snapshotter.has(chainId))
+      sum += (await snapshotter.usage(chainId)).sizeBytes;
+  return sum;
 }

@@ -591,3 +591,42 @@ test("tags: malformed ones are refused, one that exists moves", async () => {
   );
   await assert.rejects(save("x.tar", "nothing"), kind("notFound", "No such image: nothing:latest"));
 });
+
+test("listing: filters, sizes, users", async () => {
+  const base = layerOf({ name: "a", text: "12345" });
+  const one = await importTar(base, "one/app:1", ["LABEL l=1 m="]);
+  await cases.imageTag(one, "two/app", "2");
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const two = await importTar(base, "three:1", ["LABEL l=2"]);
+  const none = await importTar(layerOf({ name: "b", text: "1" }));
+  users.set(one, [{ containerId: "c", running: false }]);
+  const list = (filters: Record<string, string[]>, sharedSize = false) =>
+    cases.imageList({ all: false, filters: new Map(Object.entries(filters)), sharedSize });
+  const ids = async (filters: Record<string, string[]>): Promise<string[]> =>
+    (await list(filters)).map(({ Id }) => Id).sort();
+  const table: [Record<string, string[]>, string[]][] = [
+    [{}, [one, two, none]],
+    [{ dangling: ["true"] }, [none]],
+    [{ dangling: ["0"] }, [one, two]],
+    [{ label: ["l"] }, [one, two]],
+    [{ label: ["l=2"] }, [two]],
+    [{ label: ["l", "m="] }, [one]],
+    [{ reference: ["*/app"] }, [one]],
+    [{ reference: ["*"] }, [two]],
+    [{ reference: ["th[a-r]ee:?"] }, [two]],
+    [{ reference: ["app"] }, []],
+    [{ before: ["three:1"] }, [one]],
+    [{ since: ["one/app:1"] }, [two, none]],
+    [{ until: ["1h"] }, []],
+    [{ until: ["2100-01-01T00:00:00Z"] }, [one, two, none]],
+  ];
+  for (const [filters, expected] of table)
+    assert.deepEqual(await ids(filters), expected.sort(), JSON.stringify(filters));
+  assert.deepEqual((await list({ reference: ["two/*"] }))[0]!.RepoTags, ["two/app:2"]);
+  const [summary] = await list({ label: ["l=1"] }, true);
+  assert.deepEqual([summary!.Size, summary!.SharedSize, summary!.Containers], [5, 5, 1]);
+  assert.equal((await list({ dangling: ["true"] }, true))[0]!.SharedSize, 0);
+  await assert.rejects(list({ foo: ["1"] }), kind("invalidArgument", "invalid filter 'foo'"));
+  await assert.rejects(list({ dangling: ["maybe"] }), kind("invalidArgument"));
+  await assert.rejects(list({ before: ["nothing"] }), kind("notFound", "No such image: nothing:latest"));
+});

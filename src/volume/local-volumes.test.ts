@@ -1,9 +1,23 @@
 import assert from "node:assert/strict";
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openDatabase } from "../base/database.ts";
+import { getXattr, makeNode, pathBytes, setXattr } from "../linux/inode.ts";
 import { createVolumeStore } from "./local-volumes.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gantry-volumes-"));
@@ -67,8 +81,37 @@ test("an empty volume is filled with the image's files and their owners, a used 
   store.copyUp("vol", join(directory, "absent"));
 });
 
-test("what a crash left without a record is swept", () => {
+test("what a crash left is put right, and nobody's data is lost", () => {
   mkdirSync(join(root, "half-made", "_data"), { recursive: true });
-  createVolumeStore(database, root);
-  assert.equal(statSync(join(root, "half-made"), { throwIfNoEntry: false }), undefined);
+  mkdirSync(join(root, ".removing-1", "_data"), { recursive: true });
+  writeFileSync(join(root, ".removing-1", "_data", "f"), "x");
+  mkdirSync(join(root, "unrecorded", "_data"), { recursive: true });
+  writeFileSync(join(root, "unrecorded", "_data", "f"), "precious");
+  createVolumeStore(database, root).create({ name: "gone" });
+  rmSync(join(root, "gone"), { recursive: true });
+  const store = createVolumeStore(database, root);
+  for (const name of ["half-made", ".removing-1"])
+    assert.equal(statSync(join(root, name), { throwIfNoEntry: false }), undefined);
+  assert.equal(readFileSync(join(store.inspect("unrecorded").Mountpoint, "f"), "utf8"), "precious");
+  assert.throws(() => store.inspect("gone"), /no such volume/);
+});
+
+test("copy-up takes links, devices and attributes as they are, and no file for a directory", () => {
+  const store = createVolumeStore(database, root);
+  const image = join(directory, "special");
+  mkdirSync(image);
+  writeFileSync(join(image, "f"), "x");
+  linkSync(join(image, "f"), join(image, "hard"));
+  symlinkSync("/etc/passwd", join(image, "link"));
+  makeNode(pathBytes(join(image, "null")), 0o020666, { major: 1, minor: 3 });
+  setXattr(pathBytes(join(image, "f")), "user.note", Buffer.from("n"));
+  const { Mountpoint } = store.create({ name: "special" });
+  store.copyUp("special", join(image, "f"));
+  store.copyUp("special", join(image, "link"));
+  assert.deepEqual(readdirSync(Mountpoint), []);
+  store.copyUp("special", image);
+  assert.equal(readlinkSync(join(Mountpoint, "link")), "/etc/passwd");
+  assert.ok(lstatSync(join(Mountpoint, "null")).isCharacterDevice());
+  assert.equal(lstatSync(join(Mountpoint, "f")).ino, lstatSync(join(Mountpoint, "hard")).ino);
+  assert.equal(getXattr(pathBytes(join(Mountpoint, "f")), "user.note")?.toString(), "n");
 });

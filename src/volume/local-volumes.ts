@@ -1,16 +1,19 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Database } from "../base/database.ts";
-import { conflict, invalidArgument, notFound, notImplemented } from "../base/errors.ts";
+import { conflict, errorText, invalidArgument, notFound, notImplemented } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import { copyTree } from "../linux/copy-tree.ts";
+import { isErrno, withFileErrors } from "../linux/fs-error.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { VolumeStore } from "./volume.ts";
 
 /** Label of a volume that was made without a name; `rm -v` removes only such. */
 const anonymousLabel = "com.docker.volume.anonymous";
+
+const nameForm = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** Volumes as directories `<root>/<name>/_data`, with their records in the engine's database. */
 export function createVolumeStore(database: Database, root: string): VolumeStore {
@@ -31,13 +34,23 @@ class LocalVolumeStore implements VolumeStore {
       const volume = JSON.parse(String(row["record"])) as VolumeInspect;
       this.#volumes.set(volume.Name, volume);
     }
-    this.#sweep();
+    this.#recover();
   }
 
-  /** The record comes after the directory and goes before it: a directory without record was cut off half-way. */
-  #sweep(): void {
-    for (const name of readdirSync(this.#root))
-      if (!this.#volumes.has(name)) rmSync(join(this.#root, name), { recursive: true, force: true });
+  /**
+   * Puts right what a crash left. An empty directory without a record was cut off while it was made. One with data is
+   * somebody's data, whatever happened to the database: it becomes a volume again. A record without a directory was
+   * cut off while it was removed.
+   */
+  #recover(): void {
+    for (const name of readdirSync(this.#root)) {
+      if (this.#volumes.has(name)) continue;
+      const path = join(this.#root, name);
+      if (nameForm.test(name) && hasEntries(join(path, "_data"))) this.#record(name, {});
+      else rmSync(path, { recursive: true, force: true });
+    }
+    for (const { Name, Mountpoint } of this.#volumes.values())
+      if (!existsSync(Mountpoint)) this.#forget(Name);
   }
 
   list(): VolumeInspect[] {
@@ -63,18 +76,22 @@ class LocalVolumeStore implements VolumeStore {
       );
     if (known !== undefined) return known;
     const name = request.name || newId();
-    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name))
+    if (!nameForm.test(name))
       throw invalidArgument(
         `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
       );
-    const mountpoint = join(this.#root, name, "_data");
-    mkdirSync(join(this.#root, name), { mode: 0o701 });
-    mkdirSync(mountpoint, { mode: 0o755 });
-    const labels = { ...request.labels, ...(request.name ? {} : { [anonymousLabel]: "" }) };
+    withFileErrors(`create volume ${name}`, () => {
+      mkdirSync(join(this.#root, name), { mode: 0o701 });
+      mkdirSync(join(this.#root, name, "_data"), { mode: 0o755 });
+    });
+    return this.#record(name, { ...request.labels, ...(request.name ? {} : { [anonymousLabel]: "" }) });
+  }
+
+  #record(name: string, labels: Record<string, string>): VolumeInspect {
     const volume: VolumeInspect = {
       Name: name,
       Driver: "local",
-      Mountpoint: mountpoint,
+      Mountpoint: join(this.#root, name, "_data"),
       CreatedAt: nowRfc3339().replace(/\.\d+/, ""),
       Labels: Object.keys(labels).length > 0 ? labels : null,
       Scope: "local",
@@ -87,28 +104,46 @@ class LocalVolumeStore implements VolumeStore {
     return volume;
   }
 
+  #forget(name: string): void {
+    this.#database.prepare("DELETE FROM volumes WHERE name = ?").run(name);
+    this.#volumes.delete(name);
+  }
+
   isAnonymous(name: string): boolean {
     return Object.hasOwn(this.#volumes.get(name)?.Labels ?? {}, anonymousLabel);
   }
 
   copyUp(name: string, imageDirectory: string): void {
     const { Mountpoint: target } = this.inspect(name);
-    if (!existsSync(imageDirectory) || readdirSync(target).length > 0) return;
-    copyTree(imageDirectory, target);
+    const isDirectory = lstatSync(imageDirectory, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (!isDirectory || readdirSync(target).length > 0) return;
+    try {
+      withFileErrors(`copy ${imageDirectory} into volume ${name}`, () => copyTree(imageDirectory, target));
+    } catch (error) {
+      // A part would look like a volume in use the next time.
+      for (const entry of readdirSync(target)) rmSync(join(target, entry), { recursive: true, force: true });
+      throw error;
+    }
   }
 
   remove(name: string): void {
     if (!this.#volumes.has(name)) throw notFound(`get ${name}: no such volume`);
-    this.#database.prepare("DELETE FROM volumes WHERE name = ?").run(name);
-    this.#volumes.delete(name);
     // Renamed first: a volume of that name may be made again while the old files go.
     const doomed = join(this.#root, `.removing-${randomBytes(6).toString("hex")}`);
     try {
       renameSync(join(this.#root, name), doomed);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-      throw conflict(`remove ${name}: ${(error as Error).message}`, { cause: error });
+      if (!isErrno(error, "ENOENT")) throw conflict(`remove ${name}: ${errorText(error)}`, { cause: error });
     }
+    this.#forget(name);
     rmSync(doomed, { recursive: true, force: true });
+  }
+}
+
+function hasEntries(path: string): boolean {
+  try {
+    return readdirSync(path).length > 0;
+  } catch {
+    return false;
   }
 }
