@@ -22,6 +22,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   "container wait": () => import("./commands/wait.ts"),
   create: () => import("./commands/create.ts"),
   exec: () => import("./commands/exec.ts"),
+  "image bootstrap": () => import("./commands/image-bootstrap.ts"),
   "image import": () => import("./commands/import.ts"),
   "image load": () => import("./commands/load.ts"),
   "image pull": () => import("./commands/pull.ts"),
