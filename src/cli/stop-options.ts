@@ -6,7 +6,7 @@ import type { ParsedArguments } from "./parser.ts";
 /** Flags of `stop` and `restart`. */
 export const stopFlags: readonly FlagSpec[] = [
   { name: "signal", short: "s", type: "string", help: "Signal that asks the program to stop" },
-  { name: "time", type: "int", help: "Deprecated spelling of --timeout", aliasOf: "timeout", hidden: true },
+  { name: "time", type: "int", help: "Old spelling of --timeout", aliasOf: "timeout", hidden: true },
   { name: "timeout", short: "t", type: "int", help: "Seconds to wait before SIGKILL; -1 waits for ever" },
 ];
 

@@ -14,7 +14,7 @@ const command: Command = {
   section: "other",
   flags: [
     { name: "detach-keys", type: "string", help: "Keys that detach from the container (ctrl-p,ctrl-q)" },
-    { name: "no-stdin", type: "bool", help: "Do not attach STDIN" },
+    { name: "no-stdin", type: "bool", help: "Send no input" },
     { name: "sig-proxy", type: "bool", default: true, help: "Pass signals on to the program" },
   ],
   args: { min: 1, max: 1 },

@@ -15,7 +15,7 @@ const command: Command = {
   path: "images",
   aliases: ["image ls", "image list"],
   usage: "[OPTIONS] [REPOSITORY[:TAG]]",
-  short: "List images",
+  short: "List the images that are here",
   section: "common",
   args: { min: 0, max: 1 },
   flags: imagesFlags,

@@ -5,7 +5,7 @@ const command: Command = {
   path: "kill",
   aliases: ["container kill"],
   usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-  short: "Kill one or more running containers",
+  short: "Send a signal to containers, by default the one that ends them at once",
   section: "other",
   flags: [{ name: "signal", short: "s", type: "string", help: "Signal to send; KILL when none is given" }],
   args: { min: 1 },

@@ -8,7 +8,7 @@ const command: Command = {
   path: "ps",
   aliases: ["container ls", "container list", "container ps"],
   usage: "[OPTIONS]",
-  short: "List containers",
+  short: "List containers, the running ones unless told otherwise",
   section: "common",
   args: { min: 0, max: 0 },
   flags: psFlags,

@@ -6,7 +6,7 @@ const command: Command = {
   path: "restart",
   aliases: ["container restart"],
   usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-  short: "Restart one or more containers",
+  short: "Stop containers and start them again",
   section: "other",
   flags: stopFlags,
   args: { min: 1 },

@@ -6,7 +6,7 @@ const command: Command = {
   path: "rm",
   aliases: ["container rm", "container remove"],
   usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-  short: "Remove one or more containers",
+  short: "Remove containers with what they have written",
   section: "other",
   flags: [
     { name: "force", short: "f", type: "bool", help: "Kill the container first when it runs" },

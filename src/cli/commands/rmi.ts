@@ -6,7 +6,7 @@ const command: Command = {
   path: "rmi",
   aliases: ["image rm", "image remove"],
   usage: "[OPTIONS] IMAGE [IMAGE...]",
-  short: "Remove one or more images",
+  short: "Remove images, or names of images",
   section: "other",
   flags: [
     { name: "force", short: "f", type: "bool", help: "Remove it though containers were made from it" },

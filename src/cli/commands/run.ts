@@ -13,7 +13,7 @@ const command: Command = {
   path: "run",
   aliases: ["container run"],
   usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-  short: "Create and run a new container from an image",
+  short: "Create a container from an image and run a program in it",
   long:
     "Create a container from an image, start it, and show its output until it ends. The exit code is the program's; " +
     "125 when gantry itself failed, 126 when the program cannot be executed, 127 when it is not there, and 128+N when " +

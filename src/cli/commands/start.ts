@@ -12,14 +12,14 @@ const command: Command = {
   path: "start",
   aliases: ["container start"],
   usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-  short: "Start one or more stopped containers",
+  short: "Start containers that do not run",
   section: "other",
   flags: [
     { name: "attach", short: "a", type: "bool", help: "Attach STDOUT and STDERR, and pass signals on" },
     {
       name: "checkpoint",
       type: "string",
-      help: "Restore from this checkpoint",
+      help: "Name of the checkpoint to go on from",
       refused: checkpoints,
       hidden: true,
     },

@@ -6,7 +6,7 @@ const command: Command = {
   path: "stop",
   aliases: ["container stop"],
   usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-  short: "Stop one or more running containers",
+  short: "Ask containers to end, and end them after a while",
   section: "other",
   flags: stopFlags,
   args: { min: 1 },

@@ -5,7 +5,7 @@ const command: Command = {
   path: "wait",
   aliases: ["container wait"],
   usage: "CONTAINER [CONTAINER...]",
-  short: "Block until one or more containers stop, then print their exit codes",
+  short: "Wait until containers have ended, and print their exit codes",
   section: "other",
   flags: [],
   args: { min: 1 },
