@@ -16,7 +16,6 @@ export const commands: Readonly<Record<string, CommandLoader>> = {
   "container ps": () => import("./commands/ps.ts"),
   events: () => import("./commands/events.ts"),
   history: () => import("./commands/history.ts"),
-  "image bootstrap": () => import("./commands/image-bootstrap.ts"),
   "image history": () => import("./commands/history.ts"),
   "image inspect": () => import("./commands/image-inspect.ts"),
   "image list": () => import("./commands/images.ts"),
