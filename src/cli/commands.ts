@@ -14,6 +14,7 @@ export const commands: Readonly<Record<string, CommandLoader>> = {
   "container list": () => import("./commands/ps.ts"),
   "container ls": () => import("./commands/ps.ts"),
   "container ps": () => import("./commands/ps.ts"),
+  daemon: () => import("./commands/daemon.ts"),
   events: () => import("./commands/events.ts"),
   history: () => import("./commands/history.ts"),
   "image history": () => import("./commands/history.ts"),
