@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { CliError } from "./errors.ts";
 
 /** Neither can be caught, or is this program's own business, or tells of a fault of its own. */
 const notProxied = new Set([
@@ -25,7 +26,7 @@ const notProxied = new Set([
  * Catches every signal that this program may pass on (all but CHLD, PIPE and URG) and calls `send` with its name
  * without SIG, one after the other. Dispose to stop.
  */
-export function proxySignals(send: (signalName: string) => Promise<void>): Disposable {
+export function proxySignals(send: (signalName: string) => Promise<void>): SignalWatch {
   const names = [...new Set(Object.keys(constants.signals))].filter((name) => !notProxied.has(name));
   let last: Promise<void> = Promise.resolve();
   const onSignal = (name: NodeJS.Signals): void => {
@@ -42,6 +43,7 @@ export function proxySignals(send: (signalName: string) => Promise<void>): Dispo
     }
   }
   return {
+    ended: new Promise(() => {}),
     [Symbol.dispose]: () => {
       for (const name of caught) process.off(name, onSignal);
     },
@@ -51,27 +53,28 @@ export function proxySignals(send: (signalName: string) => Promise<void>): Dispo
 /** How often somebody has to ask before {@link endOnThirdSignal} obeys. */
 const patience = 3;
 
+/** A watch over signals; disposed of when the watched work is done. */
+export interface SignalWatch extends Disposable {
+  /** Rejects when the program is to end at once. */
+  readonly ended: Promise<never>;
+}
+
 /**
  * Without a proxy the program elsewhere is not told, and this one goes on watching it: INT and TERM end it at the third
- * time only, as in Docker's command line. Dispose to stop.
+ * time only, as in Docker's command line.
  */
-export function endOnThirdSignal(printError: (line: string) => void): Disposable {
+export function endOnThirdSignal(): SignalWatch {
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  ended.catch(() => {});
   let count = 0;
-  const onSignal = (signal: NodeJS.Signals): void => {
+  const stop = (): void => void process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  const onSignal = (): void => {
     count += 1;
     if (count < patience) return;
-    printError(`\ngot ${patience} SIGTERM/SIGINTs, forcefully exiting`);
-    process.off(signal, onSignal);
-    process.exitCode = 1;
-    // A write to a reader that sleeps would hold an orderly exit up.
-    process.kill(process.pid, signal);
+    // One more signal ends the program even when an orderly end hangs on a reader that sleeps.
+    stop();
+    reject(new CliError(`\ngot ${patience} SIGTERM/SIGINTs, forcefully exiting`));
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  return {
-    [Symbol.dispose]: () => {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
-    },
-  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  return { ended, [Symbol.dispose]: stop };
 }

@@ -152,14 +152,16 @@ async function readSteps(stream: AsyncIterable<Buffer>, onStep: (text: string) =
     const lines = (pending + text).split("\n");
     pending = lines.pop()!;
     for (const line of lines) {
-      const step = /^I: (?!success|removing|using|chroot|done)(.*)$/.exec(line)?.[1];
-      if (step !== undefined) onStep(step);
+      const step = /^I: (?!removing|using|finding|running --)(.*)\.\.\.$/.exec(line)?.[1];
+      if (step !== undefined) onStep(`${step}...`);
     }
   }
   return all;
 }
 
+/** What a failure says: its errors, or its last lines when it names none. */
 function lastLines(text: string): string {
   const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== "" && !/^\d+%/.test(line));
-  return lines.slice(-shownLines).join("\n");
+  const errors = lines.filter((line) => line.startsWith("E: "));
+  return (errors.length > 0 ? errors : lines).slice(-shownLines).join("\n");
 }

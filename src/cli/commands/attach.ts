@@ -2,7 +2,7 @@ import type { Command, CommandContext } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { exitCode } from "../run/run-attached.ts";
 import { checkInputTerminal, detachKeysOf, followWindowSize, runSession } from "../session.ts";
-import { endOnThirdSignal, proxySignals } from "../signal-proxy.ts";
+import { endOnThirdSignal, proxySignals, type SignalWatch } from "../signal-proxy.ts";
 import { terminalSize } from "../terminal.ts";
 import type { ContainerInspect } from "../../wire/container.ts";
 
@@ -31,13 +31,15 @@ const command: Command = {
     const keys = parsed.string("detach-keys");
     const detachKeys = detachKeysOf(context, keys);
     const streams = { stdin, stdout: true, stderr: true, tty };
-    using _signals = tty ? undefined : signals(context, parsed.bool("sig-proxy"), container.Id);
+    using signals = tty ? undefined : watchSignals(context, parsed.bool("sig-proxy"), container.Id);
     const stdio = await client.containerAttach(name, {
       ...streams,
       ...(keys === "" ? {} : { detachKeys: keys }),
     });
     using _resize = tty ? await redraw(context, container.Id) : undefined;
-    if ((await runSession(context, { stdio, ...streams, detachKeys })) === "detached") {
+    const session = runSession(context, { stdio, ...streams, detachKeys });
+    const end = await (signals === undefined ? session : Promise.race([session, signals.ended]));
+    if (end === "detached") {
       wait.close();
       throw new CliError("read escape sequence");
     }
@@ -54,8 +56,8 @@ function checkRunning({ State: state }: ContainerInspect): void {
     throw new CliError("cannot attach to a restarting container, wait until it is running");
 }
 
-function signals(context: CommandContext, isProxied: boolean, id: string): Disposable {
-  if (!isProxied) return endOnThirdSignal((line) => context.printError(line));
+function watchSignals(context: CommandContext, isProxied: boolean, id: string): SignalWatch {
+  if (!isProxied) return endOnThirdSignal();
   return proxySignals((name) => context.client.containerKill(id, name));
 }
 

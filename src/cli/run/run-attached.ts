@@ -28,12 +28,12 @@ export async function runAttached(context: CommandContext, run: AttachedRun): Pr
   };
   const detachKeys = detachKeysOf(context, parsed.string("detach-keys"));
   const { promise: started, resolve: setStarted } = Promise.withResolvers<void>();
-  using _signals = parsed.bool("sig-proxy")
+  using signals = parsed.bool("sig-proxy")
     ? proxySignals(async (name) => {
         await started;
         await context.client.containerKill(id, name);
       })
-    : endOnThirdSignal((line) => context.printError(line));
+    : endOnThirdSignal();
   const { stdio, wait } = await connectStreams(context, run);
   const session = runSession(context, { stdio, tty, ...streams, detachKeys });
   session.catch(() => {});
@@ -51,12 +51,12 @@ export async function runAttached(context: CommandContext, run: AttachedRun): Pr
   using _resize = tty
     ? followWindowSize(context, (rows, columns) => context.client.containerResize(id, rows, columns))
     : undefined;
-  const end = await session;
+  const end = await Promise.race([session, signals.ended]);
   if (end === "detached" || (!streams.stdout && !streams.stderr)) {
     wait.close();
     return 0;
   }
-  return exitCode(context, await waitResult(wait));
+  return exitCode(context, await Promise.race([waitResult(wait), signals.ended]));
 }
 
 async function connectStreams(
