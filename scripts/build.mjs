@@ -46,8 +46,7 @@ async function buildCli() {
     ...shared,
     entryPoints: ["src/main.ts"],
     format: "cjs",
-    minifySyntax: true,
-    minifyWhitespace: true,
+    minify: true,
     // The bundle is run as a script, which has `require` and no loader for `import()`.
     supported: { "dynamic-import": false },
     plugins: [daemonApart],

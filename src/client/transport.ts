@@ -22,6 +22,8 @@ export interface RequestOptions {
   /** Sent as it is, chunked; needs a Content-Type in `headers`. */
   readonly stream?: AsyncIterable<Uint8Array>;
   readonly signal?: AbortSignal | undefined;
+  /** Ask on the path without a version, which every daemon has: spares the question which version it speaks. */
+  readonly unversioned?: boolean;
   /** Statuses that are no error beside 2xx, such as 304 of start and stop. */
   readonly accept?: readonly number[];
 }
@@ -142,11 +144,15 @@ export class Transport {
       json === undefined ? {} : { "Content-Type": "application/json" };
     return {
       method,
-      target: `${this.#base()}/v${await this.apiVersion()}${path}${queryText(options.query)}`,
+      target: `${this.#base()}${await this.#prefix(options)}${path}${queryText(options.query)}`,
       headers: { ...this.#headers, ...contentType, ...options.headers },
       body,
       signal: options.signal,
     };
+  }
+
+  async #prefix({ unversioned }: RequestOptions): Promise<string> {
+    return unversioned === true ? "" : `/v${await this.apiVersion()}`;
   }
 
   #base(): string {

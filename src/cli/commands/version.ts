@@ -1,4 +1,4 @@
-import { newestApiVersion } from "../../client/transport.ts";
+import { lowerVersion, newestApiVersion } from "../../client/transport.ts";
 import type { VersionInfo } from "../../wire/system.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { singleFormatFlag } from "../flags/listing.ts";
@@ -19,11 +19,12 @@ const command: Command = {
     let server: VersionInfo | undefined;
     let failure: unknown;
     try {
-      server = await context.client.version();
+      // Its answer names the daemon's newest version itself, so that nothing has to be asked before.
+      server = await context.client.transport.json<VersionInfo>("GET", "/version", { unversioned: true });
     } catch (error) {
       failure = error;
     }
-    context.print(print(await clientVersion(context, server), server));
+    context.print(print(clientVersion(context, server), server));
     // The client's own part is of use also when there is no daemon.
     if (failure !== undefined) throw failure;
     return 0;
@@ -39,12 +40,9 @@ async function templatePrinter(
   return (client, server) => `${execute(template, versionData(client, server))}\n`;
 }
 
-async function clientVersion(
-  { client, env }: CommandContext,
-  server: VersionInfo | undefined,
-): Promise<ClientVersion> {
-  const spoken =
-    server === undefined ? (env["DOCKER_API_VERSION"] ?? newestApiVersion) : await client.apiVersion();
+function clientVersion({ env }: CommandContext, server: VersionInfo | undefined): ClientVersion {
+  const newest = env["DOCKER_API_VERSION"] ?? newestApiVersion;
+  const spoken = server === undefined ? newest : lowerVersion(newest, server.ApiVersion);
   return {
     Platform: { Name: "gantry" },
     Version: gantryVersion,
