@@ -28,6 +28,7 @@ import { recover, startByPolicy } from "./engine/recover.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups } from "./linux/cgroup.ts";
 import { lockFile } from "./linux/flock.ts";
+import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/local-volumes.ts";
@@ -119,6 +120,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   minimiseSurprises();
   process.on("SIGHUP", () => reload(context, config, start));
   void startByPolicy(context);
+  keepResidentMemorySmall();
   await stopSignal();
   await shutDown({ api, context, options });
   database.close();
