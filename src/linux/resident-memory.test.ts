@@ -36,8 +36,6 @@ test("this process goes on with less memory", () => {
   const before = residentKb();
   releaseFilePages();
   assert.ok(residentKb() < before, "nothing was given back");
-  assert.deepEqual(
-    JSON.parse(JSON.stringify([..."still works"].map((letter) => letter.toUpperCase()))).join(""),
-    "STILL WORKS",
-  );
+  // Code that was dropped comes back when it is called.
+  assert.equal(JSON.stringify(JSON.parse('{"still":["works"]}')), '{"still":["works"]}');
 });
