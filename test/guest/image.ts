@@ -60,8 +60,8 @@ async function cloudKernelPackage(): Promise<string | undefined> {
 
 /** Modules for the disk, in the order in which they must be loaded; everything else is loaded from the disk by need. */
 const diskModules = [
-  "virtio",
   "virtio_ring",
+  "virtio",
   "virtio_pci_modern_dev",
   "virtio_pci_legacy_dev",
   "virtio_pci",
@@ -71,7 +71,8 @@ const diskModules = [
 const initScript = `#!/bin/sh
 mount -t devtmpfs none /dev
 for module in ${diskModules.join(" ")}; do insmod /modules/$module.ko; done
-until [ -b /dev/vda ]; do sleep 0.1; done
+tries=0
+until [ -b /dev/vda ] || [ $tries = 100 ]; do sleep 0.1; tries=$((tries + 1)); done
 mount -t ext4 -o noatime,barrier=0 /dev/vda /root && exec switch_root /root /sbin/guest-init
 echo "guest: no disk"; poweroff -f
 `;

@@ -55,6 +55,19 @@ export async function takeSnapshot(daemon: TestDaemon): Promise<Snapshot> {
   };
 }
 
+/** A snapshot of a daemon at rest: what it puts off is done, what it keeps ready is ready. */
+export async function takeSettledSnapshot(daemon: TestDaemon): Promise<Snapshot> {
+  let last = await takeSnapshot(daemon);
+  for (let equal = 0, tries = 0; equal < 3 && tries < 40; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const next = await takeSnapshot(daemon);
+    const isEqual = leaksBetween(last, next).length === 0 && leaksBetween(next, last).length === 0;
+    equal = isEqual ? equal + 1 : 0;
+    last = next;
+  }
+  return last;
+}
+
 /** What `after` has more than `before`, one line each; empty when nothing leaked. */
 export function leaksBetween(before: Snapshot, after: Snapshot, ignore: readonly LeakKind[] = []): string[] {
   const leaks: string[] = [];
@@ -88,7 +101,7 @@ export async function withoutLeaks<T>(
   options: LeakCheckOptions = {},
 ): Promise<T> {
   if (daemon.flavour !== "gantry") return action();
-  const before = await takeSnapshot(daemon);
+  const before = await takeSettledSnapshot(daemon);
   const result = await action();
   await assertNoLeaks(daemon, before, options);
   return result;

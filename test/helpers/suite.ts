@@ -2,7 +2,7 @@
 import { after, afterEach, before } from "node:test";
 import { TestDaemon, type DaemonOptions } from "./daemon.ts";
 import { busybox, ensureBusybox } from "./images.ts";
-import { assertNoLeaks, takeSnapshot, type LeakKind, type Snapshot } from "./leak-check.ts";
+import { assertNoLeaks, takeSettledSnapshot, type LeakKind, type Snapshot } from "./leak-check.ts";
 
 export interface Suite {
   /** The daemon; only inside tests and hooks. */
@@ -25,7 +25,7 @@ export function useDaemon(options: SuiteOptions = {}): Suite {
     daemon = await TestDaemon.start(options);
     await ensureBusybox(daemon);
     await warmUp(daemon);
-    baseline = await takeSnapshot(daemon);
+    baseline = await takeSettledSnapshot(daemon);
   });
   afterEach(async () => {
     if (daemon === undefined || baseline === undefined) return;
@@ -45,7 +45,9 @@ export function useDaemon(options: SuiteOptions = {}): Suite {
 async function warmUp(daemon: TestDaemon): Promise<void> {
   const id = await daemon.dockerOk(["run", "-d", "-p", "127.0.0.1::80", busybox, "sleep", "60"]);
   await daemon.dockerOk(["exec", id, "true"]);
-  await daemon.dockerOk(["logs", id]);
+  const following = daemon.startDocker(["logs", "-f", id]);
+  await daemon.dockerOk(["info"]);
   await daemon.dockerOk(["rm", "-f", id]);
+  await following.wait();
   await daemon.dockerOk(["run", "--rm", busybox, "true"]);
 }

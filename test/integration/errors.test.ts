@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { TestDaemon } from "../helpers/daemon.ts";
 import { busybox, busyboxTar, ensureBusybox } from "../helpers/images.ts";
-import { takeSnapshot, assertNoLeaks } from "../helpers/leak-check.ts";
+import { takeSettledSnapshot, assertNoLeaks } from "../helpers/leak-check.ts";
 import { openTestHost } from "../helpers/test-host.ts";
 import { mustRun } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
@@ -453,7 +453,7 @@ describe("errors of the machine", () => {
     await ensureBusybox(daemon);
     await daemon.dockerOk(["run", "--rm", busybox, "true"]);
     const first = await daemon.dockerOk(["run", "-d", busybox, "sleep", "60"]);
-    const before = await takeSnapshot(daemon);
+    const before = await takeSettledSnapshot(daemon);
     const result = await daemon.docker(["run", "-d", "--name", "dry", busybox, "sleep", "60"]);
     assert.equal(result.code, 125);
     assert.match(result.stderr, /no available IPv4 addresses|address pool/i);
@@ -474,7 +474,7 @@ describe("errors of the machine", () => {
       await using daemon = await TestDaemon.start({ host, root });
       await ensureBusybox(daemon);
       await daemon.dockerOk(["run", "--rm", busybox, "true"]);
-      const before = await takeSnapshot(daemon);
+      const before = await takeSettledSnapshot(daemon);
       await host.run(["sh", "-c", `head -c 100m /dev/zero > ${dataRoot}/ballast`]);
       const result = await daemon.docker(["run", "--name", "full", busybox, "true"]);
       assert.equal(result.code, 125);
@@ -492,7 +492,7 @@ describe("errors of the machine", () => {
     await using daemon = await TestDaemon.start({ flags: ["--add-runtime", "ghost=/no/such/runtime"] });
     await ensureBusybox(daemon);
     await daemon.dockerOk(["run", "--rm", busybox, "true"]);
-    const before = await takeSnapshot(daemon);
+    const before = await takeSettledSnapshot(daemon);
     const result = await daemon.docker(["run", "--runtime", "ghost", "--name", "haunted", busybox, "true"]);
     assert.notEqual(result.code, 0);
     assert.match(result.stderr, /ghost|\/no\/such\/runtime/);

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { flavour, repositoryRoot, TestDaemon } from "../helpers/daemon.ts";
 import { busybox, busyboxTar, ensureBusybox } from "../helpers/images.ts";
-import { assertNoLeaks, takeSnapshot, type Snapshot } from "../helpers/leak-check.ts";
+import { assertNoLeaks, takeSettledSnapshot, type Snapshot } from "../helpers/leak-check.ts";
 import { eventually } from "../helpers/process.ts";
 
 const names = globSync("src/**/*.ts", { cwd: repositoryRoot })
@@ -33,7 +33,7 @@ describe("fail points", { skip: flavour === "docker" }, () => {
     await daemon.stop();
     await daemon.launch();
     await useEverything();
-    baseline = await takeSnapshot(daemon);
+    baseline = await takeSettledSnapshot(daemon);
   });
   after(() => daemon?.[Symbol.asyncDispose]());
 

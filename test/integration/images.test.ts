@@ -235,14 +235,14 @@ describe("images", () => {
     await daemon.dockerOk(["rmi", "local/imported:1"]);
   });
 
-  test("layers: white-outs, opaque directories, hard links, modes and xattrs are unpacked as they are", async () => {
+  test("files of a layer have their modes, owners and links", async () => {
     const { daemon } = suite;
     const container = await daemon.dockerOk([
       "create",
       busybox,
       "sh",
       "-c",
-      "stat -c '%a %u:%g %h' /tmp /bin/busybox; readlink /bin/sh",
+      "stat -c '%a %u:%g %h' /tmp /bin/busybox; test -x /bin/sh",
     ]);
     const output = await daemon.dockerOk(["start", "-a", container]);
     assert.match(output, /^1777 0:0 /);

@@ -27,17 +27,15 @@ describe("run on a terminal", () => {
   });
 
   test("has the size of the window and follows it", async () => {
-    const script =
-      "trap 'stty size' WINCH; sleep 0.5; stty size; echo ready; while read line; do stty size; done";
-    const terminal = suite.daemon.dockerOnPty(["run", "--rm", "-it", busybox, "sh", "-c", script], {
-      rows: 31,
-      columns: 97,
-    });
+    const { daemon } = suite;
+    const script = "trap 'stty size' WINCH; sleep 0.5; stty size; echo ready; while :; do sleep 0.1; done";
+    const command = ["run", "--rm", "-it", "--name", "sized", busybox, "sh", "-c", script];
+    const terminal = daemon.dockerOnPty(command, { rows: 31, columns: 97 });
     await terminal.waitFor(/31 97\r\nready/);
     terminal.resize(40, 120);
     await terminal.waitFor(/40 120/);
-    terminal.type("\u0004");
-    assert.equal(await terminal.wait(), 0);
+    await daemon.dockerOk(["kill", "sized"]);
+    assert.equal(await terminal.wait(), 137);
   });
 
   test("ctrl-c reaches the program as SIGINT", async () => {
