@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import Docker from "dockerode";
 import { flavour, TestDaemon } from "../helpers/daemon.ts";
 import { busybox, ensureBusybox } from "../helpers/images.ts";
+import { eventually } from "../helpers/process.ts";
 import { openTestHost } from "../helpers/test-host.ts";
 
 describe("daemon flags", () => {
@@ -88,7 +89,8 @@ describe("daemon flags", () => {
 
   test("-D and --log-level", async () => {
     await using daemon = await TestDaemon.start({ flags: ["-D"] });
-    assert.match(await daemon.log(), /debug/i);
+    await daemon.client.version();
+    await eventually(async () => /debug/i.test(await daemon.log()));
   });
 
   test("an unknown flag, log level, storage driver: said, and the daemon does not start", async () => {

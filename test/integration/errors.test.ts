@@ -247,7 +247,7 @@ describe("errors of the API", () => {
     [
       "a tag that is malformed",
       "POST",
-      `/v1.41/images/${encodeURIComponent(busybox)}/tag?repo=UPPER%2Fcase&tag=x`,
+      `/v1.41/images/${encodeURIComponent(busybox)}/tag?repo=lower%2FUPPER&tag=x`,
       undefined,
       400,
       /invalid reference format|repository name must be lowercase/,
@@ -263,7 +263,7 @@ describe("errors of the API", () => {
     [
       "a pull of a malformed reference",
       "POST",
-      "/v1.41/images/create?fromImage=UPPER%2Fcase&tag=x",
+      "/v1.41/images/create?fromImage=lower%2FUPPER&tag=x",
       undefined,
       400,
       /invalid reference format/,

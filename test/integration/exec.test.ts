@@ -46,6 +46,12 @@ describe("exec", () => {
     assert.match(status, /^Seccomp:\t2$/m);
   });
 
+  test("its output is not in the container's log", async () => {
+    await exec("box", "sh", "-c", "echo from-exec; echo from-exec >&2");
+    const logs = await suite.daemon.docker(["logs", "box"]);
+    assert.deepEqual([logs.stdout, logs.stderr], ["", ""]);
+  });
+
   test("takes input with -i, 1 MB unharmed", async () => {
     const data = randomBytes(1_000_000);
     const result = await suite.daemon.docker(["exec", "-i", "box", "cat"], { input: data });

@@ -278,7 +278,8 @@ describe("two daemons", { skip: process.env["GANTRY_TEST_ENGINE"] === "docker" }
     await using daemon = await TestDaemon.start();
     const second = await daemon.host.run(daemon.commandLine(), { timeoutMs: 20_000 });
     assert.notEqual(second.code, 0);
-    assert.match(`${second.stderr}${second.stdout}`, new RegExp(String(daemon.pid)));
+    assert.match(`${second.stderr}${second.stdout}`, /another one uses the data root/);
+    assert.ok(second.stderr.includes(daemon.dataRoot), second.stderr);
     assert.ok(await daemon.ping());
   });
 });
