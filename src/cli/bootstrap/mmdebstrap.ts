@@ -1,6 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { CliError } from "../errors.ts";
 import type { BootstrapPlan } from "./plan.ts";
@@ -30,6 +31,9 @@ const slimOptions = [
 
 /** How many of the last lines of a failure are worth reading. */
 const shownLines = 12;
+
+/** How long its processes may take to clean up after themselves; half of it before they are killed. */
+const stopTimeoutMs = 20_000;
 
 export interface MmdebstrapOptions {
   readonly plan: BootstrapPlan;
@@ -88,6 +92,8 @@ export async function runMmdebstrap(options: MmdebstrapOptions): Promise<string>
   const archive = join(directory, "rootfs.tar");
   const child = spawn("mmdebstrap", mmdebstrapArguments(plan, archive), {
     stdio: ["ignore", "ignore", "pipe"],
+    // A process group of its own, so that a stop reaches apt and dpkg, too.
+    detached: true,
     env: {
       PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
       LC_ALL: "C.UTF-8",
@@ -98,7 +104,9 @@ export async function runMmdebstrap(options: MmdebstrapOptions): Promise<string>
     },
   });
   // It unmounts what it has mounted before it ends.
-  const stop = (): void => void child.kill("SIGTERM");
+  const stop = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
+  };
   signal.addEventListener("abort", stop, { once: true });
   const exit = new Promise<number>((resolve, reject) => {
     child.on("error", reject);
@@ -107,9 +115,22 @@ export async function runMmdebstrap(options: MmdebstrapOptions): Promise<string>
   const output = readSteps(child.stderr, options.onStep);
   const code = await exit;
   signal.removeEventListener("abort", stop);
+  if (signal.aborted) await groupEnd(child.pid!);
   signal.throwIfAborted();
   if (code !== 0) throw new CliError(`mmdebstrap failed (exit code ${code}):\n${lastLines(await output)}`);
   return archive;
+}
+
+/** Waits for the last process of a group that was told to stop: until then it may write and hold mounts. */
+async function groupEnd(groupId: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < stopTimeoutMs; waitedMs += 50) {
+    try {
+      process.kill(-groupId, waitedMs > stopTimeoutMs / 2 ? "SIGKILL" : 0);
+    } catch {
+      return;
+    }
+    await delay(50);
+  }
 }
 
 function mmdebstrapArguments(plan: BootstrapPlan, archive: string): string[] {
@@ -152,7 +173,7 @@ async function readSteps(stream: AsyncIterable<Buffer>, onStep: (text: string) =
     const lines = (pending + text).split("\n");
     pending = lines.pop()!;
     for (const line of lines) {
-      const step = /^I: (?!removing|using|finding|running --)(.*)\.\.\.$/.exec(line)?.[1];
+      const step = /^I: (?!removing|using|finding|running --|\w+\(\))(.*)\.\.\.$/.exec(line)?.[1];
       if (step !== undefined) onStep(`${step}...`);
     }
   }
