@@ -33,6 +33,38 @@ function readFixture(name: string): unknown {
   return JSON.parse(readFileSync(join(root, "test/fixtures", name), "utf8"));
 }
 
+/** Flags that are read and change nothing, because what they are about is not there yet; each with the reason. */
+const withoutEffect: readonly {
+  readonly of: string;
+  readonly flags: readonly string[];
+  readonly why: string;
+}[] = [
+  {
+    of: "run",
+    flags: ["ip6", "link-local-ip"],
+    why: "the default network has IPv4 addresses only, and there is no other network",
+  },
+  {
+    of: "run",
+    flags: [
+      "health-interval",
+      "health-retries",
+      "health-start-interval",
+      "health-start-period",
+      "health-timeout",
+    ],
+    why: "health checks are not run, those of images neither",
+  },
+  {
+    of: "daemon",
+    flags: ["insecure-registry", "registry-mirror"],
+    why: "`info` shows them; no registry is asked",
+  },
+  { of: "daemon", flags: ["shutdown-timeout"], why: "containers always go on without the daemon" },
+];
+
+const ineffective = new Set(withoutEffect.flatMap(({ flags }) => flags));
+
 interface FlagSupport {
   readonly served: readonly string[];
   readonly refused: readonly string[];
@@ -51,7 +83,7 @@ export function flagSupport(
   const isRefused = (name: string): boolean =>
     find(name)?.refused !== undefined || (find(name) !== undefined && refusedByEngine.has(name));
   return {
-    served: names.filter((name) => find(name) !== undefined && !isRefused(name)),
+    served: names.filter((name) => find(name) !== undefined && !isRefused(name) && !ineffective.has(name)),
     refused: names.filter(isRefused),
     absent: names.filter((name) => find(name) === undefined),
   };
@@ -85,13 +117,14 @@ export async function renderCompatibility(): Promise<string> {
     "Made by `npm run docs:compatibility` from gantry's own tables; a unit test fails when it is out of date.",
     "",
     "- **served**: it does what Docker's does.",
-    "- **refused**: it is known, and answers with a sentence that says so. Nothing that is refused is ignored in silence.",
+    "- **refused**: it is known, and answers with a sentence that says so.",
     "- **not there**: gantry does not know the name, and says that.",
     "",
     ...apiSection(),
     ...(await commandSection()),
     ...refusedValueSection(),
     ...daemonSection(),
+    ...withoutEffectSection(),
   ].join("\n");
 }
 
@@ -178,6 +211,19 @@ function daemonSection(): string[] {
     `Not there: ${flagList(absent)}`,
     "",
     ...(own.length === 0 ? [] : [`Gantry's own: ${own.map((label) => `\`${label}\``).join(" ")}`, ""]),
+  ];
+}
+
+function withoutEffectSection(): string[] {
+  return [
+    "## Flags without effect",
+    "",
+    "They are read, and stand above neither as served nor as refused.",
+    "",
+    "| of | flags | because |",
+    "| --- | --- | --- |",
+    ...withoutEffect.map(({ of, flags, why }) => `| \`${of}\` | ${flagList(flags)} | ${why} |`),
+    "",
   ];
 }
 
