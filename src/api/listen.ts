@@ -3,7 +3,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, unlinkSync } 
 import type { Server } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import type { log as daemonLog } from "../base/log.ts";
 
 const defaultTcpPort = 2375;
@@ -139,14 +139,14 @@ function listening(server: Server, spec: string, start: () => void): Promise<voi
   });
 }
 
-/** Number of a group, given as number or as a name of /etc/group. Throws `invalidArgument`. */
+/** Number of a group, given as number or as a name of /etc/group. Throws `notFound`. */
 function resolveGroup(group: string): number {
   if (/^\d+$/.test(group)) return Number(group);
   for (const line of readFileSync("/etc/group", "utf8").split("\n")) {
     const [name, , id] = line.split(":");
     if (name === group && id !== undefined) return Number(id);
   }
-  throw invalidArgument(`group ${group} of the API's socket does not exist in /etc/group`, {
+  throw notFound(`group ${group} of the API's socket does not exist in /etc/group`, {
     hint: "Create it with groupadd, or choose another with --group.",
   });
 }

@@ -56,7 +56,9 @@ test("unknown names and programs", async () => {
     () => runtimes.get("nope"),
     (error) => isKind(error, "invalidArgument") && error.message === "unknown or invalid runtime name: nope",
   );
-  await assert.rejects(findRuntimes({ ...at.options, added: { x: { path: "/no/such" } } }), /runtime x/);
+  const withGhost = await findRuntimes({ ...at.options, added: { ghost: { path: "/no/such" } } });
+  assert.throws(() => withGhost.get("ghost"), /runtime ghost cannot be used: there is no program \/no\/such/);
+  assert.match(withGhost.warnings.join(), /runtime ghost is not there/);
   await assert.rejects(findRuntimes({ ...at.options, defaultName: "nope" }), /specified default runtime/);
 });
 

@@ -213,7 +213,12 @@ class FoundRuntimes implements Runtimes {
 
   get(name: string): RuntimeBinary {
     const binary = this.#binaries.get(defaultAliases.has(name) ? this.defaultName : name);
-    if (binary !== undefined) return binary;
+    if (binary !== undefined && isThere(binary)) return binary;
+    if (binary !== undefined)
+      throw new EngineError(
+        "unavailable",
+        `runtime ${name} cannot be used: there is no program ${binary.path}`,
+      );
     if (this.#binaries.size === 0)
       throw new EngineError("unavailable", "no OCI runtime is installed: containers cannot be started", {
         hint: "apt-get install crun",
@@ -230,19 +235,22 @@ function collectBinaries(options: RuntimeOptions): Map<string, RuntimeBinary> {
   }
   for (const [name, { path, runtimeArgs }] of Object.entries(options.added)) {
     const absolute = path.startsWith("/") ? path : findProgram(path);
-    if (absolute === undefined || statSync(absolute, { throwIfNoEntry: false }) === undefined)
-      throw invalidArgument(`runtime ${name}: no program ${path}`);
-    binaries.set(name, { name, path: absolute, args: runtimeArgs ?? [] });
+    binaries.set(name, { name, path: absolute ?? path, args: runtimeArgs ?? [] });
   }
-  if (options.defaultName !== undefined && !binaries.has(options.defaultName))
+  const chosen = options.defaultName === undefined ? undefined : binaries.get(options.defaultName);
+  if (options.defaultName !== undefined && (chosen === undefined || !isThere(chosen)))
     throw invalidArgument(`specified default runtime '${options.defaultName}' does not exist`);
   return binaries;
 }
 
+function isThere(binary: RuntimeBinary): boolean {
+  return statSync(binary.path, { throwIfNoEntry: false }) !== undefined;
+}
+
 /**
  * Finds the runtimes. The default is the first of crun and runc that starts a container here, unless `defaultName` says
- * which. Costs nothing when the outcome is known. Throws `invalidArgument` for an added runtime without program or an
- * unknown default.
+ * which. Costs nothing when the outcome is known. Throws `invalidArgument` for an unknown
+ * default; another added runtime is judged when a container asks for it, as with Docker.
  */
 export async function findRuntimes(options: RuntimeOptions): Promise<Runtimes> {
   mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
@@ -252,6 +260,10 @@ export async function findRuntimes(options: RuntimeOptions): Promise<Runtimes> {
   const versions: ProgramVersion[] = [];
   let defaultName = options.defaultName;
   for (const binary of binaries.values()) {
+    if (!isThere(binary)) {
+      warnings.push(`the runtime ${binary.name} is not there: no program ${binary.path}`);
+      continue;
+    }
     const mustTry = defaultName === undefined ? builtin.includes(binary.name) : defaultName === binary.name;
     const finding = await findings.get(binary.path, async (key, known) => {
       if (known !== undefined && (known.failure !== undefined || !mustTry)) return known;

@@ -4,7 +4,7 @@ import { parseRfc3339Ns, rfc3339Nano } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import type { Task, TaskExit } from "../container/monitor.ts";
 import { emitDie, emitVolumeUnmounts, releaseTask } from "./container-cleanup.ts";
-import { removeLocked } from "./container-remove.ts";
+import { removeAutomatically } from "./container-remove.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { containerPaths } from "./paths.ts";
 import { nextDelayMs, wantsRestart } from "./restart-policy.ts";
@@ -45,7 +45,7 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   if (willRestart) scheduleRestart(context, container);
   live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
   if (container.hostConfig.AutoRemove === true && !willRestart && !live.stopping)
-    await removeLocked(context, container, { volumes: true });
+    await removeAutomatically(context, container);
 }
 
 function recordExit(context: EngineContext, container: ContainerRecord, exit: TaskExit): ContainerRecord {

@@ -73,16 +73,27 @@ export async function removeLocked(
   options: { readonly volumes: boolean },
 ): Promise<void> {
   const { id } = container;
+  const live = context.live.of(id);
   context.containers.remove(id);
+  context.background.add(removeFiles(context, id, live.cleanup));
   failpoint("container-remove.after-record");
   context.execs.forgetContainer(id);
-  const live = context.live.of(id);
-  context.background.add(removeFiles(context, id, live.cleanup));
   if (options.volumes) removeAnonymousVolumes(context, container);
   emitContainer(context, container, "destroy");
   live.notifyRemoval({ StatusCode: container.state.exitCode, Error: null });
   for (const pending of live.pending) pending.giveUp();
   context.live.forget(id);
+}
+
+/** Removes a `--rm` container whose lock the caller holds. A failure is told to those who wait for the removal. */
+export async function removeAutomatically(context: EngineContext, container: ContainerRecord): Promise<void> {
+  try {
+    await removeLocked(context, container, { volumes: true });
+  } catch (error) {
+    log.error(`could not remove container ${container.id} after its end`, { error: errorText(error) });
+    const Message = errorText(error);
+    context.live.of(container.id).notifyRemoval({ StatusCode: container.state.exitCode, Error: { Message } });
+  }
 }
 
 async function removeFiles(context: EngineContext, id: string, taskReleased: Promise<void>): Promise<void> {

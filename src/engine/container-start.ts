@@ -12,7 +12,7 @@ import type { Sandbox } from "../network/network.ts";
 import { checkBindSources } from "./container-mounts.ts";
 import { emitVolumeUnmounts } from "./container-cleanup.ts";
 import { watchTask } from "./container-exit.ts";
-import { removeLocked } from "./container-remove.ts";
+import { removeAutomatically } from "./container-remove.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { startFailureCode } from "./exec.ts";
 import { writeNetworkFiles } from "./network-files.ts";
@@ -201,5 +201,5 @@ async function noteFailure(
   emitVolumeUnmounts(context, failed);
   emitContainer(context, failed, "die", { exitCode: String(exitCode) });
   live.notifyExit({ StatusCode: exitCode, Error: { Message: message } });
-  if (container.hostConfig.AutoRemove === true) await removeLocked(context, failed, { volumes: true });
+  if (container.hostConfig.AutoRemove === true) await removeAutomatically(context, failed);
 }

@@ -3,7 +3,7 @@ import type { ContainerRecord } from "../container/container.ts";
 import { parseSignal } from "../container/signals.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import { sendSignal } from "./container-kill.ts";
-import { removeLocked } from "./container-remove.ts";
+import { removeAutomatically } from "./container-remove.ts";
 import { startLocked } from "./container-start.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 
@@ -106,5 +106,5 @@ async function removeIfAsked(context: EngineContext, id: string): Promise<void> 
   if (live !== undefined) live.stopping = false;
   const container = context.containers.byId(id);
   if (container?.hostConfig.AutoRemove === true && container.state.status === "exited")
-    await removeLocked(context, container, { volumes: true });
+    await removeAutomatically(context, container);
 }

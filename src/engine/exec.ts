@@ -92,7 +92,8 @@ async function startProcess(
   try {
     task = await context.monitor.exec({
       bundle: paths.bundle,
-      logPath: paths.log,
+      // What an exec writes is its client's, not part of the container's log.
+      logPath: "",
       containerId: container.id,
       execId: exec.id,
       runtime: context.runtimes.get(container.runtime),

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { openDatabase, transaction } from "./database.ts";
+import { isKind } from "./errors.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "gantry-database-"));
+after(() => rmSync(directory, { recursive: true }));
+
+test("a full database says so, names its file, and works again when there is room", () => {
+  const path = join(directory, "full.db");
+  const database = openDatabase(path);
+  database.exec("CREATE TABLE t (v TEXT)");
+  const insert = database.prepare("INSERT INTO t VALUES (?)");
+  insert.run("before");
+  database.exec("PRAGMA max_page_count = 3");
+  const tooMuch = "x".repeat(100_000);
+  const isFull = (error: unknown): boolean =>
+    isKind(error, "resourceExhausted") && error.message.includes(path) && /no space left/.test(error.message);
+  assert.throws(() => insert.run(tooMuch), isFull);
+  assert.throws(() => transaction(database, () => insert.run(tooMuch)), isFull);
+  database.exec("PRAGMA max_page_count = 100000");
+  transaction(database, () => insert.run(tooMuch));
+  assert.equal(database.prepare("SELECT count(*) AS n FROM t").get()?.["n"], 2);
+  database.close();
+});
+
+test("a transaction that throws leaves nothing", () => {
+  const database = openDatabase(join(directory, "t.db"));
+  database.exec("CREATE TABLE t (v TEXT)");
+  assert.throws(
+    () =>
+      transaction(database, () => {
+        database.prepare("INSERT INTO t VALUES (?)").run("x");
+        throw new Error("on purpose");
+      }),
+    /on purpose/,
+  );
+  assert.equal(database.prepare("SELECT count(*) AS n FROM t").get()?.["n"], 0);
+  database.close();
+});
+
+test("a database that cannot be opened is named", () => {
+  assert.throws(() => openDatabase("/proc/version/x.db"), /proc\/version/);
+  assert.throws(
+    () => openDatabase(directory),
+    (error) => isKind(error, "unavailable") && error.message.includes(directory),
+  );
+});
