@@ -58,9 +58,9 @@ export class FakeDaemon implements AsyncDisposable {
     return join(this.directory, "fake.sock");
   }
 
-  /** Starts the command line; its streams are pipes. */
+  /** Starts the command line; its streams are pipes. Without the hyphens node takes --env-file for its own. */
   spawn(...words: string[]): ChildProcess {
-    const child = spawn(process.execPath, [program, ...words], {
+    const child = spawn(process.execPath, ["--", program, ...words], {
       cwd: this.directory,
       env: { PATH: process.env["PATH"], HOME: this.directory, DOCKER_HOST: `unix://${this.socket}` },
     });

@@ -23,6 +23,8 @@ export function stdoutProgress(context: CommandContext): ProgressOutput {
 /** Progress on standard error, where results go to standard output. */
 export function stderrProgress(context: CommandContext): ProgressOutput {
   const { stderr } = context;
+  // Nobody reads it any more: that is no reason to stop.
+  stderr.on("error", () => {});
   return {
     isTerminal: stderr.isTTY,
     columns: stderr.columns ?? 0,

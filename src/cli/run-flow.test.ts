@@ -353,3 +353,37 @@ test("exec hands on its streams and its exit code", async () => {
   assert.equal((await daemon.run("exec", "x", "ls")).code, 1);
   assert.match((await daemon.run("exec", "-it", "c", "ls")).stderr, /^the input device is not a TTY\n$/);
 });
+
+test("what is wrong with a command line is told before anything is created", async () => {
+  await using daemon = await FakeDaemon.start((call) => notFound(call, "route"));
+  const table: [words: string, code: number, message: RegExp][] = [
+    ["run --detach-keys no,such image", 1, /invalid detach keys/],
+    ["run -it image", 1, /the input device is not a TTY/],
+    ["run -d -a stdout image", 1, /cannot specify both --attach and --detach/],
+    ["run --pull sometimes image", 125, /invalid pull option: 'sometimes'/],
+    ["run --platform a/b/c/d image", 125, /invalid platform/],
+    ["run --env-file nope image", 125, /open nope: no such file or directory/],
+    ["run IMAGE", 125, /must be lowercase/],
+    ["create --rm --restart always image", 125, /cannot specify both --restart and --rm/],
+    ["attach --detach-keys x,, a", 1, /No such|invalid detach keys/],
+    ["exec --detach-keys x,, a ls", 1, /invalid detach keys/],
+    ["start -a a b", 1, /cannot start and attach multiple containers/],
+    ["rm /", 1, /container name cannot be empty/],
+    ["tag a B", 1, /Error parsing reference: "B" is not a valid repository\/tag/],
+    ["pull -a a:b", 1, /tag can't be used with --all-tags/],
+    ["load -i nope", 1, /open nope: no such file or directory/],
+    ["import nope", 1, /open nope: no such file or directory/],
+  ];
+  await Promise.all(
+    table.map(async ([words, code, message]) => {
+      const result = await daemon.run(...words.split(" "));
+      assert.equal(result.code, code, `${words}: ${result.stderr}`);
+      assert.match(result.stderr, message);
+      assert.equal(result.stdout, "");
+    }),
+  );
+  assert.deepEqual(
+    daemon.lines.filter((line) => !/\/(wait|json)$/.test(line)),
+    [],
+  );
+});

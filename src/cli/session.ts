@@ -31,8 +31,11 @@ export async function runSession(context: CommandContext, options: SessionOption
   using _terminal = tty && options.stdin ? rawTerminal(context) : undefined;
   // A daemon that goes away says so by the end of its output.
   stdio.input.on("error", () => {});
+  // Input that cannot be read any more (a terminal that is gone) has ended.
   const input = options.stdin
-    ? forwardInput(context.stdin, stdio.input, tty ? options.detachKeys : undefined)
+    ? forwardInput(context.stdin, stdio.input, tty ? options.detachKeys : undefined).catch(() =>
+        endInput(stdio.input),
+      )
     : endInput(stdio.input);
   const writers = new OutputWriters(options);
   const output = writers.copy(stdio.output()).then((): SessionEnd => "output ended");
@@ -52,7 +55,7 @@ async function endInput(input: Writable): Promise<SessionEnd> {
   return "output ended";
 }
 
-/** Passes input on to its end, and then closes the other side's; without waiting for output. */
+/** Passes input on to its end, and then closes the other side's; without waiting for output. Throws what reading throws. */
 async function forwardInput(from: Readable, to: Writable, keys: Buffer | undefined): Promise<SessionEnd> {
   const filter = keys === undefined || keys.length === 0 ? undefined : createDetachFilter(keys);
   for await (const chunk of from as AsyncIterable<Buffer>) {

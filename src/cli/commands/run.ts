@@ -5,7 +5,7 @@ import { createContainer } from "../run/create-container.ts";
 import { containerFlags, runOnlyFlags } from "../run/flags.ts";
 import { createRequest } from "../run/request.ts";
 import { runAttached, startFailure } from "../run/run-attached.ts";
-import { checkInputTerminal } from "../session.ts";
+import { checkInputTerminal, detachKeysOf } from "../session.ts";
 import { consoleSize } from "../terminal.ts";
 import type { ContainerCreateRequest } from "../../wire/container.ts";
 
@@ -36,8 +36,9 @@ const command: Command = {
     });
     if (parsed.bool("detach")) return await runDetached(context, parsed, request);
     checkInputTerminal(request.AttachStdin === true, request.Tty === true);
+    const detachKeys = detachKeysOf(context, parsed.string("detach-keys"));
     const id = await create(context, parsed, request);
-    return await runAttached(context, { id, request, parsed });
+    return await runAttached(context, { id, request, parsed, detachKeys });
   },
 };
 

@@ -5,13 +5,15 @@ import type { CommandContext } from "../command.ts";
 import { errorLine } from "../each.ts";
 import { CliError, exitUsage } from "../errors.ts";
 import type { ParsedArguments } from "../parser.ts";
-import { detachKeysOf, followWindowSize, runSession } from "../session.ts";
+import { followWindowSize, runSession } from "../session.ts";
 import { endOnThirdSignal, proxySignals } from "../signal-proxy.ts";
 
 interface AttachedRun {
   readonly id: string;
   readonly request: ContainerCreateRequest;
   readonly parsed: ParsedArguments;
+  /** The bytes that detach. */
+  readonly detachKeys: Buffer;
 }
 
 /**
@@ -19,14 +21,13 @@ interface AttachedRun {
  * the first byte of output nor a quick exit is missed. Returns the program's exit code.
  */
 export async function runAttached(context: CommandContext, run: AttachedRun): Promise<number> {
-  const { id, request, parsed } = run;
+  const { id, request, parsed, detachKeys } = run;
   const tty = request.Tty === true;
   const streams = {
     stdin: request.AttachStdin === true,
     stdout: request.AttachStdout === true,
     stderr: request.AttachStderr === true,
   };
-  const detachKeys = detachKeysOf(context, parsed.string("detach-keys"));
   const { promise: started, resolve: setStarted } = Promise.withResolvers<void>();
   using signals = parsed.bool("sig-proxy")
     ? proxySignals(async (name) => {
