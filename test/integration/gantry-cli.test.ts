@@ -154,7 +154,10 @@ describe("gantry's command line", { skip }, () => {
     ["inspect", "-f", "{{.Name}} {{range .Mounts}}{{.Source}}{{end}} {{len .Args}}", "web"],
     ["inspect", "-f", '{{index .Config.Labels "k"}}', "web"],
     ["image", "inspect", "-f", "{{.Id}} {{.RepoTags}} {{.Os}}/{{.Architecture}}", busybox],
-    ["inspect", "web"],
+    // The whole object differs by the fields that Docker dropped after the version that its own client speaks.
+    ["inspect", "-f", "{{json .State}}", "web"],
+    ["inspect", "-f", "{{json .HostConfig}}", "web"],
+    ["inspect", "-f", "{{json .NetworkSettings.Networks}}", "web"],
     ["logs", "done"],
     ["logs", "-t", "done"],
     ["top", "web", "-o", "comm"],
