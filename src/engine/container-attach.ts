@@ -53,7 +53,8 @@ async function runAttach(
   if (options.logs) await replayLog(context, container, options, sink);
   if (!options.stream || sink.signal.aborted) return;
   emitContainer(context, container, "attach");
-  const isRunning = container.state.status === "running";
+  // Looked up again: it may have started or ended while its log was sent.
+  const isRunning = context.containers.byId(id)?.state.status === "running";
   const stdio = isRunning ? connect(context, id) : await startedLater(context, id, sink);
   if (stdio === undefined) return;
   const how = await bridgeStdio(stdio, sink, {

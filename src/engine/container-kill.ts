@@ -1,5 +1,6 @@
 import { conflict, invalidArgument } from "../base/errors.ts";
 import { parseSignal } from "../container/signals.ts";
+import { cancelRestart } from "./cancel-restart.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 
@@ -9,6 +10,9 @@ export async function containerKill(context: EngineContext, nameOrId: string, si
   if (number === undefined) throw invalidArgument(`Invalid signal: ${signal}`);
   const container = context.containers.resolve(nameOrId);
   const { status } = container.state;
+  if (endsIt(container, number) && status !== "exited" && status !== "created")
+    context.containers.updateState(container.id, { stoppedByUser: true });
+  if (status === "restarting") return endRestarting(context, container, number);
   if (status !== "running" && status !== "paused")
     throw conflict(`cannot kill container: ${nameOrId}: container ${container.id} is not running`);
   await sendSignal(context, container, number);
@@ -16,6 +20,19 @@ export async function containerKill(context: EngineContext, nameOrId: string, si
 
 const sigkill = 9;
 const sigterm = 15;
+
+/** A signal that is meant to end the container: its restart policy does not act on the exit that follows. */
+function endsIt(container: ContainerRecord, signal: number): boolean {
+  return signal === sigkill || signal === (parseSignal(container.config.StopSignal ?? "") ?? sigterm);
+}
+
+/** There is no process to take a signal; one that would end it means that it shall not come back. */
+async function endRestarting(context: EngineContext, { id }: ContainerRecord, signal: number): Promise<void> {
+  using _ = await context.locks.acquire(id);
+  const container = context.containers.resolve(id);
+  if (container.state.status !== "restarting") return sendSignal(context, container, signal);
+  if (endsIt(container, signal)) cancelRestart(context, container);
+}
 
 /** Sends a signal and emits the event. A paused container is thawed for a signal that is meant to end it, as with Docker. */
 export async function sendSignal(
@@ -26,9 +43,10 @@ export async function sendSignal(
   const runtime = context.runtimes.get(container.runtime);
   await context.monitor.kill(container.id, runtime, signal);
   emitContainer(context, container, "kill", { signal: String(signal) });
-  const stopSignal = parseSignal(container.config.StopSignal ?? "") ?? sigterm;
-  const isPaused = context.containers.byId(container.id)?.state.status === "paused";
-  if (!isPaused || (signal !== sigkill && signal !== stopSignal)) return;
+  const isPaused = (): boolean => context.containers.byId(container.id)?.state.status === "paused";
+  if (!isPaused() || !endsIt(container, signal)) return;
   await context.monitor.resume(container.id, runtime);
-  emitContainer(context, context.containers.updateState(container.id, { status: "running" }), "unpause");
+  // Thawed, it may have ended already, and its exit be on record.
+  if (isPaused())
+    emitContainer(context, context.containers.updateState(container.id, { status: "running" }), "unpause");
 }

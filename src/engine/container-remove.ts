@@ -27,29 +27,31 @@ export async function containerRemove(
   const container = context.containers.resolve(nameOrId);
   if (options.link)
     throw conflict("Cannot remove a link: links between containers are environment and hosts entries here");
-  const { status } = container.state;
-  if (!options.force) {
-    if (status === "paused")
-      throw conflict(
-        `cannot remove container "/${container.name}": container is paused and must be unpaused first`,
-      );
-    if (status === "running" || status === "restarting")
-      throw conflict(
-        `cannot remove container "/${container.name}": container is ${status}: stop the container before removing or force remove`,
-      );
-  }
-  const live = context.live.of(container.id);
+  if (!options.force) requireStopped(container);
   // From here on neither its policy nor its `--rm` acts on the exit: this removal does.
-  live.stopping = true;
-  try {
-    await killAndAwait(context, container);
-    using _ = await context.locks.acquire(container.id);
+  using _stopping = context.live.of(container.id).beginStop();
+  for (;;) {
+    if (options.force) await killAndAwait(context, container);
+    using _lock = await context.locks.acquire(container.id);
     const current = context.containers.byId(container.id);
     if (current === undefined) return;
+    if (!options.force) requireStopped(current);
+    const { status } = current.state;
+    // Somebody started it meanwhile.
+    if (status === "running" || status === "paused") continue;
     await removeLocked(context, cancelRestart(context, current), options);
-  } finally {
-    live.stopping = false;
+    return;
   }
+}
+
+/** Throws Docker's `conflict` for a container that only force removes. */
+function requireStopped({ name, state: { status } }: ContainerRecord): void {
+  if (status === "paused")
+    throw conflict(`cannot remove container "/${name}": container is paused and must be unpaused first`);
+  if (status === "running" || status === "restarting")
+    throw conflict(
+      `cannot remove container "/${name}": container is ${status}: stop the container before removing or force remove`,
+    );
 }
 
 async function killAndAwait(context: EngineContext, container: ContainerRecord): Promise<void> {

@@ -32,7 +32,6 @@ export async function containerStart(context: EngineContext, nameOrId: string): 
   const live = context.live.of(id);
   clearTimeout(live.restartTimer);
   live.restartDelayMs = 0;
-  live.stopping = false;
   await startLocked(context, context.containers.update(id, { restartCount: 0 }));
 }
 
@@ -98,6 +97,8 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
     stoppedByUser: false,
   });
   undo.move();
+  // Those who came between the two saw a container that did not run yet.
+  for (const pending of context.live.of(id).pending) pending.connect();
   emitVolumeMounts(context, container);
   emitContainer(context, started, "start");
   return task;

@@ -27,9 +27,13 @@ export async function containerStop(
 ): Promise<void> {
   const container = context.containers.resolve(nameOrId);
   if (!isRunning(container)) throw new EngineError("notModified", `container ${nameOrId} is not running`);
-  const stopped = await stopRunning(context, container, options);
-  if (stopped !== undefined) emitContainer(context, stopped, "stop");
-  await removeIfAsked(context, container.id);
+  try {
+    using _ = context.live.of(container.id).beginStop();
+    const stopped = await stopRunning(context, container.id, options);
+    if (stopped !== undefined) emitContainer(context, stopped, "stop");
+  } finally {
+    await removeIfAsked(context, container.id);
+  }
 }
 
 /** Stops (when it runs) and starts again. The container is not removed in between, even with `--rm`. */
@@ -39,16 +43,20 @@ export async function containerRestart(
   options: StopOptions,
 ): Promise<void> {
   const container = context.containers.resolve(nameOrId);
-  if (isRunning(container)) {
-    const stopped = await stopRunning(context, container, options);
-    if (stopped !== undefined) emitContainer(context, stopped, "stop");
+  try {
+    using _stopping = context.live.of(container.id).beginStop();
+    if (isRunning(container)) {
+      const stopped = await stopRunning(context, container.id, options);
+      if (stopped !== undefined) emitContainer(context, stopped, "stop");
+    }
+    using _lock = await context.locks.acquire(container.id);
+    const current = context.containers.resolve(container.id);
+    if (!isRunning(current))
+      await startLocked(context, context.containers.update(container.id, { restartCount: 0 }));
+    emitContainer(context, current, "restart");
+  } finally {
+    await removeIfAsked(context, container.id);
   }
-  using _ = await context.locks.acquire(container.id);
-  context.live.of(container.id).stopping = false;
-  const current = context.containers.resolve(container.id);
-  if (!isRunning(current))
-    await startLocked(context, context.containers.update(container.id, { restartCount: 0 }));
-  emitContainer(context, current, "restart");
 }
 
 function isRunning(container: ContainerRecord): boolean {
@@ -58,6 +66,23 @@ function isRunning(container: ContainerRecord): boolean {
 /** Resolves when the exit is recorded; undefined when the container was gone by then. */
 async function stopRunning(
   context: EngineContext,
+  id: string,
+  options: StopOptions,
+): Promise<ContainerRecord | undefined> {
+  for (;;) {
+    const container = context.containers.byId(id);
+    if (container === undefined || !isRunning(container)) return container;
+    if (container.state.status !== "restarting") return stopTask(context, container, options);
+    context.containers.updateState(id, { stoppedByUser: true });
+    using _ = await context.locks.acquire(id);
+    const current = context.containers.byId(id);
+    if (current?.state.status === "restarting") return cancelRestart(context, current);
+    // Its policy was faster: it runs again, or ended for good.
+  }
+}
+
+async function stopTask(
+  context: EngineContext,
   container: ContainerRecord,
   options: StopOptions,
 ): Promise<ContainerRecord | undefined> {
@@ -66,12 +91,7 @@ async function stopRunning(
   if (signal === undefined) throw invalidArgument(`Invalid signal: ${name}`);
   const timeoutSeconds = options.timeoutSeconds ?? container.config.StopTimeout ?? defaultTimeoutSeconds;
   const live = context.live.of(container.id);
-  live.stopping = true;
   context.containers.updateState(container.id, { stoppedByUser: true });
-  if (container.state.status === "restarting") {
-    using _ = await context.locks.acquire(container.id);
-    return cancelRestart(context, context.containers.resolve(container.id));
-  }
   const exited = live.exited?.promise ?? Promise.resolve();
   await sendSignal(context, container, signal).catch(ignoreMissing);
   if (!(await within(exited, timeoutSeconds))) {
@@ -102,8 +122,6 @@ async function within(promise: Promise<void>, seconds: number): Promise<boolean>
 /** The exit handler leaves a `--rm` container to whoever stops it, so that a restart can keep it. */
 async function removeIfAsked(context: EngineContext, id: string): Promise<void> {
   using _ = await context.locks.acquire(id);
-  const live = context.live.find(id);
-  if (live !== undefined) live.stopping = false;
   const container = context.containers.byId(id);
   if (container?.hostConfig.AutoRemove === true && container.state.status === "exited")
     await removeAutomatically(context, container);

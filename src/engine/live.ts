@@ -48,10 +48,20 @@ export class Live {
   restartTimer: NodeJS.Timeout | undefined;
   /** Delay of the next policy restart in ms; 0 before the first. */
   restartDelayMs = 0;
-  /** A stop that the user asked for is under way. */
-  stopping = false;
+  #stops = 0;
   /** Connected clients; their number decides nothing, it lets removal wait for their last bytes. */
   readonly sessions = new Set<Promise<void>>();
+
+  /** A stop, restart or removal that somebody asked for is under way: neither policy nor `--rm` acts on the exit. */
+  get stopping(): boolean {
+    return this.#stops > 0;
+  }
+
+  /** Counts as {@link stopping} until the result is disposed; several may overlap. */
+  beginStop(): Disposable {
+    this.#stops++;
+    return { [Symbol.dispose]: () => void this.#stops-- };
+  }
 
   onExit(waiter: Waiter): () => void {
     this.#exitWaiters.add(waiter);
