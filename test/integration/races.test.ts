@@ -1,0 +1,73 @@
+/** Requests that meet: what one of them changes while another waits for its turn. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { busybox } from "../helpers/images.ts";
+import { useDaemon } from "../helpers/suite.ts";
+
+describe("requests at the same time", () => {
+  const suite = useDaemon();
+
+  const create = (name: string, ...command: string[]) =>
+    suite.daemon.client.createContainer({ Image: busybox, Cmd: command, name });
+
+  test("a removal that meets a start never removes a running container's record", async () => {
+    for (let delayMs = 0; delayMs < 30; delayMs += 5) {
+      const container = await create("met", "sleep", "60");
+      const [start, removal] = await Promise.allSettled([
+        container.start(),
+        sleep(delayMs).then(() => container.remove()),
+      ]);
+      assert.ok(start.status !== removal.status, `after ${delayMs} ms: ${start.status}, ${removal.status}`);
+      if (start.status === "fulfilled") assert.equal((await container.inspect()).State.Status, "running");
+      await container.remove({ force: true }).catch(() => {});
+    }
+  });
+
+  test("a forced removal that meets a start ends what was started", async () => {
+    for (let delayMs = 0; delayMs < 30; delayMs += 5) {
+      const container = await create("met", "sleep", "60");
+      await Promise.allSettled([
+        container.start(),
+        sleep(delayMs).then(() => container.remove({ force: true })),
+      ]);
+      await assert.rejects(container.inspect(), { statusCode: 404 });
+    }
+  });
+
+  test("a stop holds, whatever its restart policy is just doing", async () => {
+    const container = await suite.daemon.client.createContainer({
+      Image: busybox,
+      Cmd: ["sh", "-c", "exit 3"],
+      HostConfig: { RestartPolicy: { Name: "always" } },
+    });
+    for (const delayMs of [0, 90, 110, 130, 320]) {
+      await container.start();
+      await sleep(delayMs);
+      await container.stop({ t: 1 }).catch((error: unknown) => {
+        assert.equal((error as { statusCode?: number }).statusCode, 304);
+      });
+      await sleep(600);
+      assert.equal((await container.inspect()).State.Status, "exited", `stopped after ${delayMs} ms`);
+    }
+  });
+
+  test("a client that attaches during the start sees the output", async () => {
+    for (let delayMs = 0; delayMs < 30; delayMs += 5) {
+      const container = await create("seen", "sh", "-c", "sleep 0.3; echo done");
+      const started = container.start();
+      await sleep(delayMs);
+      const stream = await container.attach({ stream: true, stdout: true });
+      let output = "";
+      stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+      const ended = new Promise<void>((resolve) => {
+        stream.on("end", resolve);
+        stream.on("close", resolve);
+      });
+      await started;
+      await Promise.race([ended, sleep(5000, undefined, { ref: false })]);
+      assert.match(output, /done/, `attached after ${delayMs} ms`);
+      await container.remove({ force: true });
+    }
+  });
+});
