@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
+import { eventually } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 describe("run on a terminal", () => {
@@ -89,8 +90,14 @@ describe("run on a terminal", () => {
     await daemon.dockerOk(["run", "-dit", "--name", "shell", busybox, "sh"]);
     const terminal = daemon.dockerOnPty(["attach", "shell"], { rows: 33, columns: 101 });
     await terminal.waitFor(/# /);
-    terminal.type("stty size\n");
-    await terminal.waitFor(/33 101/);
+    // The client makes the window one larger and then right again, so that programs draw anew.
+    await eventually(
+      () => {
+        terminal.type("stty size\n");
+        return /33 101/.test(terminal.output());
+      },
+      { intervalMs: 200 },
+    );
     terminal.type("\u0010\u0011");
     assert.equal(await terminal.wait(), 1);
     assert.match(terminal.output(), /read escape sequence/);
