@@ -26,7 +26,7 @@ import { createEngine } from "./engine/create-engine.ts";
 import { EventBus } from "./engine/event-bus.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
 import { createImageStore } from "./image/image-store.ts";
-import { detectCgroups } from "./linux/cgroup.ts";
+import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
 import { lockFile } from "./linux/flock.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { createNetworkManager } from "./network/manager.ts";
@@ -272,5 +272,6 @@ async function shutDown(parts: {
   await context.snapshotter.idle();
   const isAnyUp = context.containers.list().some((container) => container.state.pid !== 0);
   await context.network.shutdown({ removeAll: !isAnyUp });
+  if (!isAnyUp) removeCgroupIfEmpty(context.cgroups, `/${options.cgroupParent}`);
   rmSync(options.pidfile, { force: true });
 }

@@ -61,6 +61,7 @@ export async function startExec(context: MonitorContext, request: ExecRequest): 
       ownId: request.execId,
       runtime: request.runtime,
       logPath: request.logPath,
+      directory,
       attachFirst: !request.detached,
     });
     if (!request.detached) {

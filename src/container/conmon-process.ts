@@ -56,6 +56,8 @@ export interface ConmonStart {
   readonly ownId: string;
   readonly runtime: RuntimeBinary;
   readonly logPath: string;
+  /** Where conmon runs: it leaves its `oom` file in its working directory. */
+  readonly directory: string;
   /** An exec that waits for its client: conmon says when the socket is there, we say when to go on. */
   readonly attachFirst: boolean;
 }
@@ -170,7 +172,14 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
       start.logPath === "" ? "none" : `k8s-file:${start.logPath}`,
       ...start.options,
     ];
-    const child = spawnConmon({ path: context.conmonPath, argv, env, fds, newSession: true });
+    const child = spawnConmon({
+      path: context.conmonPath,
+      argv,
+      env,
+      fds,
+      cwd: start.directory,
+      newSession: true,
+    });
     pipes.closeTheirs();
     pipes.release(sync.ours);
     const syncPipe = new SyncPipe(sync.ours);

@@ -107,6 +107,7 @@ class ConmonMonitor implements Monitor {
       ownId: containerId,
       runtime,
       logPath: request.logPath,
+      directory: bundle,
       attachFirst: false,
     });
     const { child } = conmon;

@@ -3,10 +3,10 @@
  * time, but refuses some hosts (version 1.8 those with both versions of cgroups in some layouts); nothing but a real
  * start tells. The outcome is kept until program, boot or cgroup layout change.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, errorText, invalidArgument } from "../base/errors.ts";
-import { cgroupDirectories, detectCgroups, removeCgroup } from "../linux/cgroup.ts";
+import { detectCgroups, removeCgroup, removeCgroupIfEmpty } from "../linux/cgroup.ts";
 import { runProcess } from "../linux/spawn.ts";
 import { findProgram } from "./conmon-process.ts";
 import type { RuntimeBinary } from "./monitor.ts";
@@ -176,16 +176,8 @@ export async function tryRuntime(
   } finally {
     const cgroups = detectCgroups();
     await removeCgroup(cgroups, cgroup);
-    for (const path of cgroupDirectories(cgroups, parent)) removeIfEmpty(path);
+    removeCgroupIfEmpty(cgroups, parent);
     rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-function removeIfEmpty(directory: string): void {
-  try {
-    rmdirSync(directory);
-  } catch {
-    // Others are in it.
   }
 }
 

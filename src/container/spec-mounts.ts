@@ -160,9 +160,14 @@ function tmpfsOptions({ ReadOnly, TmpfsOptions }: MountRequest): string[] {
   ];
 }
 
+/** The init program that `--init` uses; undefined when none is installed. */
+export function installedInit(): string | undefined {
+  return (initProgram ??= initPrograms.find((path) => existsSync(path)));
+}
+
 function findInit(): string {
-  initProgram ??= initPrograms.find((path) => existsSync(path));
-  if (initProgram === undefined)
+  const program = installedInit();
+  if (program === undefined)
     throw new EngineError(
       "unavailable",
       "--init needs the program tini, which is not installed on the host",
@@ -170,7 +175,7 @@ function findInit(): string {
         hint: "Install the package tini.",
       },
     );
-  return initProgram;
+  return program;
 }
 
 /** Which propagation the root needs, by the mounts that want to see (slave) or to pass on (shared) later mounts. */

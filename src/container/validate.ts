@@ -53,6 +53,9 @@ function validateConfig(config: ContainerConfig): void {
   if (mac !== "" && !/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(mac))
     throw invalidArgument(`${mac} is not a valid mac address`);
   if (config.Healthcheck) validateHealthcheck(config.Healthcheck);
+  for (const target of Object.keys(config.Volumes ?? {}))
+    if (!target.startsWith("/"))
+      throw invalidArgument(`invalid mount path: '${target}' mount path must be absolute`);
 }
 
 const millisecondNs = 1_000_000;
@@ -65,8 +68,10 @@ function validateHealthcheck(health: HealthConfig): void {
   }
   if ((health.Retries ?? 0) < 0) throw invalidArgument("Retries in Healthcheck cannot be negative");
   const [kind] = health.Test ?? [];
-  if (kind === undefined || kind === "" || kind === "NONE") return;
-  if (kind !== "CMD" && kind !== "CMD-SHELL")
+  if (kind === "NONE") return;
+  const changesImages = Object.values(health).some((value) => typeof value === "number" && value !== 0);
+  if ((kind === undefined || kind === "") && !changesImages) return;
+  if (kind !== undefined && kind !== "" && kind !== "CMD" && kind !== "CMD-SHELL")
     throw invalidArgument(`Unknown healthcheck type '${kind}' (expected 'CMD', 'CMD-SHELL' or 'NONE')`);
   throw notImplemented(
     "health checks (--health-cmd) are not served; start the container without, or with --no-healthcheck",

@@ -141,8 +141,20 @@ function chooseEndpoints(
   for (const [name, settings] of Object.entries(asked))
     endpoints[name === "default" ? "bridge" : name] = settings ?? {};
   endpoints[mode] ??= {};
-  for (const name of Object.keys(endpoints)) context.network.inspect(name);
+  for (const [name, settings] of Object.entries(endpoints)) {
+    context.network.inspect(name);
+    checkEndpointSettings(settings);
+  }
   return endpoints;
+}
+
+/** Docker's words for what only networks of the user's own take, of which there are none yet. */
+function checkEndpointSettings(settings: EndpointSettings): void {
+  const { IPv4Address, IPv6Address, LinkLocalIPs } = settings.IPAMConfig ?? {};
+  if (IPv4Address || IPv6Address || (LinkLocalIPs ?? []).length > 0)
+    throw invalidArgument("user specified IP address is supported on user defined networks only");
+  if ((settings.Aliases ?? []).length > 0)
+    throw invalidArgument("network-scoped alias is supported only for containers in user defined networks");
 }
 
 /** Docker's copy-up: an empty volume gets what the image has at the mount point, before the first start. */

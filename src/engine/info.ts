@@ -4,6 +4,7 @@ import { cpus, hostname, machine, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { nowRfc3339 } from "../base/time.ts";
+import { installedInit } from "../container/spec-mounts.ts";
 import type { SystemInfo } from "../wire/system.ts";
 import { engineVersion } from "./config.ts";
 import type { EngineContext } from "./context.ts";
@@ -141,7 +142,7 @@ function runtimeFacts(context: EngineContext): SystemInfo {
   return {
     Runtimes: Object.fromEntries(runtimes.names.map((name) => [name, { path: runtimes.get(name).path }])),
     DefaultRuntime: runtimes.defaultName,
-    InitBinary: "tini",
+    InitBinary: installedInit() ?? "",
     ContainerdCommit: { ID: id("conmon") },
     RuncCommit: { ID: id(runtimes.defaultName) },
     InitCommit: { ID: "N/A" },

@@ -180,6 +180,17 @@ export async function removeCgroup(layout: CgroupLayout, path: string, timeoutMs
   }
 }
 
+/** Removes the cgroup `path` in the hierarchies where it has neither processes nor cgroups below it. */
+export function removeCgroupIfEmpty(layout: CgroupLayout, path: string): void {
+  for (const directory of cgroupDirectories(layout, path)) {
+    try {
+      rmdirSync(directory);
+    } catch {
+      // Others are in it.
+    }
+  }
+}
+
 function numberFrom(text: string | undefined): number | undefined {
   const value = text?.trim();
   return value === undefined || !/^\d+$/.test(value) ? undefined : Number(value);
