@@ -1,5 +1,6 @@
 /** All routes of the API: those that are served, and those that are known and refused. */
 import type { Route } from "./exchange.ts";
+import { containerFileRoutes } from "./routes/container-files.ts";
 import { containerRoutes } from "./routes/containers.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { imageRoutes } from "./routes/images.ts";
@@ -11,6 +12,7 @@ import { volumeRoutes } from "./routes/volumes.ts";
 const servedRoutes: readonly Route[] = [
   ...systemRoutes,
   ...containerRoutes,
+  ...containerFileRoutes,
   ...execRoutes,
   ...imageRoutes,
   ...networkRoutes,

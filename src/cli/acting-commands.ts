@@ -4,6 +4,7 @@ import type { CommandLoader } from "./commands.ts";
 export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   attach: () => import("./commands/attach.ts"),
   "container attach": () => import("./commands/attach.ts"),
+  "container cp": () => import("./commands/cp.ts"),
   "container create": () => import("./commands/create.ts"),
   "container exec": () => import("./commands/exec.ts"),
   "container kill": () => import("./commands/kill.ts"),
@@ -20,6 +21,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   "container top": () => import("./commands/top.ts"),
   "container unpause": () => import("./commands/unpause.ts"),
   "container wait": () => import("./commands/wait.ts"),
+  cp: () => import("./commands/cp.ts"),
   create: () => import("./commands/create.ts"),
   exec: () => import("./commands/exec.ts"),
   "image bootstrap": () => import("./commands/image-bootstrap.ts"),

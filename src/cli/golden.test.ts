@@ -44,6 +44,7 @@ const commandLines: readonly (readonly [file: string, line: string])[] = [
   ["images-help", "help images"],
   ["inspect-help", "inspect --help"],
   ["exec-help", "exec --help"],
+  ["cp-help", "cp --help"],
   ["completion-help", "completion --help"],
   ["unknown-command", "insepct x"],
   ["unknown-command-without-neighbour", "frobnicate"],

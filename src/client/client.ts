@@ -1,3 +1,4 @@
+import { containerFileApi, type ContainerFileApi } from "./container-files.ts";
 import { containerApi, type ContainerApi } from "./containers.ts";
 import type { ConnectionError } from "./errors.ts";
 import { execApi, type ExecApi } from "./exec.ts";
@@ -20,7 +21,7 @@ import { Transport } from "./transport.ts";
  * is no daemon. Streams are async iterables; leaving their loop closes them.
  */
 export interface Client
-  extends SystemApi, ContainerApi, ExecApi, ImageApi, NetworkApi, VolumeApi, Disposable {
+  extends SystemApi, ContainerApi, ContainerFileApi, ExecApi, ImageApi, NetworkApi, VolumeApi, Disposable {
   /** The daemon's address as it was given, in full (`unix:///run/gantry/gantry.sock`). */
   readonly host: string;
   /** The version of the API that is spoken, negotiated at the first call. */
@@ -58,6 +59,7 @@ export function connect(host: string, options: ConnectOptions = {}): Client {
     [Symbol.dispose]: () => transport.close(),
     ...systemApi(transport),
     ...containerApi(transport),
+    ...containerFileApi(transport),
     ...execApi(transport),
     ...imageApi(transport),
     ...networkApi(transport),

@@ -1,4 +1,5 @@
 import type { Engine } from "./engine.ts";
+import { containerArchive, containerExtract, containerStatPath } from "./container-archive.ts";
 import { containerAttach } from "./container-attach.ts";
 import { containerCreate } from "./container-create.ts";
 import { containerInspect } from "./container-inspect.ts";
@@ -44,6 +45,9 @@ export function createEngine(context: EngineContext): Engine {
     containerRemove: (id, options) => containerRemove(context, id, options),
     containerRename: (id, name) => containerRename(context, id, name),
     containerTop: (id, words) => containerTop(context, id, words),
+    containerStatPath: (id, path) => containerStatPath(context, id, path),
+    containerArchive: (id, path) => containerArchive(context, id, path),
+    containerExtract: (id, options) => containerExtract(context, id, options),
     execCreate: (id, request) => execCreate(context, id, request),
     execStart: (id, request) => execStart(context, id, request),
     execInspect: (id) => execInspect(context, id),

@@ -13,6 +13,7 @@ import type {
   ExecCreateRequest,
   ExecInspect,
   ExecStartRequest,
+  PathStat,
   TopResponse,
   WaitResponse,
 } from "../wire/container.ts";
@@ -137,6 +138,15 @@ export interface Engine {
   ): Promise<void>;
   containerRename(nameOrId: string, newName: string): Promise<void>;
   containerTop(nameOrId: string, psArguments: string): Promise<TopResponse>;
+  /** What is at a path of the container; a symbolic link at its end is not followed. */
+  containerStatPath(nameOrId: string, path: string): Promise<PathStat>;
+  /** The tar of what is at a path. The stream must be read to its end or destroyed. */
+  containerArchive(nameOrId: string, path: string): Promise<{ stat: PathStat; archive: Readable }>;
+  /** Unpacks a tar, plain or compressed, in a directory of the container. */
+  containerExtract(
+    nameOrId: string,
+    options: { path: string; source: Readable; noOverwriteDirNonDir: boolean; copyUidGid: boolean },
+  ): Promise<void>;
 
   // exec
   execCreate(containerNameOrId: string, request: ExecCreateRequest): Promise<{ Id: string }>;

@@ -66,26 +66,40 @@ const O_CLOEXEC = 0o2000000;
 
 const openHow = koffi.struct("gantry_open_how", { flags: "uint64_t", mode: "uint64_t", resolve: "uint64_t" });
 const openat2Call = libc.func(
-  "long syscall(long number, int dirfd, str path, gantry_open_how *how, size_t size)",
+  "long syscall(long number, int dirfd, const uint8_t *path, gantry_open_how *how, size_t size)",
 );
 const openCall = libc.func("int open(str path, int flags, int mode)");
 const closeCall = libc.func("int close(int fd)");
 
+/** A root to open things in: its path, or a descriptor of it (then it stays the same whatever happens to the path). */
+export type Root = string | number;
+
 /**
- * Opens `path` inside `root` with the flags of open(2) (`fs.constants.O_*`); no link, and no race with one, leads out of
- * the root (openat2(2), RESOLVE_IN_ROOT). The caller closes the descriptor, with `fs.closeSync`.
+ * Opens `path` (bytes, where it need not be UTF-8) inside `root` with the flags of open(2) (`fs.constants.O_*`); no link,
+ * and no race with one, leads out of the root (openat2(2), RESOLVE_IN_ROOT). The caller closes the descriptor, with
+ * `fs.closeSync`.
  */
-export function openInRoot(root: string, path: string, flags: number, mode = 0): number {
-  if (path.includes("\0")) throw invalidArgument(`path ${JSON.stringify(path)} contains a NUL byte`);
-  const rootFd = openCall(root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0) as number;
+export function openInRoot(root: Root, path: string | Buffer, flags: number, mode = 0): number {
+  if (path.includes("\0"))
+    throw invalidArgument(`path ${JSON.stringify(path.toString())} contains a NUL byte`);
+  const rootFd =
+    typeof root === "number" ? root : (openCall(root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0) as number);
   if (rootFd < 0) throw systemError(`open ${root}`);
   try {
     const how = { flags: flags | O_CLOEXEC, mode, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
-    const relative = path.replace(/^\/+/, "") || ".";
-    const fd = openat2Call(SYS_openat2, rootFd, relative, how, koffi.sizeof(openHow));
-    if (Number(fd) < 0) throw systemError(`open ${path} in ${root}`);
+    const fd = openat2Call(SYS_openat2, rootFd, relativePath(path), how, koffi.sizeof(openHow));
+    if (Number(fd) < 0) throw systemError(`open ${path.toString()} in ${root}`);
     return Number(fd);
   } finally {
-    closeCall(rootFd);
+    if (typeof root !== "number") closeCall(rootFd);
   }
+}
+
+/** As the kernel takes it: without slashes in front, with a NUL behind. */
+function relativePath(path: string | Buffer): Buffer {
+  const bytes = typeof path === "string" ? Buffer.from(path) : path;
+  let start = 0;
+  while (bytes[start] === 0x2f) start += 1;
+  const relative = start === bytes.length ? Buffer.from(".") : bytes.subarray(start);
+  return Buffer.concat([relative, Buffer.from([0])]);
 }

@@ -372,3 +372,14 @@ export interface ExecInspect {
   DetachKeys: string;
   Pid: number;
 }
+
+/** What `X-Docker-Container-Path-Stat` holds, in base64. */
+export interface PathStat {
+  name: string;
+  size: number;
+  /** Go's `fs.FileMode`. */
+  mode: number;
+  mtime: string;
+  /** Of a symbolic link: where it leads in the container. */
+  linkTarget: string;
+}

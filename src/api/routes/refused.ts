@@ -28,9 +28,6 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["GET", "/containers/{id}/export", notServed("exporting a container (docker export)")],
   ["GET", "/containers/{id}/stats", notServed("container statistics (docker stats)")],
   ["POST", "/containers/{id}/update", notServed("updating a container (docker update)")],
-  ["HEAD", "/containers/{id}/archive", notServed("copying files (docker cp)")],
-  ["GET", "/containers/{id}/archive", notServed("copying files out of a container (docker cp)")],
-  ["PUT", "/containers/{id}/archive", notServed("copying files into a container (docker cp)")],
   ["POST", "/containers/prune", notServed("removing stopped containers (docker container prune)")],
   ["POST", "/commit", notServed("making an image of a container (docker commit)")],
   // images

@@ -1,0 +1,48 @@
+import type { PathStat } from "../../wire/container.ts";
+import type { Exchange, Route } from "../exchange.ts";
+import { StreamAnswer, untilAborted } from "../stream.ts";
+import type { Readable } from "node:stream";
+
+const statHeader = "X-Docker-Container-Path-Stat";
+
+function setStat(x: Exchange, stat: PathStat): void {
+  x.response.setHeader(statHeader, Buffer.from(JSON.stringify(stat)).toString("base64"));
+}
+
+async function statPath(x: Exchange): Promise<void> {
+  setStat(x, await x.engine.containerStatPath(x.param("id"), x.requiredQuery("path")));
+  x.empty(200);
+}
+
+async function archive(x: Exchange): Promise<void> {
+  const { stat, archive: stream } = await x.engine.containerArchive(x.param("id"), x.requiredQuery("path"));
+  setStat(x, stat);
+  await sendTar(x, stream);
+}
+
+/** Sends a tar as the answer. Nothing can tell of a failure in its middle but the connection's end. */
+export async function sendTar(x: Exchange, tar: Readable): Promise<void> {
+  const answer = new StreamAnswer(x, "application/x-tar");
+  try {
+    for await (const chunk of untilAborted<Buffer>(tar, x.signal)) await answer.write(chunk);
+  } finally {
+    tar.destroy();
+  }
+  answer.end();
+}
+
+async function extract(x: Exchange): Promise<void> {
+  await x.engine.containerExtract(x.param("id"), {
+    path: x.requiredQuery("path"),
+    source: x.request,
+    noOverwriteDirNonDir: x.query.flag("noOverwriteDirNonDir"),
+    copyUidGid: x.query.flag("copyUIDGID"),
+  });
+  x.empty(200);
+}
+
+export const containerFileRoutes: readonly Route[] = [
+  { method: "HEAD", path: "/containers/{id}/archive", handle: statPath },
+  { method: "GET", path: "/containers/{id}/archive", handle: archive },
+  { method: "PUT", path: "/containers/{id}/archive", handle: extract },
+];

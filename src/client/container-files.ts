@@ -1,0 +1,57 @@
+import type { Readable } from "node:stream";
+import type { PathStat } from "../wire/container.ts";
+import { ConnectionError } from "./errors.ts";
+import type { CallOptions } from "./options.ts";
+import { pathPart, type Transport } from "./transport.ts";
+
+/** The files of a container. Paths are those in the container; symbolic links never lead out of it. */
+export interface ContainerFileApi {
+  /** `HEAD /containers/{id}/archive`; a symbolic link at the end of the path is not followed. */
+  containerStatPath(name: string, path: string, options?: CallOptions): Promise<PathStat>;
+  /** `GET /containers/{id}/archive`: what is at the path, and its tar. */
+  containerArchive(
+    name: string,
+    path: string,
+    options?: CallOptions,
+  ): Promise<{ stat: PathStat; archive: Readable }>;
+  /** `PUT /containers/{id}/archive`: unpacks a tar in a directory of the container. */
+  containerExtract(
+    name: string,
+    path: string,
+    archive: AsyncIterable<Uint8Array>,
+    query?: CallOptions & { noOverwriteDirNonDir?: boolean; copyUidGid?: boolean },
+  ): Promise<void>;
+}
+
+/** {@link ContainerFileApi} over a connection to a daemon. */
+export function containerFileApi(transport: Transport): ContainerFileApi {
+  const place = (name: string): string => `/containers/${pathPart(name)}/archive`;
+  return {
+    containerStatPath: async (name, path, { signal } = {}) => {
+      const response = await transport.request("HEAD", place(name), { query: { path }, signal });
+      response.body.resume();
+      return statOf(response.headers);
+    },
+    containerArchive: async (name, path, { signal } = {}) => {
+      const response = await transport.request("GET", place(name), { query: { path }, signal });
+      return { stat: statOf(response.headers), archive: response.body };
+    },
+    containerExtract: async (name, path, archive, { noOverwriteDirNonDir, copyUidGid, signal } = {}) => {
+      await transport.empty("PUT", place(name), {
+        query: { path, noOverwriteDirNonDir, copyUIDGID: copyUidGid },
+        headers: { "Content-Type": "application/x-tar" },
+        stream: archive,
+        signal,
+      });
+    },
+  };
+}
+
+function statOf(headers: ReadonlyMap<string, string>): PathStat {
+  const text = headers.get("x-docker-container-path-stat") ?? "";
+  try {
+    return JSON.parse(Buffer.from(text, "base64").toString()) as PathStat;
+  } catch (error) {
+    throw new ConnectionError("EPROTO", "The daemon's answer says nothing readable about the path.", error);
+  }
+}

@@ -1,0 +1,166 @@
+/** Writing a tree that may change meanwhile as a tar: what `cp`, `export` and `commit` send. */
+import { closeSync, constants, fstatSync, openSync, read, type BigIntStats } from "node:fs";
+import { promisify } from "node:util";
+import { fileSystemError, isErrno } from "../linux/fs-error.ts";
+import { deviceNumbers, getXattr, listXattrs, pathBytes } from "../linux/inode.ts";
+import { descriptorPath, entryPath, namesIn, O_PATH, openSubdirectory, readLink } from "../linux/tree-fd.ts";
+import type { TarEntryType } from "../oci/tar-reader.ts";
+import { tarHeader, tarPadding } from "../oci/tar-writer.ts";
+
+const readAsync = promisify(read);
+const pieceBytes = 256 * 1024;
+
+/** Names that inodes with several names were packed under; one per archive. */
+export type PackedLinks = Map<string, string>;
+
+/**
+ * The entries of what is called `name` in the open directory, and of everything below it; in the archive it is called
+ * `archiveName`. All names are bytes as latin1. Symbolic links are packed as they are, sockets are left out, and what
+ * vanishes meanwhile is left out too.
+ */
+export async function* packEntry(
+  directoryFd: number,
+  name: string,
+  archiveName: string,
+  links: PackedLinks = new Map(),
+): AsyncGenerator<Buffer, void> {
+  const isDirectory = yield* packOne(directoryFd, name, archiveName, links);
+  if (!isDirectory) return;
+  const fd = openIfThere(() => openSubdirectory(directoryFd, name));
+  if (fd === undefined) return;
+  try {
+    yield* packInner(fd, `${archiveName}/`, links);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** An open directory itself under `archiveName` (empty: only what is in it), and everything below it. */
+export async function* packDirectory(
+  directoryFd: number,
+  archiveName: string,
+  links: PackedLinks = new Map(),
+): AsyncGenerator<Buffer, void> {
+  if (archiveName !== "") yield directoryHeader(directoryFd, archiveName);
+  yield* packInner(directoryFd, archiveName === "" ? "" : withSlash(archiveName), links);
+}
+
+function directoryHeader(fd: number, archiveName: string): Buffer {
+  const stat = fstatSync(fd, { bigint: true });
+  const place = pathBytes(`${descriptorPath(fd)}/.`);
+  return tarHeader({
+    ...metadata(stat),
+    name: withSlash(archiveName),
+    type: "directory",
+    xattrs: xattrsOf(place),
+  });
+}
+
+async function* packInner(fd: number, prefix: string, links: PackedLinks): AsyncGenerator<Buffer, void> {
+  for (const name of namesIn(fd)) yield* packEntry(fd, name, prefix + name, links);
+}
+
+/** The one entry, without what is below it. Returns true for a directory. */
+export async function* packOne(
+  directoryFd: number,
+  name: string,
+  archiveName: string,
+  links: PackedLinks,
+): AsyncGenerator<Buffer, boolean> {
+  const path = entryPath(directoryFd, name);
+  // A place that stays the same thing, whatever is put at its name.
+  const place = openIfThere(() => openSync(path, O_PATH | constants.O_NOFOLLOW));
+  if (place === undefined) return false;
+  try {
+    const stat = fstatSync(place, { bigint: true });
+    const type = typeOf(stat);
+    if (type === undefined) return false;
+    const header = { ...metadata(stat), name: archiveName, type };
+    if (type === "directory") {
+      yield directoryHeader(place, archiveName);
+      return true;
+    }
+    if (type === "symlink") {
+      yield tarHeader({ ...header, linkName: readLink(place) });
+      return false;
+    }
+    const first = stat.nlink > 1n ? links.get(inodeOf(stat)) : undefined;
+    if (first !== undefined) {
+      yield tarHeader({ ...header, type: "link", linkName: first });
+      return false;
+    }
+    if (stat.nlink > 1n) links.set(inodeOf(stat), archiveName);
+    if (type === "file") yield* packFile(place, { ...header, xattrs: xattrsOf(pathBytes(path)) });
+    else yield tarHeader({ ...header, device: deviceNumbers(stat.rdev) });
+    return false;
+  } catch (error) {
+    throw fileSystemError(`read ${Buffer.from(archiveName, "latin1").toString()}`, error);
+  } finally {
+    closeSync(place);
+  }
+}
+
+/** Exactly as many bytes as the header says, whatever happens to the file meanwhile. */
+async function* packFile(
+  place: number,
+  header: Parameters<typeof tarHeader>[0],
+): AsyncGenerator<Buffer, void> {
+  const fd = openSync(descriptorPath(place), constants.O_RDONLY | constants.O_NOCTTY);
+  try {
+    const sizeBytes = fstatSync(fd).size;
+    yield tarHeader({ ...header, sizeBytes });
+    for (let offset = 0; offset < sizeBytes;) {
+      const piece = Buffer.allocUnsafe(Math.min(pieceBytes, sizeBytes - offset));
+      const { bytesRead } = await readAsync(fd, piece, 0, piece.length, offset);
+      if (bytesRead === 0) piece.fill(0);
+      const filled = bytesRead === 0 ? piece : piece.subarray(0, bytesRead);
+      offset += filled.length;
+      yield filled;
+    }
+    yield tarPadding(sizeBytes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function metadata(stat: BigIntStats): { mode: number; uid: number; gid: number; timeNs: bigint } {
+  return {
+    mode: Number(stat.mode & 0o7777n),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    // Whole seconds, as Docker's archives have them: fractions would need an extended header for every file.
+    timeNs: (stat.mtimeNs / 1_000_000_000n) * 1_000_000_000n,
+  };
+}
+
+function typeOf(stat: BigIntStats): TarEntryType | undefined {
+  if (stat.isFile()) return "file";
+  if (stat.isDirectory()) return "directory";
+  if (stat.isSymbolicLink()) return "symlink";
+  if (stat.isCharacterDevice()) return "character";
+  if (stat.isBlockDevice()) return "block";
+  return stat.isFIFO() ? "fifo" : undefined;
+}
+
+const inodeOf = (stat: BigIntStats): string => `${stat.dev}:${stat.ino}`;
+const withSlash = (name: string): string => (name.endsWith("/") ? name : `${name}/`);
+
+/** File capabilities and what users have set; everything else belongs to this host. */
+function xattrsOf(path: Buffer): ReadonlyMap<string, Buffer> {
+  const found = new Map<string, Buffer>();
+  for (const name of listXattrs(path)) {
+    if (name !== "security.capability" && !/^user\.(?!overlay\.)/.test(name)) continue;
+    const value = getXattr(path, name);
+    if (value !== undefined) found.set(name, value);
+  }
+  return found;
+}
+
+function openIfThere<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP", "EINVAL")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,158 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { conflict } from "../base/errors.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { mount, unmount } from "../linux/mount.ts";
+import { openInRoot } from "../linux/resolve-in-root.ts";
+import { byteStringOf } from "../oci/tar-reader.ts";
+import { cloneMounts, descriptorPath, entryPath, isDirectoryFd, O_PATH } from "../linux/tree-fd.ts";
+import { isErrno } from "../linux/fs-error.ts";
+import type { EngineContext } from "./context.ts";
+import { containerPaths } from "./paths.ts";
+
+/** A container's files as it sees them itself, with its volumes and bind mounts. */
+export interface ContainerRoot extends Disposable {
+  /** Descriptor of the root directory, for `openInRoot`. */
+  readonly fd: number;
+  readonly container: ContainerRecord;
+}
+
+/**
+ * Opens the root of a container. One that runs is seen through its own process; of one that does not, root and volumes
+ * are put together for as long as the root is open, and it cannot be started or removed meanwhile.
+ */
+export async function openContainerRoot(context: EngineContext, nameOrId: string): Promise<ContainerRoot> {
+  const { id } = context.containers.resolve(nameOrId);
+  const lock = await context.locks.acquire(id);
+  try {
+    const container = context.containers.resolve(id);
+    const { status, pid } = container.state;
+    if (status === "removing" || status === "dead")
+      throw conflict(`container ${id} is marked for removal: its files cannot be reached`);
+    const isRunning = (status === "running" || status === "paused") && pid !== 0;
+    const fd = isRunning ? openRunning(container, pid) : await openStopped(context, container);
+    // What runs may end, and be removed, while somebody copies: its files stay there until they are closed.
+    if (isRunning) lock[Symbol.dispose]();
+    let isOpen = true;
+    return {
+      fd,
+      container,
+      [Symbol.dispose]: () => {
+        if (!isOpen) return;
+        isOpen = false;
+        closeSync(fd);
+        if (!isRunning) lock[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function openRunning(container: ContainerRecord, pid: number): number {
+  const fd = openSync(`/proc/${pid}/root`, O_PATH | constants.O_DIRECTORY);
+  // The process may have ended a moment ago, and its number may be another's: its cgroup tells.
+  if (readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(container.id)) return fd;
+  closeSync(fd);
+  throw conflict(`container ${container.id} is ending: its files cannot be reached at this moment`);
+}
+
+async function openStopped(context: EngineContext, container: ContainerRecord): Promise<number> {
+  await context.live.of(container.id).cleanup;
+  const target = mkdtempSync(join(context.config.execRoot, "root-"));
+  let mounted = false;
+  try {
+    for (const layer of context.snapshotter.mounts(container.id)) mount(layer, target);
+    mounted = true;
+    for (const bind of bindsOf(context, container)) mountInside(target, bind);
+    if (container.hostConfig.ReadonlyRootfs === true)
+      mount({ type: "", source: "none", options: ["remount", "bind", "ro"] }, target);
+    return cloneMounts(target);
+  } finally {
+    // Nothing of it stays in sight: a crash later on leaves no mount.
+    if (mounted) unmount(target);
+    rmdirSync(target);
+  }
+}
+
+interface Bind {
+  readonly source: string;
+  readonly destination: string;
+  readonly readOnly: boolean;
+}
+
+/** What is mounted over the root, the outer ones first. */
+function bindsOf(context: EngineContext, container: ContainerRecord): Bind[] {
+  const { hosts, hostname, resolvConf } = containerPaths(context.config, container.id);
+  const files = [
+    [hosts, "/etc/hosts"],
+    [hostname, "/etc/hostname"],
+    [resolvConf, "/etc/resolv.conf"],
+  ] as const;
+  const own = files.map(([source, destination]) => ({ source, destination, readOnly: false }));
+  const mounts = container.mounts.map(({ Source, Destination, RW }) => ({
+    source: Source,
+    destination: Destination,
+    readOnly: !RW,
+  }));
+  return [...own.filter((file) => !mounts.some((m) => m.destination === file.destination)), ...mounts]
+    .filter(({ source }) => existsSync(source))
+    .sort((a, b) => depthOf(a.destination) - depthOf(b.destination));
+}
+
+const depthOf = (path: string): number => path.split("/").filter((part) => part !== "").length;
+
+/** Binds it where the destination leads inside the root; a mount point that is missing is made, as a start does. */
+function mountInside(root: string, { source, destination, readOnly }: Bind): void {
+  const isDirectory = statSync(source).isDirectory();
+  const place = openMountPoint(root, destination, isDirectory);
+  if (place === undefined) return;
+  try {
+    if (isDirectoryFd(place) !== isDirectory) return;
+    mount({ type: "", source, options: ["rbind"] }, descriptorPath(place));
+  } finally {
+    closeSync(place);
+  }
+  if (!readOnly) return;
+  // Opened anew, it is what has just been mounted.
+  const mounted = openInRoot(root, destination, O_PATH);
+  try {
+    mount({ type: "", source: "none", options: ["remount", "bind", "ro"] }, descriptorPath(mounted));
+  } finally {
+    closeSync(mounted);
+  }
+}
+
+/** Undefined when there cannot be a mount point: then a start would fail, too. */
+function openMountPoint(root: string, destination: string, isDirectory: boolean): number | undefined {
+  try {
+    return openInRoot(root, destination, O_PATH);
+  } catch (error) {
+    if (isErrno(error, "ENOTDIR", "ELOOP") || (isErrno(error, "ENOENT") && !isDirectory)) return undefined;
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
+  const name = destination.replace(/\/+$/, "").replace(/^.*\//, "");
+  const parent = openMountPoint(root, dirname(destination.replace(/\/+$/, "")), true);
+  if (parent === undefined) return undefined;
+  try {
+    mkdirSync(entryPath(parent, byteStringOf(name)), { mode: 0o755 });
+  } catch (error) {
+    // A link that leads nowhere.
+    if (isErrno(error, "EEXIST", "ENOTDIR")) return undefined;
+    throw error;
+  } finally {
+    closeSync(parent);
+  }
+  return openInRoot(root, destination, O_PATH);
+}
