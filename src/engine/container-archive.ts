@@ -19,9 +19,9 @@ import { emitContainer, type EngineContext } from "./context.ts";
 
 /** The path from the root, clean, with the `/` or `/.` at its end kept: they ask for what a link leads to. */
 export function absolutePath(path: string): string {
-  const clean = posix.join("/", path);
-  if (clean.endsWith("/")) return /(^|\/)\.$/.test(path) && clean !== "/" ? `${clean}.` : clean;
-  return /(^|\/)\.$/.test(path) ? `${clean === "/" ? "" : clean}/.` : clean;
+  const bare = posix.join("/", path).replace(/\/+$/, "");
+  if (/(^|\/)\.$/.test(path)) return `${bare}/.`;
+  return bare === "" || path.endsWith("/") ? `${bare}/` : bare;
 }
 
 /** What is at a path; a symbolic link at its end is not followed. Throws `notFound` with Docker's words. */
