@@ -17,7 +17,8 @@ import { findProgram } from "./conmon-process.ts";
 import { createMonitor } from "./conmon.ts";
 import type { Monitor, RuntimeBinary, TaskCreateRequest } from "./monitor.ts";
 
-export const cgroupParent = "gt-ctr-test";
+/** Of this process alone: several test files, or several runs, may be under way at once. */
+export const cgroupParent = `gt-ctr-test-${process.pid}`;
 const applets =
   "sh echo true false cat sleep dd head seq id env kill trap printf stty tty wc yes ls tr tail".split(" ");
 

@@ -21,6 +21,14 @@ after(dropCgroupParent);
 /** Rounds of the tests that look for lost output; a run over night can take more. */
 const rounds = Number(process.env["GANTRY_TEST_ROUNDS"] ?? 15);
 
+async function eventually(holds: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!holds()) {
+    assert.ok(performance.now() < deadline, `did not happen: ${what}`);
+    await sleep(20);
+  }
+}
+
 interface Collected {
   stdout: string;
   stderr: string;
@@ -180,6 +188,29 @@ for (const runtime of installedRuntimes) {
     assert.deepEqual(readdirSync(`${bench.root}/exec/monitors`), []);
   });
 
+  test(`${name}: a prepared exec that is not started runs nothing and leaves nothing`, async () => {
+    using bench = openBench();
+    const made = bench.bundle(["sleep", "1000"]);
+    const { monitor } = bench;
+    const task = await monitor.create(bench.request(runtime, made));
+    await monitor.start(made.id, runtime);
+    const execFiles = (): string[] => readdirSync(made.bundle).filter((file) => file.startsWith("exec-"));
+    monitor.prepareExec(execRequest(runtime, made, ["true"]));
+    assert.equal(execFiles().length, 1);
+    await eventually(() => execFiles().length === 0, "the monitor gives up by itself");
+    // Prepared for a client, started without one.
+    const request = execRequest(runtime, made, ["sh", "-c", "exit 5"]);
+    monitor.prepareExec(request);
+    const detached = await monitor.exec({ ...request, detached: true });
+    assert.deepEqual(await detached.exited, { exitCode: 5 });
+    monitor.prepareExec(execRequest(runtime, made, ["true"]));
+    await monitor.kill(made.id, runtime, 9);
+    await monitor.watch(task, made.bundle);
+    await monitor.delete(made.id, runtime);
+    await eventually(() => execFiles().length === 0, "it goes with the container");
+    assert.deepEqual(leftovers(made.id), []);
+  });
+
   test(`${name}: exec, its streams, codes, terminal and errors`, async () => {
     using bench = openBench();
     const made = bench.bundle(["sleep", "1000"]);
@@ -187,9 +218,14 @@ for (const runtime of installedRuntimes) {
     const task = await monitor.create(bench.request(runtime, made));
     await monitor.start(made.id, runtime);
     for (let round = 0; round < rounds; round += 1) {
-      const exec = await monitor.exec(
-        execRequest(runtime, made, ["sh", "-c", `echo out${round}; echo err >&2; exit ${round}`]),
-      );
+      const request = execRequest(runtime, made, [
+        "sh",
+        "-c",
+        `echo out${round}; echo err >&2; exit ${round}`,
+      ]);
+      // Every other one finds its monitor started already.
+      if (round % 2 === 1) monitor.prepareExec(request);
+      const exec = await monitor.exec(request);
       const output = collect(exec.stdio!);
       await exec.stdio!.ended;
       assert.deepEqual(await exec.exited, { exitCode: round });

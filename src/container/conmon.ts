@@ -10,7 +10,7 @@ import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
 import { SealedBinaries } from "../linux/sealed-binary.ts";
 import { runProcess, type RunResult } from "../linux/spawn.ts";
 import { attachToBundle } from "./attached-stdio.ts";
-import { startExec } from "./conmon-exec.ts";
+import { Execs } from "./conmon-exec.ts";
 import {
   childEnvironment,
   findProgram,
@@ -23,6 +23,7 @@ import {
 import { MonitorRecords, findMonitors, openRecorded, type MonitorRecord } from "./monitor-record.ts";
 import type {
   AttachedStdio,
+  ExecLaunchRequest,
   ExecRequest,
   ExecTask,
   Monitor,
@@ -40,12 +41,14 @@ class ConmonMonitor implements Monitor {
   readonly #exits: string;
   readonly #records: MonitorRecords;
   /** Ends of the conmon processes that this daemon started: they must be waited for by nobody else. */
+  readonly #execs: Execs;
   readonly #ends = new Map<string, Promise<unknown>>();
   readonly #cgroups = detectCgroups();
   readonly #warmup = new CgroupWarmup(this.#cgroups);
 
   constructor(context: MonitorContext) {
     this.#context = context;
+    this.#execs = new Execs(context);
     this.#exits = `${context.execRoot}/exits`;
     this.#records = new MonitorRecords(`${context.execRoot}/monitors`);
     mkdirSync(this.#exits, { recursive: true, mode: 0o700 });
@@ -224,6 +227,7 @@ class ConmonMonitor implements Monitor {
   }
 
   async delete(containerId: string, runtime: RuntimeBinary): Promise<void> {
+    this.#execs.giveUpContainer(containerId);
     const record = this.#records.read(containerId);
     const isCutOff = record !== undefined && record.containerPid === 0;
     // Cut off while the runtime made the container: it dies with its conmon.
@@ -263,9 +267,14 @@ class ConmonMonitor implements Monitor {
     await ended;
   }
 
+  prepareExec(request: ExecLaunchRequest): void {
+    this.prepare();
+    this.#execs.prepare(request);
+  }
+
   exec(request: ExecRequest): Promise<ExecTask> {
     this.prepare();
-    return startExec(this.#context, request);
+    return this.#execs.start(request);
   }
 
   async pids(containerId: string, runtime: RuntimeBinary): Promise<number[]> {

@@ -40,16 +40,20 @@ export interface TaskExit {
   readonly finishedAtNs: bigint;
 }
 
-export interface ExecRequest extends TaskPaths {
+/** How an exec's monitor is started; what it will run is not part of it. */
+export interface ExecLaunchRequest extends TaskPaths {
   readonly containerId: string;
   readonly execId: string;
   readonly runtime: RuntimeBinary;
-  /** OCI `process` object. */
-  readonly process: object;
   readonly terminal: boolean;
   readonly openStdin: boolean;
   /** Detached: nobody reads its output. */
   readonly detached: boolean;
+}
+
+export interface ExecRequest extends ExecLaunchRequest {
+  /** OCI `process` object. */
+  readonly process: object;
 }
 
 export interface ExecTask {
@@ -108,6 +112,11 @@ export interface Monitor {
   resume(containerId: string, runtime: RuntimeBinary): Promise<void>;
   /** `RUNTIME delete --force` and removal of what is left (cgroup, state, a monitor of a start that was cut off). No error when it does not exist. */
   delete(containerId: string, runtime: RuntimeBinary): Promise<void>;
+  /**
+   * An exec with a client will be started within a moment: its monitor's own start-up goes on meanwhile. Costs a
+   * process that ends by itself when the start does not come. Never throws; may be left out.
+   */
+  prepareExec(request: ExecLaunchRequest): void;
   exec(request: ExecRequest): Promise<ExecTask>;
   /** Pids in the container, of the host. */
   pids(containerId: string, runtime: RuntimeBinary): Promise<number[]>;

@@ -3,7 +3,7 @@ import { newId } from "../base/ids.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { parseDetachKeys } from "../base/detach-keys.ts";
 import { buildExecProcess } from "../container/exec-process.ts";
-import type { ExecTask } from "../container/monitor.ts";
+import type { ExecLaunchRequest, ExecTask } from "../container/monitor.ts";
 import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/container.ts";
 import { bridgeStdio } from "./bridge-stdio.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
@@ -22,7 +22,6 @@ export async function execCreate(
   if ((request.Cmd ?? []).length === 0) throw invalidArgument("No exec command specified");
   if (parseDetachKeys(request.DetachKeys || "ctrl-p,ctrl-q") === undefined)
     throw invalidArgument(`Invalid detach keys (${request.DetachKeys}) provided`);
-  context.monitor.prepare();
   const exec: ExecRecord = {
     id: newId(),
     containerId: container.id,
@@ -33,6 +32,7 @@ export async function execCreate(
     task: undefined,
   };
   context.execs.add(exec);
+  if (request.Detach !== true) context.monitor.prepareExec(launchRequest(context, exec, container, false));
   emitContainer(context, container, `exec_create: ${commandText(request)}`, { execID: exec.id });
   return { Id: exec.id };
 }
@@ -81,6 +81,25 @@ interface StartOptions {
   readonly consoleSize: [number, number] | undefined;
 }
 
+function launchRequest(
+  context: EngineContext,
+  exec: ExecRecord,
+  container: ContainerRecord,
+  detached: boolean,
+): ExecLaunchRequest {
+  return {
+    bundle: containerPaths(context.config, container.id).bundle,
+    // What an exec writes is its client's, not part of the container's log.
+    logPath: "",
+    containerId: container.id,
+    execId: exec.id,
+    runtime: context.runtimes.get(container.runtime),
+    terminal: exec.request.Tty === true,
+    openStdin: exec.request.AttachStdin === true && !detached,
+    detached,
+  };
+}
+
 async function startProcess(
   context: EngineContext,
   exec: ExecRecord,
@@ -91,16 +110,8 @@ async function startProcess(
   let task: ExecTask;
   try {
     task = await context.monitor.exec({
-      bundle: paths.bundle,
-      // What an exec writes is its client's, not part of the container's log.
-      logPath: "",
-      containerId: container.id,
-      execId: exec.id,
-      runtime: context.runtimes.get(container.runtime),
+      ...launchRequest(context, exec, container, options.detached),
       process: buildExecProcess(container, exec.request, paths),
-      terminal: exec.request.Tty === true,
-      openStdin: exec.request.AttachStdin === true && !options.detached,
-      detached: options.detached,
     });
   } catch (error) {
     context.execs.ended(exec, startFailureCode(errorText(error)));
