@@ -1,5 +1,6 @@
 import type { Database } from "../base/database.ts";
-import { conflict, invalidArgument, notFound } from "../base/errors.ts";
+import { conflict, errorText, invalidArgument, notFound } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import type { ContainerRecord, ContainerState, ContainerStore } from "./container.ts";
 
 /**
@@ -13,6 +14,8 @@ export function createContainerStore(database: Database): ContainerStore {
 class SqliteContainerStore implements ContainerStore {
   readonly #byId = new Map<string, ContainerRecord>();
   readonly #idByName = new Map<string, string>();
+  /** Containers whose last state is only in memory. */
+  readonly #unstored = new Set<string>();
   readonly #insert;
   readonly #update;
   readonly #delete;
@@ -72,6 +75,7 @@ class SqliteContainerStore implements ContainerStore {
   insert(record: ContainerRecord): void {
     this.requireFreeName(record.name);
     this.#insert.run(record.id, record.name, JSON.stringify(record));
+    this.#storeRest();
     this.#remember(record);
   }
 
@@ -81,6 +85,8 @@ class SqliteContainerStore implements ContainerStore {
     const after = { ...before, ...change };
     if (after.name !== before.name) this.requireFreeName(after.name);
     this.#update.run(after.name, JSON.stringify(after), id);
+    this.#unstored.delete(id);
+    this.#storeRest();
     if (after.name !== before.name) this.#idByName.delete(before.name);
     this.#remember(after);
     return after;
@@ -89,13 +95,36 @@ class SqliteContainerStore implements ContainerStore {
   updateState(id: string, change: Partial<ContainerState>): ContainerRecord {
     const before = this.#byId.get(id);
     if (before === undefined) throw notFound(`No such container: ${id}`);
-    return this.update(id, { state: { ...before.state, ...change } });
+    const state = { ...before.state, ...change };
+    try {
+      return this.update(id, { state });
+    } catch (error) {
+      log.error(`could not store the state of container ${before.name}`, { error: errorText(error) });
+      const after = { ...before, state };
+      this.#remember(after);
+      this.#unstored.add(id);
+      return after;
+    }
+  }
+
+  /** Stores what could not be stored before; the first failure ends the attempt. */
+  #storeRest(): void {
+    for (const id of this.#unstored) {
+      const record = this.#byId.get(id)!;
+      try {
+        this.#update.run(record.name, JSON.stringify(record), id);
+      } catch {
+        return;
+      }
+      this.#unstored.delete(id);
+    }
   }
 
   remove(id: string): void {
     const record = this.#byId.get(id);
     if (record === undefined) return;
     this.#delete.run(id);
+    this.#unstored.delete(id);
     this.#byId.delete(id);
     this.#idByName.delete(record.name);
   }

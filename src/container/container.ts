@@ -61,6 +61,10 @@ export interface ContainerStore {
   /** Throws like {@link requireFreeName}. */
   insert(record: ContainerRecord): void;
   update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord;
+  /**
+   * Notes what has become of a container. That is so whether or not it can be stored: when it can't (a full disk), it
+   * is logged, holds for this daemon's life, and is stored with the next change that can be.
+   */
   updateState(id: string, change: Partial<ContainerState>): ContainerRecord;
   remove(id: string): void;
 }

@@ -85,16 +85,19 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
   for (const pending of context.live.of(id).pending) pending.connect();
   await context.monitor.start(id, runtime);
   failpoint("container-start.before-record");
-  const started = context.containers.updateState(id, {
-    status: "running",
-    pid: task.pid,
-    monitorPid: task.monitorPid,
-    exitCode: 0,
-    error: "",
-    oomKilled: false,
-    startedAt: nowRfc3339(),
-    finishedAt: container.state.finishedAt ?? zeroTime,
-    stoppedByUser: false,
+  // A container that runs must be on record: a daemon that finds one that is not would end it.
+  const started = context.containers.update(id, {
+    state: {
+      status: "running",
+      pid: task.pid,
+      monitorPid: task.monitorPid,
+      exitCode: 0,
+      error: "",
+      oomKilled: false,
+      startedAt: nowRfc3339(),
+      finishedAt: container.state.finishedAt,
+      stoppedByUser: false,
+    },
   });
   undo.move();
   // Those who came between the two saw a container that did not run yet.

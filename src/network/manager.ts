@@ -339,7 +339,12 @@ class Manager implements NetworkManager {
     if (opened === undefined) return;
     const { record, publication } = opened;
     this.#open.delete(containerId);
-    this.#records.remove(containerId);
+    try {
+      this.#records.remove(containerId);
+    } catch (error) {
+      // A full disk keeps nobody's ports and addresses: the next start of the daemon drops the record.
+      log.error("the record of a sandbox could not be removed", { container: containerId, error });
+    }
     publication?.close();
     const forwards = forwardsOf(record);
     try {

@@ -156,7 +156,7 @@ function prepare(database: Database) {
     sandboxes: database.prepare("SELECT * FROM network_sandboxes"),
     endpoints: database.prepare("SELECT * FROM network_endpoints ORDER BY rowid"),
     ports: database.prepare("SELECT * FROM network_ports ORDER BY rowid"),
-    addSandbox: database.prepare("INSERT INTO network_sandboxes VALUES (?, ?, ?, ?)"),
+    addSandbox: database.prepare("INSERT OR REPLACE INTO network_sandboxes VALUES (?, ?, ?, ?)"),
     addEndpoint: database.prepare("INSERT INTO network_endpoints VALUES (?, ?, ?, ?, ?)"),
     addPort: database.prepare("INSERT INTO network_ports VALUES (?, ?, ?, ?, ?)"),
     removeSandbox: database.prepare("DELETE FROM network_sandboxes WHERE container_id = ?"),
