@@ -37,6 +37,8 @@ test("a key in both flag and file is an error that names both values", () => {
 });
 
 test("values that make no sense are refused", () => {
+  assert.throws(() => mergeDaemonOptions({ dns: ["nope"] }, {}), /nope is not an ip address/);
+  assert.throws(() => mergeDaemonOptions({ ip: "1.2.3" }, {}), /1\.2\.3 is not an ip address/);
   assert.throws(() => mergeDaemonOptions({ logLevel: "loud" as "info" }, {}), /invalid logging level: loud/);
   assert.throws(() => mergeDaemonOptions({ mtu: 12 }, {}), /invalid MTU: 12/);
   assert.throws(() => mergeDaemonOptions({ labels: ["x"] }, {}), /bad attribute format: x/);

@@ -3,6 +3,7 @@
  * Docker's (dockerd's flags and its configuration file).
  */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
 import type { LogLevel } from "./base/log.ts";
 
@@ -113,6 +114,9 @@ export const daemonOptionRules: readonly OptionRule[] = [
 /** Options that SIGHUP changes while the daemon runs. */
 export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
   "debug",
+  "logLevel",
+  "runtimes",
+  "defaultRuntime",
   "labels",
   "insecureRegistries",
   "registryMirrors",
@@ -225,6 +229,8 @@ export function mergeDaemonOptions(
     );
   if (!Number.isInteger(options.mtu) || options.mtu < 68 || options.mtu > 65535)
     throw invalidArgument(`invalid MTU: ${options.mtu} (want 68 to 65535)`);
+  for (const address of [...options.dns, options.ip])
+    if (isIP(address) === 0) throw invalidArgument(`${address} is not an ip address`);
   for (const label of options.labels)
     if (!label.includes("=")) throw invalidArgument(`bad attribute format: ${label} (want key=value)`);
   if (options.hosts.length === 0) options.hosts = [`unix://${options.execRoot}/gantry.sock`];

@@ -3,6 +3,7 @@
  * process's signals. Nothing else decides where things lie or which driver is used.
  */
 import { mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { createApiServer, type ApiServer } from "./api/server.ts";
 import { type Database, openDatabase } from "./base/database.ts";
@@ -11,7 +12,7 @@ import { log, setLogLevel } from "./base/log.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
-import { findRuntimes } from "./container/runtime.ts";
+import { findRuntimes, type Runtimes } from "./container/runtime.ts";
 import { FsContentStore } from "./content/fs-content-store.ts";
 import {
   daemonOptionRules,
@@ -24,6 +25,7 @@ import { apiVersion, type EngineConfig, engineVersion, minApiVersion } from "./e
 import { createContext, type EngineContext } from "./engine/context.ts";
 import { createEngine } from "./engine/create-engine.ts";
 import { EventBus } from "./engine/event-bus.ts";
+import { daemonId } from "./engine/info.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
@@ -118,7 +120,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   announceReady();
   log.info("daemon is ready", { version: engineVersion, dataRoot: options.dataRoot });
   minimiseSurprises();
-  process.on("SIGHUP", () => reload(context, config, start));
+  process.on("SIGHUP", () => void reload(context, config, start));
   void startByPolicy(context);
   keepResidentMemorySmall();
   await stopSignal();
@@ -186,14 +188,18 @@ async function assemble(
       },
     }),
     monitor: createMonitor({ execRoot }),
-    runtimes: await findRuntimes({
-      execRoot,
-      cgroupParent: options.cgroupParent,
-      added: options.runtimes,
-      defaultName: options.defaultRuntime || undefined,
-    }),
+    runtimes: await configuredRuntimes(options),
     events: new EventBus(),
     cgroups: detectCgroups(),
+  });
+}
+
+function configuredRuntimes(options: DaemonOptions): Promise<Runtimes> {
+  return findRuntimes({
+    execRoot: options.execRoot,
+    cgroupParent: options.cgroupParent,
+    added: options.runtimes,
+    defaultName: options.defaultRuntime || undefined,
   });
 }
 
@@ -239,26 +245,44 @@ function stopSignal(): Promise<void> {
 }
 
 /** SIGHUP: reads the configuration file again and takes over what can change while containers run. */
-function reload(context: EngineContext, config: EngineConfig, start: DaemonStart): void {
+async function reload(context: EngineContext, config: EngineConfig, start: DaemonStart): Promise<void> {
   try {
     const options = mergeDaemonOptions(
       start.flags,
       readConfigFile(start.configFile, start.configFileRequired),
     );
-    const fresh: Record<string, unknown> = { ...engineConfig(options) };
-    const changed = Object.fromEntries(reloadableOptions.map((option) => [option, fresh[option]]));
-    Object.assign(config, changed);
+    // First what may fail: either all of it is taken over or nothing.
+    context.runtimes = await configuredRuntimes(options);
+    const { debug, labels, insecureRegistries, registryMirrors, shutdownTimeoutSeconds, defaultRuntime } =
+      engineConfig(options);
+    Object.assign(config, {
+      debug,
+      labels,
+      insecureRegistries,
+      registryMirrors,
+      shutdownTimeoutSeconds,
+      defaultRuntime,
+    });
     setLogLevel(options.debug ? "debug" : options.logLevel);
-    context.events.emit(
-      "daemon",
-      "reload",
-      "",
-      Object.fromEntries(Object.entries(changed).map(([key, value]) => [key, JSON.stringify(value)])),
-    );
+    context.events.emit("daemon", "reload", daemonId(options.dataRoot), {
+      name: hostname(),
+      ...reloadedValues(options),
+    });
     log.info("configuration reloaded", { file: start.configFile });
   } catch (error) {
     log.error("configuration not reloaded: it stays as it was", { error: errorText(error) });
   }
+}
+
+/** The reload event's attributes: the values by their names in daemon.json; what is no text as JSON. */
+function reloadedValues(options: DaemonOptions): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const { option, key } of daemonOptionRules) {
+    if (!reloadableOptions.includes(option)) continue;
+    const value = options[option];
+    values[key] = typeof value === "string" ? value : JSON.stringify(value);
+  }
+  return values;
 }
 
 async function shutDown(parts: {

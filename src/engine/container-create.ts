@@ -46,6 +46,8 @@ export async function containerCreate(
   const hostConfig = withHostDefaults(hostRequest ?? {}, {
     runtime: context.runtimes.defaultName,
     cgroupVersion: context.cgroups.version,
+    // Without a bridge (`--bridge none`) a container that asked for no network has none.
+    networkMode: context.network.list().some(({ Name }) => Name === "bridge") ? "bridge" : "none",
   });
   context.runtimes.get(hostConfig.Runtime!);
   const id = newId();
@@ -126,7 +128,10 @@ function finishConfig(id: string, config: ContainerConfig, hostConfig: HostConfi
   };
 }
 
-/** Which networks the container will be on. Throws for modes that are unknown and networks that are not there. */
+/**
+ * Which networks the container will be on. As with Docker they need not be there before the start: a 404 at create
+ * means a missing image to clients, which would then pull it.
+ */
 function chooseEndpoints(
   context: EngineContext,
   hostConfig: HostConfig,
@@ -139,12 +144,9 @@ function chooseEndpoints(
   }
   const endpoints: Record<string, EndpointSettings> = {};
   for (const [name, settings] of Object.entries(asked))
-    endpoints[name === "default" ? "bridge" : name] = settings ?? {};
+    endpoints[name === "default" ? mode : name] = settings ?? {};
   endpoints[mode] ??= {};
-  for (const [name, settings] of Object.entries(endpoints)) {
-    context.network.inspect(name);
-    checkEndpointSettings(settings);
-  }
+  for (const settings of Object.values(endpoints)) checkEndpointSettings(settings);
   return endpoints;
 }
 

@@ -32,6 +32,8 @@ export interface EngineParts {
 }
 
 export interface EngineContext extends EngineParts {
+  /** Replaced when the configuration is read again. */
+  runtimes: Runtimes;
   /** One lock a container: create, start, exit, stop and remove of the same container never overlap. */
   readonly locks: KeyedLock;
   readonly live: LiveContainers;

@@ -31,7 +31,12 @@ const defaultShmBytes = 64 * 1024 * 1024;
  */
 export function withHostDefaults(
   request: HostConfig,
-  defaults: { readonly runtime: string; readonly cgroupVersion: 1 | 2 },
+  defaults: {
+    readonly runtime: string;
+    readonly cgroupVersion: 1 | 2;
+    /** For a request that names no network. */
+    readonly networkMode: string;
+  },
 ): HostConfig {
   const memory = request.Memory ?? 0;
   const unconfinedPaths =
@@ -39,7 +44,7 @@ export function withHostDefaults(
   const networkMode = request.NetworkMode ?? "";
   return {
     ...request,
-    NetworkMode: networkMode === "" || networkMode === "default" ? "bridge" : networkMode,
+    NetworkMode: networkMode === "" || networkMode === "default" ? defaults.networkMode : networkMode,
     RestartPolicy: {
       Name: request.RestartPolicy?.Name || "no",
       MaximumRetryCount: request.RestartPolicy?.MaximumRetryCount ?? 0,

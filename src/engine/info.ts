@@ -71,7 +71,7 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
 }
 
 /** Made once for each data root, as `docker info` shows it. */
-function daemonId(dataRoot: string): string {
+export function daemonId(dataRoot: string): string {
   const path = join(dataRoot, "engine-id");
   try {
     return readFileSync(path, "utf8").trim();

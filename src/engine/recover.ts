@@ -48,8 +48,10 @@ async function sweepBundles(context: EngineContext): Promise<void> {
     const container = context.containers.byId(id);
     if (isRecordedAsRunning(container)) continue;
     log.info("removing what is left of an unfinished start or removal", { container: id });
-    const runtime = context.runtimes.get(container?.runtime ?? context.runtimes.defaultName);
-    await attempt(`delete ${id} from the runtime`, () => context.monitor.delete(id, runtime));
+    // Its runtime may be configured no more: that is no reason not to start.
+    await attempt(`delete ${id} from the runtime`, () =>
+      context.monitor.delete(id, context.runtimes.get(container?.runtime ?? "")),
+    );
     removeBundle(context, id);
   }
 }
