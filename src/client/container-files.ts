@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { PathStat } from "../wire/container.ts";
+import type { ChangeEntry, PathStat } from "../wire/container.ts";
 import { ConnectionError } from "./errors.ts";
 import type { CallOptions } from "./options.ts";
 import { pathPart, type Transport } from "./transport.ts";
@@ -14,6 +14,10 @@ export interface ContainerFileApi {
     path: string,
     options?: CallOptions,
   ): Promise<{ stat: PathStat; archive: Readable }>;
+  /** `GET /containers/{id}/changes`. */
+  containerChanges(name: string, options?: CallOptions): Promise<ChangeEntry[]>;
+  /** `GET /containers/{id}/export`: the whole file system as a tar. */
+  containerExport(name: string, options?: CallOptions): Promise<Readable>;
   /** `PUT /containers/{id}/archive`: unpacks a tar in a directory of the container. */
   containerExtract(
     name: string,
@@ -36,6 +40,12 @@ export function containerFileApi(transport: Transport): ContainerFileApi {
       const response = await transport.request("GET", place(name), { query: { path }, signal });
       return { stat: statOf(response.headers), archive: response.body };
     },
+    containerChanges: async (name, { signal } = {}) =>
+      (await transport.json<ChangeEntry[] | null>("GET", `/containers/${pathPart(name)}/changes`, {
+        signal,
+      })) ?? [],
+    containerExport: async (name, { signal } = {}) =>
+      (await transport.request("GET", `/containers/${pathPart(name)}/export`, { signal })).body,
     containerExtract: async (name, path, archive, { noOverwriteDirNonDir, copyUidGid, signal } = {}) => {
       await transport.empty("PUT", place(name), {
         query: { path, noOverwriteDirNonDir, copyUIDGID: copyUidGid },

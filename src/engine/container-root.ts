@@ -29,9 +29,14 @@ export interface ContainerRoot extends Disposable {
 
 /**
  * Opens the root of a container. One that runs is seen through its own process; of one that does not, root and volumes
- * are put together for as long as the root is open, and it cannot be started or removed meanwhile.
+ * are put together for as long as the root is open, and it cannot be started or removed meanwhile. `withoutMounts`
+ * leaves out everything that is mounted over the root.
  */
-export async function openContainerRoot(context: EngineContext, nameOrId: string): Promise<ContainerRoot> {
+export async function openContainerRoot(
+  context: EngineContext,
+  nameOrId: string,
+  options: { readonly withoutMounts?: boolean } = {},
+): Promise<ContainerRoot> {
   const { id } = context.containers.resolve(nameOrId);
   const lock = await context.locks.acquire(id);
   try {
@@ -40,7 +45,12 @@ export async function openContainerRoot(context: EngineContext, nameOrId: string
     if (status === "removing" || status === "dead")
       throw conflict(`container ${id} is marked for removal: its files cannot be reached`);
     const isRunning = (status === "running" || status === "paused") && pid !== 0;
-    const fd = isRunning ? openRunning(container, pid) : await openStopped(context, container);
+    const bare = options.withoutMounts === true;
+    const fd = !isRunning
+      ? await openStopped(context, container, bare)
+      : bare
+        ? openSync(containerPaths(context.config, id).rootfs, O_PATH | constants.O_DIRECTORY)
+        : openRunning(container, pid);
     // What runs may end, and be removed, while somebody copies: its files stay there until they are closed.
     if (isRunning) lock[Symbol.dispose]();
     let isOpen = true;
@@ -68,14 +78,18 @@ function openRunning(container: ContainerRecord, pid: number): number {
   throw conflict(`container ${container.id} is ending: its files cannot be reached at this moment`);
 }
 
-async function openStopped(context: EngineContext, container: ContainerRecord): Promise<number> {
+async function openStopped(
+  context: EngineContext,
+  container: ContainerRecord,
+  bare: boolean,
+): Promise<number> {
   await context.live.of(container.id).cleanup;
   const target = mkdtempSync(join(context.config.execRoot, "root-"));
   let mounted = false;
   try {
     for (const layer of context.snapshotter.mounts(container.id)) mount(layer, target);
     mounted = true;
-    for (const bind of bindsOf(context, container)) mountInside(target, bind);
+    if (!bare) for (const bind of bindsOf(context, container)) mountInside(target, bind);
     if (container.hostConfig.ReadonlyRootfs === true)
       mount({ type: "", source: "none", options: ["remount", "bind", "ro"] }, target);
     return cloneMounts(target);

@@ -1,6 +1,7 @@
 import type { Engine } from "./engine.ts";
 import { containerArchive, containerExtract, containerStatPath } from "./container-archive.ts";
 import { containerAttach } from "./container-attach.ts";
+import { containerChanges, containerExport } from "./container-changes.ts";
 import { containerCreate } from "./container-create.ts";
 import { containerInspect } from "./container-inspect.ts";
 import { containerKill } from "./container-kill.ts";
@@ -45,6 +46,8 @@ export function createEngine(context: EngineContext): Engine {
     containerRemove: (id, options) => containerRemove(context, id, options),
     containerRename: (id, name) => containerRename(context, id, name),
     containerTop: (id, words) => containerTop(context, id, words),
+    containerChanges: (id) => containerChanges(context, id),
+    containerExport: (id) => containerExport(context, id),
     containerStatPath: (id, path) => containerStatPath(context, id, path),
     containerArchive: (id, path) => containerArchive(context, id, path),
     containerExtract: (id, options) => containerExtract(context, id, options),

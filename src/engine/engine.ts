@@ -6,6 +6,7 @@
  */
 import type { Readable } from "node:stream";
 import type {
+  ChangeEntry,
   ContainerCreateRequest,
   ContainerCreateResponse,
   ContainerInspect,
@@ -138,6 +139,10 @@ export interface Engine {
   ): Promise<void>;
   containerRename(nameOrId: string, newName: string): Promise<void>;
   containerTop(nameOrId: string, psArguments: string): Promise<TopResponse>;
+  /** What differs from the image. */
+  containerChanges(nameOrId: string): Promise<ChangeEntry[]>;
+  /** The file system as a tar, without mounts. The stream must be read to its end or destroyed. */
+  containerExport(nameOrId: string): Promise<Readable>;
   /** What is at a path of the container; a symbolic link at its end is not followed. */
   containerStatPath(nameOrId: string, path: string): Promise<PathStat>;
   /** The tar of what is at a path. The stream must be read to its end or destroyed. */

@@ -23,7 +23,9 @@ import { withFileErrors } from "../linux/fs-error.ts";
 import { pathBytes, setTimes } from "../linux/inode.ts";
 import type { Mount } from "../linux/mount.ts";
 import { parseDigest } from "../oci/digest.ts";
+import { byteStringOf } from "../oci/tar-reader.ts";
 import { type UnpackResult, unpackLayer } from "./apply.ts";
+import { type LayerChange, overlayChanges } from "./changes.ts";
 import { LayerApplier, type LayerRequest } from "./layer-applier.ts";
 import { overlayStatus } from "./overlay-probe.ts";
 import type { ApplyResult, SnapshotInfo, Snapshotter } from "./snapshot.ts";
@@ -145,6 +147,12 @@ export class OverlaySnapshotter implements Snapshotter {
     const layer = this.#store.layer(key);
     if (layer !== undefined) return { sizeBytes: layer.sizeBytes, inodes: layer.inodes };
     return diskUsage(join(this.#store.directory(key), "diff"));
+  }
+
+  changes(key: string, hidden: ReadonlySet<string>): { directory: string; changes: LayerChange[] } {
+    const directory = join(this.#store.directory(key), "diff");
+    const lowers = this.#lowersOf(this.#store.info(key).parent);
+    return { directory, changes: overlayChanges(directory, lowers.map(byteStringOf), hidden) };
   }
 
   remove(key: string): void {

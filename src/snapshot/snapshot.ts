@@ -6,6 +6,7 @@
  * either whole or not at all: what a crash leaves half-made is removed by {@link Snapshotter.sweep}.
  */
 import type { Readable } from "node:stream";
+import type { LayerChange } from "./changes.ts";
 import type { Mount } from "../linux/mount.ts";
 
 export interface SnapshotInfo {
@@ -21,6 +22,8 @@ export interface ApplyResult {
   /** Bytes of the regular files in the layer. */
   readonly sizeBytes: number;
 }
+
+export type { LayerChange } from "./changes.ts";
 
 export interface Snapshotter {
   /** Docker's name of the driver, e.g. `overlay2`; what `info` shows. */
@@ -47,6 +50,11 @@ export interface Snapshotter {
   graphData(key: string): Record<string, string>;
   /** Bytes and inodes of the snapshot alone, without its parents. */
   usage(key: string): Promise<{ sizeBytes: number; inodes: number }>;
+  /**
+   * What an active snapshot changed in what is below it, parents before what is in them, and the directory where what
+   * is new can be read. `hidden` are paths (bytes as latin1) that are no changes while they are empty.
+   */
+  changes(key: string, hidden: ReadonlySet<string>): { directory: string; changes: LayerChange[] };
   /** Removes a snapshot at once by name, its files afterwards. No error when it is not there. */
   remove(key: string): void;
   list(): SnapshotInfo[];

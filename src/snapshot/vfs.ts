@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { copyTree } from "../linux/copy-tree.ts";
 import { withFileErrors } from "../linux/fs-error.ts";
 import type { Mount } from "../linux/mount.ts";
+import { byteStringOf } from "../oci/tar-reader.ts";
 import { unpackLayer } from "./apply.ts";
+import { type LayerChange, treeChanges } from "./changes.ts";
 import { LayerApplier, type LayerRequest } from "./layer-applier.ts";
 import { backingFileSystem } from "./overlay-probe.ts";
 import type { ApplyResult, SnapshotInfo, Snapshotter } from "./snapshot.ts";
@@ -72,6 +74,13 @@ export class VfsSnapshotter implements Snapshotter {
     if (layer !== undefined) return { sizeBytes: layer.sizeBytes, inodes: layer.inodes };
     const { parent } = this.#store.info(key);
     return diskUsage(this.#directory(key), parent === undefined ? undefined : this.#directory(parent));
+  }
+
+  changes(key: string, hidden: ReadonlySet<string>): { directory: string; changes: LayerChange[] } {
+    const directory = this.#directory(key);
+    const { parent } = this.#store.info(key);
+    const below = parent === undefined ? undefined : byteStringOf(this.#directory(parent));
+    return { directory, changes: treeChanges(directory, below, hidden) };
   }
 
   remove(key: string): void {

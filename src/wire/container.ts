@@ -373,6 +373,12 @@ export interface ExecInspect {
   Pid: number;
 }
 
+/** One entry of `GET /containers/{id}/changes`: 0 modified, 1 added, 2 deleted. */
+export interface ChangeEntry {
+  Path: string;
+  Kind: 0 | 1 | 2;
+}
+
 /** What `X-Docker-Container-Path-Stat` holds, in base64. */
 export interface PathStat {
   name: string;

@@ -41,7 +41,18 @@ async function extract(x: Exchange): Promise<void> {
   x.empty(200);
 }
 
+async function changes(x: Exchange): Promise<void> {
+  const found = await x.engine.containerChanges(x.param("id"));
+  x.json(200, found.length === 0 ? null : found);
+}
+
+async function exportContainer(x: Exchange): Promise<void> {
+  await sendTar(x, await x.engine.containerExport(x.param("id")));
+}
+
 export const containerFileRoutes: readonly Route[] = [
+  { method: "GET", path: "/containers/{id}/changes", handle: changes },
+  { method: "GET", path: "/containers/{id}/export", handle: exportContainer },
   { method: "HEAD", path: "/containers/{id}/archive", handle: statPath },
   { method: "GET", path: "/containers/{id}/archive", handle: archive },
   { method: "PUT", path: "/containers/{id}/archive", handle: extract },
