@@ -64,7 +64,6 @@ test("two whole trees", () => {
   const now = join(root, "now");
   mkdirSync(now);
   copyTree(below, now);
-  for (const name of ["a", "b"]) (utimesSync(join(now, name), 5, 5), utimesSync(join(below, name), 5, 5));
   writeFileSync(join(now, "a/changed"), "22");
   rmSync(join(now, "a/gone"));
   chmodSync(join(now, "b"), 0o700);
