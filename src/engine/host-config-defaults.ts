@@ -23,6 +23,60 @@ export const defaultReadonlyPaths: readonly string[] = [
   "/proc/sysrq-trigger",
 ];
 
+/** What a field says that nobody set: every field is written, as Docker does, also those that mean nothing on Linux. */
+const unset: HostConfig = {
+  Binds: null,
+  ContainerIDFile: "",
+  PortBindings: {},
+  AutoRemove: false,
+  VolumeDriver: "",
+  VolumesFrom: null,
+  ConsoleSize: [0, 0],
+  CapAdd: null,
+  CapDrop: null,
+  Dns: [],
+  DnsOptions: [],
+  DnsSearch: [],
+  ExtraHosts: null,
+  GroupAdd: null,
+  Cgroup: "",
+  Links: null,
+  OomScoreAdj: 0,
+  PidMode: "",
+  Privileged: false,
+  PublishAllPorts: false,
+  ReadonlyRootfs: false,
+  SecurityOpt: null,
+  UTSMode: "",
+  UsernsMode: "",
+  Isolation: "",
+  CpuShares: 0,
+  Memory: 0,
+  NanoCpus: 0,
+  CgroupParent: "",
+  BlkioWeight: 0,
+  BlkioWeightDevice: [],
+  BlkioDeviceReadBps: [],
+  BlkioDeviceWriteBps: [],
+  BlkioDeviceReadIOps: [],
+  BlkioDeviceWriteIOps: [],
+  CpuPeriod: 0,
+  CpuQuota: 0,
+  CpuRealtimePeriod: 0,
+  CpuRealtimeRuntime: 0,
+  CpusetCpus: "",
+  CpusetMems: "",
+  Devices: [],
+  DeviceCgroupRules: null,
+  DeviceRequests: null,
+  MemoryReservation: 0,
+  Ulimits: [],
+  CpuCount: 0,
+  CpuPercent: 0,
+  IOMaximumIOps: 0,
+  IOMaximumBandwidth: 0,
+};
+
 const defaultShmBytes = 64 * 1024 * 1024;
 
 /**
@@ -43,6 +97,7 @@ export function withHostDefaults(
     request.Privileged === true || (request.SecurityOpt ?? []).includes("systempaths=unconfined");
   const networkMode = request.NetworkMode ?? "";
   return {
+    ...unset,
     ...request,
     NetworkMode: networkMode === "" || networkMode === "default" ? defaults.networkMode : networkMode,
     RestartPolicy: {

@@ -23,7 +23,10 @@ export function inspectPrinter(format: string): InspectPrinter {
     if (!(error instanceof TemplateSyntaxError)) throw error;
     throw new CliError(`template parsing error: ${error.message}`, 64, { cause: error });
   }
-  return { print: (objects) => objects.map((object) => `${applyTemplate(template, object)}\n`).join("") };
+  // For nothing at all Docker ends an empty line.
+  return {
+    print: (objects) => objects.map((object) => `${applyTemplate(template, object)}\n`).join("") || "\n",
+  };
 }
 
 /** JSON with four spaces, and empty arrays and objects on one line as Go writes them. */
