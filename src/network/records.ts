@@ -56,6 +56,7 @@ type Row = Record<string, unknown>;
 export class NetworkRecords {
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepare>;
+  readonly #dropped = new Set<string>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -116,6 +117,7 @@ export class NetworkRecords {
   insert(sandbox: SandboxRecord): void {
     transaction(this.#database, () => {
       const { containerId, containerName, path, hostInterfaces } = sandbox;
+      for (const id of this.#dropped) this.#statements.removeSandbox.run(id);
       this.#statements.addSandbox.run(containerId, containerName, path, JSON.stringify(hostInterfaces));
       for (const endpoint of sandbox.endpoints) {
         const address = endpoint.ipv4Address === "" ? null : endpoint.ipv4Address;
@@ -131,10 +133,14 @@ export class NetworkRecords {
           port.hostPort,
         );
     });
+    this.#dropped.clear();
   }
 
+  /** When it throws (a full disk), the record goes with the next one that can be written. */
   remove(containerId: string): void {
+    this.#dropped.add(containerId);
     this.#statements.removeSandbox.run(containerId);
+    this.#dropped.delete(containerId);
   }
 }
 
@@ -156,7 +162,7 @@ function prepare(database: Database) {
     sandboxes: database.prepare("SELECT * FROM network_sandboxes"),
     endpoints: database.prepare("SELECT * FROM network_endpoints ORDER BY rowid"),
     ports: database.prepare("SELECT * FROM network_ports ORDER BY rowid"),
-    addSandbox: database.prepare("INSERT OR REPLACE INTO network_sandboxes VALUES (?, ?, ?, ?)"),
+    addSandbox: database.prepare("INSERT INTO network_sandboxes VALUES (?, ?, ?, ?)"),
     addEndpoint: database.prepare("INSERT INTO network_endpoints VALUES (?, ?, ?, ?, ?)"),
     addPort: database.prepare("INSERT INTO network_ports VALUES (?, ?, ?, ?, ?)"),
     removeSandbox: database.prepare("DELETE FROM network_sandboxes WHERE container_id = ?"),
