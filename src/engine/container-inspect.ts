@@ -37,7 +37,7 @@ export async function containerInspect(
     AppArmorProfile: "",
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: container.hostConfig,
-    GraphDriver: { Name: context.snapshotter.name, Data: context.snapshotter.graphData(container.id) },
+    GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, container.id) },
     ...(options.size ? await sizes(context, container) : {}),
     Mounts: [...container.mounts],
     Config: container.config,
@@ -45,6 +45,12 @@ export async function containerInspect(
       networkId(context, name),
     ),
   };
+}
+
+/** The snapshot's directories, and where all layers are seen as one while the container runs. */
+function graphData(context: EngineContext, id: string): Record<string, string> {
+  const data = context.snapshotter.graphData(id);
+  return "UpperDir" in data ? { ...data, MergedDir: containerPaths(context.config, id).rootfs } : data;
 }
 
 /** Bytes of the writable layer (`SizeRw`) and of that plus the image (`SizeRootFs`). */

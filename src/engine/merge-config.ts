@@ -2,6 +2,19 @@ import { invalidArgument } from "../base/errors.ts";
 import type { ImageConfig } from "../oci/image-spec.ts";
 import type { ContainerConfig } from "../wire/container.ts";
 
+/** Fields that Docker writes always; inspect shows them all. */
+const emptyConfig: ContainerConfig = {
+  Hostname: "",
+  Domainname: "",
+  User: "",
+  AttachStdin: false,
+  AttachStdout: false,
+  AttachStderr: false,
+  Tty: false,
+  OpenStdin: false,
+  StdinOnce: false,
+};
+
 type PortOrPathSet = Record<string, Record<string, never>>;
 
 /**
@@ -11,7 +24,7 @@ type PortOrPathSet = Record<string, Record<string, never>>;
  * Throws `invalidArgument` when there is nothing to run.
  */
 export function mergeConfig(request: ContainerConfig, image: ImageConfig): ContainerConfig {
-  const merged: ContainerConfig = { ...request };
+  const merged: ContainerConfig = { ...emptyConfig, ...request };
   merged.User = request.User || image.User || "";
   merged.WorkingDir = request.WorkingDir || image.WorkingDir || "";
   if (request.StopSignal || image.StopSignal) merged.StopSignal = request.StopSignal || image.StopSignal!;
