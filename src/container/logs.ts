@@ -31,6 +31,8 @@ export interface LogRead {
 }
 
 const blockBytes = 64 * 1024;
+/** Docker hands on a line without its end when it has this many bytes. */
+const maxLineBytes = 16 * 1024;
 const lineFeed = 0x0a;
 
 /** Parses one record, without its line feed; undefined for what is none (a line cut off by a crash). */
@@ -60,6 +62,7 @@ export async function* readLog(read: LogRead): AsyncGenerator<LogRecord> {
   let file = await openIfThere(read.path);
   try {
     let position = file === undefined || read.tail === undefined ? 0 : await tailPosition(file, read);
+    const lines = new LineJoiner();
     for (;;) {
       // Asked before reading: what is written before the stop is then still read.
       const isLast = !read.follow || changes.hasStopped;
@@ -71,13 +74,40 @@ export async function* readLog(read: LogRead): AsyncGenerator<LogRecord> {
           const parsed = parseRecord(record);
           if (parsed === undefined || !read[parsed.stream] || parsed.timeNs < read.sinceNs) continue;
           if (read.untilNs > 0n && parsed.timeNs > read.untilNs) return;
-          yield parsed;
+          const line = lines.add(parsed);
+          if (line !== undefined) yield line;
         }
+      if (isLast) yield* lines.rest();
       if (isLast || read.signal.aborted) return;
       await changes.next();
     }
   } finally {
     await file?.close();
+  }
+}
+
+/** conmon cuts lines where its buffer ends; as long as Docker keeps them whole, they are put together again. */
+class LineJoiner {
+  readonly #begun = new Map<LogRecord["stream"], LogRecord>();
+
+  /** Takes a record; gives back a line when it is whole, or too long to wait for its end. */
+  add(record: LogRecord): LogRecord | undefined {
+    const before = this.#begun.get(record.stream);
+    const line = before === undefined ? record.line : Buffer.concat([before.line, record.line]);
+    const joined = { ...record, timeNs: before?.timeNs ?? record.timeNs, line };
+    if (line.at(-1) === lineFeed || line.length >= maxLineBytes) {
+      this.#begun.delete(record.stream);
+      return joined;
+    }
+    this.#begun.set(record.stream, joined);
+    return undefined;
+  }
+
+  /** What the program wrote last, without a line feed. */
+  rest(): LogRecord[] {
+    const rest = [...this.#begun.values()];
+    this.#begun.clear();
+    return rest;
   }
 }
 
