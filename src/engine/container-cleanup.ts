@@ -20,7 +20,7 @@ export async function attempt(what: string, step: () => unknown): Promise<void> 
  * crash in its middle. The network goes first and at once, so that addresses and ports are free when the exit is known.
  */
 export function releaseTask(context: EngineContext, container: ContainerRecord): Promise<void> {
-  releaseNetwork(context, container);
+  releaseNetwork(context, container.id);
   const live = context.live.of(container.id);
   live.cleanup = deleteTask(context, container, live.cleanup);
   context.background.add(live.cleanup);
@@ -50,17 +50,18 @@ export function removeBundle(context: EngineContext, id: string): void {
   }
 }
 
-function releaseNetwork(context: EngineContext, container: ContainerRecord): void {
-  const sandbox = context.network.get(container.id);
+/** Gives a container's addresses and ports back, and tells so; a failure is logged. */
+export function releaseNetwork(context: EngineContext, id: string): void {
+  const sandbox = context.network.get(id);
   if (sandbox === undefined) return;
   try {
-    context.network.close(container.id);
+    context.network.close(id);
   } catch (error) {
-    log.error(`could not release the network of ${container.id}`, { error: errorText(error) });
+    log.error(`could not release the network of ${id}`, { error: errorText(error) });
   }
   for (const endpoint of sandbox.endpoints)
     context.events.emit("network", "disconnect", endpoint.networkId, {
-      container: container.id,
+      container: id,
       name: endpoint.networkName,
       type: "bridge",
     });

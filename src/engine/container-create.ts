@@ -53,7 +53,7 @@ export async function containerCreate(
   const id = newId();
   const config = finishConfig(id, mergeConfig(configRequest, image.config.config ?? {}), hostConfig);
   portRequests(config, hostConfig, context.config.publishIp);
-  const endpoints = chooseEndpoints(context, hostConfig, networking?.EndpointsConfig ?? {});
+  const endpoints = chooseEndpoints(hostConfig, networking?.EndpointsConfig ?? {});
 
   using undo = new DisposableStack();
   context.snapshotter.prepare(id, image.chainId);
@@ -133,15 +133,11 @@ function finishConfig(id: string, config: ContainerConfig, hostConfig: HostConfi
  * means a missing image to clients, which would then pull it.
  */
 function chooseEndpoints(
-  context: EngineContext,
   hostConfig: HostConfig,
   asked: Record<string, EndpointSettings | null>,
 ): Record<string, EndpointSettings> {
   const mode = hostConfig.NetworkMode ?? "bridge";
-  if (mode.startsWith("container:")) {
-    context.containers.resolve(mode.slice("container:".length));
-    return {};
-  }
+  if (mode.startsWith("container:")) return {};
   const endpoints: Record<string, EndpointSettings> = {};
   for (const [name, settings] of Object.entries(asked))
     endpoints[name === "default" ? mode : name] = settings ?? {};

@@ -10,7 +10,7 @@ import { buildSpec } from "../container/spec.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
 import { checkBindSources } from "./container-mounts.ts";
-import { emitVolumeUnmounts } from "./container-cleanup.ts";
+import { emitVolumeUnmounts, releaseNetwork } from "./container-cleanup.ts";
 import { watchTask } from "./container-exit.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
@@ -61,7 +61,7 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
   mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
   undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
   const sandbox = await openSandbox(context, container);
-  undo.defer(() => context.network.close(id));
+  undo.defer(() => releaseNetwork(context, id));
   emitConnects(context, container, sandbox);
   failpoint("container-start.after-network");
   for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
@@ -204,6 +204,7 @@ async function noteFailure(
   for (const pending of live.pending) pending.giveUp();
   emitVolumeUnmounts(context, failed);
   emitContainer(context, failed, "die", { exitCode: String(exitCode) });
-  live.notifyExit({ StatusCode: exitCode, Error: { Message: message } });
+  // Whoever asked for this start learns it from the answer; who waits for a restarting one, that this was its end.
+  if (container.state.status === "restarting") live.notifyExit({ StatusCode: exitCode, Error: null });
   if (container.hostConfig.AutoRemove === true) await removeAutomatically(context, failed);
 }

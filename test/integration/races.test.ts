@@ -70,4 +70,33 @@ describe("requests at the same time", () => {
       await container.remove({ force: true });
     }
   });
+
+  test("a start that fails tells so once: no wait answers, and every connect has its disconnect", async () => {
+    const { daemon } = suite;
+    const since = String(Date.now() / 1000 - 1);
+    await daemon.dockerOk([
+      "run",
+      "-d",
+      "--name",
+      "holder",
+      "-p",
+      "127.0.0.1:18077:80",
+      busybox,
+      "sleep",
+      "60",
+    ]);
+    const busy = await daemon.docker(["run", "-d", "-p", "127.0.0.1:18077:80", busybox, "true"]);
+    assert.equal(busy.code, 125);
+    assert.doesNotMatch(busy.stderr, /Error waiting for container/);
+    assert.equal((await daemon.docker(["run", "--rm", busybox, "/no/such/program"])).code, 127);
+    await daemon.dockerOk(["rm", "-f", "holder"]);
+    const until = String(Date.now() / 1000);
+    const format = "{{.Action}} {{.Actor.Attributes.container}}";
+    const bounds = ["--since", since, "--until", until];
+    const events = await daemon.dockerOk(["events", ...bounds, "-f", "type=network", "--format", format]);
+    const lines = events.split("\n");
+    assert.match(events, /^connect/m);
+    for (const line of lines)
+      if (line.startsWith("connect")) assert.ok(lines.includes(`dis${line}`), `${line} has no disconnect`);
+  });
 });
