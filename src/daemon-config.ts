@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
 import type { LogLevel } from "./base/log.ts";
+import { insecureRegistryComplaint, mirrorComplaint } from "./registry/hosts.ts";
 
 export interface DaemonOptions {
   hosts: string[];
@@ -33,6 +34,9 @@ export interface DaemonOptions {
   labels: string[];
   insecureRegistries: string[];
   registryMirrors: string[];
+  maxConcurrentDownloads: number;
+  maxConcurrentUploads: number;
+  maxDownloadAttempts: number;
   shutdownTimeoutSeconds: number;
 }
 
@@ -62,6 +66,9 @@ export const defaultDaemonOptions: DaemonOptions = {
   labels: [],
   insecureRegistries: [],
   registryMirrors: [],
+  maxConcurrentDownloads: 3,
+  maxConcurrentUploads: 5,
+  maxDownloadAttempts: 5,
   shutdownTimeoutSeconds: 15,
 };
 
@@ -108,6 +115,9 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("labels", "label", "list", "labels"),
   rule("insecureRegistries", "insecure-registry", "list", "insecure-registries"),
   rule("registryMirrors", "registry-mirror", "list", "registry-mirrors"),
+  rule("maxConcurrentDownloads", "max-concurrent-downloads", "number"),
+  rule("maxConcurrentUploads", "max-concurrent-uploads", "number"),
+  rule("maxDownloadAttempts", "max-download-attempts", "number"),
   rule("shutdownTimeoutSeconds", "shutdown-timeout", "number"),
 ];
 
@@ -120,6 +130,9 @@ export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
   "labels",
   "insecureRegistries",
   "registryMirrors",
+  "maxConcurrentDownloads",
+  "maxConcurrentUploads",
+  "maxDownloadAttempts",
   "shutdownTimeoutSeconds",
 ];
 
@@ -130,7 +143,7 @@ const refusedKeys = new Set(
     "containerd-namespace cpu-rt-period cpu-rt-runtime data default-address-pools default-cgroupns-mode default-gateway " +
     "default-gateway-v6 default-ipc-mode default-network-opts default-shm-size default-ulimits exec-opts experimental features " +
     "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-driver log-format log-opts " +
-    "max-concurrent-downloads max-concurrent-uploads max-download-attempts metrics-addr min-api-version no-new-privileges " +
+    "metrics-addr min-api-version no-new-privileges " +
     "node-generic-resources oom-score-adjust proxies raw-logs rootless seccomp-profile selinux-enabled storage-opts swarm-default-advertise-addr " +
     "tls tlscacert tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap validate"
   ).split(" "),
@@ -201,6 +214,26 @@ function hasKind(value: unknown, kind: Kind): boolean {
   return typeof value === kind;
 }
 
+/** Throws `invalidArgument` in Docker's words. */
+function checkRegistryOptions(options: DaemonOptions): void {
+  for (const mirror of options.registryMirrors) {
+    const complaint = mirrorComplaint(mirror);
+    if (complaint !== undefined) throw invalidArgument(complaint);
+  }
+  for (const registry of options.insecureRegistries) {
+    const complaint = insecureRegistryComplaint(registry);
+    if (complaint !== undefined) throw invalidArgument(complaint);
+  }
+  const counts = [
+    ["max concurrent downloads", options.maxConcurrentDownloads],
+    ["max concurrent uploads", options.maxConcurrentUploads],
+    ["max download attempts", options.maxDownloadAttempts],
+  ] as const;
+  for (const [what, count] of counts)
+    if (!Number.isInteger(count) || count < 1)
+      throw invalidArgument(`invalid ${what}: ${count} (want 1 or more)`);
+}
+
 /**
  * Puts flags (only those that were given) and file together. Throws `invalidArgument` when a key is in both, as Docker
  * does, and for values that make no sense.
@@ -231,6 +264,7 @@ export function mergeDaemonOptions(
     throw invalidArgument(`invalid MTU: ${options.mtu} (want 68 to 65535)`);
   for (const address of [...options.dns, options.ip])
     if (isIP(address) === 0) throw invalidArgument(`${address} is not an ip address`);
+  checkRegistryOptions(options);
   for (const label of options.labels)
     if (!label.includes("=")) throw invalidArgument(`bad attribute format: ${label} (want key=value)`);
   if (options.hosts.length === 0) options.hosts = [`unix://${options.execRoot}/gantry.sock`];

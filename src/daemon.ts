@@ -150,6 +150,9 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     labels: options.labels,
     insecureRegistries: options.insecureRegistries,
     registryMirrors: options.registryMirrors,
+    maxConcurrentDownloads: options.maxConcurrentDownloads,
+    maxConcurrentUploads: options.maxConcurrentUploads,
+    maxDownloadAttempts: options.maxDownloadAttempts,
     shutdownTimeoutSeconds: options.shutdownTimeoutSeconds,
   };
 }

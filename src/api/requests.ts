@@ -17,6 +17,7 @@ import type {
   Ulimit,
   WeightDevice,
 } from "../wire/container.ts";
+import type { RegistryAuth } from "../wire/registry.ts";
 import {
   anyObject,
   arrayOf,
@@ -212,6 +213,15 @@ export const containerCreateRequest = object<ContainerCreateRequest>({
   ...containerConfigFields,
   HostConfig: hostConfig,
   NetworkingConfig: object<NetworkingConfig>({ EndpointsConfig: mapOf(endpointSettings, null) }),
+});
+
+/** Body of `POST /auth`, and what `X-Registry-Auth` holds. */
+export const registryAuth = object<RegistryAuth>({
+  username: string,
+  password: string,
+  serveraddress: string,
+  identitytoken: string,
+  registrytoken: string,
 });
 
 /** Body of `POST /containers/{id}/exec`. */

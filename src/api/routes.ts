@@ -6,6 +6,7 @@ import { execRoutes } from "./routes/exec.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { networkRoutes } from "./routes/networks.ts";
 import { refusedRoutes } from "./routes/refused.ts";
+import { registryRoutes } from "./routes/registries.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { volumeRoutes } from "./routes/volumes.ts";
 
@@ -15,6 +16,7 @@ const servedRoutes: readonly Route[] = [
   ...containerFileRoutes,
   ...execRoutes,
   ...imageRoutes,
+  ...registryRoutes,
   ...networkRoutes,
   ...volumeRoutes,
 ];

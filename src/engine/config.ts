@@ -17,6 +17,9 @@ export interface EngineConfig {
   readonly labels: readonly string[];
   readonly insecureRegistries: readonly string[];
   readonly registryMirrors: readonly string[];
+  readonly maxConcurrentDownloads: number;
+  readonly maxConcurrentUploads: number;
+  readonly maxDownloadAttempts: number;
   readonly shutdownTimeoutSeconds: number;
 }
 

@@ -59,6 +59,7 @@ export function createEngine(context: EngineContext): Engine {
       content: context.content,
       snapshotter: context.snapshotter,
       images: context.images,
+      transfers: context.config,
       isImageUsed: (id) =>
         context.containers
           .list()

@@ -26,6 +26,7 @@ import type {
   ProgressMessage,
 } from "../wire/image.ts";
 import type { NetworkInspect } from "../wire/network.ts";
+import type { DistributionInspect, RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EventMessage, Filters, SystemInfo, VersionInfo } from "../wire/system.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 
@@ -182,13 +183,31 @@ export interface Engine {
   }): AsyncIterable<ProgressMessage>;
   imageTag(nameOrId: string, repository: string, tag: string): Promise<void>;
   imageRemove(nameOrId: string, options: { force: boolean; noPrune: boolean }): Promise<ImageDeleteEntry[]>;
-  /** Built-in images are made on the spot; anything else needs a registry, which is refused for now. */
+  /** The built-in image is made on the spot; anything else comes from its registry. No tag is every tag. */
   imagePull(options: {
     image: string;
     tag: string | undefined;
     platform: string | undefined;
+    credentials?: RegistryAuth;
     signal: AbortSignal;
   }): AsyncIterable<ProgressMessage>;
+  /** To the registry that the name says. No tag is every tag. */
+  imagePush(options: {
+    image: string;
+    tag: string | undefined;
+    credentials: RegistryAuth;
+    signal: AbortSignal;
+  }): AsyncIterable<ProgressMessage>;
+
+  // registries
+  /** Shows credentials to a registry. Throws `unauthenticated` when it refuses them. */
+  registryLogin(credentials: RegistryAuth, signal: AbortSignal): Promise<RegistryLoginResponse>;
+  /** What a registry has under a name. */
+  distributionInspect(options: {
+    name: string;
+    credentials: RegistryAuth;
+    signal: AbortSignal;
+  }): Promise<DistributionInspect>;
 
   // networks and volumes: what `inspect` and listings need; the rest follows
   networkList(filters: Filters): Promise<NetworkInspect[]>;

@@ -1,5 +1,6 @@
 import type { ContentStore } from "../content/content.ts";
 import type { ImageStore } from "../image/image.ts";
+import type { RegistryPlace, RegistrySettings } from "../registry/registry.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
 
 export interface ImageUser {
@@ -8,11 +9,20 @@ export interface ImageUser {
   readonly running: boolean;
 }
 
+/** The daemon's options for registries; they change while it runs. */
+export interface TransferSettings extends RegistrySettings {
+  readonly maxConcurrentDownloads: number;
+  readonly maxConcurrentUploads: number;
+}
+
 /** What the image use cases work with. */
 export interface ImageDeps {
   readonly content: ContentStore;
   readonly snapshotter: Snapshotter;
   readonly images: ImageStore;
+  readonly transfers: TransferSettings;
+  /** Where the registry client finds things, if not in the usual places. */
+  readonly registryPlace?: Partial<RegistryPlace>;
   /** The containers that were made from an image. */
   isImageUsed(id: string): ImageUser[];
   emit(type: string, action: string, id: string, attributes: Readonly<Record<string, string>>): void;

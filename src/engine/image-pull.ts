@@ -1,127 +1,158 @@
-import { type EngineError, notFound, notImplemented } from "../base/errors.ts";
-import { shortId } from "../base/ids.ts";
-import { storeManifest } from "../image/build-manifest.ts";
-import { busyboxRepository, makeBusyboxImage } from "../image/busybox.ts";
-import { registerImage } from "../image/register.ts";
-import { mediaTypes } from "../oci/image-spec.ts";
+import { EngineError, notFound } from "../base/errors.ts";
+import type { StoredImage } from "../image/register.ts";
 import { formatPlatform, hostPlatform, parsePlatform, platformMatches } from "../oci/platform.ts";
+import type { Platform } from "../oci/image-spec.ts";
 import {
   familiarName,
   familiarReference,
   formatReference,
   parseReference,
   type Reference,
-  withDefaultTag,
   withDigest,
   withTag,
 } from "../oci/reference.ts";
+import { fetchTags } from "../registry/manifests.ts";
+import type { RegistryCredentials } from "../registry/registry.ts";
+import type { RegistrySession } from "../registry/session.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import type { ImageContext } from "./image-context.ts";
+import { isBuiltIn, pullBuiltIn } from "./image-pull-builtin.ts";
+import { fetchConfig, fetchLayers } from "./image-pull-layers.ts";
+import { resolveImage, type ResolvedImage } from "./image-resolve.ts";
+import { type Report, reportWhile } from "./progress-report.ts";
 
 export interface ImagePullOptions {
   readonly image: string;
-  /** A tag or a digest. */
+  /** A tag or a digest; undefined for every tag, unless the name itself says one. */
   readonly tag: string | undefined;
   readonly platform: string | undefined;
+  readonly credentials?: RegistryCredentials;
+  readonly signal: AbortSignal;
+}
+
+/** One name that is being pulled. */
+interface PullTask {
+  readonly reference: Reference;
+  readonly platform: Platform | undefined;
+  readonly sessions: readonly RegistrySession[];
+  readonly report: Report;
   readonly signal: AbortSignal;
 }
 
 function wantedReference({ image, tag }: ImagePullOptions): Reference {
   const reference = parseReference(image);
-  if (tag === undefined || tag === "") return withDefaultTag(reference);
+  if (tag === undefined || tag === "") return reference;
   return tag.includes(":") ? withDigest(reference, tag) : withTag(reference, tag);
 }
 
 /**
- * Brings an image in. The built-in one is made on the spot; anything else would come from a registry
- * (`notImplemented`).
+ * Brings an image in: from its registry or a mirror, or made on the spot when it is the built-in one. Messages and their
+ * order are Docker's. Throws `notFound` for what the registry has not got, `unavailable` when it cannot be reached.
  */
 export async function* imagePull(
   context: ImageContext,
   options: ImagePullOptions,
 ): AsyncGenerator<ProgressMessage, void> {
   const reference = wantedReference(options);
-  if (familiarName(reference) !== busyboxRepository)
-    throw notImplemented(
-      `cannot pull ${familiarReference(reference)}: this version of gantry talks to no registry`,
-      {
-        hint: "bring the image with `gantry load` or `gantry import`, make a Debian one with `gantry image bootstrap`, or use the built-in gantry/busybox",
-      },
-    );
-  checkPlatform(reference, options.platform);
-  if (reference.tag !== undefined && reference.tag !== "latest") throw unknownManifest(reference);
-  yield* pullBusybox(context, reference);
-}
-
-function checkPlatform(reference: Reference, platform: string | undefined): void {
-  if (platform === undefined || platform === "") return;
-  const wanted = parsePlatform(platform);
-  if (!platformMatches(wanted, hostPlatform()))
-    throw notFound(
-      `no matching manifest for ${formatPlatform(wanted)} of ${familiarReference(reference)}: it is made from this host's busybox, for ${formatPlatform(hostPlatform())}`,
-    );
-}
-
-function unknownManifest(reference: Reference): EngineError {
-  return notFound(
-    `manifest for ${familiarReference(reference)} not found: manifest unknown: only :latest exists`,
-  );
-}
-
-async function* pullBusybox(
-  context: ImageContext,
-  reference: Reference,
-): AsyncGenerator<ProgressMessage, void> {
-  const { content, images } = context;
-  const { layer, config } = await makeBusyboxImage();
-  using lease = context.garbage.lease();
-  const diffId = config.rootfs.diff_ids[0]!;
-  lease.add(diffId);
-  const blob = await content.ingest(layer, { digest: diffId });
-  const descriptor = { mediaType: mediaTypes.ociLayer, digest: blob.digest, size: blob.sizeBytes };
-  const stored = await storeManifest(content, { config, layers: [descriptor] }, lease);
-  if (reference.digest !== undefined && reference.digest !== stored.manifestDigest)
-    throw unknownManifest(reference);
-  const shown = familiarReference(reference);
-  const before = images.find(shown);
-
-  yield {
-    status: `Pulling from ${familiarName(reference)}`,
-    id: reference.tag ?? reference.digest ?? "latest",
-  };
-  const register = registerImage(context, stored, lease);
-  for (let step = await register.next(); ; step = await register.next()) {
-    if (step.done === true) break;
-    yield* layerMessages(step.value.diffId, { isNew: step.value.isNew, sizeBytes: blob.sizeBytes });
-  }
-  const id = stored.configDigest;
-  const byDigest = formatReference(withDigest(reference, stored.manifestDigest));
-  images.tag(byDigest, id);
-  if (reference.tag !== undefined && before?.id !== id) images.tag(formatReference(reference), id);
-  context.emit("image", "pull", shown, { ...config.config?.Labels, name: familiarName(reference) });
-  yield { status: `Digest: ${stored.manifestDigest}` };
-  yield {
-    status:
-      before?.id === id
-        ? `Status: Image is up to date for ${shown}`
-        : `Status: Downloaded newer image for ${shown}`,
-  };
-}
-
-function* layerMessages(
-  diffId: string,
-  layer: { isNew: boolean; sizeBytes: number },
-): Generator<ProgressMessage, void> {
-  const id = shortId(diffId);
-  if (!layer.isNew) {
-    yield { status: "Already exists", progressDetail: {}, id };
+  if (isBuiltIn(reference)) {
+    yield* pullBuiltIn(context, { reference, platform: options.platform });
     return;
   }
-  const all = { current: layer.sizeBytes, total: layer.sizeBytes };
-  yield { status: "Pulling fs layer", progressDetail: {}, id };
-  yield { status: "Downloading", progressDetail: all, id };
-  yield { status: "Verifying Checksum", progressDetail: {}, id };
-  yield { status: "Download complete", progressDetail: {}, id };
-  yield { status: "Extracting", progressDetail: all, id };
-  yield { status: "Pull complete", progressDetail: {}, id };
+  const platform = options.platform ? parsePlatform(options.platform) : undefined;
+  yield* reportWhile(options.signal, async (report, signal) => {
+    const opened = { reference, action: "pull", credentials: options.credentials ?? {}, signal } as const;
+    const sessions = await Array.fromAsync(context.registry.open(opened));
+    const task = { reference, platform, sessions, report, signal };
+    const isOne = reference.tag !== undefined || reference.digest !== undefined;
+    const isNewer = isOne ? await pullOne(context, task) : await pullAllTags(context, task);
+    const shown = isOne ? familiarReference(reference) : familiarName(reference);
+    const status = isNewer ? "Downloaded newer image for" : "Image is up to date for";
+    report({ status: `Status: ${status} ${shown}` });
+  });
+}
+
+async function pullAllTags(context: ImageContext, task: PullTask): Promise<boolean> {
+  const { reference, sessions, signal } = task;
+  const tags = await fetchTags(sessions.at(-1)!, signal);
+  if (tags.length === 0) throw notFound(`the repository ${familiarName(reference)} has no tags`);
+  let isNewer = false;
+  for (const tag of tags)
+    isNewer = (await pullOne(context, { ...task, reference: withTag(reference, tag) })) || isNewer;
+  return isNewer;
+}
+
+/** Pulls one tag or digest. False when the name pointed to the same image before. */
+async function pullOne(context: ImageContext, task: PullTask): Promise<boolean> {
+  const { reference, report } = task;
+  const resolved = await resolveImage(task.sessions, {
+    reference,
+    platform: task.platform,
+    signal: task.signal,
+  });
+  report({
+    status: `Pulling from ${reference.path}`,
+    id: reference.tag ?? reference.digest ?? "latest",
+  });
+  const before = context.images.find(familiarReference(reference));
+  using lease = context.garbage.lease();
+  const id = await bringIn(context, { ...task, resolved, lease });
+  const name = familiarName(reference);
+  context.images.tag(formatReference(withDigest(reference, resolved.digest)), id);
+  if (reference.tag !== undefined && before?.id !== id)
+    context.images.tag(formatReference(withTag(reference, reference.tag)), id);
+  const labels = context.images.byId(id)?.config.config?.Labels;
+  context.emit("image", "pull", familiarReference(reference), { ...labels, name });
+  report({ status: `Digest: ${resolved.digest}` });
+  return before?.id !== id;
+}
+
+/** Makes sure that the image is here, and returns its id. */
+async function bringIn(
+  context: ImageContext,
+  task: PullTask & {
+    readonly resolved: ResolvedImage;
+    readonly lease: { add(key: string): void };
+  },
+): Promise<string> {
+  const { resolved, lease, sessions, report, signal } = task;
+  const { manifest } = resolved;
+  const configDigest = manifest.config.digest;
+  const known = context.images.byId(configDigest);
+  if (known !== undefined) {
+    checkPlatform(task, known.config);
+    return known.id;
+  }
+  for (const digest of [
+    resolved.manifestDigest,
+    configDigest,
+    ...manifest.layers.map((layer) => layer.digest),
+  ])
+    lease.add(digest);
+  await context.content.ingest(resolved.bytes, { digest: resolved.manifestDigest });
+  const config = await fetchConfig(context, { manifest, sessions, signal });
+  checkPlatform(task, config);
+  const image: StoredImage = {
+    manifestDigest: resolved.manifestDigest,
+    manifestMediaType: resolved.mediaType,
+    manifest,
+    configDigest,
+    config,
+  };
+  await fetchLayers(context, { image, lease, sessions, report, signal });
+  return configDigest;
+}
+
+/** An image without an index may be for another machine than was asked for. */
+function checkPlatform({ reference, platform }: PullTask, actual: Platform): void {
+  if (actual.os !== "linux")
+    throw new EngineError(
+      "invalidArgument",
+      `${familiarReference(reference)} is an image for ${actual.os}: only Linux images run here`,
+    );
+  if (platform === undefined || platformMatches(platform, actual)) return;
+  throw notFound(
+    `image with reference ${familiarReference(reference)} was found but does not match the specified platform: ` +
+      `wanted ${formatPlatform(platform)}, actual: ${formatPlatform(actual)}`,
+    { hint: `This machine is ${formatPlatform(hostPlatform())}.` },
+  );
 }

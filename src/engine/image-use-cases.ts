@@ -5,7 +5,10 @@ import { imageImport } from "./image-import.ts";
 import { imageHistory, imageInspect } from "./image-inspect.ts";
 import { imageList } from "./image-list.ts";
 import { imageLoad } from "./image-load.ts";
+import { distributionInspect } from "./distribution-inspect.ts";
 import { imagePull } from "./image-pull.ts";
+import { imagePush } from "./image-push.ts";
+import { registryLogin } from "./registry-login.ts";
 import { imageRemove } from "./image-remove.ts";
 import { imageSave } from "./image-save.ts";
 import { imageTag } from "./image-tag.ts";
@@ -21,6 +24,9 @@ export type ImageUseCases = Pick<
   | "imageTag"
   | "imageRemove"
   | "imagePull"
+  | "imagePush"
+  | "registryLogin"
+  | "distributionInspect"
 >;
 
 /** All that the engine does with images. What an earlier process left behind is removed first. */
@@ -39,5 +45,8 @@ export function createImageUseCases(deps: ImageDeps): ImageUseCases {
     imageTag: (nameOrId, repository, tag) => imageTag(context, nameOrId, repository, tag),
     imageRemove: (nameOrId, options) => imageRemove(context, nameOrId, options),
     imagePull: (options) => imagePull(context, options),
+    imagePush: (options) => imagePush(context, options),
+    registryLogin: (credentials, signal) => registryLogin(context, credentials, signal),
+    distributionInspect: (options) => distributionInspect(context, options),
   };
 }

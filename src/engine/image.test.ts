@@ -60,6 +60,13 @@ function open(root = join(work, "data")): void {
     content,
     snapshotter,
     images,
+    transfers: {
+      insecureRegistries: [],
+      registryMirrors: [],
+      maxConcurrentDownloads: 3,
+      maxConcurrentUploads: 5,
+      maxDownloadAttempts: 2,
+    },
     isImageUsed: (id) => users.get(id) ?? [],
     emit: (type, action, id, attributes) => events.push(`${type} ${action} ${id} ${attributes["name"]}`),
   });
@@ -171,8 +178,10 @@ test("the built-in busybox is pulled, runs, and is the same each time", async ()
 });
 
 test("pulls that cannot be served say so", async () => {
-  await assert.rejects(pull("debian", "bookworm"), kind("notImplemented", /debian:bookworm/));
-  await assert.rejects(pull("busybox"), kind("notImplemented"));
+  await assert.rejects(
+    pull("127.0.0.1:1/debian", "bookworm"),
+    kind("unavailable", /registry 127\.0\.0\.1:1:/),
+  );
   await assert.rejects(
     pull("gantry/busybox", "1.0"),
     kind("notFound", /^manifest for gantry\/busybox:1.0 not found/),

@@ -8,6 +8,7 @@ import { installedInit } from "../container/spec-mounts.ts";
 import type { SystemInfo } from "../wire/system.ts";
 import { engineVersion } from "./config.ts";
 import type { EngineContext } from "./context.ts";
+import { isAddressRange } from "../registry/hosts.ts";
 
 /** What `docker info` shows. */
 export async function info(context: EngineContext): Promise<SystemInfo> {
@@ -126,9 +127,13 @@ function registryConfig(context: EngineContext): SystemInfo {
     Secure: true,
     Official: true,
   };
+  const ranges = context.config.insecureRegistries.filter(isAddressRange);
+  const named = context.config.insecureRegistries
+    .filter((entry) => !isAddressRange(entry))
+    .map((name) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }]);
   return {
-    InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8"],
-    IndexConfigs: { "docker.io": official },
+    InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...ranges],
+    IndexConfigs: { "docker.io": official, ...Object.fromEntries(named) },
     Mirrors: context.config.registryMirrors.length > 0 ? [...context.config.registryMirrors] : null,
   };
 }

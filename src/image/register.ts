@@ -1,4 +1,5 @@
 /** From blobs to an image: unpack its layers, then write the record, last. */
+import { Readable } from "node:stream";
 import type { ContentStore } from "../content/content.ts";
 import { invalidArgument } from "../base/errors.ts";
 import { chainIds } from "../oci/chain-id.ts";
@@ -70,6 +71,16 @@ export function readStoredImage(
   };
 }
 
+/** For layers whose blobs are still on their way. */
+export interface LayerArrivals {
+  /** Resolves when the blob of the layer with this index is stored. */
+  ready(index: number): Promise<void>;
+  /** How much of the layer's blob has been unpacked. */
+  onUnpacked(index: number, bytes: number): void;
+  /** Ends an unpacking half-way. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * Unpacks the layers that are not yet unpacked, yields each, and stores the image's record. The caller's lease holds
  * everything meanwhile. Returns the record.
@@ -78,6 +89,7 @@ export async function* registerImage(
   stores: ImageStores,
   image: StoredImage,
   lease: Pick<Lease, "add">,
+  arrivals?: LayerArrivals,
 ): AsyncGenerator<LayerProgress, ImageRecord> {
   const { snapshotter, images } = stores;
   const diffIds = image.config.rootfs.diff_ids;
@@ -86,9 +98,12 @@ export async function* registerImage(
   let sizeBytes = 0;
   for (const [index, chainId] of chain.entries()) {
     const descriptor = image.manifest.layers[index]!;
+    await arrivals?.ready(index);
     const isNew = !snapshotter.has(chainId);
-    if (isNew)
-      await applyBlob(stores, { chainId, parent: chain[index - 1], diffId: diffIds[index]! }, descriptor);
+    if (isNew) {
+      const layer = { index, chainId, parent: chain[index - 1], diffId: diffIds[index]! };
+      await applyBlob(stores, layer, descriptor, arrivals);
+    }
     sizeBytes += (await snapshotter.usage(chainId)).sizeBytes;
     yield { diffId: diffIds[index]!, descriptor, isNew };
   }
@@ -105,18 +120,32 @@ export async function* registerImage(
 
 async function applyBlob(
   { content, snapshotter }: ImageStores,
-  layer: { chainId: string; parent: string | undefined; diffId: string },
+  layer: { index: number; chainId: string; parent: string | undefined; diffId: string },
   descriptor: Descriptor,
+  arrivals: LayerArrivals | undefined,
 ): Promise<void> {
   const blob = content.open(descriptor.digest);
   try {
     await snapshotter.applyLayer({
       chainId: layer.chainId,
       parent: layer.parent,
-      tar: decompress(blob),
+      tar: decompress(arrivals === undefined ? blob : watched(blob, layer.index, arrivals)),
       expectDiffId: layer.diffId,
     });
   } finally {
     blob.destroy();
   }
+}
+
+function watched(blob: Readable, index: number, arrivals: LayerArrivals): Readable {
+  async function* bytes(): AsyncGenerator<Buffer> {
+    let read = 0;
+    for await (const chunk of blob as AsyncIterable<Buffer>) {
+      arrivals.signal.throwIfAborted();
+      read += chunk.length;
+      arrivals.onUnpacked(index, read);
+      yield chunk;
+    }
+  }
+  return Readable.from(bytes(), { objectMode: false, highWaterMark: 256 * 1024 });
 }

@@ -1,6 +1,7 @@
 import { invalidArgument, notImplemented } from "../../base/errors.ts";
 import type { Filters } from "../../wire/system.ts";
 import type { Exchange, Route } from "../exchange.ts";
+import { registryCredentials } from "../registry-header.ts";
 import { shapeImageInspect, shapeImageSummary } from "../shape.ts";
 import { sendProgress, StreamAnswer, untilAborted } from "../stream.ts";
 
@@ -28,7 +29,7 @@ async function inspect(x: Exchange): Promise<void> {
   x.json(200, shapeImageInspect(await x.engine.imageInspect(x.param("name")), x.apiMinor));
 }
 
-/** Pull (`fromImage`) or import (`fromSrc`). Credentials in `X-Registry-Auth` are not looked at. */
+/** Pull (`fromImage`) or import (`fromSrc`). */
 async function create(x: Exchange): Promise<void> {
   const image = x.query.text("fromImage");
   const source = x.query.text("fromSrc");
@@ -36,7 +37,13 @@ async function create(x: Exchange): Promise<void> {
   if (image !== undefined) {
     await sendProgress(
       x,
-      x.engine.imagePull({ image, tag: x.query.text("tag"), platform, signal: x.signal }),
+      x.engine.imagePull({
+        image,
+        tag: x.query.text("tag"),
+        platform,
+        credentials: registryCredentials(x),
+        signal: x.signal,
+      }),
     );
     return;
   }
@@ -56,6 +63,15 @@ async function create(x: Exchange): Promise<void> {
     platform,
   });
   await sendProgress(x, imported);
+}
+
+async function push(x: Exchange): Promise<void> {
+  const credentials = registryCredentials(x);
+  const { signal } = x;
+  await sendProgress(
+    x,
+    x.engine.imagePush({ image: x.param("name"), tag: x.query.text("tag"), credentials, signal }),
+  );
 }
 
 async function load(x: Exchange): Promise<void> {
@@ -99,5 +115,6 @@ export const imageRoutes: readonly Route[] = [
   { method: "GET", path: "/images/{name...}/json", handle: inspect },
   { method: "GET", path: "/images/{name...}/history", handle: history },
   { method: "POST", path: "/images/{name...}/tag", handle: tag },
+  { method: "POST", path: "/images/{name...}/push", handle: push },
   { method: "DELETE", path: "/images/{name...}", handle: remove },
 ];

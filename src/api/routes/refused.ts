@@ -29,12 +29,9 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["POST", "/containers/prune", notServed("removing stopped containers (docker container prune)")],
   ["POST", "/commit", notServed("making an image of a container (docker commit)")],
   // images
-  ["POST", "/images/{name...}/push", notServed("pushing an image (docker push)")],
   ["GET", "/images/search", notServed("searching a registry (docker search)")],
   ["POST", "/images/prune", notServed("removing unused images (docker image prune)")],
   ["GET", "/images/{name...}/attestations", notServed("reading an image's attestations")],
-  ["GET", "/distribution/{name...}/json", notServed("asking a registry for an image (docker manifest)")],
-  ["POST", "/auth", notServed("checking credentials (docker login)")],
   // build
   ["POST", "/build", notServed("building an image (docker build)")],
   ["POST", "/build/prune", notServed("removing the build cache (docker builder prune)")],

@@ -81,7 +81,11 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Where to listen: unix:///path or tcp://host:port; may be given several times",
   },
   { name: "icc", type: "bool", default: true, help: "Let containers on the default bridge reach each other" },
-  { name: "insecure-registry", type: "list", help: "Registry that may be spoken to without TLS" },
+  {
+    name: "insecure-registry",
+    type: "list",
+    help: "Registry (host[:port] or CIDR) that may be spoken to without TLS",
+  },
   { name: "ip", type: "string", default: "0.0.0.0", help: "Host address of published ports that name none" },
   { name: "ip-forward", type: "bool", default: true, help: "Switch on the kernel's IP forwarding" },
   { name: "iptables", type: "bool", default: true, help: "Make firewall rules (with nftables)" },
@@ -93,6 +97,24 @@ export const daemonFlags: readonly FlagSpec[] = [
     default: "info",
     help: "Lowest level that is logged: debug, info, warn, error or fatal",
   },
+  {
+    name: "max-concurrent-downloads",
+    type: "int",
+    default: 3,
+    help: "Layers that are fetched at the same time",
+  },
+  {
+    name: "max-concurrent-uploads",
+    type: "int",
+    default: 5,
+    help: "Layers that are sent at the same time",
+  },
+  {
+    name: "max-download-attempts",
+    type: "int",
+    default: 5,
+    help: "How often a request to a registry is tried",
+  },
   { name: "mtu", type: "int", default: 1500, help: "MTU of the default network in bytes" },
   {
     name: "pidfile",
@@ -100,7 +122,7 @@ export const daemonFlags: readonly FlagSpec[] = [
     type: "string",
     help: "File for the daemon's process id (default EXEC-ROOT/gantry.pid)",
   },
-  { name: "registry-mirror", type: "list", help: "Mirror to ask before Docker Hub" },
+  { name: "registry-mirror", type: "list", help: "URL of a mirror to ask before Docker Hub" },
   {
     name: "shutdown-timeout",
     type: "int",

@@ -1,0 +1,36 @@
+/** The registry client's words: what it is told by the daemon's options, and what a pull or push asks of it. */
+import type { RegistryAuth } from "../wire/registry.ts";
+
+/** Options of the daemon; read anew for every operation, so that a reload counts at once. */
+export interface RegistrySettings {
+  /** `host[:port]` or CIDR ranges that may be spoken to without TLS, or with a certificate that nobody vouches for. */
+  readonly insecureRegistries: readonly string[];
+  /** URLs that are asked before Docker Hub. */
+  readonly registryMirrors: readonly string[];
+  /** How often one blob is tried before a download fails. */
+  readonly maxDownloadAttempts: number;
+}
+
+/** What the client finds on the machine. */
+export interface RegistryPlace {
+  /** Docker's `/etc/docker/certs.d`: `<host>/{ca.crt,client.cert,client.key}`. */
+  readonly certsDirectory: string;
+  /** Where `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are read. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** A registry that says nothing for so long counts as gone. */
+  readonly silenceTimeoutMs: number;
+  /** First pause before something is tried again; doubles each time. */
+  readonly retryDelayMs: number;
+}
+
+export const defaultRegistryPlace: RegistryPlace = {
+  certsDirectory: "/etc/docker/certs.d",
+  environment: process.env,
+  silenceTimeoutMs: 60_000,
+  retryDelayMs: 500,
+};
+
+export type RegistryCredentials = Readonly<RegistryAuth>;
+
+/** What is asked for in a repository: the scope of a token. */
+export type RepositoryAction = "pull" | "pull,push";

@@ -1,0 +1,483 @@
+/**
+ * The use cases against Debian's docker-registry, on this machine's loopback and in this process, so that what goes over
+ * the wire can be broken and looked at.
+ */
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { test } from "node:test";
+import { openDatabase } from "../../src/base/database.ts";
+import { isKind } from "../../src/base/errors.ts";
+import { FsContentStore } from "../../src/content/fs-content-store.ts";
+import { createImageUseCases, type ImageUseCases } from "../../src/engine/image-use-cases.ts";
+import { createImageStore } from "../../src/image/image-store.ts";
+import { createSnapshotter } from "../../src/snapshot/create-snapshotter.ts";
+import { layerOf } from "../../src/snapshot/snapshot.suite.ts";
+import type { ProgressMessage } from "../../src/wire/image.ts";
+import type { RegistryAuth } from "../../src/wire/registry.ts";
+import { hasRegistry, startFaultProxy, startRegistry } from "../helpers/registry.ts";
+import { startTokenServer } from "../helpers/token-server.ts";
+
+const skip = (await hasRegistry()) ? false : "docker-registry is not installed";
+const robot = { username: "robot", password: "sesame" };
+/** `htpasswd -nbB robot sesame`. */
+const htpasswd = "robot:$2y$05$CbwP6Gxu4IJHnlEMYJCGEO3pOr5IrUI3X0N6jTkAyI/HpjCP9T4J.";
+
+interface Machine extends Disposable {
+  readonly cases: ImageUseCases;
+  readonly content: FsContentStore;
+  readonly root: string;
+  pull(
+    name: string,
+    options?: { tag?: string; platform?: string; credentials?: RegistryAuth },
+  ): Promise<string[]>;
+  push(name: string, tag: string | undefined, credentials?: RegistryAuth): Promise<string[]>;
+  /** Digests and sizes of all that is stored. */
+  blobs(): string[];
+}
+
+/** An engine's images in a data root of their own. */
+function machine(
+  options: { mirrors?: string[]; attempts?: number; silenceMs?: number; env?: Record<string, string> } = {},
+): Machine {
+  const root = mkdtempSync(join(tmpdir(), "gantry-test-transfers-"));
+  const database = openDatabase(join(root, "test.db"));
+  const content = new FsContentStore(join(root, "content"));
+  const snapshotter = createSnapshotter({ driver: "overlay2", root: join(root, "snapshots") });
+  const cases = createImageUseCases({
+    content,
+    snapshotter,
+    images: createImageStore(database),
+    transfers: {
+      insecureRegistries: [],
+      registryMirrors: options.mirrors ?? [],
+      maxConcurrentDownloads: 3,
+      maxConcurrentUploads: 5,
+      maxDownloadAttempts: options.attempts ?? 5,
+    },
+    registryPlace: {
+      retryDelayMs: 10,
+      silenceTimeoutMs: options.silenceMs ?? 10_000,
+      environment: options.env ?? {},
+      certsDirectory: join(root, "certs.d"),
+    },
+    isImageUsed: () => [],
+    emit: () => {},
+  });
+  const signal = new AbortController().signal;
+  return {
+    cases,
+    content,
+    root,
+    pull: (image, { tag, platform, credentials = {} } = {}) =>
+      statuses(cases.imagePull({ image, tag, platform, credentials, signal })),
+    push: (image, tag, credentials = {}) => statuses(cases.imagePush({ image, tag, credentials, signal })),
+    blobs: () =>
+      content
+        .list()
+        .map(({ digest, sizeBytes }) => `${digest} ${sizeBytes}`)
+        .sort(),
+    [Symbol.dispose]() {
+      database.close();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+async function statuses(messages: AsyncIterable<ProgressMessage>): Promise<string[]> {
+  const list: string[] = [];
+  for await (const { status, id } of messages)
+    if (status !== undefined) list.push(id === undefined ? status : `${id}: ${status}`);
+  return list;
+}
+
+/** Makes an image of one layer with a file of text that does not compress, and names it. */
+async function makeImage(on: Machine, name: string, sizeBytes = 3_000_000): Promise<void> {
+  const tar = layerOf({ name: "file", text: randomBytes(sizeBytes / 2).toString("hex") });
+  const at = name.lastIndexOf(":");
+  await statuses(
+    on.cases.imageImport({
+      source: Readable.from([tar]),
+      repository: name.slice(0, at),
+      tag: name.slice(at + 1),
+      message: undefined,
+      changes: [],
+      platform: undefined,
+    }),
+  );
+}
+
+const isBlobGet = (url: string | undefined, method: string | undefined): boolean =>
+  method === "GET" && /\/blobs\/sha256:/.test(url ?? "");
+
+test("what is pushed and pulled again is the same to the last byte", { skip }, async () => {
+  await using registry = await startRegistry();
+  using here = machine();
+  using there = machine();
+  const name = `${registry.address}/team/app`;
+  await makeImage(here, `${name}:1`);
+  const pushed = await here.push(name, "1");
+  assert.equal(pushed[0], `The push refers to repository [${name}]`);
+  assert.match(pushed.at(-1) ?? "", /^1: digest: sha256:[0-9a-f]{64} size: \d+$/);
+  assert.ok(
+    pushed.some((line) => /^[0-9a-f]{12}: Pushed$/.test(line)),
+    pushed.join("\n"),
+  );
+  const pulled = await there.pull(name, { tag: "1" });
+  assert.equal(pulled[0], "1: Pulling from team/app");
+  assert.equal(pulled.at(-1), `Status: Downloaded newer image for ${name}:1`);
+  const order = ["Pulling fs layer", "Verifying Checksum", "Download complete", "Pull complete"];
+  const seen = pulled.map((line) => line.slice(14)).filter((status) => order.includes(status));
+  assert.deepEqual(seen, order);
+  assert.deepEqual(there.blobs(), here.blobs());
+  assert.equal((await there.pull(name, { tag: "1" })).at(-1), `Status: Image is up to date for ${name}:1`);
+  assert.ok((await here.push(name, "1")).some((line) => line.endsWith("Layer already exists")));
+  const [image] = await there.cases.imageList({ all: true, filters: new Map(), sharedSize: false });
+  assert.deepEqual(image?.RepoDigests, [`${name}@${/sha256:\w+/.exec(pushed.at(-1) ?? "")?.[0]}`]);
+});
+
+test("by digest, every tag, and into another repository by mounting", { skip }, async () => {
+  await using registry = await startRegistry();
+  using here = machine();
+  using there = machine();
+  const name = `${registry.address}/app`;
+  await makeImage(here, `${name}:1`);
+  await makeImage(here, `${name}:2`);
+  const pushed = await here.push(name, undefined);
+  const digest =
+    /^2: digest: (\S+)/.exec(pushed.find((line) => line.startsWith("2: digest")) ?? "")?.[1] ?? "";
+  const byDigest = await there.pull(name, { tag: digest });
+  assert.equal(byDigest.at(-1), `Status: Downloaded newer image for ${name}@${digest}`);
+  assert.deepEqual((await there.cases.imageInspect(`${name}@${digest}`)).RepoTags, []);
+  const all = await there.pull(name);
+  assert.deepEqual(all.filter((line) => /Pulling from|^Status/.test(line)).sort(), [
+    "1: Pulling from app",
+    "2: Pulling from app",
+    `Status: Downloaded newer image for ${name}`,
+  ]);
+  await there.cases.imageTag(`${name}:1`, `${registry.address}/other/app`, "x");
+  assert.ok(
+    (await there.push(`${registry.address}/other/app`, "x")).some((line) =>
+      line.endsWith("Mounted from app"),
+    ),
+  );
+  await assert.rejects(there.push(`${registry.address}/nothing`, "1"), /does not exist locally with the tag/);
+  await assert.rejects(there.push(name, "9"), /tag does not exist/);
+});
+
+test("a connection that is cut goes on where it was cut", { skip }, async () => {
+  await using registry = await startRegistry();
+  await using proxy = await startFaultProxy(registry.address);
+  using here = machine();
+  using there = machine();
+  await makeImage(here, `${proxy.address}/app:1`);
+  let cuts = 0;
+  proxy.fault = (request, _response, forward) => {
+    if (request.method !== "PATCH" || cuts > 1) return false;
+    cuts += 1;
+    // A megabyte gets through, then the line is dead.
+    let seen = 0;
+    request.on("data", (chunk: Buffer) => {
+      seen += chunk.length;
+      if (seen <= 1_000_000) return;
+      request.unpipe();
+      setTimeout(() => request.destroy(), 50);
+    });
+    forward();
+    return true;
+  };
+  await here.push(`${proxy.address}/app`, "1");
+  assert.ok(cuts > 0, "nothing was cut");
+  assert.ok(
+    proxy.seen.some((line) => line.startsWith("GET /v2/app/blobs/uploads/")),
+    proxy.seen.join("\n"),
+  );
+  cuts = 0;
+  proxy.fault = (request, _response, forward) => {
+    if (!isBlobGet(request.url, request.method) || cuts > 2) return false;
+    forward((chunk, offset) => {
+      if (offset < 500_000) return chunk;
+      cuts += 1;
+      return "cut";
+    });
+    return true;
+  };
+  await there.pull(`${proxy.address}/app`, { tag: "1" });
+  assert.ok(cuts > 1, `cut ${cuts} times`);
+  assert.ok(
+    proxy.headers.some(({ range }) => /^bytes=\d{6,}-$/.test(range ?? "")),
+    "no range was asked for",
+  );
+  assert.deepEqual(there.blobs(), here.blobs());
+});
+
+test("a registry that is busy is asked again, when it says", { skip }, async () => {
+  await using registry = await startRegistry();
+  await using proxy = await startFaultProxy(registry.address);
+  using here = machine();
+  using there = machine();
+  await makeImage(here, `${proxy.address}/app:1`);
+  await here.push(`${proxy.address}/app`, "1");
+  const refused = new Map<string, number>();
+  const times: number[] = [];
+  proxy.fault = (request, response) => {
+    const key = `${request.method} ${request.url}`;
+    const count = (refused.get(key) ?? 0) + 1;
+    refused.set(key, count);
+    if (count > 2) return false;
+    if (request.url?.includes("/manifests/")) times.push(Date.now());
+    response
+      .writeHead(count === 1 ? 429 : 503, count === 1 ? { "Retry-After": "1" } : {})
+      .end("<html>busy</html>");
+    return true;
+  };
+  await there.pull(`${proxy.address}/app`, { tag: "1" });
+  assert.ok(times[1]! - times[0]! >= 990, `it was asked again after ${times[1]! - times[0]!} ms`);
+  assert.deepEqual(there.blobs(), here.blobs());
+  proxy.fault = (_request, response) => {
+    response.writeHead(429, { "Retry-After": "86400" }).end();
+    return true;
+  };
+  using third = machine();
+  await assert.rejects(third.pull(`${proxy.address}/app`, { tag: "1" }), /answered 429/);
+});
+
+test("bytes that are not what they should be are never kept", { skip }, async () => {
+  await using registry = await startRegistry();
+  await using proxy = await startFaultProxy(registry.address);
+  using here = machine();
+  await makeImage(here, `${proxy.address}/app:1`);
+  await here.push(`${proxy.address}/app`, "1");
+  const flip = (chunk: Buffer): Buffer => {
+    const copy = Buffer.from(chunk);
+    copy[10] = (copy[10] ?? 0) ^ 1;
+    return copy;
+  };
+  const rows: [what: RegExp, change: (chunk: Buffer, offset: number) => Buffer | "cut", message: RegExp][] = [
+    [/\/blobs\//, flip, /sent other bytes than it promised for blob sha256:\w{64}/],
+    [/\/manifests\//, flip, /sent other bytes than it promised for manifest 1 of app/],
+    [
+      /\/blobs\//,
+      () => "cut",
+      /could not be fetched in 3 tries: cannot reach the registry .*: the connection was cut/,
+    ],
+  ];
+  for (const [what, change, message] of rows) {
+    using there = machine({ attempts: 3 });
+    proxy.fault = (request, _response, forward) => {
+      if (request.method !== "GET" || !what.test(request.url ?? "")) return false;
+      forward(change);
+      return true;
+    };
+    await assert.rejects(there.pull(`${proxy.address}/app`, { tag: "1" }), message);
+    assert.deepEqual(there.blobs(), [], String(what));
+    assert.deepEqual(await there.cases.imageList({ all: true, filters: new Map(), sharedSize: false }), []);
+  }
+  using silent = machine({ attempts: 2, silenceMs: 300 });
+  proxy.fault = () => true;
+  await assert.rejects(silent.pull(`${proxy.address}/app`, { tag: "1" }), /it said nothing for 0\.3 s/);
+});
+
+test("Basic authentication", { skip }, async () => {
+  await using registry = await startRegistry({ htpasswd });
+  using here = machine();
+  const name = `${registry.address}/app`;
+  await makeImage(here, `${name}:1`);
+  await assert.rejects(here.push(name, "1"), /authentication required|no basic auth/i);
+  await assert.rejects(
+    here.pull(name, { tag: "1" }),
+    /pull access denied for .*\/app, repository does not exist or may require 'docker login'/,
+  );
+  const { signal } = new AbortController();
+  const login = (auth: RegistryAuth) =>
+    here.cases.registryLogin({ ...auth, serveraddress: registry.address }, signal);
+  assert.deepEqual(await login(robot), { Status: "Login Succeeded", IdentityToken: "" });
+  await assert.rejects(login({ ...robot, password: "wrong" }), (error) => {
+    assert.ok(isKind(error, "unauthenticated"));
+    assert.equal(
+      error.message,
+      `login attempt to http://${registry.address}/v2/ failed with status: 401 Unauthorized`,
+    );
+    return true;
+  });
+  await here.push(name, "1", robot);
+  using there = machine();
+  await there.pull(name, { tag: "1", credentials: robot });
+  assert.deepEqual(there.blobs(), here.blobs());
+});
+
+test("tokens: scopes, refresh, and what may not be done", { skip }, async () => {
+  await using tokens = await startTokenServer();
+  await using registry = await startRegistry({ config: tokens.config });
+  using here = machine();
+  const name = `${registry.address}/public/app`;
+  await makeImage(here, `${name}:1`);
+  await assert.rejects(here.push(name, "1"), /authentication required|denied/);
+  await here.push(name, "1", robot);
+  assert.ok(tokens.asked.includes("repository:public/app:pull,push"));
+  using there = machine();
+  await there.pull(name, { tag: "1" });
+  const before = tokens.asked.length;
+  await there.pull(name, { tag: "1" });
+  assert.equal(tokens.asked.length, before, "the token was not kept");
+  await here.cases.imageTag(`${name}:1`, `${registry.address}/secret/app`, "1");
+  const { signal } = new AbortController();
+  const { IdentityToken } = await here.cases.registryLogin(
+    { ...robot, serveraddress: registry.address },
+    signal,
+  );
+  assert.equal(IdentityToken, tokens.refreshToken);
+  const byToken = { username: "<token>", identitytoken: IdentityToken };
+  const secret = `${registry.address}/secret/app`;
+  assert.ok((await here.push(secret, "1", byToken)).some((line) => line.endsWith("Mounted from public/app")));
+  assert.ok(tokens.asked.includes("repository:public/app:pull"));
+  await assert.rejects(there.pull(secret, { tag: "1" }), /pull access denied/);
+  await there.pull(secret, { tag: "1", credentials: byToken });
+  await assert.rejects(
+    here.cases.registryLogin({ ...robot, password: "wrong", serveraddress: registry.address }, signal),
+    (error) => isKind(error, "unauthenticated") && !error.message.includes("wrong"),
+  );
+});
+
+test(
+  "two who ask for one blob at the same time fetch it once; the last to go ends it",
+  { skip },
+  async () => {
+    await using registry = await startRegistry();
+    await using proxy = await startFaultProxy(registry.address);
+    using here = machine();
+    using there = machine();
+    await makeImage(here, `${proxy.address}/app:1`);
+    await here.push(`${proxy.address}/app`, "1");
+    await here.cases.imageTag(`${proxy.address}/app:1`, `${proxy.address}/app`, "2");
+    await here.push(`${proxy.address}/app`, "2");
+    const blobGets = (): number =>
+      proxy.seen.filter((line) => line.startsWith("GET") && line.includes("/blobs/")).length;
+    await Promise.all(["1", "2"].map((tag) => there.pull(`${proxy.address}/app`, { tag })));
+    // The layer and the configuration.
+    assert.equal(blobGets(), 2);
+    assert.deepEqual(there.blobs(), here.blobs());
+
+    using third = machine();
+    let closed = 0;
+    proxy.fault = (request, response, forward) => {
+      if (!isBlobGet(request.url, request.method)) return false;
+      response.on("close", () => (closed += response.writableFinished ? 0 : 1));
+      forward((chunk, offset) => (offset > 100_000 ? Buffer.alloc(0) : chunk));
+      return true;
+    };
+    const gone = new AbortController();
+    setTimeout(() => gone.abort(), 300);
+    await assert.rejects(
+      statuses(
+        third.cases.imagePull({
+          image: `${proxy.address}/app`,
+          tag: "1",
+          platform: undefined,
+          signal: gone.signal,
+        }),
+      ),
+    );
+    assert.deepEqual(third.blobs(), []);
+    assert.ok(closed <= 2);
+  },
+);
+
+test("the part of an index that fits", { skip }, async () => {
+  await using registry = await startRegistry();
+  using here = machine();
+  const name = `${registry.address}/multi`;
+  for (const tag of ["a", "b"]) await makeImage(here, `${name}:${tag}`);
+  const digests = (await here.push(name, undefined)).flatMap(
+    (line) => /digest: (\S+) size: (\d+)/.exec(line)?.slice(1) ?? [],
+  );
+  const platforms = [
+    { os: "linux", architecture: "s390x" },
+    { os: "linux", architecture: "amd64" },
+  ];
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: platforms.map((platform, i) => ({
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      digest: digests[2 * i],
+      size: Number(digests[2 * i + 1]),
+      platform,
+    })),
+  });
+  const put = await fetch(`http://${registry.address}/v2/multi/manifests/all`, {
+    method: "PUT",
+    headers: { "Content-Type": "application/vnd.oci.image.index.v1+json" },
+    body: index,
+  });
+  assert.equal(put.status, 201);
+  using there = machine();
+  const pulled = await there.pull(name, { tag: "all", platform: "linux/amd64" });
+  const digest = `sha256:${createHash("sha256").update(index).digest("hex")}`;
+  assert.ok(pulled.includes(`Digest: ${digest}`), pulled.join("\n"));
+  assert.deepEqual((await there.cases.imageInspect(`${name}:all`)).RepoDigests, [`${name}@${digest}`]);
+  await assert.rejects(
+    there.pull(name, { tag: "all", platform: "linux/riscv64" }),
+    /no matching manifest for linux\/riscv64 in the manifest list entries/,
+  );
+  const { signal } = new AbortController();
+  const inspected = await there.cases.distributionInspect({ name: `${name}:all`, credentials: {}, signal });
+  assert.equal(inspected.Descriptor.digest, digest);
+  assert.deepEqual(inspected.Platforms, platforms);
+});
+
+test("what is no registry, no image, or not there says so", { skip }, async () => {
+  const server = createServer((request, response) => {
+    if (request.url === "/v2/") response.end("{}");
+    else if (request.url?.endsWith("/huge")) {
+      response.writeHead(200, { "Content-Type": "application/vnd.oci.image.manifest.v1+json" });
+      response.end(Buffer.alloc(10 * 1024 * 1024, " "));
+    } else if (request.url?.endsWith("/old")) {
+      response
+        .writeHead(200, { "Content-Type": "application/vnd.docker.distribution.manifest.v1+json" })
+        .end("{}");
+    } else response.writeHead(200, { "Content-Type": "text/html" }).end("<html>hello</html>");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  using here = machine({ attempts: 1 });
+  try {
+    await assert.rejects(here.pull(`${address}/app`, { tag: "huge" }), /longer than 4194304 bytes/);
+    await assert.rejects(here.pull(`${address}/app`, { tag: "old" }), /manifest format 1/);
+    await assert.rejects(
+      here.pull(`${address}/app`, { tag: "html" }),
+      /no image that can be read: its manifest is of type "text\/html"/,
+    );
+    await assert.rejects(here.pull("127.0.0.1:1/app", { tag: "1" }), (error) => {
+      assert.ok(isKind(error, "unavailable"));
+      assert.match(error.message, /^cannot reach the registry 127\.0\.0\.1:1: connection refused$/);
+      assert.match(error.hint ?? "", /gantry image bootstrap/);
+      return true;
+    });
+    assert.deepEqual(here.blobs(), []);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("a mirror is asked before Docker Hub, and passed over when it is gone", { skip }, async () => {
+  await using registry = await startRegistry();
+  using here = machine();
+  await makeImage(here, `${registry.address}/library/tiny:1`);
+  await here.push(`${registry.address}/library/tiny`, "1");
+  using there = machine({
+    mirrors: ["http://127.0.0.1:1", `http://${registry.address}`],
+    env: { HTTPS_PROXY: "http://127.0.0.1:1" },
+  });
+  await there.pull("tiny", { tag: "1" });
+  assert.deepEqual(there.blobs(), here.blobs());
+  assert.deepEqual((await there.cases.imageInspect("tiny:1")).RepoTags, ["tiny:1"]);
+});
