@@ -224,6 +224,9 @@ export const registryAuth = object<RegistryAuth>({
   registrytoken: string,
 });
 
+/** Body of `POST /commit`. */
+export const containerConfig = object<ContainerConfig>(containerConfigFields);
+
 /** Body of `POST /containers/{id}/exec`. */
 export const execCreateRequest = object<ExecCreateRequest>({
   User: string,

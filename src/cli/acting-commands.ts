@@ -4,6 +4,7 @@ import type { CommandLoader } from "./commands.ts";
 export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   attach: () => import("./commands/attach.ts"),
   "container attach": () => import("./commands/attach.ts"),
+  "container commit": () => import("./commands/commit.ts"),
   "container cp": () => import("./commands/cp.ts"),
   "container create": () => import("./commands/create.ts"),
   "container diff": () => import("./commands/diff.ts"),
@@ -23,6 +24,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   "container top": () => import("./commands/top.ts"),
   "container unpause": () => import("./commands/unpause.ts"),
   "container wait": () => import("./commands/wait.ts"),
+  commit: () => import("./commands/commit.ts"),
   cp: () => import("./commands/cp.ts"),
   create: () => import("./commands/create.ts"),
   diff: () => import("./commands/diff.ts"),

@@ -18,6 +18,18 @@ export interface ContainerFileApi {
   containerChanges(name: string, options?: CallOptions): Promise<ChangeEntry[]>;
   /** `GET /containers/{id}/export`: the whole file system as a tar. */
   containerExport(name: string, options?: CallOptions): Promise<Readable>;
+  /** `POST /commit`: makes an image of the container and returns its id. */
+  containerCommit(
+    name: string,
+    query?: CallOptions & {
+      repository?: string;
+      tag?: string;
+      author?: string;
+      comment?: string;
+      pause?: boolean;
+      changes?: readonly string[];
+    },
+  ): Promise<string>;
   /** `PUT /containers/{id}/archive`: unpacks a tar in a directory of the container. */
   containerExtract(
     name: string,
@@ -46,6 +58,21 @@ export function containerFileApi(transport: Transport): ContainerFileApi {
       })) ?? [],
     containerExport: async (name, { signal } = {}) =>
       (await transport.request("GET", `/containers/${pathPart(name)}/export`, { signal })).body,
+    containerCommit: async (name, { repository, tag, author, comment, pause, changes, signal } = {}) => {
+      const { Id } = await transport.json<{ Id: string }>("POST", "/commit", {
+        query: {
+          container: name,
+          repo: repository,
+          tag,
+          author,
+          comment,
+          pause: pause === false ? "0" : "1",
+          changes,
+        },
+        signal,
+      });
+      return Id;
+    },
     containerExtract: async (name, path, archive, { noOverwriteDirNonDir, copyUidGid, signal } = {}) => {
       await transport.empty("PUT", place(name), {
         query: { path, noOverwriteDirNonDir, copyUIDGID: copyUidGid },

@@ -2,6 +2,7 @@ import type { Engine } from "./engine.ts";
 import { containerArchive, containerExtract, containerStatPath } from "./container-archive.ts";
 import { containerAttach } from "./container-attach.ts";
 import { containerChanges, containerExport } from "./container-changes.ts";
+import { containerCommit } from "./container-commit.ts";
 import { containerCreate } from "./container-create.ts";
 import { containerInspect } from "./container-inspect.ts";
 import { containerKill } from "./container-kill.ts";
@@ -26,6 +27,21 @@ import { version } from "./version.ts";
 /** Ties the use cases to their context: the engine that the API serves. */
 export function createEngine(context: EngineContext): Engine {
   context.live.restart = (id) => restartByPolicy(context, id);
+  const { imageCommit, ...images } = createImageUseCases({
+    content: context.content,
+    snapshotter: context.snapshotter,
+    images: context.images,
+    transfers: context.config,
+    isImageUsed: (id) =>
+      context.containers
+        .list()
+        .filter((container) => container.imageId === id)
+        .map((container) => ({
+          containerId: container.id,
+          running: ["running", "paused", "restarting"].includes(container.state.status),
+        })),
+    emit: (type, action, id, attributes) => context.events.emit(type, action, id, attributes),
+  });
   return {
     info: () => info(context),
     version: () => version(context),
@@ -47,6 +63,7 @@ export function createEngine(context: EngineContext): Engine {
     containerRename: (id, name) => containerRename(context, id, name),
     containerTop: (id, words) => containerTop(context, id, words),
     containerChanges: (id) => containerChanges(context, id),
+    containerCommit: (id, options) => containerCommit(context, id, { options, commit: imageCommit }),
     containerExport: (id) => containerExport(context, id),
     containerStatPath: (id, path) => containerStatPath(context, id, path),
     containerArchive: (id, path) => containerArchive(context, id, path),
@@ -55,21 +72,7 @@ export function createEngine(context: EngineContext): Engine {
     execStart: (id, request) => execStart(context, id, request),
     execInspect: (id) => execInspect(context, id),
     execResize: (id, height, width) => execResize(context, id, height, width),
-    ...createImageUseCases({
-      content: context.content,
-      snapshotter: context.snapshotter,
-      images: context.images,
-      transfers: context.config,
-      isImageUsed: (id) =>
-        context.containers
-          .list()
-          .filter((container) => container.imageId === id)
-          .map((container) => ({
-            containerId: container.id,
-            running: ["running", "paused", "restarting"].includes(container.state.status),
-          })),
-      emit: (type, action, id, attributes) => context.events.emit(type, action, id, attributes),
-    }),
+    ...images,
     networkList: (filters) => networkList(context, filters),
     networkInspect: (id) => networkInspect(context, id),
     volumeList: (filters) => volumeList(context, filters),

@@ -7,6 +7,7 @@
 import type { Readable } from "node:stream";
 import type {
   ChangeEntry,
+  ContainerConfig,
   ContainerCreateRequest,
   ContainerCreateResponse,
   ContainerInspect,
@@ -142,6 +143,22 @@ export interface Engine {
   containerTop(nameOrId: string, psArguments: string): Promise<TopResponse>;
   /** What differs from the image. */
   containerChanges(nameOrId: string): Promise<ChangeEntry[]>;
+  /** Makes an image of the container; returns its id. */
+  containerCommit(
+    nameOrId: string,
+    options: {
+      repository: string | undefined;
+      tag: string | undefined;
+      author: string;
+      comment: string;
+      /** Freeze a running container meanwhile. */
+      pause: boolean;
+      /** Dockerfile instructions that change the configuration. */
+      changes: readonly string[];
+      /** Wins over the container's own configuration. */
+      config: ContainerConfig | undefined;
+    },
+  ): Promise<string>;
   /** The file system as a tar, without mounts. The stream must be read to its end or destroyed. */
   containerExport(nameOrId: string): Promise<Readable>;
   /** What is at a path of the container; a symbolic link at its end is not followed. */

@@ -1,6 +1,8 @@
+import type { ImageRecord } from "../image/image.ts";
 import type { Engine } from "./engine.ts";
 import { createImageContext } from "./image-context.ts";
 import type { ImageDeps } from "./image-deps.ts";
+import { type CommitRequest, imageCommit } from "./image-commit.ts";
 import { imageImport } from "./image-import.ts";
 import { imageHistory, imageInspect } from "./image-inspect.ts";
 import { imageList } from "./image-list.ts";
@@ -30,7 +32,9 @@ export type ImageUseCases = Pick<
 >;
 
 /** All that the engine does with images. What an earlier process left behind is removed first. */
-export function createImageUseCases(deps: ImageDeps): ImageUseCases {
+export function createImageUseCases(
+  deps: ImageDeps,
+): ImageUseCases & { imageCommit: (request: CommitRequest) => Promise<ImageRecord> } {
   const context = createImageContext(deps);
   deps.content.sweep();
   deps.snapshotter.sweep();
@@ -42,6 +46,7 @@ export function createImageUseCases(deps: ImageDeps): ImageUseCases {
     imageLoad: (archive, options) => imageLoad(context, archive, options),
     imageSave: (namesOrIds) => imageSave(context, namesOrIds),
     imageImport: (options) => imageImport(context, options),
+    imageCommit: (request) => imageCommit(context, request),
     imageTag: (nameOrId, repository, tag) => imageTag(context, nameOrId, repository, tag),
     imageRemove: (nameOrId, options) => imageRemove(context, nameOrId, options),
     imagePull: (options) => imagePull(context, options),

@@ -1,4 +1,6 @@
-import type { PathStat } from "../../wire/container.ts";
+import type { ContainerConfig, PathStat } from "../../wire/container.ts";
+import type { Decoder } from "../decode.ts";
+import { containerConfig } from "../requests.ts";
 import type { Exchange, Route } from "../exchange.ts";
 import { StreamAnswer, untilAborted } from "../stream.ts";
 import type { Readable } from "node:stream";
@@ -50,9 +52,28 @@ async function exportContainer(x: Exchange): Promise<void> {
   await sendTar(x, await x.engine.containerExport(x.param("id")));
 }
 
+async function commit(x: Exchange): Promise<void> {
+  const config = await x.readOptionalJson(optionalConfig);
+  const Id = await x.engine.containerCommit(x.requiredQuery("container"), {
+    repository: x.query.text("repo"),
+    tag: x.query.text("tag"),
+    author: x.query.text("author") ?? "",
+    comment: x.query.text("comment") ?? "",
+    pause: x.query.has("pause") ? x.query.flag("pause") : true,
+    changes: x.query.texts("changes"),
+    config,
+  });
+  x.json(201, { Id });
+}
+
+/** Docker's command line sends `null` when it has no wishes. */
+const optionalConfig: Decoder<ContainerConfig | undefined> = (value, field) =>
+  value === null || value === "" ? undefined : containerConfig(value, field);
+
 export const containerFileRoutes: readonly Route[] = [
   { method: "GET", path: "/containers/{id}/changes", handle: changes },
   { method: "GET", path: "/containers/{id}/export", handle: exportContainer },
+  { method: "POST", path: "/commit", handle: commit },
   { method: "HEAD", path: "/containers/{id}/archive", handle: statPath },
   { method: "GET", path: "/containers/{id}/archive", handle: archive },
   { method: "PUT", path: "/containers/{id}/archive", handle: extract },

@@ -27,7 +27,6 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["GET", "/containers/{id}/stats", notServed("container statistics (docker stats)")],
   ["POST", "/containers/{id}/update", notServed("updating a container (docker update)")],
   ["POST", "/containers/prune", notServed("removing stopped containers (docker container prune)")],
-  ["POST", "/commit", notServed("making an image of a container (docker commit)")],
   // images
   ["GET", "/images/search", notServed("searching a registry (docker search)")],
   ["POST", "/images/prune", notServed("removing unused images (docker image prune)")],

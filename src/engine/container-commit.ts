@@ -1,0 +1,96 @@
+import { invalidArgument } from "../base/errors.ts";
+import { packChanges } from "../container/pack-changes.ts";
+import { applyChanges } from "../image/changes.ts";
+import type { ImageRecord } from "../image/image.ts";
+import type { ImageConfig } from "../oci/image-spec.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+  withTag,
+} from "../oci/reference.ts";
+import type { ContainerConfig } from "../wire/container.ts";
+import { mountPlaces } from "./container-changes.ts";
+import { containerPause, containerUnpause } from "./container-pause.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import type { CommitRequest } from "./image-commit.ts";
+import { mergeConfig } from "./merge-config.ts";
+
+export interface CommitOptions {
+  readonly repository: string | undefined;
+  readonly tag: string | undefined;
+  readonly author: string;
+  readonly comment: string;
+  /** Freeze a running container meanwhile. */
+  readonly pause: boolean;
+  /** Dockerfile instructions that change the configuration. */
+  readonly changes: readonly string[];
+  /** Wins over the container's own configuration. */
+  readonly config: ContainerConfig | undefined;
+}
+
+/** Makes an image of a container's configuration and what it changed. Returns the image's id. */
+export async function containerCommit(
+  context: EngineContext,
+  nameOrId: string,
+  { options, commit }: { options: CommitOptions; commit: (request: CommitRequest) => Promise<ImageRecord> },
+): Promise<string> {
+  const container = context.containers.resolve(nameOrId);
+  const { id } = container;
+  const name = targetName(options);
+  const own = imageConfigOf(container.config);
+  const asked = options.config === undefined ? own : imageConfigOf(mergeConfig(options.config, own));
+  const config = applyChanges(asked, options.changes);
+  const mustPause = options.pause && container.state.status === "running";
+  if (mustPause) await containerPause(context, id);
+  try {
+    // Nobody removes it meanwhile.
+    using _ = await context.locks.acquire(id);
+    const { directory, changes } = context.snapshotter.changes(id, mountPlaces);
+    const image = await commit({
+      parentId: container.imageId,
+      config,
+      layer: changes.length === 0 ? undefined : packChanges(directory, changes),
+      name: name === undefined ? undefined : formatReference(name),
+      author: options.author,
+      comment: options.comment,
+      createdBy: [container.path, ...container.args].join(" "),
+    });
+    emitContainer(context, container, "commit", {
+      comment: options.comment,
+      imageID: image.id,
+      imageRef: name === undefined ? "" : familiarReference(name),
+    });
+    return image.id;
+  } finally {
+    if (mustPause) await containerUnpause(context, id);
+  }
+}
+
+function targetName({ repository, tag }: CommitOptions): Reference | undefined {
+  if (repository === undefined || repository === "") return undefined;
+  const reference = parseReference(repository);
+  if (reference.digest !== undefined)
+    throw invalidArgument("refusing to create a tag with a digest reference");
+  return tag === undefined || tag === "" ? withDefaultTag(reference) : withTag(reference, tag);
+}
+
+/** What of a container's configuration belongs to every container that is made of the image. */
+function imageConfigOf(config: ContainerConfig): ImageConfig {
+  return {
+    ...(config.User ? { User: config.User } : {}),
+    ...(config.ExposedPorts ? { ExposedPorts: config.ExposedPorts } : {}),
+    ...(config.Env ? { Env: config.Env } : {}),
+    ...(config.Entrypoint ? { Entrypoint: config.Entrypoint } : {}),
+    ...(config.Cmd ? { Cmd: config.Cmd } : {}),
+    ...(config.Volumes ? { Volumes: config.Volumes } : {}),
+    ...(config.WorkingDir ? { WorkingDir: config.WorkingDir } : {}),
+    ...(config.Labels ? { Labels: config.Labels } : {}),
+    ...(config.StopSignal ? { StopSignal: config.StopSignal } : {}),
+    ...(config.Healthcheck ? { Healthcheck: config.Healthcheck } : {}),
+    ...(config.OnBuild ? { OnBuild: config.OnBuild } : {}),
+    ...(config.Shell ? { Shell: config.Shell } : {}),
+  };
+}
