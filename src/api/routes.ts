@@ -1,6 +1,7 @@
 /** All routes of the API: those that are served, and those that are known and refused. */
 import type { Route } from "./exchange.ts";
 import { containerFileRoutes } from "./routes/container-files.ts";
+import { containerResourceRoutes } from "./routes/container-resources.ts";
 import { containerRoutes } from "./routes/containers.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { imageRoutes } from "./routes/images.ts";
@@ -14,6 +15,7 @@ const servedRoutes: readonly Route[] = [
   ...systemRoutes,
   ...containerRoutes,
   ...containerFileRoutes,
+  ...containerResourceRoutes,
   ...execRoutes,
   ...imageRoutes,
   ...registryRoutes,

@@ -1,4 +1,5 @@
 import { containerFileApi, type ContainerFileApi } from "./container-files.ts";
+import { containerResourceApi, type ContainerResourceApi } from "./container-resources.ts";
 import { containerApi, type ContainerApi } from "./containers.ts";
 import type { ConnectionError } from "./errors.ts";
 import { execApi, type ExecApi } from "./exec.ts";
@@ -21,7 +22,16 @@ import { Transport } from "./transport.ts";
  * is no daemon. Streams are async iterables; leaving their loop closes them.
  */
 export interface Client
-  extends SystemApi, ContainerApi, ContainerFileApi, ExecApi, ImageApi, NetworkApi, VolumeApi, Disposable {
+  extends
+    SystemApi,
+    ContainerApi,
+    ContainerFileApi,
+    ContainerResourceApi,
+    ExecApi,
+    ImageApi,
+    NetworkApi,
+    VolumeApi,
+    Disposable {
   /** The daemon's address as it was given, in full (`unix:///run/gantry/gantry.sock`). */
   readonly host: string;
   /** The version of the API that is spoken, negotiated at the first call. */
@@ -60,6 +70,7 @@ export function connect(host: string, options: ConnectOptions = {}): Client {
     ...systemApi(transport),
     ...containerApi(transport),
     ...containerFileApi(transport),
+    ...containerResourceApi(transport),
     ...execApi(transport),
     ...imageApi(transport),
     ...networkApi(transport),

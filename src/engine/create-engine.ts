@@ -13,6 +13,7 @@ import { containerRemove } from "./container-remove.ts";
 import { containerRename } from "./container-rename.ts";
 import { containerResize } from "./container-resize.ts";
 import { containerStart } from "./container-start.ts";
+import { containerStats } from "./container-stats.ts";
 import { containerRestart, containerStop } from "./container-stop.ts";
 import { containerTop } from "./container-top.ts";
 import { containerWait } from "./container-wait.ts";
@@ -65,6 +66,7 @@ export function createEngine(context: EngineContext): Engine {
     containerChanges: (id) => containerChanges(context, id),
     containerCommit: (id, options) => containerCommit(context, id, { options, commit: imageCommit }),
     containerExport: (id) => containerExport(context, id),
+    containerStats: (id, options) => containerStats(context, id, options),
     containerStatPath: (id, path) => containerStatPath(context, id, path),
     containerArchive: (id, path) => containerArchive(context, id, path),
     containerExtract: (id, options) => containerExtract(context, id, options),

@@ -29,6 +29,7 @@ import type {
 import type { NetworkInspect } from "../wire/network.ts";
 import type { DistributionInspect, RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EventMessage, Filters, SystemInfo, VersionInfo } from "../wire/system.ts";
+import type { ContainerStats } from "../wire/stats.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
@@ -141,6 +142,11 @@ export interface Engine {
   ): Promise<void>;
   containerRename(nameOrId: string, newName: string): Promise<void>;
   containerTop(nameOrId: string, psArguments: string): Promise<TopResponse>;
+  /** What the container uses: one answer, or one a second until `signal`. Throws `notFound` at the first step. */
+  containerStats(
+    nameOrId: string,
+    options: { stream: boolean; oneShot: boolean; signal: AbortSignal },
+  ): AsyncIterable<ContainerStats>;
   /** What differs from the image. */
   containerChanges(nameOrId: string): Promise<ChangeEntry[]>;
   /** Makes an image of the container; returns its id. */

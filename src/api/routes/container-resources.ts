@@ -1,0 +1,17 @@
+import type { Exchange, Route } from "../exchange.ts";
+import { StreamAnswer, untilAborted } from "../stream.ts";
+
+async function stats(x: Exchange): Promise<void> {
+  const all = x.engine.containerStats(x.param("id"), {
+    stream: x.query.has("stream") ? x.query.flag("stream") : true,
+    oneShot: x.query.flag("one-shot"),
+    signal: x.signal,
+  });
+  const answer = new StreamAnswer(x, "application/json");
+  for await (const one of untilAborted(all, x.signal)) await answer.write(`${JSON.stringify(one)}\n`);
+  answer.end();
+}
+
+export const containerResourceRoutes: readonly Route[] = [
+  { method: "GET", path: "/containers/{id}/stats", handle: stats },
+];

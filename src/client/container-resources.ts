@@ -1,0 +1,23 @@
+import type { ContainerStats } from "../wire/stats.ts";
+import type { CallOptions } from "./options.ts";
+import { pathPart, type Transport } from "./transport.ts";
+
+/** What containers use, and what they may use. */
+export interface ContainerResourceApi {
+  /** `GET /containers/{id}/stats`: one answer a second, or one; `oneShot` does not wait for a second sample. */
+  containerStats(
+    name: string,
+    query?: CallOptions & { stream?: boolean; oneShot?: boolean },
+  ): AsyncIterable<ContainerStats>;
+}
+
+/** {@link ContainerResourceApi} over a connection to a daemon. */
+export function containerResourceApi(transport: Transport): ContainerResourceApi {
+  return {
+    containerStats: (name, { stream, oneShot, signal } = {}) =>
+      transport.jsonLines<ContainerStats>("GET", `/containers/${pathPart(name)}/stats`, {
+        query: { stream: stream === false ? "0" : "1", "one-shot": oneShot },
+        signal,
+      }),
+  };
+}
