@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
@@ -63,6 +63,11 @@ export async function containerCreate(
   mkdirSync(paths.directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rmSync(paths.directory, { recursive: true, force: true }));
   const resolved = resolveMounts(context, config, hostConfig, undo);
+  const unowned = resolved.mounts.flatMap(({ Name }) =>
+    Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
+  );
+  // Until the record names them nothing else would tell a crash's next daemon whose they are.
+  if (unowned.length > 0) writeFileSync(paths.unownedVolumes, unowned.join("\n"));
   fillVolumes(context, id, resolved);
   const [path = "", ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
@@ -85,6 +90,7 @@ export async function containerCreate(
   };
   failpoint("container-create.before-record");
   context.containers.insert(record);
+  if (unowned.length > 0) rmSync(paths.unownedVolumes, { force: true });
   undo.move();
   emitContainer(context, record, "create");
   return { Id: id, Warnings: warnings };

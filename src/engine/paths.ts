@@ -9,6 +9,8 @@ export interface ContainerPaths {
   readonly hosts: string;
   readonly hostname: string;
   readonly resolvConf: string;
+  /** Names of anonymous volumes, one a line, while a container is made that is not on record yet. */
+  readonly unownedVolumes: string;
   /** OCI bundle, `<exec-root>/containers/<id>`. */
   readonly bundle: string;
   readonly rootfs: string;
@@ -23,6 +25,7 @@ export function containerPaths(config: EngineConfig, id: string): ContainerPaths
     hosts: join(directory, "hosts"),
     hostname: join(directory, "hostname"),
     resolvConf: join(directory, "resolv.conf"),
+    unownedVolumes: join(directory, "unowned-volumes"),
     bundle,
     rootfs: join(bundle, "rootfs"),
   };

@@ -2,7 +2,7 @@
  * Start-up: brings the records together with what is really there, after a stop, a crash or a reboot of the machine.
  * Running containers are taken over as they are; what has no record is removed.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
@@ -91,14 +91,27 @@ function isAlive(pid: number): boolean {
 /** Removes container directories and writable layers that have no record. */
 async function sweepFiles(context: EngineContext): Promise<void> {
   const directory = join(context.config.dataRoot, "containers");
-  for (const id of readdirSync(directory))
-    if (context.containers.byId(id) === undefined)
-      await attempt(`remove ${id}`, () => rm(join(directory, id), { recursive: true, force: true }));
+  for (const id of readdirSync(directory)) {
+    if (context.containers.byId(id) !== undefined) continue;
+    for (const name of unownedVolumes(context, id))
+      await attempt(`remove volume ${name}`, () => context.volumes.remove(name));
+    await attempt(`remove ${id}`, () => rm(join(directory, id), { recursive: true, force: true }));
+  }
   for (const snapshot of context.snapshotter.list())
     if (snapshot.kind === "active" && context.containers.byId(snapshot.key) === undefined)
       await attempt(`remove snapshot ${snapshot.key}`, () => context.snapshotter.remove(snapshot.key));
   // A daemon that was killed leaves its temporary files.
   rmSync(join(context.config.dataRoot, "tmp"), { recursive: true, force: true });
+}
+
+/** Anonymous volumes of a container that was never put on record. */
+function unownedVolumes(context: EngineContext, id: string): string[] {
+  const path = containerPaths(context.config, id).unownedVolumes;
+  if (!existsSync(path)) return [];
+  const inUse = new Set(context.containers.list().flatMap(({ mounts }) => mounts.map(({ Name }) => Name)));
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .filter((name) => name !== "" && context.volumes.isAnonymous(name) && !inUse.has(name));
 }
 
 /** Starts what restart policies want started with the daemon. Failures are logged; a policy tries again by itself. */

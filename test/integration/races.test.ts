@@ -6,7 +6,7 @@ import { busybox } from "../helpers/images.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 describe("requests at the same time", () => {
-  const suite = useDaemon();
+  const suite = useDaemon({ leaves: ["data-root", "records", "descriptors"] });
 
   const create = (name: string, ...command: string[]) =>
     suite.daemon.client.createContainer({ Image: busybox, Cmd: command, name });
@@ -98,5 +98,18 @@ describe("requests at the same time", () => {
     assert.match(events, /^connect/m);
     for (const line of lines)
       if (line.startsWith("connect")) assert.ok(lines.includes(`dis${line}`), `${line} has no disconnect`);
+  });
+
+  test("a crash while a container is made leaves none of its volumes, and keeps those of others", async () => {
+    const { daemon } = suite;
+    await daemon.dockerOk(["run", "--name", "owner", "-v", "/data", "-v", "kept:/kept", busybox, "true"]);
+    const before = await daemon.dockerOk(["volume", "ls", "-q"]);
+    await daemon.stop();
+    await daemon.launch({ GANTRY_FAILPOINTS: "container-create.before-record=exit" });
+    await daemon.docker(["create", "-v", "/data", busybox, "true"]);
+    await daemon.gone();
+    await daemon.launch();
+    assert.equal(await daemon.dockerOk(["volume", "ls", "-q"]), before);
+    await daemon.dockerOk(["rm", "-v", "owner"]);
   });
 });
