@@ -373,6 +373,8 @@ for (const runtime of installedRuntimes) {
     const stat = readFileSync(`/proc/${task.monitorPid}/stat`, "utf8").split(" ");
     assert.equal(Number(stat[5]), task.monitorPid, "a session of its own");
     daemon.kill("SIGKILL");
+    // What conmon has not read yet would reach the client that attaches now.
+    await eventually(() => logText(made.logPath) === "before\n", "conmon has read the first line");
     const stdio = bench.monitor.attach(made.bundle);
     const output = collect(stdio);
     const exit = await bench.monitor.watch(task, made.bundle);
