@@ -224,6 +224,9 @@ export const registryAuth = object<RegistryAuth>({
   registrytoken: string,
 });
 
+/** Body of `POST /containers/{id}/update`: the limits and the restart policy are looked at. */
+export const containerUpdateRequest: Decoder<HostConfig> = hostConfig;
+
 /** Body of `POST /commit`. */
 export const containerConfig = object<ContainerConfig>(containerConfigFields);
 

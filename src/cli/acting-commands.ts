@@ -24,6 +24,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   "container stop": () => import("./commands/stop.ts"),
   "container top": () => import("./commands/top.ts"),
   "container unpause": () => import("./commands/unpause.ts"),
+  "container update": () => import("./commands/update.ts"),
   "container wait": () => import("./commands/wait.ts"),
   commit: () => import("./commands/commit.ts"),
   cp: () => import("./commands/cp.ts"),
@@ -58,5 +59,6 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   tag: () => import("./commands/tag.ts"),
   top: () => import("./commands/top.ts"),
   unpause: () => import("./commands/unpause.ts"),
+  update: () => import("./commands/update.ts"),
   wait: () => import("./commands/wait.ts"),
 };

@@ -1,3 +1,4 @@
+import type { HostConfig } from "../wire/container.ts";
 import type { ContainerStats } from "../wire/stats.ts";
 import type { CallOptions } from "./options.ts";
 import { pathPart, type Transport } from "./transport.ts";
@@ -9,6 +10,8 @@ export interface ContainerResourceApi {
     name: string,
     query?: CallOptions & { stream?: boolean; oneShot?: boolean },
   ): AsyncIterable<ContainerStats>;
+  /** `POST /containers/{id}/update`: limits and restart policy; returns warnings. */
+  containerUpdate(name: string, change: HostConfig, options?: CallOptions): Promise<string[]>;
 }
 
 /** {@link ContainerResourceApi} over a connection to a daemon. */
@@ -19,5 +22,13 @@ export function containerResourceApi(transport: Transport): ContainerResourceApi
         query: { stream: stream === false ? "0" : "1", "one-shot": oneShot },
         signal,
       }),
+    containerUpdate: async (name, change, { signal } = {}) => {
+      const answer = await transport.json<{ Warnings: string[] | null }>(
+        "POST",
+        `/containers/${pathPart(name)}/update`,
+        { json: change, signal },
+      );
+      return answer.Warnings ?? [];
+    },
   };
 }

@@ -226,6 +226,10 @@ class ConmonMonitor implements Monitor {
     await this.#verb("resume", runtime, [containerId]);
   }
 
+  async update(containerId: string, runtime: RuntimeBinary, resourcesPath: string): Promise<void> {
+    await this.#verb("update", runtime, ["--resources", resourcesPath, containerId]);
+  }
+
   async delete(containerId: string, runtime: RuntimeBinary): Promise<void> {
     this.#execs.giveUpContainer(containerId);
     const record = this.#records.read(containerId);

@@ -110,6 +110,8 @@ export interface Monitor {
   pause(containerId: string, runtime: RuntimeBinary): Promise<void>;
   /** Lets them go on. */
   resume(containerId: string, runtime: RuntimeBinary): Promise<void>;
+  /** `RUNTIME update`: new limits, read from a file with the OCI spec's `linux.resources`. */
+  update(containerId: string, runtime: RuntimeBinary, resourcesPath: string): Promise<void>;
   /** `RUNTIME delete --force` and removal of what is left (cgroup, state, a monitor of a start that was cut off). No error when it does not exist. */
   delete(containerId: string, runtime: RuntimeBinary): Promise<void>;
   /**

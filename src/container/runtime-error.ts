@@ -73,7 +73,7 @@ function inRuncWords(message: string, program: string): string {
 }
 
 export interface RuntimeFailure {
-  readonly verb: "create" | "start" | "exec" | "kill" | "delete" | "pause" | "resume" | "ps";
+  readonly verb: "create" | "start" | "exec" | "kill" | "delete" | "pause" | "resume" | "update" | "ps";
   readonly runtimeName: string;
   /** Everything that the runtime printed. */
   readonly output: string;

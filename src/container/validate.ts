@@ -96,7 +96,8 @@ function refuseUnserved(config: ContainerConfig, host: HostConfig): void {
     throw invalidArgument(`invalid isolation '${isolation}' on linux`);
 }
 
-function validateRestartPolicy({ RestartPolicy: policy, AutoRemove }: HostConfig): void {
+/** Throws `invalidArgument` with Docker's words. */
+export function validateRestartPolicy({ RestartPolicy: policy, AutoRemove }: HostConfig): void {
   const name = policy?.Name ?? "";
   const count = policy?.MaximumRetryCount ?? 0;
   if (!["", "no", "always", "on-failure", "unless-stopped"].includes(name))

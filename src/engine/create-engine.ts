@@ -16,6 +16,7 @@ import { containerStart } from "./container-start.ts";
 import { containerStats } from "./container-stats.ts";
 import { containerRestart, containerStop } from "./container-stop.ts";
 import { containerTop } from "./container-top.ts";
+import { containerUpdate } from "./container-update.ts";
 import { containerWait } from "./container-wait.ts";
 import type { EngineContext } from "./context.ts";
 import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
@@ -66,6 +67,7 @@ export function createEngine(context: EngineContext): Engine {
     containerChanges: (id) => containerChanges(context, id),
     containerCommit: (id, options) => containerCommit(context, id, { options, commit: imageCommit }),
     containerExport: (id) => containerExport(context, id),
+    containerUpdate: (id, change) => containerUpdate(context, id, change),
     containerStats: (id, options) => containerStats(context, id, options),
     containerStatPath: (id, path) => containerStatPath(context, id, path),
     containerArchive: (id, path) => containerArchive(context, id, path),

@@ -15,6 +15,7 @@ import type {
   ExecCreateRequest,
   ExecInspect,
   ExecStartRequest,
+  HostConfig,
   PathStat,
   TopResponse,
   WaitResponse,
@@ -147,6 +148,8 @@ export interface Engine {
     nameOrId: string,
     options: { stream: boolean; oneShot: boolean; signal: AbortSignal },
   ): AsyncIterable<ContainerStats>;
+  /** Changes limits and restart policy; what is zero or missing stays. Returns warnings. */
+  containerUpdate(nameOrId: string, change: HostConfig): Promise<string[]>;
   /** What differs from the image. */
   containerChanges(nameOrId: string): Promise<ChangeEntry[]>;
   /** Makes an image of the container; returns its id. */

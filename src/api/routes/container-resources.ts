@@ -1,4 +1,5 @@
 import type { Exchange, Route } from "../exchange.ts";
+import { containerUpdateRequest } from "../requests.ts";
 import { StreamAnswer, untilAborted } from "../stream.ts";
 
 async function stats(x: Exchange): Promise<void> {
@@ -12,6 +13,12 @@ async function stats(x: Exchange): Promise<void> {
   answer.end();
 }
 
+async function update(x: Exchange): Promise<void> {
+  const change = await x.readJson(containerUpdateRequest);
+  x.json(200, { Warnings: await x.engine.containerUpdate(x.param("id"), change) });
+}
+
 export const containerResourceRoutes: readonly Route[] = [
   { method: "GET", path: "/containers/{id}/stats", handle: stats },
+  { method: "POST", path: "/containers/{id}/update", handle: update },
 ];

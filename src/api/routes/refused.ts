@@ -24,7 +24,6 @@ const noSuchPlugin: Refusal = (x) => notFound(`plugin "${x.param("name")}" not f
 
 const refusals: readonly (readonly [method: string, path: string, refusal: Refusal])[] = [
   // containers
-  ["POST", "/containers/{id}/update", notServed("updating a container (docker update)")],
   ["POST", "/containers/prune", notServed("removing stopped containers (docker container prune)")],
   // images
   ["GET", "/images/search", notServed("searching a registry (docker search)")],

@@ -158,7 +158,7 @@ function hostConfig(
     LogConfig: logConfig(parsed),
     NetworkMode: parts.network.mode,
     PortBindings: parts.ports.bindings,
-    RestartPolicy: restartPolicy(parsed),
+    RestartPolicy: restartPolicyOf(parsed),
     AutoRemove: parsed.bool("rm"),
     VolumeDriver: parsed.string("volume-driver"),
     VolumesFrom: orNull(parsed.list("volumes-from")),
@@ -229,8 +229,16 @@ function logConfig(parsed: ParsedArguments): NonNullable<HostConfig["LogConfig"]
   return { Type: driver, Config: options };
 }
 
-function restartPolicy(parsed: ParsedArguments): NonNullable<HostConfig["RestartPolicy"]> {
-  const text = parsed.string("restart");
+function restartPolicyOf(parsed: ParsedArguments): NonNullable<HostConfig["RestartPolicy"]> {
+  const policy = restartPolicy(parsed.string("restart"));
+  if (parsed.bool("rm") && !["", "no"].includes(policy.Name ?? "")) {
+    throw new Error("conflicting options: cannot specify both --restart and --rm");
+  }
+  return policy;
+}
+
+/** Reads `on-failure:3`. Throws `Error` in Docker's words. */
+export function restartPolicy(text: string): NonNullable<HostConfig["RestartPolicy"]> {
   const colon = text.indexOf(":");
   const name = colon < 0 ? text : text.slice(0, colon);
   const count = colon < 0 ? "" : text.slice(colon + 1);
@@ -239,9 +247,6 @@ function restartPolicy(parsed: ParsedArguments): NonNullable<HostConfig["Restart
   }
   if (!/^([+-]?\d{1,15})?$/.test(count)) {
     throw new Error("invalid restart policy format: maximum retry count must be an integer");
-  }
-  if (parsed.bool("rm") && name !== "" && name !== "no") {
-    throw new Error("conflicting options: cannot specify both --restart and --rm");
   }
   return { Name: name, MaximumRetryCount: Number(count) };
 }

@@ -1,0 +1,110 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { conflict, invalidArgument } from "../base/errors.ts";
+import { containerResources } from "../container/resources.ts";
+import { validateRestartPolicy } from "../container/validate.ts";
+import { validateLimits } from "../container/validate-limits.ts";
+import { controllerDirectory } from "../linux/cgroup.ts";
+import { withFileErrors } from "../linux/fs-error.ts";
+import type { HostConfig } from "../wire/container.ts";
+import { cancelRestart } from "./cancel-restart.ts";
+import { emitContainer, type EngineContext } from "./context.ts";
+import { containerPaths } from "./paths.ts";
+
+/** What can be changed; everything else in a request is for containers of other systems, and not looked at. */
+const numbers = [
+  "CpuShares",
+  "Memory",
+  "NanoCpus",
+  "BlkioWeight",
+  "CpuPeriod",
+  "CpuQuota",
+  "MemoryReservation",
+  "MemorySwap",
+] as const;
+const texts = ["CpusetCpus", "CpusetMems"] as const;
+
+/**
+ * Changes limits and restart policy, of a running container at once. What is zero or missing in `change` stays as it is.
+ * Returns warnings. Throws `conflict` and `invalidArgument` in Docker's words; then nothing was changed.
+ */
+export async function containerUpdate(
+  context: EngineContext,
+  nameOrId: string,
+  change: HostConfig,
+): Promise<string[]> {
+  const { id } = context.containers.resolve(nameOrId);
+  using _ = await context.locks.acquire(id);
+  const container = context.containers.resolve(id);
+  const { status } = container.state;
+  if (status === "removing" || status === "dead")
+    throw conflict(`Cannot update container ${id}: Container is marked for removal and cannot be "update".`);
+  validateRestartPolicy({ RestartPolicy: change.RestartPolicy ?? {} });
+  const hostConfig = mergeLimits(container.hostConfig, change);
+  const warnings = validateLimits(hostConfig);
+  const policy = change.RestartPolicy?.Name ?? "";
+  if (policy !== "") {
+    if (hostConfig.AutoRemove === true && policy !== "no")
+      throw invalidArgument(
+        "Restart policy cannot be updated because AutoRemove is enabled for the container",
+      );
+    hostConfig.RestartPolicy = {
+      Name: policy,
+      MaximumRetryCount: change.RestartPolicy?.MaximumRetryCount ?? 0,
+    };
+  }
+  if ((status === "running" || status === "paused") && hasLimits(change))
+    await applyLive(context, id, hostConfig);
+  const updated = context.containers.update(id, { hostConfig });
+  // A restart that the old policy wanted is not due any more.
+  if (policy === "no") cancelRestart(context, updated);
+  emitContainer(context, updated, "update");
+  return warnings;
+}
+
+function hasLimits(change: HostConfig): boolean {
+  return (
+    numbers.some((field) => (change[field] ?? 0) !== 0) ||
+    texts.some((field) => (change[field] ?? "") !== "") ||
+    (change.PidsLimit ?? undefined) !== undefined
+  );
+}
+
+/** The container's settings with the changes. Throws `conflict` for those that contradict what is set. */
+export function mergeLimits(current: HostConfig, change: HostConfig): HostConfig {
+  const conflicting = (what: string, set: string): Error =>
+    conflict(`Conflicting options: ${what} cannot be updated as ${set} has already been set.`);
+  const isSet = (config: HostConfig, field: (typeof numbers)[number]): boolean => (config[field] ?? 0) !== 0;
+  for (const field of ["CpuPeriod", "CpuQuota"] as const) {
+    const name = field === "CpuPeriod" ? "CPU Period" : "CPU Quota";
+    if (isSet(change, "NanoCpus") && isSet(current, field)) throw conflicting("Nano CPUs", name);
+    if (isSet(change, field) && isSet(current, "NanoCpus")) throw conflicting(name, "NanoCPUs");
+  }
+  const swap = current.MemorySwap ?? 0;
+  if ((change.Memory ?? 0) > swap && swap > 0 && !isSet(change, "MemorySwap"))
+    throw conflict(
+      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+    );
+  const merged: HostConfig = { ...current };
+  for (const field of numbers) if (isSet(change, field)) merged[field] = change[field]!;
+  for (const field of texts) if ((change[field] ?? "") !== "") merged[field] = change[field]!;
+  if (typeof change.PidsLimit === "number") merged.PidsLimit = change.PidsLimit > 0 ? change.PidsLimit : null;
+  return merged;
+}
+
+async function applyLive(context: EngineContext, id: string, hostConfig: HostConfig): Promise<void> {
+  const { devices: _, ...resources } = containerResources(hostConfig, []);
+  const runtime = context.runtimes.get(hostConfig.Runtime ?? "");
+  const path = join(containerPaths(context.config, id).bundle, "update.json");
+  writeFileSync(path, JSON.stringify(resources), { mode: 0o600 });
+  try {
+    await context.monitor.update(id, runtime, path);
+  } finally {
+    rmSync(path, { force: true });
+  }
+  // Not every runtime knows how to take this limit back (crun 1.8 writes -1, which the kernel refuses).
+  const cgroup = `/${hostConfig.CgroupParent || context.config.cgroupParent}/${id}`;
+  const pids = controllerDirectory(context.cgroups, "pids", cgroup);
+  if (resources.pids === undefined && pids !== undefined)
+    withFileErrors("lift the limit of processes", () => writeFileSync(join(pids, "pids.max"), "max"));
+}
