@@ -31,6 +31,7 @@ import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
 import { lockFile } from "./linux/flock.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
+import { claimBridge } from "./network/bridge-claim.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/local-volumes.ts";
@@ -98,15 +99,9 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   setLogLevel(options.debug ? "debug" : options.logLevel);
   process.umask(0o022);
   makeDirectories(options);
-  const lock = lockFile(join(options.dataRoot, "lock"));
-  if (lock === undefined)
-    throw new EngineError(
-      "conflict",
-      `cannot start the daemon: another one uses the data root ${options.dataRoot}`,
-      {
-        hint: "Stop it, or give this one a --data-root, --exec-root, --bridge and --host of its own.",
-      },
-    );
+  claim("data root", options.dataRoot);
+  claim("exec root", options.execRoot);
+  using _bridge = options.bridge === "none" ? undefined : await claimBridge(options.bridge);
   const database = openDatabase(join(options.dataRoot, "gantry.db"));
   const config = engineConfig(options);
   const context = await assemble(options, config, database);
@@ -115,7 +110,12 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
     engine: createEngine(context),
     versionInfo: { version: engineVersion, apiVersion, minApiVersion },
   });
-  await listen(api, options, start);
+  try {
+    await listen(api, options, start);
+  } catch (error) {
+    await shutDown({ api, context, options });
+    throw error;
+  }
   writeFileSync(options.pidfile, `${process.pid}\n`);
   announceReady();
   log.info("daemon is ready", { version: engineVersion, dataRoot: options.dataRoot });
@@ -125,8 +125,17 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   keepResidentMemorySmall();
   await stopSignal();
   await shutDown({ api, context, options });
+  rmSync(options.pidfile, { force: true });
   database.close();
   return 0;
+}
+
+/** Locks a directory for the life of this process: what another daemon has there would be taken for leftovers. */
+function claim(what: string, directory: string): void {
+  if (lockFile(join(directory, "lock")) !== undefined) return;
+  throw new EngineError("conflict", `cannot start the daemon: another one uses the ${what} ${directory}`, {
+    hint: "Stop it, or give this one a --data-root, --exec-root, --bridge and --host of its own.",
+  });
 }
 
 function makeDirectories(options: DaemonOptions): void {
@@ -300,5 +309,4 @@ async function shutDown(parts: {
   const isAnyUp = context.containers.list().some((container) => container.state.pid !== 0);
   await context.network.shutdown({ removeAll: !isAnyUp });
   if (!isAnyUp) removeCgroupIfEmpty(context.cgroups, `/${options.cgroupParent}`);
-  rmSync(options.pidfile, { force: true });
 }

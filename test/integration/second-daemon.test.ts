@@ -1,0 +1,39 @@
+/** A daemon that is started beside another: what it would share is refused before anything is touched. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { flavour, gantryProgram } from "../helpers/daemon.ts";
+import { busybox } from "../helpers/images.ts";
+import { useDaemon } from "../helpers/suite.ts";
+
+describe("a second daemon", { skip: flavour === "docker" }, () => {
+  const suite = useDaemon();
+
+  /** The flags of a daemon that shares nothing, with some of them replaced. */
+  async function startSecond(shared: Record<string, string>): Promise<string> {
+    const { daemon } = suite;
+    const flags = {
+      host: `unix://${join(daemon.root, "second.sock")}`,
+      "data-root": join(daemon.root, "second-data"),
+      "exec-root": join(daemon.root, "second-exec"),
+      bridge: "gt-second",
+      bip: "10.246.7.1/24",
+      ...shared,
+    };
+    const words = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+    const result = await daemon.host.run([gantryProgram, "daemon", ...words]);
+    assert.equal(result.code, 1);
+    return result.stderr;
+  }
+
+  test("is refused the data root, exec root, bridge and socket of the first, whose containers go on", async () => {
+    const { daemon } = suite;
+    const id = await daemon.dockerOk(["run", "-d", "-p", "127.0.0.1::80", busybox, "sleep", "60"]);
+    assert.match(await startSecond({ "data-root": daemon.dataRoot }), /another one uses the data root/);
+    assert.match(await startSecond({ "exec-root": daemon.execRoot }), /another one uses the exec root/);
+    assert.match(await startSecond({ bridge: "gantry0" }), /another one uses the bridge gantry0/);
+    assert.match(await startSecond({ host: `unix://${daemon.socket}` }), /another daemon is listening/);
+    assert.equal(await daemon.dockerOk(["exec", id, "echo", "alive"]), "alive");
+    assert.equal((await daemon.host.run(["ip", "link", "show", "gt-second"])).code, 1);
+  });
+});
