@@ -55,11 +55,6 @@ const withoutEffect: readonly {
     ],
     why: "health checks are not run, those of images neither",
   },
-  {
-    of: "daemon",
-    flags: ["insecure-registry", "registry-mirror"],
-    why: "`info` shows them; no registry is asked",
-  },
   { of: "daemon", flags: ["shutdown-timeout"], why: "containers always go on without the daemon" },
 ];
 

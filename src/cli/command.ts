@@ -29,6 +29,8 @@ export interface CommandContext {
   print(text: string): void;
   /** Writes a line to standard error. */
   printError(line: string): void;
+  /** Directory of the client's own settings, as `--config` or the environment says. */
+  readonly configDirectory: string;
   /** The client's own settings (`config.json` of `--config`, `DOCKER_CONFIG` or `~/.docker`), read at the first call. */
   config(): ClientConfig;
   /** Becomes the daemon; resolves with the exit code once it has stopped. */

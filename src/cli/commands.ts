@@ -39,13 +39,13 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 const unservedAtTop =
-  "build builder buildx checkpoint compose config context login logout manifest network node " +
-  "plugin push search secret service stack swarm trust volume";
+  "build builder buildx checkpoint compose config context manifest network node " +
+  "plugin search secret service stack swarm trust volume";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
   container: ["prune"],
-  image: ["build", "prune", "push"],
+  image: ["build", "prune"],
   system: ["df", "dial-stdio", "prune"],
 };

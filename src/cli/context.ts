@@ -24,6 +24,8 @@ export function processContext(options: ContextOptions): CommandContext {
   const namedHost = firstSet(options.host, env["GANTRY_HOST"], env["DOCKER_HOST"]);
   let client: Client | undefined;
   let config: ClientConfig | undefined;
+  const configDirectory =
+    options.configDirectory ?? env["DOCKER_CONFIG"] ?? `${env["HOME"] ?? "/root"}/.docker`;
   return {
     get client() {
       client ??= connect(namedHost ?? defaultHost, {
@@ -47,6 +49,7 @@ export function processContext(options: ContextOptions): CommandContext {
     },
     env,
     namedHost,
+    configDirectory,
     runDaemon(parsed) {
       if (options.runDaemon === undefined) throw new CliError("This program is a client without a daemon.");
       return options.runDaemon(parsed);
@@ -54,9 +57,7 @@ export function processContext(options: ContextOptions): CommandContext {
     print: (text) => writeAll(1, text),
     printError: (line) => writeAll(2, `${line}\n`),
     config() {
-      config ??= readConfig(
-        options.configDirectory ?? env["DOCKER_CONFIG"] ?? `${env["HOME"] ?? "/root"}/.docker`,
-      );
+      config ??= readConfig(configDirectory);
       return config;
     },
   };

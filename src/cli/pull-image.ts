@@ -7,6 +7,7 @@ import {
   type Reference,
 } from "../oci/reference.ts";
 import type { CommandContext } from "./command.ts";
+import { registryAuthFor } from "./credentials.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import { showProgress, type ProgressOutput } from "./progress.ts";
 
@@ -50,10 +51,12 @@ export async function pullImage(
   const { tag, digest } = options.allTags === true ? {} : withDefaultTag(reference);
   const wanted = digest ?? tag;
   const platform = platformText(options.platform);
+  const registryAuth = await registryAuthFor(context, reference.domain);
   const messages = context.client.imagePull({
     image: repositoryName(reference),
     ...(wanted === undefined ? {} : { tag: wanted }),
     ...(platform === undefined ? {} : { platform }),
+    ...(registryAuth === undefined ? {} : { registryAuth }),
   });
   if (options.progress === undefined) await drain(messages);
   else await showProgress(messages, options.progress);

@@ -28,6 +28,15 @@ export interface PullQuery extends CallOptions {
   readonly registryAuth?: string;
 }
 
+export interface PushQuery extends CallOptions {
+  /** Without a tag. */
+  readonly image: string;
+  /** Undefined for every tag. */
+  readonly tag?: string;
+  /** Value of the X-Registry-Auth header; anonymous when undefined. */
+  readonly registryAuth?: string;
+}
+
 export interface ImportQuery extends CallOptions {
   /** A URL that the daemon reads, or the tar archive itself, plain or compressed. */
   readonly source: string | AsyncIterable<Uint8Array>;
@@ -49,6 +58,8 @@ export interface ImageApi {
   imageHistory(name: string, query?: CallOptions & { platform?: string }): Promise<ImageHistoryEntry[]>;
   /** `POST /images/create?fromImage=`. Throws `ClientError` for an error object within the stream. */
   imagePull(query: PullQuery): AsyncIterable<ProgressMessage>;
+  /** `POST /images/{name}/push`. Throws `ClientError` for an error object within the stream. */
+  imagePush(query: PushQuery): AsyncIterable<ProgressMessage>;
   /** `POST /images/create?fromSrc=`. */
   imageImport(query: ImportQuery): AsyncIterable<ProgressMessage>;
   /** `POST /images/load`: an archive of docker save or an OCI layout, plain or compressed. */
@@ -111,11 +122,17 @@ function imageQueries(
 
 function imageStreams(
   transport: Transport,
-): Pick<ImageApi, "imagePull" | "imageImport" | "imageLoad" | "imageSave"> {
+): Pick<ImageApi, "imagePull" | "imagePush" | "imageImport" | "imageLoad" | "imageSave"> {
   return {
     imagePull: ({ image, tag, platform, registryAuth, signal }) =>
       progress(transport, "/images/create", {
         query: { fromImage: image, platform, tag },
+        headers: { "X-Registry-Auth": registryAuth ?? anonymous },
+        signal,
+      }),
+    imagePush: ({ image, tag, registryAuth, signal }) =>
+      progress(transport, `/images/${pathPart(image)}/push`, {
+        query: { tag },
         headers: { "X-Registry-Auth": registryAuth ?? anonymous },
         signal,
       }),

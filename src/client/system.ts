@@ -1,4 +1,5 @@
 import type { EventMessage, SystemInfo, VersionInfo } from "../wire/system.ts";
+import type { RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { NetworkInspect } from "../wire/network.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
@@ -19,6 +20,8 @@ export interface SystemApi {
   version(options?: CallOptions): Promise<VersionInfo>;
   /** `GET /info`. */
   info(options?: CallOptions): Promise<SystemInfo>;
+  /** `POST /auth`: shows credentials to a registry; the daemon keeps none. */
+  registryLogin(credentials: RegistryAuth, options?: CallOptions): Promise<RegistryLoginResponse>;
   /** `GET /events`: as they happen. */
   events(query?: EventsQuery): AsyncIterable<EventMessage>;
 }
@@ -45,6 +48,8 @@ export function systemApi(transport: Transport): SystemApi {
     ping: () => transport.ping(),
     version: ({ signal } = {}) => transport.json("GET", "/version", { signal }),
     info: ({ signal } = {}) => transport.json("GET", "/info", { signal }),
+    registryLogin: (credentials, { signal } = {}) =>
+      transport.json("POST", "/auth", { json: credentials, signal }),
     events: ({ since, until, filters, signal } = {}) =>
       transport.jsonLines<EventMessage>("GET", "/events", {
         query: { filters: filtersParameter(filters), since, until },
