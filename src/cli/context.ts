@@ -85,7 +85,7 @@ function writeAll(fd: 1 | 2, text: string): void {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code === "EPIPE") throw new CliError("", 141, { cause: error });
+      if (code === "EPIPE" || code === "ECONNRESET") throw new CliError("", 141, { cause: error });
       if (code !== "EAGAIN") throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
     }

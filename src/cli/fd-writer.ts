@@ -32,7 +32,9 @@ export class FdWriter {
         rest = rest.subarray(await this.#writeSome(rest));
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
-        if (code === "EPIPE") throw new CliError("", brokenPipeExit, { cause: error });
+        // A socket whose reader left with bytes unread answers with a reset.
+        if (code === "EPIPE" || code === "ECONNRESET")
+          throw new CliError("", brokenPipeExit, { cause: error });
         // Somebody who shares the descriptor has made it non-blocking, and it is full.
         if (code !== "EAGAIN") throw error;
         await delay(2);
