@@ -18,6 +18,7 @@ import type {
   WeightDevice,
 } from "../wire/container.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
+import type { VolumeCreateRequest } from "../wire/volume.ts";
 import {
   anyObject,
   arrayOf,
@@ -222,6 +223,14 @@ export const registryAuth = object<RegistryAuth>({
   serveraddress: string,
   identitytoken: string,
   registrytoken: string,
+});
+
+/** Body of `POST /volumes/create`. */
+export const volumeCreateRequest = object<VolumeCreateRequest>({
+  Name: string,
+  Driver: string,
+  DriverOpts: stringMap,
+  Labels: stringMap,
 });
 
 /** Body of `POST /containers/{id}/update`: the limits and the restart policy are looked at. */

@@ -6,6 +6,7 @@ import { containerRoutes } from "./routes/containers.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { networkRoutes } from "./routes/networks.ts";
+import { pruneRoutes } from "./routes/prune.ts";
 import { refusedRoutes } from "./routes/refused.ts";
 import { registryRoutes } from "./routes/registries.ts";
 import { systemRoutes } from "./routes/system.ts";
@@ -21,6 +22,7 @@ const servedRoutes: readonly Route[] = [
   ...registryRoutes,
   ...networkRoutes,
   ...volumeRoutes,
+  ...pruneRoutes,
 ];
 
 export const routes: readonly Route[] = [...servedRoutes, ...refusedRoutes];

@@ -36,16 +36,17 @@ export const groups: Readonly<Record<string, string>> = {
   container: "Work with containers",
   image: "Work with images",
   system: "Work with the daemon as a whole",
+  volume: "Work with volumes",
 };
 
 const unservedAtTop =
   "build builder buildx checkpoint compose config context manifest network node " +
-  "plugin search secret service stack swarm trust volume";
+  "plugin search secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
-  container: ["prune"],
-  image: ["build", "prune"],
+  image: ["build"],
+  volume: ["update"],
   system: ["df", "dial-stdio", "prune"],
 };

@@ -38,6 +38,8 @@ const commandLines: readonly (readonly [file: string, line: string])[] = [
   ["version-flag", "-v"],
   ["container-help", "container --help"],
   ["image-help", "image"],
+  ["volume-help", "volume --help"],
+  ["stats-help", "stats --help"],
   ["system-help", "system --help"],
   ["run-help", "run --help"],
   ["ps-help", "container ls --help"],

@@ -5,6 +5,7 @@ import type { ConnectionError } from "./errors.ts";
 import { execApi, type ExecApi } from "./exec.ts";
 import { parseHost } from "./host.ts";
 import { imageApi, type ImageApi } from "./images.ts";
+import { pruneApi, type PruneApi } from "./prune.ts";
 import {
   networkApi,
   systemApi,
@@ -31,6 +32,7 @@ export interface Client
     ImageApi,
     NetworkApi,
     VolumeApi,
+    PruneApi,
     Disposable {
   /** The daemon's address as it was given, in full (`unix:///run/gantry/gantry.sock`). */
   readonly host: string;
@@ -75,5 +77,6 @@ export function connect(host: string, options: ConnectOptions = {}): Client {
     ...imageApi(transport),
     ...networkApi(transport),
     ...volumeApi(transport),
+    ...pruneApi(transport),
   };
 }

@@ -1,7 +1,7 @@
 import type { EventMessage, SystemInfo, VersionInfo } from "../wire/system.ts";
 import type { RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { NetworkInspect } from "../wire/network.ts";
-import type { VolumeInspect } from "../wire/volume.ts";
+import type { VolumeCreateRequest, VolumeInspect } from "../wire/volume.ts";
 import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
 import { pathPart, type PingResult, type Transport } from "./transport.ts";
 
@@ -40,6 +40,10 @@ export interface VolumeApi {
   volumeList(query?: CallOptions & { filters?: FilterValues }): Promise<VolumeInspect[]>;
   /** `GET /volumes/{name}`. */
   volumeInspect(name: string, options?: CallOptions): Promise<VolumeInspect>;
+  /** `POST /volumes/create`: a new volume, or the one of that name. */
+  volumeCreate(request: VolumeCreateRequest, options?: CallOptions): Promise<VolumeInspect>;
+  /** `DELETE /volumes/{name}`. 409 when a container has it. */
+  volumeRemove(name: string, query?: CallOptions & { force?: boolean }): Promise<void>;
 }
 
 /** {@link SystemApi} over a connection to a daemon. */
@@ -80,5 +84,10 @@ export function volumeApi(transport: Transport): VolumeApi {
       return answer.Volumes ?? [];
     },
     volumeInspect: (name, { signal } = {}) => transport.json("GET", `/volumes/${pathPart(name)}`, { signal }),
+    volumeCreate: (request, { signal } = {}) =>
+      transport.json("POST", "/volumes/create", { json: request, signal }),
+    volumeRemove: async (name, { force, signal } = {}) => {
+      await transport.empty("DELETE", `/volumes/${pathPart(name)}`, { query: { force }, signal });
+    },
   };
 }

@@ -23,7 +23,9 @@ import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
 import { createImageUseCases } from "./image-use-cases.ts";
 import { info } from "./info.ts";
 import { networkInspect, networkList, volumeInspect, volumeList } from "./listings.ts";
+import { containerPrune, imagePrune, volumePrune } from "./prune.ts";
 import { restartByPolicy } from "./restart-by-policy.ts";
+import { volumeCreate, volumeRemove } from "./volumes.ts";
 import { version } from "./version.ts";
 
 /** Ties the use cases to their context: the engine that the API serves. */
@@ -81,5 +83,11 @@ export function createEngine(context: EngineContext): Engine {
     networkInspect: (id) => networkInspect(context, id),
     volumeList: (filters) => volumeList(context, filters),
     volumeInspect: (name) => volumeInspect(context, name),
+    volumeCreate: (request) => volumeCreate(context, request),
+    volumeRemove: (name, options) => volumeRemove(context, name, options),
+    containerPrune: (filters) => containerPrune(context, filters),
+    imagePrune: (filters) =>
+      imagePrune(context, (name, options) => images.imageRemove(name, options), filters),
+    volumePrune: (filters) => volumePrune(context, filters),
   };
 }

@@ -31,7 +31,7 @@ import type { NetworkInspect } from "../wire/network.ts";
 import type { DistributionInspect, RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EventMessage, Filters, SystemInfo, VersionInfo } from "../wire/system.ts";
 import type { ContainerStats } from "../wire/stats.ts";
-import type { VolumeInspect } from "../wire/volume.ts";
+import type { VolumeCreateRequest, VolumeInspect } from "../wire/volume.ts";
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";
 
@@ -240,4 +240,13 @@ export interface Engine {
   networkInspect(nameOrId: string): Promise<NetworkInspect>;
   volumeList(filters: Filters): Promise<VolumeInspect[]>;
   volumeInspect(name: string): Promise<VolumeInspect>;
+  /** Makes a volume, or returns the one of that name. */
+  volumeCreate(request: VolumeCreateRequest): Promise<VolumeInspect>;
+  /** Throws `conflict` when a container has it. */
+  volumeRemove(name: string, options: { force: boolean }): Promise<void>;
+
+  // what nobody uses
+  containerPrune(filters: Filters): Promise<{ removed: string[]; reclaimedBytes: number }>;
+  imagePrune(filters: Filters): Promise<{ removed: ImageDeleteEntry[]; reclaimedBytes: number }>;
+  volumePrune(filters: Filters): Promise<{ removed: string[]; reclaimedBytes: number }>;
 }

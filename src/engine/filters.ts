@@ -32,3 +32,18 @@ export function filterBoolean(filters: Filters, key: string): boolean | undefine
   if (new Set(truth).size > 1) throw invalidArgument(`invalid filter '${key}=[${values.join(" ")}]'`);
   return truth[0];
 }
+
+/** A time as RFC 3339, unix seconds, or a Go duration back from now (`10m`, `1h30m`). */
+export function untilMs(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
+  if (/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) {
+    const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+    let total = 0;
+    for (const [, value = "", unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
+      total += Number(value) * unitMs[unit]!;
+    return Date.now() - total;
+  }
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw invalidArgument(`invalid filter 'until=${text}': want a time or a duration`);
+  return ms;
+}

@@ -4,7 +4,7 @@ import { chainIds } from "../oci/chain-id.ts";
 import { familiarName, parseReference } from "../oci/reference.ts";
 import type { ImageSummary } from "../wire/image.ts";
 import type { Filters } from "../wire/system.ts";
-import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
+import { checkFilterKeys, filterBoolean, filterValues, matchLabels, untilMs } from "./filters.ts";
 import type { ImageDeps } from "./image-deps.ts";
 
 const filterKeys = new Set(["before", "dangling", "label", "reference", "since", "until"]);
@@ -80,21 +80,6 @@ function referencePattern(pattern: string): (name: string) => boolean {
     throw invalidArgument(`invalid filter 'reference=${pattern}'`, { cause: error });
   }
   return (name) => expression.test(name) || expression.test(familiarName(parseReference(name)));
-}
-
-/** A time as RFC 3339, unix seconds, or a Go duration back from now (`10m`, `1h30m`). */
-function untilMs(text: string): number {
-  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
-  if (/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) {
-    const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-    let total = 0;
-    for (const [, value = "", unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
-      total += Number(value) * unitMs[unit]!;
-    return Date.now() - total;
-  }
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw invalidArgument(`invalid filter 'until=${text}': want a time or a duration`);
-  return ms;
 }
 
 /** In how many images each layer is, by chainID. */

@@ -1,3 +1,11 @@
+/** Body of `POST /volumes/create`. */
+export interface VolumeCreateRequest {
+  Name?: string;
+  Driver?: string;
+  DriverOpts?: Record<string, string> | null;
+  Labels?: Record<string, string> | null;
+}
+
 /** Definition `Volume`. */
 export interface VolumeInspect {
   Name: string;

@@ -24,10 +24,8 @@ const noSuchPlugin: Refusal = (x) => notFound(`plugin "${x.param("name")}" not f
 
 const refusals: readonly (readonly [method: string, path: string, refusal: Refusal])[] = [
   // containers
-  ["POST", "/containers/prune", notServed("removing stopped containers (docker container prune)")],
   // images
   ["GET", "/images/search", notServed("searching a registry (docker search)")],
-  ["POST", "/images/prune", notServed("removing unused images (docker image prune)")],
   ["GET", "/images/{name...}/attestations", notServed("reading an image's attestations")],
   // build
   ["POST", "/build", notServed("building an image (docker build)")],
@@ -40,10 +38,7 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["POST", "/networks/{id}/disconnect", notServed("disconnecting a container (docker network disconnect)")],
   ["DELETE", "/networks/{id}", notServed("removing a network (docker network rm)")],
   ["POST", "/networks/prune", notServed("removing unused networks (docker network prune)")],
-  ["POST", "/volumes/create", notServed("creating a volume (docker volume create)")],
   ["PUT", "/volumes/{name}", noSwarm],
-  ["DELETE", "/volumes/{name}", notServed("removing a volume (docker volume rm)")],
-  ["POST", "/volumes/prune", notServed("removing unused volumes (docker volume prune)")],
   // system
   ["GET", "/system/df", notServed("showing disk usage (docker system df)")],
   // plugins

@@ -1,4 +1,5 @@
 import type { Exchange, Route } from "../exchange.ts";
+import { volumeCreateRequest } from "../requests.ts";
 
 async function list(x: Exchange): Promise<void> {
   x.json(200, { Volumes: await x.engine.volumeList(x.query.filters()), Warnings: null });
@@ -8,7 +9,18 @@ async function inspect(x: Exchange): Promise<void> {
   x.json(200, await x.engine.volumeInspect(x.param("name")));
 }
 
+async function create(x: Exchange): Promise<void> {
+  x.json(201, await x.engine.volumeCreate(await x.readJson(volumeCreateRequest)));
+}
+
+async function remove(x: Exchange): Promise<void> {
+  await x.engine.volumeRemove(x.param("name"), { force: x.query.flag("force") });
+  x.empty(204);
+}
+
 export const volumeRoutes: readonly Route[] = [
   { method: "GET", path: "/volumes", handle: list },
+  { method: "POST", path: "/volumes/create", handle: create },
+  { method: "DELETE", path: "/volumes/{name}", handle: remove },
   { method: "GET", path: "/volumes/{name}", handle: inspect },
 ];

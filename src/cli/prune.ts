@@ -1,0 +1,48 @@
+import { createInterface } from "node:readline/promises";
+import type { CommandContext } from "./command.ts";
+import { CliError } from "./errors.ts";
+import type { FlagSpec } from "./flags.ts";
+import { humanSize } from "./output/humanize.ts";
+import type { ParsedArguments } from "./parser.ts";
+
+/** Flags of every prune. */
+export const pruneFlags: readonly FlagSpec[] = [
+  { name: "filter", type: "filter", help: 'Only what the filter fits, such as "label=x" or "until=24h"' },
+  { name: "force", short: "f", type: "bool", help: "Do not ask" },
+];
+
+/** Asks, unless it is forced. Throws `CliError` when the answer is not yes. */
+export async function confirmPrune(
+  context: CommandContext,
+  parsed: ParsedArguments,
+  { warning, what }: { warning: string; what: string },
+): Promise<void> {
+  if (parsed.bool("force")) return;
+  context.print(`${warning}\nAre you sure you want to continue? [y/N] `);
+  const lines = createInterface({ input: context.stdin });
+  try {
+    const next = await lines[Symbol.asyncIterator]().next();
+    const answer = next.done === true ? "" : next.value;
+    if (answer.trim().toLowerCase() !== "y") throw new CliError(`${what} prune has been cancelled`);
+  } finally {
+    lines.close();
+  }
+}
+
+/** What was removed, and how much room that gave. */
+export function pruneReport(title: string, lines: readonly string[]): string {
+  return lines.length === 0 ? "" : `${title}:\n${lines.join("\n")}\n\n`;
+}
+
+export function reclaimedLine(bytes: number): string {
+  return `Total reclaimed space: ${humanSize(bytes)}\n`;
+}
+
+/** The lines for removed images. */
+export function imageLines(
+  removed: readonly { readonly Untagged?: string; readonly Deleted?: string }[],
+): string[] {
+  return removed.map(({ Untagged, Deleted }) =>
+    Untagged !== undefined && Untagged !== "" ? `untagged: ${Untagged}` : `deleted: ${Deleted ?? ""}`,
+  );
+}

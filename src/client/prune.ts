@@ -1,0 +1,37 @@
+import type { ImageDeleteEntry } from "../wire/image.ts";
+import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
+import type { Transport } from "./transport.ts";
+
+type PruneQuery = CallOptions & { filters?: FilterValues };
+
+/** Removing what nobody uses. */
+export interface PruneApi {
+  /** `POST /containers/prune`. */
+  containerPrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
+  /** `POST /images/prune`. */
+  imagePrune(query?: PruneQuery): Promise<{ removed: ImageDeleteEntry[]; reclaimedBytes: number }>;
+  /** `POST /volumes/prune`. */
+  volumePrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
+}
+
+/** {@link PruneApi} over a connection to a daemon. */
+export function pruneApi(transport: Transport): PruneApi {
+  const prune = async (
+    kind: "Containers" | "Images" | "Volumes",
+    { filters, signal }: PruneQuery = {},
+  ): Promise<{ removed: unknown[]; reclaimedBytes: number }> => {
+    const answer = await transport.json<Record<string, unknown>>("POST", `/${kind.toLowerCase()}/prune`, {
+      query: { filters: filtersParameter(filters) },
+      signal,
+    });
+    return {
+      removed: (answer[`${kind}Deleted`] ?? []) as unknown[],
+      reclaimedBytes: Number(answer["SpaceReclaimed"] ?? 0),
+    };
+  };
+  return {
+    containerPrune: (query) => prune("Containers", query) as ReturnType<PruneApi["containerPrune"]>,
+    imagePrune: (query) => prune("Images", query) as ReturnType<PruneApi["imagePrune"]>,
+    volumePrune: (query) => prune("Volumes", query) as ReturnType<PruneApi["volumePrune"]>,
+  };
+}

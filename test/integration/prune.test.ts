@@ -1,0 +1,99 @@
+/** Volumes, and removing what nobody uses. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { flavour } from "../helpers/daemon.ts";
+import { busybox } from "../helpers/images.ts";
+import type { RunResult } from "../helpers/process.ts";
+import { useDaemon } from "../helpers/suite.ts";
+
+describe("volumes and prune", () => {
+  const suite = useDaemon();
+  const ok = (...args: string[]): Promise<string> => suite.daemon.dockerOk(args);
+  const clients: readonly (readonly [string, (...args: string[]) => Promise<RunResult>])[] = [
+    ["docker", (...args) => suite.daemon.docker(args)],
+    ...(flavour === "docker" ? [] : [["gantry", (...args: string[]) => suite.daemon.gantry(args)] as const]),
+  ];
+
+  for (const [client, call] of clients) {
+    const out = async (...args: string[]): Promise<string> => {
+      const result = await call(...args);
+      assert.equal(result.code, 0, `${args.join(" ")}: ${result.stderr}`);
+      return result.stdout.trimEnd();
+    };
+
+    test(`${client}: a volume is made, listed, used, kept and removed`, async () => {
+      assert.equal(await out("volume", "create", "--label", "a=b", "data"), "data");
+      assert.equal(await out("volume", "create", "data"), "data");
+      assert.match(await out("volume", "create"), /^[0-9a-f]{64}$/);
+      assert.match(await out("volume", "ls"), /^DRIVER +VOLUME NAME\nlocal +[0-9a-f]{64}\nlocal +data$/);
+      assert.equal(await out("volume", "ls", "-q", "-f", "label=a"), "data");
+      assert.equal(
+        await out("volume", "inspect", "-f", "{{.Name}} {{.Driver}} {{.Labels.a}}", "data"),
+        "data local b",
+      );
+      await ok("run", "--rm", "-v", "data:/data", busybox, "sh", "-c", "echo kept >/data/file");
+      await ok("create", "--name", "box", "-v", "data:/data", busybox);
+      const used = await call("volume", "rm", "data");
+      assert.match(used.stderr, /remove data: volume is in use - \[[0-9a-f]{64}\]/);
+      assert.equal(await ok("run", "--rm", "-v", "data:/data", busybox, "cat", "/data/file"), "kept");
+      await ok("rm", "box");
+      // Only the one without a name, then both.
+      assert.match(
+        await out("volume", "prune", "-f"),
+        /^Deleted Volumes:\n[0-9a-f]{64}\n\nTotal reclaimed space: 0B$/,
+      );
+      assert.match(
+        await out("volume", "prune", "-f", "-a"),
+        /^Deleted Volumes:\ndata\n\nTotal reclaimed space: 5B$/,
+      );
+      assert.match((await call("volume", "rm", "data")).stderr, /get data: no such volume/);
+      await out("volume", "rm", "-f", "data");
+      assert.equal((await call("volume", "create", "-d", "other", "x")).code, 1);
+      assert.equal((await call("volume", "create", "../x")).code, 1);
+    });
+
+    test(`${client}: stopped containers go, the others stay; filters`, async () => {
+      await ok("run", "-d", "--name", "runs", busybox, "sleep", "100");
+      await ok("run", "--name", "ended", "--label", "keep=1", busybox, "sh", "-c", "echo 12345 >/file");
+      const id = await ok("create", "--name", "new", busybox);
+      assert.equal(
+        await out("container", "prune", "-f", "--filter", "until=1h"),
+        "Total reclaimed space: 0B",
+      );
+      const first = await out("container", "prune", "-f", "--filter", "label!=keep");
+      assert.equal(first, `Deleted Containers:\n${id}\n\nTotal reclaimed space: 0B`);
+      const second = await out("container", "prune", "-f");
+      assert.match(second, /^Deleted Containers:\n[0-9a-f]{64}\n\nTotal reclaimed space: 6B$/);
+      assert.equal(await ok("ps", "-a", "--format", "{{.Names}}"), "runs");
+      assert.equal((await call("container", "prune", "-f", "--filter", "nonsense=1")).code, 1);
+    });
+
+    test(`${client}: images without a name go, with -a all that are not used`, async () => {
+      await ok("create", "--name", "box", busybox);
+      const dangling = await ok("commit", "-m", "dangling", "box");
+      await ok("commit", "-m", "named", "box", "named:1");
+      const first = await out("image", "prune", "-f");
+      assert.match(first, /^Deleted Images:\ndeleted: sha256:/);
+      assert.ok(first.includes(dangling));
+      assert.ok((await ok("images", "-q", "named:1")) !== "");
+      const second = await out("image", "prune", "-f", "-a");
+      assert.match(second, /untagged: named:1/);
+      assert.ok((await ok("images", "-q", busybox)) !== "", "a container uses it");
+      assert.equal(await out("image", "prune", "-f"), "Total reclaimed space: 0B");
+    });
+  }
+
+  test("gantry asks before it removes", async (context) => {
+    if (flavour === "docker") return context.skip("gantry's command line only");
+    await ok("create", "--name", "box", busybox);
+    const no = await suite.daemon.gantry(["container", "prune"], { input: "n\n" });
+    assert.equal(no.code, 1);
+    assert.match(
+      no.stdout,
+      /^WARNING! This will remove all stopped containers\.\nAre you sure .* \[y\/N\] $/,
+    );
+    const yes = await suite.daemon.gantry(["container", "prune"], { input: "y\n" });
+    assert.match(yes.stdout, /Deleted Containers:/);
+    return undefined;
+  });
+});
