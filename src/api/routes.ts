@@ -3,6 +3,7 @@ import type { Route } from "./exchange.ts";
 import { containerFileRoutes } from "./routes/container-files.ts";
 import { containerResourceRoutes } from "./routes/container-resources.ts";
 import { containerRoutes } from "./routes/containers.ts";
+import { diskUsageRoutes } from "./routes/disk-usage.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { networkRoutes } from "./routes/networks.ts";
@@ -23,6 +24,7 @@ const servedRoutes: readonly Route[] = [
   ...networkRoutes,
   ...volumeRoutes,
   ...pruneRoutes,
+  ...diskUsageRoutes,
 ];
 
 export const routes: readonly Route[] = [...servedRoutes, ...refusedRoutes];

@@ -66,6 +66,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   top: () => import("./commands/top.ts"),
   unpause: () => import("./commands/unpause.ts"),
   update: () => import("./commands/update.ts"),
+  "system df": () => import("./commands/system-df.ts"),
   "volume create": () => import("./commands/volume-create.ts"),
   "volume inspect": () => import("./commands/volume-inspect.ts"),
   "volume list": () => import("./commands/volume-ls.ts"),

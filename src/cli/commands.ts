@@ -48,5 +48,5 @@ export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
   image: ["build"],
   volume: ["update"],
-  system: ["df", "dial-stdio", "prune"],
+  system: ["dial-stdio", "prune"],
 };

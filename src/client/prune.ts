@@ -1,11 +1,14 @@
 import type { ImageDeleteEntry } from "../wire/image.ts";
+import type { DiskUsageResponse } from "../wire/disk-usage.ts";
 import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
 import type { Transport } from "./transport.ts";
 
 type PruneQuery = CallOptions & { filters?: FilterValues };
 
-/** Removing what nobody uses. */
+/** What takes room, and removing what nobody uses. */
 export interface PruneApi {
+  /** `GET /system/df`. */
+  diskUsage(options?: CallOptions): Promise<DiskUsageResponse>;
   /** `POST /containers/prune`. */
   containerPrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
   /** `POST /images/prune`. */
@@ -30,6 +33,7 @@ export function pruneApi(transport: Transport): PruneApi {
     };
   };
   return {
+    diskUsage: ({ signal } = {}) => transport.json("GET", "/system/df", { signal }),
     containerPrune: (query) => prune("Containers", query) as ReturnType<PruneApi["containerPrune"]>,
     imagePrune: (query) => prune("Images", query) as ReturnType<PruneApi["imagePrune"]>,
     volumePrune: (query) => prune("Volumes", query) as ReturnType<PruneApi["volumePrune"]>,

@@ -19,6 +19,7 @@ import { containerTop } from "./container-top.ts";
 import { containerUpdate } from "./container-update.ts";
 import { containerWait } from "./container-wait.ts";
 import type { EngineContext } from "./context.ts";
+import { diskUsage } from "./disk-usage.ts";
 import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
 import { createImageUseCases } from "./image-use-cases.ts";
 import { info } from "./info.ts";
@@ -85,6 +86,15 @@ export function createEngine(context: EngineContext): Engine {
     volumeInspect: (name) => volumeInspect(context, name),
     volumeCreate: (request) => volumeCreate(context, request),
     volumeRemove: (name, options) => volumeRemove(context, name, options),
+    diskUsage: (types) =>
+      diskUsage(
+        context,
+        {
+          imageList: (options) => images.imageList(options),
+          containerList: (options) => containerList(context, options),
+        },
+        types,
+      ),
     containerPrune: (filters) => containerPrune(context, filters),
     imagePrune: (filters) =>
       imagePrune(context, (name, options) => images.imageRemove(name, options), filters),

@@ -30,6 +30,7 @@ import type {
 import type { NetworkInspect } from "../wire/network.ts";
 import type { DistributionInspect, RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EventMessage, Filters, SystemInfo, VersionInfo } from "../wire/system.ts";
+import type { DiskUsage } from "../wire/disk-usage.ts";
 import type { ContainerStats } from "../wire/stats.ts";
 import type { VolumeCreateRequest, VolumeInspect } from "../wire/volume.ts";
 
@@ -244,6 +245,9 @@ export interface Engine {
   volumeCreate(request: VolumeCreateRequest): Promise<VolumeInspect>;
   /** Throws `conflict` when a container has it. */
   volumeRemove(name: string, options: { force: boolean }): Promise<void>;
+
+  /** What takes room; of all kinds when `types` is empty. */
+  diskUsage(types: readonly string[]): Promise<DiskUsage>;
 
   // what nobody uses
   containerPrune(filters: Filters): Promise<{ removed: string[]; reclaimedBytes: number }>;

@@ -40,7 +40,6 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["POST", "/networks/prune", notServed("removing unused networks (docker network prune)")],
   ["PUT", "/volumes/{name}", noSwarm],
   // system
-  ["GET", "/system/df", notServed("showing disk usage (docker system df)")],
   // plugins
   ["GET", "/plugins/privileges", notServed("asking for a plugin's privileges")],
   ["POST", "/plugins/pull", notServed("installing a plugin (docker plugin install)")],

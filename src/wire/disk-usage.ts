@@ -1,0 +1,78 @@
+import type { ContainerSummary } from "./container.ts";
+import type { ImageSummary } from "./image.ts";
+import type { VolumeInspect } from "./volume.ts";
+
+/** A volume in `GET /system/df`. */
+export interface VolumeUsage extends VolumeInspect {
+  UsageData: { Size: number; RefCount: number };
+}
+
+/** What takes room, by kind; undefined for what was not asked for. */
+export interface DiskUsage {
+  /** Unpacked bytes of all layers, each counted once. */
+  readonly layerBytes: number | undefined;
+  readonly images: ImageSummary[] | undefined;
+  readonly containers: ContainerSummary[] | undefined;
+  readonly volumes: VolumeUsage[] | undefined;
+  /** Whether the build cache was asked for; there is none before there are builds. */
+  readonly hasBuildCache: boolean;
+}
+
+/** One kind in `GET /system/df` from API version 1.52 on. */
+export interface KindUsage<T> {
+  ActiveCount: number;
+  TotalCount: number;
+  Reclaimable: number;
+  TotalSize: number;
+  /** With `verbose` only. */
+  Items?: T[];
+}
+
+/** Answer of `GET /system/df`; the `…Usage` fields from API version 1.52 on, the others before 1.53. */
+export interface DiskUsageResponse {
+  LayersSize?: number;
+  Images?: ImageSummary[] | null;
+  Containers?: ContainerSummary[] | null;
+  Volumes?: VolumeUsage[] | null;
+  BuildCache?: never[] | null;
+  ImageUsage?: KindUsage<ImageSummary>;
+  ContainerUsage?: KindUsage<ContainerSummary>;
+  VolumeUsage?: KindUsage<VolumeUsage>;
+  BuildCacheUsage?: KindUsage<never>;
+}
+
+/** Sums of one kind, by Docker's rules: what is in use cannot be reclaimed. */
+export function imageUsage(images: readonly ImageSummary[], layerBytes: number): KindUsage<ImageSummary> {
+  const active = images.filter((image) => image.Containers > 0);
+  const used = active.reduce((sum, { Size, SharedSize }) => sum + Size - Math.max(0, SharedSize), 0);
+  return {
+    ActiveCount: active.length,
+    TotalCount: images.length,
+    Reclaimable: Math.max(0, layerBytes - used),
+    TotalSize: layerBytes,
+  };
+}
+
+export function containerUsage(containers: readonly ContainerSummary[]): KindUsage<ContainerSummary> {
+  const isActive = ({ State }: ContainerSummary): boolean =>
+    State === "running" || State === "paused" || State === "restarting";
+  const bytes = (list: readonly ContainerSummary[]): number =>
+    list.reduce((sum, { SizeRw = 0 }) => sum + SizeRw, 0);
+  return {
+    ActiveCount: containers.filter(isActive).length,
+    TotalCount: containers.length,
+    Reclaimable: bytes(containers.filter((container) => !isActive(container))),
+    TotalSize: bytes(containers),
+  };
+}
+
+export function volumeUsage(volumes: readonly VolumeUsage[]): KindUsage<VolumeUsage> {
+  const bytes = (list: readonly VolumeUsage[]): number =>
+    list.reduce((sum, { UsageData }) => sum + Math.max(0, UsageData.Size), 0);
+  return {
+    ActiveCount: volumes.filter(({ UsageData }) => UsageData.RefCount > 0).length,
+    TotalCount: volumes.length,
+    Reclaimable: bytes(volumes.filter(({ UsageData }) => UsageData.RefCount === 0)),
+    TotalSize: bytes(volumes),
+  };
+}
