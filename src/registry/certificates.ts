@@ -1,7 +1,6 @@
 /** Certificates for one registry, from Docker's directory of them. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { rootCertificates } from "node:tls";
 import { EngineError, errorText } from "../base/errors.ts";
 import { isErrno } from "../linux/fs-error.ts";
 
@@ -49,6 +48,7 @@ export function registryCertificates(directory: string, host: string): RegistryC
 
 /** Node's own list, and what the machine's administrator added to Debian's. */
 function systemAuthorities(): string[] {
+  const { rootCertificates } = process.getBuiltinModule("node:tls");
   try {
     return [...rootCertificates, readFileSync("/etc/ssl/certs/ca-certificates.crt", "utf8")];
   } catch {

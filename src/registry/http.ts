@@ -5,7 +5,7 @@ import {
   type IncomingMessage,
   request as plainRequest,
 } from "node:http";
-import { Agent as TlsAgent, request as tlsRequest } from "node:https";
+import type { Agent as TlsAgent } from "node:https";
 import { pipeline, type Readable } from "node:stream";
 import { machineAuthorities, type RegistryCertificates, registryCertificates } from "./certificates.ts";
 import { RegistryConnectionError, silence } from "./errors.ts";
@@ -31,6 +31,9 @@ export interface HttpAnswer {
 /** An idle connection is kept for the next request of the same operation, not longer. */
 const idleMs = 3_000;
 const maxRedirects = 5;
+
+/** Loaded with the first registry that is asked: TLS costs a start 15 ms and 5 MB. */
+const https = () => process.getBuiltinModule("node:https");
 
 /** Sends requests for one operation with one registry. Connections close by themselves soon after the last one. */
 export class HttpSender {
@@ -71,7 +74,7 @@ export class HttpSender {
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const agent = this.#agent(url);
-    const send = url.protocol === "https:" ? tlsRequest : plainRequest;
+    const send = url.protocol === "https:" ? https().request : plainRequest;
     const timeoutMs = this.#place.silenceTimeoutMs;
     const request: ClientRequest = send(url, { method, headers, agent, signal });
     request.setTimeout(timeoutMs, () => request.destroy(silence(timeoutMs)));
@@ -102,7 +105,9 @@ export class HttpSender {
       ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
     };
     const agent =
-      url.protocol === "https:" ? new TlsAgent({ ...common, ...this.#tls(url) }) : new PlainAgent(common);
+      url.protocol === "https:"
+        ? new (https().Agent)({ ...common, ...this.#tls(url) })
+        : new PlainAgent(common);
     this.#agents.set(url.origin, agent);
     return agent;
   }
