@@ -1,9 +1,10 @@
 /** `docker system df`. */
 import assert from "node:assert/strict";
+import { request } from "node:http";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { flavour } from "../helpers/daemon.ts";
 import { busybox } from "../helpers/images.ts";
-import { run } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 describe("system df", () => {
@@ -47,10 +48,7 @@ describe("system df", () => {
 
   test("the API: types, and the fields of both ages", async (context) => {
     if (flavour === "docker") return context.skip("20.10 knows neither");
-    const ask = async (path: string): Promise<Record<string, unknown>> =>
-      JSON.parse(
-        (await run(["curl", "-s", "--unix-socket", suite.daemon.socket, `http://x${path}`])).stdout,
-      ) as Record<string, unknown>;
+    const ask = (path: string): Promise<Record<string, unknown>> => getJson(suite.daemon.socket, path);
     assert.deepEqual(Object.keys(await ask("/v1.45/system/df?type=volume")), ["Volumes"]);
     assert.deepEqual(Object.keys(await ask("/v1.55/system/df?type=image")), ["ImageUsage"]);
     assert.match(
@@ -60,3 +58,12 @@ describe("system df", () => {
     return undefined;
   });
 });
+
+function getJson(socketPath: string, path: string): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    const asking = request({ socketPath, path }, (response) => {
+      text(response).then((body) => resolve(JSON.parse(body) as Record<string, unknown>), reject);
+    });
+    asking.on("error", reject).end();
+  });
+}
