@@ -43,10 +43,10 @@ export function releaseFilePages(): void {
     madvise(start, lengthBytes, MADV_DONTNEED);
 }
 
-const checkMs = 5_000;
+const checkMs = 3_000;
 const pageBytes = 4096;
 /** File pages that a daemon at work has; more than that is left over from a start or a burst. */
-const keptFileBytes = 24 * 1024 * 1024;
+const keptFileBytes = 12 * 1024 * 1024;
 
 /** Gives file pages back whenever many of them have come together. Does not keep the process alive. */
 export function keepResidentMemorySmall(): NodeJS.Timeout {
