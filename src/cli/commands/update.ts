@@ -64,5 +64,5 @@ const command: Command = {
 export default command;
 
 function withoutMissing(change: Readonly<Record<string, unknown>>): HostConfig {
-  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as HostConfig;
+  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
 }
