@@ -15,5 +15,6 @@ export async function containerRename(
     throw invalidArgument("Renaming a container with the same name as its current name");
   using _ = await context.locks.acquire(container.id);
   const renamed = context.containers.update(container.id, { name });
+  await context.network.rename(container.id, name);
   emitContainer(context, renamed, "rename", { oldName: `/${container.name}` });
 }

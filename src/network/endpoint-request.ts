@@ -1,7 +1,8 @@
 /** Checks of what a container asks of the network. Pure. */
 import { invalidArgument, notFound } from "../base/errors.ts";
+import { newId, shortId } from "../base/ids.ts";
 import { parseIpv4, parseMac } from "./ipv4.ts";
-import type { EndpointRequest, PortRequest } from "./network.ts";
+import type { Endpoint, EndpointRequest, PortRequest, SandboxRequest } from "./network.ts";
 import type { NetworkRecord } from "./records.ts";
 
 /**
@@ -41,4 +42,40 @@ export function checkPort({ containerPort, hostPortFirst, hostPortLast }: PortRe
   if (!isPort(containerPort, 1)) throw invalidArgument(`invalid container port: ${containerPort}`);
   if (!isPort(hostPortFirst, 0) || !isPort(hostPortLast, 0) || hostPortLast < hostPortFirst)
     throw invalidArgument(`invalid host port: ${hostPortFirst}-${hostPortLast}`);
+}
+
+/** A new endpoint on a network, with nothing in it. */
+export function emptyEndpoint({ id, name, driver }: Pick<NetworkRecord, "id" | "name" | "driver">): Endpoint {
+  return {
+    id: newId(),
+    networkId: id,
+    networkName: name,
+    driver,
+    interfaceName: "",
+    macAddress: "",
+    ipv4Address: "",
+    ipv4PrefixLength: 0,
+    ipv4Gateway: "",
+    ipv6Address: "",
+    ipv6PrefixLength: 0,
+    ipv6Gateway: "",
+    linkLocalAddresses: [],
+    aliases: [],
+    links: [],
+    dnsNames: [],
+    gatewayPriority: 0,
+  };
+}
+
+/** By which names a container is found on a network of a user's, each once: name, aliases, short id, hostname. */
+export function dnsNames(
+  {
+    containerId,
+    containerName,
+    hostname = "",
+  }: Pick<SandboxRequest, "containerId" | "containerName" | "hostname">,
+  aliases: readonly string[],
+): string[] {
+  const names = [containerName, ...aliases, shortId(containerId), hostname];
+  return [...new Set(names.filter((name) => name !== ""))];
 }

@@ -3,28 +3,38 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Database } from "../base/database.ts";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
-import { newId } from "../base/ids.ts";
 import { log } from "../base/log.ts";
-import { inNetns } from "../linux/netns.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import type { NetworkInspect } from "../wire/network.ts";
 import { AddressPool } from "./address-pool.ts";
 import { type DefaultBridge, type NetworkConfig, setUpBridge } from "./bridge.ts";
-import { checkEndpoint, checkPort, findNetwork } from "./endpoint-request.ts";
+import { EndpointIndex } from "./endpoint-index.ts";
+import { checkEndpoint, checkPort, emptyEndpoint, findNetwork } from "./endpoint-request.ts";
 import { Firewall } from "./firewall.ts";
 import { forgetFlowsFrom, forgetFlowsTo } from "./udp-flows.ts";
 import { containersOf, describeNetwork } from "./inspect.ts";
 import { contains, parseIpv4 } from "./ipv4.ts";
-import type { Endpoint, EndpointRequest, NetworkManager, Sandbox, SandboxRequest } from "./network.ts";
+import type {
+  Endpoint,
+  EndpointRequest,
+  NetworkInfo,
+  NetworkManager,
+  NetworkMember,
+  Sandbox,
+  SandboxRequest,
+  SandboxWatcher,
+} from "./network.ts";
 import { holdAgain, type Publication, publishPorts } from "./port-publisher.ts";
 import { type NetworkRecord, NetworkRecords, type SandboxRecord } from "./records.ts";
-import { type PortForward, tableName } from "./ruleset.ts";
+import { tableName } from "./ruleset.ts";
+import { addressOf, forwardsOf, isNamespace, withName } from "./sandbox-record.ts";
 import {
   type BridgedSandbox,
   changeMac,
   deleteSandbox,
   makeBareSandbox,
   makeBridgedSandbox,
+  reattach,
   sandboxInterface,
   SandboxNames,
   sweepSandboxes,
@@ -69,6 +79,8 @@ class Manager implements NetworkManager {
   readonly #names: SandboxNames;
   readonly #open = new Map<string, OpenSandbox>();
   readonly #opening = new Set<string>();
+  readonly #index = new EndpointIndex();
+  readonly #watchers: SandboxWatcher[] = [];
   #bridged: Bridged | undefined;
   #deferred: Promise<void> = Promise.resolve();
 
@@ -97,7 +109,10 @@ class Manager implements NetworkManager {
     });
     if (this.#config.bridge !== "none") {
       this.#bridged = this.#setUp(kept);
-      this.#reattach(kept, this.#bridged.bridge);
+      reattach(
+        kept.flatMap(({ hostInterfaces }) => hostInterfaces),
+        this.#bridged.bridge,
+      );
     }
     for (const record of kept) {
       const address = addressOf(record);
@@ -112,6 +127,7 @@ class Manager implements NetworkManager {
               }),
             );
       this.#open.set(record.containerId, { record, publication });
+      await this.#announce(record);
     }
     await this.#bridged?.warm.fill();
   }
@@ -157,18 +173,6 @@ class Manager implements NetworkManager {
     return { bridge, addresses, firewall, warm };
   }
 
-  /** A bridge that was deleted and made again has lost its devices. */
-  #reattach(kept: readonly SandboxRecord[], bridge: DefaultBridge): void {
-    using host = RouteSocket.open();
-    const links = new Map(host.links().map((link) => [link.name, link]));
-    for (const name of kept.flatMap(({ hostInterfaces }) => hostInterfaces)) {
-      const link = links.get(name);
-      if (link === undefined || link.masterIndex === bridge.linkIndex) continue;
-      host.setLink(link.index, { masterIndex: bridge.linkIndex, up: true });
-      host.setBridgePort(link.index, { hairpin: true, isolated: bridge.isolatePorts });
-    }
-  }
-
   async #make(bridge: DefaultBridge, addresses: AddressPool, address: string): Promise<BridgedSandbox> {
     try {
       return await makeBridgedSandbox(this.#names, bridge, address);
@@ -194,10 +198,25 @@ class Manager implements NetworkManager {
       const opened =
         endpoint === undefined ? this.#openBare(request) : await this.#openBridged(request, endpoint);
       this.#open.set(containerId, opened);
+      try {
+        await this.#announce(opened.record);
+      } catch (error) {
+        this.close(containerId);
+        throw error;
+      }
       return opened.record;
     } finally {
       this.#opening.delete(containerId);
     }
+  }
+
+  watch(watcher: SandboxWatcher): void {
+    this.#watchers.push(watcher);
+  }
+
+  async #announce(sandbox: Sandbox): Promise<void> {
+    this.#index.put(undefined, sandbox);
+    for (const watcher of this.#watchers) await watcher.opened?.(sandbox);
   }
 
   /** The one endpoint asked for; undefined for none. */
@@ -222,17 +241,7 @@ class Manager implements NetworkManager {
     if (ports.length > 0)
       log.warn("published ports of a container without a network are ignored", { containerId });
     const network = this.#find("none");
-    const endpoint: Endpoint = {
-      id: newId(),
-      networkId: network.id,
-      networkName: network.name,
-      interfaceName: "",
-      macAddress: "",
-      ipv4Address: "",
-      ipv4PrefixLength: 0,
-      ipv4Gateway: "",
-      aliases: [],
-    };
+    const endpoint = emptyEndpoint(network);
     const record: SandboxRecord = {
       containerId,
       containerName,
@@ -260,9 +269,7 @@ class Manager implements NetworkManager {
     undo.defer(() => this.#later(() => this.#destroy(ready, bridged.addresses)));
     if (wanted.macAddress !== undefined) changeMac(ready.path, wanted.macAddress);
     const endpoint: Endpoint = {
-      id: newId(),
-      networkId: network.id,
-      networkName: network.name,
+      ...emptyEndpoint(network),
       interfaceName: sandboxInterface,
       macAddress: wanted.macAddress ?? ready.macAddress,
       ipv4Address: ready.address,
@@ -334,11 +341,28 @@ class Manager implements NetworkManager {
     return this.#open.get(containerId)?.record;
   }
 
+  sandboxes(): Sandbox[] {
+    return [...this.#open.values()].map(({ record }) => record);
+  }
+
+  async rename(containerId: string, name: string): Promise<void> {
+    const opened = this.#open.get(containerId);
+    if (opened === undefined) return;
+    const { record } = opened;
+    const renamed = withName(record, name);
+    this.#records.replace(renamed);
+    this.#open.set(containerId, { ...opened, record: renamed });
+    this.#index.put(record, renamed);
+    for (const watcher of this.#watchers) await watcher.changed?.(renamed);
+  }
+
   close(containerId: string): void {
     const opened = this.#open.get(containerId);
     if (opened === undefined) return;
     const { record, publication } = opened;
     this.#open.delete(containerId);
+    this.#index.put(record, undefined);
+    for (const watcher of this.#watchers) watcher.closed?.(record);
     try {
       this.#records.remove(containerId);
     } catch (error) {
@@ -388,6 +412,29 @@ class Manager implements NetworkManager {
     };
   }
 
+  find(nameOrId: string): NetworkInfo {
+    const { id, name, driver, createdAt } = findNetwork(this.#networks, nameOrId);
+    return {
+      id,
+      name,
+      driver,
+      createdAt,
+      isUserDefined: false,
+      isInternal: false,
+      isAttachable: false,
+      isConfigOnly: false,
+      labels: {},
+    };
+  }
+
+  members(networkId: string): NetworkMember[] {
+    return this.#index.members(networkId);
+  }
+
+  lookUp(networkId: string, name: string): readonly NetworkMember[] {
+    return this.#index.lookUp(networkId, name);
+  }
+
   async shutdown({ removeAll }: { removeAll: boolean }): Promise<void> {
     await this.#bridged?.warm.stop();
     await this.idle();
@@ -398,26 +445,4 @@ class Manager implements NetworkManager {
     using host = RouteSocket.open();
     if (bridged.bridge.isOurs) await host.deleteLinkAsync(bridged.bridge.name);
   }
-}
-
-/** False when the file is gone or nothing is bound to it, as after a reboot. */
-function isNamespace(path: string): boolean {
-  try {
-    inNetns(path, () => {});
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function addressOf({ endpoints }: SandboxRecord): string {
-  return endpoints.find(({ ipv4Address }) => ipv4Address !== "")?.ipv4Address ?? "";
-}
-
-/** IPv6 host addresses are served by the held sockets alone. */
-function forwardsOf(record: SandboxRecord): PortForward[] {
-  const containerAddress = addressOf(record);
-  return record.ports
-    .filter(({ hostIp }) => !hostIp.includes(":"))
-    .map((port) => ({ ...port, containerAddress }));
 }

@@ -2,18 +2,17 @@
 import { type Database, transaction } from "../base/database.ts";
 import { newId } from "../base/ids.ts";
 import { nowRfc3339 } from "../base/time.ts";
-import type { Endpoint, PublishedPort, Sandbox } from "./network.ts";
+import type { Endpoint, NetworkDriver, PublishedPort, Sandbox } from "./network.ts";
 
 export interface NetworkRecord {
   readonly id: string;
   readonly name: string;
-  readonly driver: "bridge" | "host" | "null";
+  readonly driver: NetworkDriver;
   readonly createdAt: string;
 }
 
 /** An open sandbox, and what of it the kernel must lose again. */
 export interface SandboxRecord extends Sandbox {
-  readonly containerName: string;
   /** Host ends of the sandbox's veth devices. */
   readonly hostInterfaces: readonly string[];
 }
@@ -52,6 +51,28 @@ CREATE TABLE IF NOT EXISTS network_ports (
 `;
 
 type Row = Record<string, unknown>;
+
+/** What records of the first version lack. */
+const missing: Pick<
+  Endpoint,
+  | "driver"
+  | "ipv6Address"
+  | "ipv6PrefixLength"
+  | "ipv6Gateway"
+  | "linkLocalAddresses"
+  | "links"
+  | "dnsNames"
+  | "gatewayPriority"
+> = {
+  driver: "bridge",
+  ipv6Address: "",
+  ipv6PrefixLength: 0,
+  ipv6Gateway: "",
+  linkLocalAddresses: [],
+  links: [],
+  dnsNames: [],
+  gatewayPriority: 0,
+};
 
 export class NetworkRecords {
   readonly #database: Database;
@@ -95,10 +116,10 @@ export class NetworkRecords {
       }
       return groups;
     };
-    const endpoints = byContainer(
-      this.#statements.endpoints.all(),
-      (row) => JSON.parse(String(row["endpoint"])) as Endpoint,
-    );
+    const endpoints = byContainer(this.#statements.endpoints.all(), (row) => ({
+      ...missing,
+      ...(JSON.parse(String(row["endpoint"])) as Endpoint),
+    }));
     const ports = byContainer(this.#statements.ports.all(), readPort);
     return this.#statements.sandboxes.all().map((row) => {
       const containerId = String(row["container_id"]);
@@ -116,24 +137,30 @@ export class NetworkRecords {
   /** Writes the sandbox whole. Throws when an address or port is recorded already: two owners must never be. */
   insert(sandbox: SandboxRecord): void {
     transaction(this.#database, () => {
-      const { containerId, containerName, path, hostInterfaces } = sandbox;
       for (const id of this.#dropped) this.#statements.removeSandbox.run(id);
-      this.#statements.addSandbox.run(containerId, containerName, path, JSON.stringify(hostInterfaces));
-      for (const endpoint of sandbox.endpoints) {
-        const address = endpoint.ipv4Address === "" ? null : endpoint.ipv4Address;
-        const text = JSON.stringify(endpoint);
-        this.#statements.addEndpoint.run(endpoint.id, containerId, endpoint.networkId, address, text);
-      }
-      for (const port of sandbox.ports)
-        this.#statements.addPort.run(
-          containerId,
-          port.protocol,
-          port.containerPort,
-          port.hostIp,
-          port.hostPort,
-        );
+      this.#write(sandbox);
     });
     this.#dropped.clear();
+  }
+
+  #write(sandbox: SandboxRecord): void {
+    const { containerId, containerName, path, hostInterfaces } = sandbox;
+    this.#statements.addSandbox.run(containerId, containerName, path, JSON.stringify(hostInterfaces));
+    for (const endpoint of sandbox.endpoints) {
+      const address = endpoint.ipv4Address === "" ? null : endpoint.ipv4Address;
+      const text = JSON.stringify(endpoint);
+      this.#statements.addEndpoint.run(endpoint.id, containerId, endpoint.networkId, address, text);
+    }
+    for (const { protocol, containerPort, hostIp, hostPort } of sandbox.ports)
+      this.#statements.addPort.run(containerId, protocol, containerPort, hostIp, hostPort);
+  }
+
+  /** Writes a sandbox whole in place of the one with the same container. */
+  replace(sandbox: SandboxRecord): void {
+    transaction(this.#database, () => {
+      this.#statements.removeSandbox.run(sandbox.containerId);
+      this.#write(sandbox);
+    });
   }
 
   /** When it throws (a full disk), the record goes with the next one that can be written. */

@@ -124,6 +124,18 @@ async function untilPassing(
   }
 }
 
+/** Brings devices back to their bridge: one that was deleted and made again has lost them. */
+export function reattach(hostInterfaces: readonly string[], bridge: DefaultBridge): void {
+  using host = RouteSocket.open();
+  const links = new Map(host.links().map((link) => [link.name, link]));
+  for (const name of hostInterfaces) {
+    const link = links.get(name);
+    if (link === undefined || link.masterIndex === bridge.linkIndex) continue;
+    host.setLink(link.index, { masterIndex: bridge.linkIndex, up: true });
+    host.setBridgePort(link.index, { hairpin: true, isolated: bridge.isolatePorts });
+  }
+}
+
 /** Gives the container's device another hardware address. */
 export function changeMac(path: string, macAddress: string): void {
   using inside = RouteSocket.open(path);

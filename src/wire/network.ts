@@ -1,3 +1,29 @@
+/** One subnet of a network: definition `IPAMConfig`. */
+export interface IpamConfig {
+  Subnet?: string;
+  IPRange?: string;
+  Gateway?: string;
+  /** Addresses that no container gets, by what has them. Docker's word has this capital letter. */
+  AuxiliaryAddresses?: Record<string, string> | null;
+}
+
+/** Definition `IPAM`. */
+export interface Ipam {
+  Driver?: string;
+  Options?: Record<string, string> | null;
+  Config?: IpamConfig[] | null;
+}
+
+/** One container in `Containers` of {@link NetworkInspect}. */
+export interface NetworkContainer {
+  Name: string;
+  EndpointID: string;
+  MacAddress: string;
+  /** With the length of its prefix; empty when there is none. */
+  IPv4Address: string;
+  IPv6Address: string;
+}
+
 /** Definition `Network`. */
 export interface NetworkInspect {
   Name: string;
@@ -7,20 +33,36 @@ export interface NetworkInspect {
   Driver: string;
   EnableIPv4?: boolean;
   EnableIPv6: boolean;
-  IPAM: {
-    Driver: string;
-    Options: Record<string, string> | null;
-    Config: { Subnet?: string; IPRange?: string; Gateway?: string }[] | null;
-  };
+  IPAM: { Driver: string; Options: Record<string, string> | null; Config: IpamConfig[] | null };
   Internal: boolean;
   Attachable: boolean;
   Ingress: boolean;
   ConfigFrom: { Network: string };
   ConfigOnly: boolean;
-  Containers?: Record<
-    string,
-    { Name: string; EndpointID: string; MacAddress: string; IPv4Address: string; IPv6Address: string }
-  >;
+  Containers?: Record<string, NetworkContainer>;
   Options: Record<string, string> | null;
   Labels: Record<string, string> | null;
+}
+
+/** Body of `POST /networks/create`. */
+export interface NetworkCreateRequest {
+  Name?: string;
+  CheckDuplicate?: boolean;
+  Driver?: string;
+  Scope?: string;
+  EnableIPv4?: boolean | null;
+  EnableIPv6?: boolean | null;
+  IPAM?: Ipam | null;
+  Internal?: boolean;
+  Attachable?: boolean;
+  Ingress?: boolean;
+  ConfigOnly?: boolean;
+  ConfigFrom?: { Network?: string } | null;
+  Options?: Record<string, string> | null;
+  Labels?: Record<string, string> | null;
+}
+
+export interface NetworkCreateResponse {
+  Id: string;
+  Warning: string;
 }
