@@ -1,6 +1,7 @@
 /** Networks as the Engine API shows them (definition `Network`). Pure. */
 import type { NetworkInspect } from "../wire/network.ts";
 import type { DefaultBridge, NetworkConfig } from "./bridge.ts";
+import type { NetworkInfo } from "./network.ts";
 import type { NetworkRecord, SandboxRecord } from "./records.ts";
 import { formatSubnet } from "./ipv4.ts";
 
@@ -69,5 +70,20 @@ export function describeNetwork(
         }
       : {},
     Labels: {},
+  };
+}
+
+/** A network as the engine's use cases see it. */
+export function networkInfo({ id, name, driver, createdAt }: NetworkRecord): NetworkInfo {
+  return {
+    id,
+    name,
+    driver,
+    createdAt,
+    isUserDefined: false,
+    isInternal: false,
+    isAttachable: false,
+    isConfigOnly: false,
+    labels: {},
   };
 }

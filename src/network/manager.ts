@@ -12,7 +12,7 @@ import { EndpointIndex } from "./endpoint-index.ts";
 import { checkEndpoint, checkPort, emptyEndpoint, findNetwork } from "./endpoint-request.ts";
 import { Firewall } from "./firewall.ts";
 import { forgetFlowsFrom, forgetFlowsTo } from "./udp-flows.ts";
-import { containersOf, describeNetwork } from "./inspect.ts";
+import { containersOf, describeNetwork, networkInfo } from "./inspect.ts";
 import { contains, parseIpv4 } from "./ipv4.ts";
 import type {
   Endpoint,
@@ -413,18 +413,7 @@ class Manager implements NetworkManager {
   }
 
   find(nameOrId: string): NetworkInfo {
-    const { id, name, driver, createdAt } = findNetwork(this.#networks, nameOrId);
-    return {
-      id,
-      name,
-      driver,
-      createdAt,
-      isUserDefined: false,
-      isInternal: false,
-      isAttachable: false,
-      isConfigOnly: false,
-      labels: {},
-    };
+    return networkInfo(findNetwork(this.#networks, nameOrId));
   }
 
   members(networkId: string): NetworkMember[] {
