@@ -4,6 +4,7 @@
  *   gantry.cjs       what is started; loads the command line together with its code cache
  *   cli.js           the command line, as one function body; cli.cache is V8's compiled form of it
  *   daemon.mjs       the daemon, loaded by `gantry daemon` alone
+ *   registry-server.mjs  the registry, loaded by `gantry registry serve` and `gc`
  *
  * Every file is replaced by a rename, so that programs that start meanwhile find the old or the new one, never half.
  */
@@ -26,11 +27,14 @@ const shared = {
   logLevel: "warning",
 };
 
-/** The daemon is a bundle of its own beside the command line's. */
-const daemonApart = {
-  name: "daemon-apart",
+/** The daemon and the registry are bundles of their own beside the command line's. */
+const serversApart = {
+  name: "servers-apart",
   setup(builder) {
-    builder.onResolve({ filter: /^\.\/daemon\.ts$/ }, () => ({ path: "./daemon.mjs", external: true }));
+    builder.onResolve({ filter: /^\.\/(daemon|registry-server)\.ts$/ }, ({ path }) => ({
+      path: path.replace(/ts$/, "mjs"),
+      external: true,
+    }));
   },
 };
 
@@ -49,7 +53,7 @@ async function buildCli() {
     minify: true,
     // The bundle is run as a script, which has `require` and no loader for `import()`.
     supported: { "dynamic-import": false },
-    plugins: [daemonApart],
+    plugins: [serversApart],
   });
   const loader = readFileSync(join(root, "scripts", "start.cjs"));
   rmSync(join(dist, "cli.cache"), { force: true });
@@ -66,10 +70,10 @@ async function buildCli() {
   renameSync(cache, join(dist, "cli.cache"));
 }
 
-async function buildDaemon() {
+async function buildServer(name) {
   const result = await build({
     ...shared,
-    entryPoints: ["src/daemon.ts"],
+    entryPoints: [`src/${name}.ts`],
     format: "esm",
     external: ["koffi"],
     sourcemap: "inline",
@@ -78,8 +82,8 @@ async function buildDaemon() {
       js: 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);',
     },
   });
-  replace("daemon.mjs", result.outputFiles[0].contents);
+  replace(`${name}.mjs`, result.outputFiles[0].contents);
 }
 
 mkdirSync(dist, { recursive: true });
-await Promise.all([buildCli(), existsSync(join(root, "src/daemon.ts")) ? buildDaemon() : undefined]);
+await Promise.all([buildCli(), buildServer("daemon"), buildServer("registry-server")]);

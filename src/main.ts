@@ -6,6 +6,8 @@ const options = {
   env: process.env,
   // Loaded for `gantry daemon` only: a bundle of its own.
   runDaemon: async (parsed: ParsedArguments) => (await import("./daemon.ts")).daemonCommand(parsed),
+  runRegistry: async (command: "serve" | "gc", parsed: ParsedArguments) =>
+    (await import("./registry-server.ts")).registryCommand(command, parsed),
 };
 
 runCli(process.argv.slice(2), options).then(

@@ -11,6 +11,8 @@ export interface RunCliOptions {
   readonly makeContext?: (options: ContextOptions) => CommandContext;
   /** Runs the daemon; see {@link ContextOptions}. */
   readonly runDaemon?: (parsed: ParsedArguments) => Promise<number>;
+  /** Runs a registry; see {@link ContextOptions}. */
+  readonly runRegistry?: ContextOptions["runRegistry"];
 }
 
 /** Runs one command line (without the program's name) to its end, and returns the exit code. Prints all errors. */
@@ -26,6 +28,7 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
     context = makeContext({
       env: options.env,
       runDaemon: options.runDaemon,
+      runRegistry: options.runRegistry,
       host: hosts[0],
       // Completing a word must not start anything.
       noDaemonStart: globals.positional[0] === "__complete",

@@ -35,6 +35,8 @@ export interface CommandContext {
   config(): ClientConfig;
   /** Becomes the daemon; resolves with the exit code once it has stopped. */
   runDaemon(parsed: ParsedArguments): Promise<number>;
+  /** Becomes a registry, or collects the garbage of one; resolves with the exit code. */
+  runRegistry(command: "serve" | "gc", parsed: ParsedArguments): Promise<number>;
 }
 
 /** Settings of `config.json` that the command line looks at. */

@@ -35,6 +35,7 @@ export const commands: Readonly<Record<string, CommandLoader>> = {
 export const groups: Readonly<Record<string, string>> = {
   container: "Work with containers",
   image: "Work with images",
+  registry: "Run a registry of images",
   system: "Work with the daemon as a whole",
   volume: "Work with volumes",
 };

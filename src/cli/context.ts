@@ -16,6 +16,8 @@ export interface ContextOptions {
   readonly noDaemonStart?: boolean;
   /** Runs the daemon: given by the composition root, because the command line may not know the engine. */
   readonly runDaemon?: ((parsed: ParsedArguments) => Promise<number>) | undefined;
+  /** Runs a registry, or collects its garbage: given by the composition root too. */
+  readonly runRegistry?: CommandContext["runRegistry"] | undefined;
 }
 
 /** The context of a command that runs as this process. Nothing of it is made before it is used. */
@@ -53,6 +55,11 @@ export function processContext(options: ContextOptions): CommandContext {
     runDaemon(parsed) {
       if (options.runDaemon === undefined) throw new CliError("This program is a client without a daemon.");
       return options.runDaemon(parsed);
+    },
+    runRegistry(command, parsed) {
+      if (options.runRegistry === undefined)
+        throw new CliError("This program is a client without a registry.");
+      return options.runRegistry(command, parsed);
     },
     print: (text) => writeAll(1, text),
     printError: (line) => writeAll(2, `${line}\n`),

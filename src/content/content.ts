@@ -18,6 +18,11 @@ export interface ContentStore {
     source: Readable | Uint8Array | string,
     expect?: { digest?: string; sizeBytes?: number },
   ): Promise<BlobInfo>;
+  /**
+   * Takes in a finished file of the same file system, whose bytes the caller has checked against `digest`. The file is
+   * gone from where it was, also when the blob was there already.
+   */
+  adopt(path: string, digest: string): Promise<void>;
   has(digest: string): boolean;
   /** Throws `notFound`. */
   info(digest: string): BlobInfo;

@@ -62,6 +62,20 @@ export class FsContentStore implements ContentStore {
     }
   }
 
+  async adopt(path: string, digest: string): Promise<void> {
+    try {
+      const file = await open(path, "r");
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await this.#commit(path, digest);
+    } catch (error) {
+      throw fileSystemError("store content", error);
+    }
+  }
+
   /** Two writers of the same bytes both succeed: rename(2) replaces a file by its equal. */
   async #commit(temporary: string, digest: string): Promise<void> {
     await rename(temporary, this.#file(digest));

@@ -26,7 +26,7 @@ const progressBytes = 256 * 1024;
  */
 export async function downloadBlob(
   session: RegistrySession,
-  content: ContentStore,
+  content: Pick<ContentStore, "ingest">,
   download: Download,
 ): Promise<void> {
   const { digest, size } = download.descriptor;
@@ -46,7 +46,7 @@ export async function downloadBlob(
 }
 
 async function ingest(
-  content: ContentStore,
+  content: Pick<ContentStore, "ingest">,
   transfer: Transfer,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
 ): Promise<void> {
