@@ -17,11 +17,8 @@ const samples = JSON.parse(
 
 /** Settings that stand beside a served flag's other values and are known not to be served. */
 const refusedSettings: readonly string[] = [
-  "--ipc=container:other",
   "--log-driver=syslog",
   "--mount=type=bind,src=/a,dst=/b,readonly,bind-propagation=rprivate,bind-recursive=readonly",
-  "--pid=container:other",
-  "--security-opt=apparmor=docker-default",
 ];
 
 /** The engine's words when it does not serve a setting of `run`; undefined when it does. Throws for a bad setting. */

@@ -37,6 +37,7 @@ export interface DaemonOptions {
   maxConcurrentDownloads: number;
   maxConcurrentUploads: number;
   maxDownloadAttempts: number;
+  cdiSpecDirs: string[];
   shutdownTimeoutSeconds: number;
 }
 
@@ -69,6 +70,7 @@ export const defaultDaemonOptions: DaemonOptions = {
   maxConcurrentDownloads: 3,
   maxConcurrentUploads: 5,
   maxDownloadAttempts: 5,
+  cdiSpecDirs: ["/etc/cdi", "/var/run/cdi"],
   shutdownTimeoutSeconds: 15,
 };
 
@@ -118,6 +120,7 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("maxConcurrentDownloads", "max-concurrent-downloads", "number"),
   rule("maxConcurrentUploads", "max-concurrent-uploads", "number"),
   rule("maxDownloadAttempts", "max-download-attempts", "number"),
+  rule("cdiSpecDirs", "cdi-spec-dir", "list", "cdi-spec-dirs"),
   rule("shutdownTimeoutSeconds", "shutdown-timeout", "number"),
 ];
 
@@ -139,7 +142,7 @@ export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
 /** Keys of Docker's file that gantry knows of and does not serve. */
 const refusedKeys = new Set(
   (
-    "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder cdi-spec-dirs containerd " +
+    "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder containerd " +
     "containerd-namespace cpu-rt-period cpu-rt-runtime data default-address-pools default-cgroupns-mode default-gateway " +
     "default-gateway-v6 default-ipc-mode default-network-opts default-shm-size default-ulimits exec-opts experimental features " +
     "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-driver log-format log-opts " +

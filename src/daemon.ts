@@ -162,6 +162,7 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     maxConcurrentDownloads: options.maxConcurrentDownloads,
     maxConcurrentUploads: options.maxConcurrentUploads,
     maxDownloadAttempts: options.maxDownloadAttempts,
+    cdiDirectories: options.cdiSpecDirs,
     shutdownTimeoutSeconds: options.shutdownTimeoutSeconds,
   };
 }

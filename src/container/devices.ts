@@ -119,7 +119,7 @@ function asDevice(stat: Stats, path: string): RuntimeDevice | undefined {
 }
 
 /** glibc's gnu_dev_major and gnu_dev_minor; the kernel's own numbers fit into 12 and 20 bits. */
-function deviceNumbers({ rdev }: Stats): { major: number; minor: number } {
+export function deviceNumbers({ rdev }: Stats): { major: number; minor: number } {
   return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }
 

@@ -41,7 +41,8 @@ export function buildExecProcess(
     cwd: cleanPath(cwd),
     capabilities: capabilitySets(capabilities, user.uid),
     ...(rlimits.length > 0 ? { rlimits } : {}),
-    noNewPrivileges: !privileged && parseSecurityOptions(hostConfig.SecurityOpt ?? []).noNewPrivileges,
+    noNewPrivileges:
+      !privileged && parseSecurityOptions(hostConfig.SecurityOpt ?? []).noNewPrivileges === true,
   };
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import type { RuntimeMount } from "../oci/runtime-spec.ts";
-import type { MountPoint, MountRequest } from "../wire/container.ts";
+import type { HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import { cleanPath } from "./binds.ts";
 import type { ContainerRecord } from "./container.ts";
 
@@ -10,6 +10,8 @@ export interface NetworkFilePaths {
   readonly hosts: string;
   readonly hostname: string;
   readonly resolvConf: string;
+  /** Directory on the host that becomes `/dev/shm`; undefined for one of the container's own. */
+  readonly shm?: string | undefined;
 }
 
 export interface ContainerMounts {
@@ -24,12 +26,18 @@ const initPrograms = [
   "/usr/bin/tini-static",
   "/usr/bin/docker-init",
   "/usr/libexec/docker/docker-init",
-  "/usr/bin/tini",
+  "/usr/libexec/podman/catatonit",
+  "/usr/bin/catatonit",
 ];
 let initProgram: string | undefined;
 
 /** The arguments of a container with `--init`. */
 export const initArguments: readonly string[] = [initTarget, "--"];
+
+/** An init is for a PID namespace of the container's own: in another's it is not the one who reaps. */
+export function usesInit({ Init: init, PidMode: pid = "" }: HostConfig): boolean {
+  return init === true && pid === "";
+}
 
 /**
  * All mounts, a parent always before what lies in it. A user's mount takes the place of a default one on the same
@@ -90,7 +98,8 @@ function defaultMounts(
     if (existsSync("/dev/mqueue")) mounts.push(bind("/dev/mqueue", "/dev/mqueue", []));
   } else {
     mounts.push({ destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: safe });
-    if (ipc !== "none")
+    if (files.shm !== undefined) mounts.push(bind(files.shm, "/dev/shm", []));
+    else if (ipc !== "none")
       mounts.push({
         destination: "/dev/shm",
         type: "tmpfs",
@@ -104,7 +113,7 @@ function defaultMounts(
     bind(files.hostname, "/etc/hostname", fileOptions),
     bind(files.hosts, "/etc/hosts", fileOptions),
   );
-  if (hostConfig.Init === true)
+  if (usesInit(hostConfig))
     mounts.push({ destination: initTarget, type: "bind", source: findInit(), options: ["bind", "ro"] });
   return mounts;
 }
@@ -170,7 +179,7 @@ function findInit(): string {
   if (program === undefined)
     throw new EngineError(
       "unavailable",
-      "--init needs the program tini, which is not installed on the host",
+      "--init needs the program tini-static, which is not installed on the host",
       {
         hint: "Install the package tini.",
       },

@@ -14,15 +14,17 @@ import type {
   RuntimeSpec,
 } from "../oci/runtime-spec.ts";
 import type { HostConfig } from "../wire/container.ts";
+import { containerProfile } from "./apparmor.ts";
 import { cleanPath } from "./binds.ts";
 import { capabilitySets, chooseCapabilities } from "./capabilities.ts";
 import type { ContainerRecord } from "./container.ts";
+import type { DeviceEdits } from "./cdi.ts";
 import { containerDevices } from "./devices.ts";
 import { baseEnv, hasEnv, overlayEnv } from "./environment.ts";
 import { containerOomScore, containerResources, containerRlimits } from "./resources.ts";
 import { customSeccomp, defaultSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions, type SecurityOptions } from "./security-options.ts";
-import { containerMounts, initArguments, type NetworkFilePaths } from "./spec-mounts.ts";
+import { containerMounts, initArguments, usesInit, type NetworkFilePaths } from "./spec-mounts.ts";
 import { resolveUser } from "./user.ts";
 
 export interface SpecInputs extends NetworkFilePaths {
@@ -31,6 +33,17 @@ export interface SpecInputs extends NetworkFilePaths {
   /** Path of the network namespace; undefined for the host's. */
   readonly sandboxPath: string | undefined;
   readonly cgroupPath: string;
+  readonly joined?: JoinedNamespaces;
+  /** Of `--gpus` and of devices by CDI. */
+  readonly deviceEdits?: DeviceEdits | undefined;
+}
+
+/** What a container shares with another one, by path; undefined fields for what is its own or the host's. */
+export interface JoinedNamespaces {
+  readonly pid?: string;
+  readonly ipc?: string;
+  /** Directory on the host that is its `/dev/shm`. */
+  readonly shm?: string;
 }
 
 export interface BuiltSpec {
@@ -52,7 +65,7 @@ export function buildSpec(container: ContainerRecord, inputs: SpecInputs): Built
   const { hostConfig, config } = container;
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const capabilities = containerCapabilities(hostConfig, warnings);
-  const mounts = containerMounts(container, inputs, security);
+  const mounts = containerMounts(container, { ...inputs, shm: inputs.joined?.shm }, security);
   const privateUts = hostConfig.UTSMode !== "host";
   const spec: RuntimeSpec = {
     ociVersion: "1.0.2",
@@ -64,8 +77,19 @@ export function buildSpec(container: ContainerRecord, inputs: SpecInputs): Built
     linux: buildLinux(container, inputs, { capabilities, security }),
   };
   if (mounts.rootfsPropagation !== undefined) spec.linux.rootfsPropagation = mounts.rootfsPropagation;
+  if (inputs.deviceEdits !== undefined) addDevices(spec, inputs.deviceEdits);
   markRoot(inputs.rootfs);
   return { spec, warnings };
+}
+
+function addDevices(spec: RuntimeSpec, edits: DeviceEdits): void {
+  const { process, linux } = spec;
+  process.env = overlayEnv(process.env, edits.env);
+  process.user.additionalGids.push(...edits.additionalGids);
+  linux.devices = [...(linux.devices ?? []), ...edits.devices];
+  linux.resources.devices.push(...edits.rules);
+  spec.mounts.push(...edits.mounts);
+  if (Object.keys(edits.hooks).length > 0) spec.hooks = edits.hooks;
 }
 
 /** The bounding set of a container's processes. */
@@ -96,16 +120,18 @@ function buildProcess(
   const rlimits = containerRlimits(hostConfig.Ulimits ?? [], warnings);
   const oomScoreAdj = containerOomScore(hostConfig.OomScoreAdj ?? 0, warnings);
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
+  const apparmorProfile = containerProfile(security.apparmor, hostConfig.Privileged === true);
   return {
     terminal,
     ...(terminal && height > 0 && width > 0 ? { consoleSize: { height, width } } : {}),
     user: { uid: user.uid, gid: user.gid, umask, additionalGids: user.additionalGids },
-    args: [...(hostConfig.Init === true ? initArguments : []), container.path, ...container.args],
+    args: [...(usesInit(hostConfig) ? initArguments : []), container.path, ...container.args],
     env: containerEnv(container, user.home),
     cwd: cleanPath(config.WorkingDir || "/"),
     capabilities: capabilitySets(capabilities, user.uid),
     ...(rlimits.length > 0 ? { rlimits } : {}),
-    noNewPrivileges: security.noNewPrivileges,
+    noNewPrivileges: security.noNewPrivileges === true,
+    ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
   };
 }
@@ -130,7 +156,7 @@ function buildLinux(container: ContainerRecord, inputs: SpecInputs, rights: Righ
   const seccomp = containerSeccomp(privileged, rights);
   const masked = hostConfig.MaskedPaths ?? [];
   return {
-    namespaces: namespaces(hostConfig, inputs.sandboxPath),
+    namespaces: namespaces(hostConfig, inputs),
     ...(devices.length > 0 ? { devices } : {}),
     cgroupsPath: inputs.cgroupPath,
     resources: containerResources(hostConfig, rules),
@@ -146,16 +172,21 @@ function containerSeccomp(
   { capabilities, security }: Rights,
 ): RuntimeSeccomp | undefined {
   if (security.seccomp === "unconfined") return undefined;
-  if (security.seccomp !== "default") return customSeccomp(security.seccomp, capabilities);
-  return privileged ? undefined : defaultSeccomp(capabilities);
+  if (security.seccomp !== "default" && security.seccomp !== "builtin")
+    return customSeccomp(security.seccomp, capabilities);
+  return privileged && security.seccomp === "default" ? undefined : defaultSeccomp(capabilities);
 }
 
-function namespaces(hostConfig: HostConfig, sandboxPath: string | undefined): RuntimeNamespace[] {
+function namespaces(
+  hostConfig: HostConfig,
+  { sandboxPath, joined = {} }: Pick<SpecInputs, "sandboxPath" | "joined">,
+): RuntimeNamespace[] {
+  const withPath = (path: string | undefined): { path?: string } => (path === undefined ? {} : { path });
   const list: RuntimeNamespace[] = [{ type: "mount" }];
   if (sandboxPath !== undefined) list.push({ type: "network", path: sandboxPath });
   if (hostConfig.UTSMode !== "host") list.push({ type: "uts" });
-  if (hostConfig.PidMode !== "host") list.push({ type: "pid" });
-  if (hostConfig.IpcMode !== "host") list.push({ type: "ipc" });
+  if (hostConfig.PidMode !== "host") list.push({ type: "pid", ...withPath(joined.pid) });
+  if (hostConfig.IpcMode !== "host") list.push({ type: "ipc", ...withPath(joined.ipc) });
   if (hostConfig.CgroupnsMode === "private") list.push({ type: "cgroup" });
   return list;
 }

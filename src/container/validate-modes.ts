@@ -1,6 +1,7 @@
 /** Namespace modes, and what goes together with them. */
-import { invalidArgument, notImplemented } from "../base/errors.ts";
+import { invalidArgument } from "../base/errors.ts";
 import type { ContainerConfig, HostConfig } from "../wire/container.ts";
+import { kernelLimits } from "./kernel-limits.ts";
 
 /** Returns warnings. Throws `invalidArgument` for unknown modes and conflicts, `notImplemented` for what is not served. */
 export function validateModes(config: ContainerConfig, host: HostConfig): string[] {
@@ -15,22 +16,19 @@ export function validateModes(config: ContainerConfig, host: HostConfig): string
 
 function validateNamespaceModes(host: HostConfig): void {
   const { IpcMode: ipc = "", PidMode: pid = "", UTSMode: uts = "", UsernsMode: user = "" } = host;
-  if (ipc.startsWith("container:"))
-    throw notImplemented(`--ipc ${ipc}: sharing another container's IPC namespace is not served`);
-  if (!["", "none", "private", "shareable", "host"].includes(ipc))
+  const isContainer = (mode: string): boolean => /^container:./.test(mode);
+  if (!["", "none", "private", "shareable", "host"].includes(ipc) && !isContainer(ipc))
     throw invalidArgument(`invalid IPC mode: ${ipc}`);
-  if (pid.startsWith("container:"))
-    throw notImplemented(`--pid ${pid}: sharing another container's PID namespace is not served`);
-  if (!["", "host"].includes(pid)) throw invalidArgument(`invalid PID mode: ${pid}`);
+  if (!["", "host"].includes(pid) && !isContainer(pid)) throw invalidArgument(`invalid PID mode: ${pid}`);
   if (!["", "host"].includes(uts)) throw invalidArgument(`invalid UTS mode: ${uts}`);
-  if (!["", "host"].includes(user)) {
-    if (user === "private" || user.includes(":"))
-      throw notImplemented(`--userns ${user} is not served by this engine; only host is`);
-    throw invalidArgument(`invalid user namespace mode: ${user}`);
-  }
+  if (!["", "host"].includes(user)) throw invalidArgument(`invalid user namespace mode: ${user}`);
   const cgroup = host.CgroupnsMode ?? "";
   if (!["", "host", "private"].includes(cgroup))
     throw invalidArgument(`invalid cgroup namespace mode: ${cgroup}`);
+  if (cgroup === "private" && host.Privileged === true && kernelLimits().version === 1)
+    throw invalidArgument(
+      "privileged mode is incompatible with private cgroup namespaces on cgroup v1 host.  You must run the container in the host cgroup namespace when running privileged mode",
+    );
 }
 
 function validateNetworkMode(config: ContainerConfig, host: HostConfig): string[] {

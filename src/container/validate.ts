@@ -5,6 +5,7 @@
 import { isIP } from "node:net";
 import { invalidArgument, notImplemented } from "../base/errors.ts";
 import type { ContainerConfig, HealthConfig, HostConfig } from "../wire/container.ts";
+import { hasAppArmor } from "./apparmor.ts";
 import { normalizeCapability } from "./capabilities.ts";
 import { customSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions } from "./security-options.ts";
@@ -25,13 +26,13 @@ export function validateCreate(config: ContainerConfig, hostConfig: HostConfig):
   validateConfig(config);
   refuseUnserved(config, hostConfig);
   validateRestartPolicy(hostConfig);
-  validateSecurity(hostConfig);
+  const warnings = validateSecurity(hostConfig);
   validatePorts(config, hostConfig);
   validateNames(hostConfig);
   validateMounts(hostConfig);
   validateLogging(hostConfig.LogConfig ?? {});
   validateSysctls(hostConfig);
-  return [...validateModes(config, hostConfig), ...validateLimits(hostConfig)];
+  return [...warnings, ...validateModes(config, hostConfig), ...validateLimits(hostConfig)];
 }
 
 function validateConfig(config: ContainerConfig): void {
@@ -83,7 +84,6 @@ function refuseUnserved(config: ContainerConfig, host: HostConfig): void {
   const refuse = (asked: boolean, option: string): void => {
     if (asked) throw notImplemented(`${option} is not served by this engine`);
   };
-  refuse((host.DeviceRequests ?? []).length > 0, "--gpus (DeviceRequests)");
   refuse((host.VolumesFrom ?? []).length > 0, "--volumes-from");
   refuse((host.Links ?? []).length > 0, "--link");
   refuse((host.CpuRealtimePeriod ?? 0) !== 0, "--cpu-rt-period");
@@ -114,7 +114,8 @@ export function validateRestartPolicy({ RestartPolicy: policy, AutoRemove }: Hos
     throw invalidArgument("can't create 'AutoRemove' container with restart policy");
 }
 
-function validateSecurity(host: HostConfig): void {
+/** Returns warnings. */
+function validateSecurity(host: HostConfig): string[] {
   for (const field of ["CapAdd", "CapDrop"] as const)
     for (const name of host[field] ?? []) {
       try {
@@ -123,11 +124,17 @@ function validateSecurity(host: HostConfig): void {
         throw invalidArgument(`invalid ${field}: ${(error as Error).message}`);
       }
     }
-  const { seccomp } = parseSecurityOptions(host.SecurityOpt ?? []);
-  if (seccomp !== "default" && seccomp !== "unconfined") customSeccomp(seccomp, []);
+  const { seccomp, apparmor, labels } = parseSecurityOptions(host.SecurityOpt ?? []);
+  if (!["default", "builtin", "unconfined"].includes(seccomp)) customSeccomp(seccomp, []);
   for (const name of Object.keys(host.Annotations ?? {}))
     if (name === "")
       throw invalidArgument("invalid Annotations: the empty string is not permitted as an annotation key");
+  const warnings: string[] = [];
+  if (apparmor !== "" && apparmor !== "unconfined" && !hasAppArmor())
+    warnings.push(`AppArmor is not enabled on this host: the profile ${apparmor} has no effect.`);
+  if (labels.some((label) => label !== "disable"))
+    warnings.push("SELinux labels are not set by this daemon: --security-opt label has no effect.");
+  return warnings;
 }
 
 function validatePorts(config: ContainerConfig, host: HostConfig): void {

@@ -20,6 +20,8 @@ export interface EngineConfig {
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;
   readonly maxDownloadAttempts: number;
+  /** Where CDI specifications of devices lie. */
+  readonly cdiDirectories: readonly string[];
   readonly shutdownTimeoutSeconds: number;
 }
 

@@ -39,11 +39,12 @@ async function deleteTask(
   removeBundle(context, container.id);
 }
 
-/** Unmounts a container's root and removes its bundle. */
+/** Unmounts what is mounted in a container's bundle and removes it. */
 export function removeBundle(context: EngineContext, id: string): void {
   const paths = containerPaths(context.config, id);
   try {
     unmount(paths.rootfs);
+    unmount(paths.shm);
     rmSync(paths.bundle, { recursive: true, force: true });
   } catch (error) {
     log.warn(`could not remove the bundle ${paths.bundle}`, { error: errorText(error) });

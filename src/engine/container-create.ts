@@ -22,6 +22,7 @@ import { emitContainer, type EngineContext } from "./context.ts";
 import { withHostDefaults } from "./host-config-defaults.ts";
 import { mergeConfig } from "./merge-config.ts";
 import { containerPaths } from "./paths.ts";
+import { withContainerIds } from "./shared-namespaces.ts";
 import { parseContainerPort, portRequests } from "./port-requests.ts";
 
 /**
@@ -43,7 +44,7 @@ export async function containerCreate(
   // insert refuses it, too; asking first saves making and unmaking a layer.
   context.containers.requireFreeName(name);
   const image = findImage(context, configRequest.Image ?? "", options.platform);
-  const hostConfig = withHostDefaults(hostRequest ?? {}, {
+  const hostConfig = withHostDefaults(withContainerIds(context, hostRequest ?? {}), {
     runtime: context.runtimes.defaultName,
     cgroupVersion: context.cgroups.version,
     // Without a bridge (`--bridge none`) a container that asked for no network has none.

@@ -6,7 +6,8 @@ import { log } from "../base/log.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import type { Task } from "../container/monitor.ts";
-import { buildSpec } from "../container/spec.ts";
+import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
+import { buildSpec, type JoinedNamespaces } from "../container/spec.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
 import { checkBindSources } from "./container-mounts.ts";
@@ -18,6 +19,7 @@ import { startFailureCode } from "./exec.ts";
 import { writeNetworkFiles } from "./network-files.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
 import { portRequests } from "./port-requests.ts";
+import { joinedNamespaces, makeSharedMemory } from "./shared-namespaces.ts";
 
 /** Starts a container. Throws `notModified` when it runs, `conflict` when it can't be started as it is. */
 export async function containerStart(context: EngineContext, nameOrId: string): Promise<void> {
@@ -58,8 +60,16 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
   await using undo = new AsyncDisposableStack();
 
   checkBindSources(container.mounts);
+  const joined = joinedNamespaces(context, container);
+  const requests = hostConfig.DeviceRequests ?? [];
+  const devices =
+    requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
   mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
   undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
+  if (hostConfig.IpcMode === "shareable") {
+    makeSharedMemory(paths.shm, hostConfig.ShmSize!);
+    undo.defer(() => void unmount(paths.shm));
+  }
   const sandbox = await openSandbox(context, container);
   undo.defer(() => releaseNetwork(context, id));
   emitConnects(context, container, sandbox);
@@ -68,7 +78,7 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
   undo.defer(() => void unmount(paths.rootfs));
   failpoint("container-start.after-mount");
   writeNetworkFiles(context, container, sandbox);
-  writeBundle(context, container, paths, sandbox);
+  writeBundle(context, container, paths, { sandbox, joined, devices });
   const task = await context.monitor.create({
     containerId: id,
     bundle: paths.bundle,
@@ -143,11 +153,21 @@ function writeBundle(
   context: EngineContext,
   container: ContainerRecord,
   paths: ContainerPaths,
-  sandbox: Sandbox | undefined,
+  {
+    sandbox,
+    joined,
+    devices,
+  }: {
+    readonly sandbox: Sandbox | undefined;
+    readonly joined: JoinedNamespaces;
+    readonly devices: DeviceEdits | undefined;
+  },
 ): void {
   const { spec, warnings } = buildSpec(container, {
     rootfs: paths.rootfs,
     sandboxPath: sandbox?.path,
+    deviceEdits: devices,
+    joined: container.hostConfig.IpcMode === "shareable" ? { ...joined, shm: paths.shm } : joined,
     cgroupPath: `/${container.hostConfig.CgroupParent || context.config.cgroupParent}/${container.id}`,
     hosts: paths.hosts,
     hostname: paths.hostname,

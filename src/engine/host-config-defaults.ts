@@ -77,6 +77,15 @@ const unset: HostConfig = {
   IOMaximumBandwidth: 0,
 };
 
+/** As Docker writes them: a container that sees the host's processes or memory, or may do all, has no SELinux label. */
+function securityOptions(request: HostConfig): string[] | null {
+  const options = request.SecurityOpt ?? null;
+  const isUnlabelled =
+    request.Privileged === true || request.IpcMode === "host" || request.PidMode === "host";
+  if (!isUnlabelled || options?.some((option) => option.startsWith("label"))) return options;
+  return [...(options ?? []), "label=disable"];
+}
+
 const defaultShmBytes = 64 * 1024 * 1024;
 
 /**
@@ -107,13 +116,12 @@ export function withHostDefaults(
     LogConfig: { Type: request.LogConfig?.Type || "json-file", Config: request.LogConfig?.Config ?? {} },
     ShmSize: request.ShmSize || defaultShmBytes,
     IpcMode: request.IpcMode || "private",
-    CgroupnsMode:
-      request.CgroupnsMode ||
-      (defaults.cgroupVersion === 2 && request.Privileged !== true ? "private" : "host"),
+    CgroupnsMode: request.CgroupnsMode || (defaults.cgroupVersion === 2 ? "private" : "host"),
     MemorySwap: memory > 0 && !request.MemorySwap ? memory * 2 : (request.MemorySwap ?? 0),
     MemorySwappiness: request.MemorySwappiness === -1 ? null : (request.MemorySwappiness ?? null),
     OomKillDisable: request.OomKillDisable ?? (defaults.cgroupVersion === 2 ? null : false),
     PidsLimit: (request.PidsLimit ?? 0) > 0 ? request.PidsLimit! : null,
+    SecurityOpt: securityOptions(request),
     Runtime: request.Runtime || defaults.runtime,
     MaskedPaths: request.MaskedPaths ?? (unconfinedPaths ? null : [...defaultMaskedPaths]),
     ReadonlyPaths: request.ReadonlyPaths ?? (unconfinedPaths ? null : [...defaultReadonlyPaths]),

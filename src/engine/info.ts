@@ -66,7 +66,7 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     LiveRestoreEnabled: true,
     Isolation: "",
     SecurityOptions: securityOptions(context.cgroups.version === 2),
-    CDISpecDirs: [],
+    CDISpecDirs: [...context.config.cdiDirectories],
     Warnings: [...context.runtimes.warnings],
   };
 }

@@ -14,6 +14,8 @@ export interface ContainerPaths {
   /** OCI bundle, `<exec-root>/containers/<id>`. */
   readonly bundle: string;
   readonly rootfs: string;
+  /** Where the `/dev/shm` of a container with `--ipc shareable` is mounted. */
+  readonly shm: string;
 }
 
 export function containerPaths(config: EngineConfig, id: string): ContainerPaths {
@@ -28,5 +30,6 @@ export function containerPaths(config: EngineConfig, id: string): ContainerPaths
     unownedVolumes: join(directory, "unowned-volumes"),
     bundle,
     rootfs: join(bundle, "rootfs"),
+    shm: join(bundle, "shm"),
   };
 }

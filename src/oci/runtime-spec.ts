@@ -11,7 +11,23 @@ export interface RuntimeSpec {
   mounts: RuntimeMount[];
   annotations?: Record<string, string>;
   linux: RuntimeLinux;
+  hooks?: RuntimeHooks;
 }
+
+/** Programs that the runtime runs at points of a container's life; the timeout is in seconds. */
+export interface RuntimeHook {
+  path: string;
+  args?: string[];
+  env?: string[];
+  timeout?: number;
+}
+
+export type RuntimeHooks = Partial<
+  Record<
+    "prestart" | "createRuntime" | "createContainer" | "startContainer" | "poststart" | "poststop",
+    RuntimeHook[]
+  >
+>;
 
 export interface RuntimeProcess {
   terminal: boolean;
@@ -24,6 +40,7 @@ export interface RuntimeProcess {
   capabilities: RuntimeCapabilities;
   rlimits?: RuntimeRlimit[];
   noNewPrivileges: boolean;
+  apparmorProfile?: string;
   oomScoreAdj?: number;
 }
 

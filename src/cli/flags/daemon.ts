@@ -28,6 +28,12 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Name of the default network's bridge, or none for no default network",
   },
   {
+    name: "cdi-spec-dir",
+    type: "list",
+    placeholder: "DIRECTORY",
+    help: "Where specifications of devices (CDI) lie, in place of /etc/cdi and /var/run/cdi",
+  },
+  {
     name: "cgroup-parent",
     type: "string",
     default: "gantry",
