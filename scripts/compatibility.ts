@@ -44,17 +44,6 @@ const withoutEffect: readonly {
     flags: ["ip6", "link-local-ip"],
     why: "the default network has IPv4 addresses only, and there is no other network",
   },
-  {
-    of: "run",
-    flags: [
-      "health-interval",
-      "health-retries",
-      "health-start-interval",
-      "health-start-period",
-      "health-timeout",
-    ],
-    why: "health checks are not run, those of images neither",
-  },
   { of: "daemon", flags: ["shutdown-timeout"], why: "containers always go on without the daemon" },
 ];
 

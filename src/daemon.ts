@@ -25,6 +25,7 @@ import { apiVersion, type EngineConfig, engineVersion, minApiVersion } from "./e
 import { createContext, type EngineContext } from "./engine/context.ts";
 import { createEngine } from "./engine/create-engine.ts";
 import { EventBus } from "./engine/event-bus.ts";
+import { stopHealthChecks } from "./engine/health-checks.ts";
 import { daemonId } from "./engine/info.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
 import { createImageStore } from "./image/image-store.ts";
@@ -305,6 +306,7 @@ async function shutDown(parts: {
 }): Promise<void> {
   const { api, context, options } = parts;
   await api.close();
+  for (const { id } of context.containers.list()) stopHealthChecks(context, id);
   await context.background.idle();
   await context.snapshotter.idle();
   const isAnyUp = context.containers.list().some((container) => container.state.pid !== 0);

@@ -119,7 +119,8 @@ export function shapeContainerInspect(container: ContainerInspect, apiMinor: num
 export function shapeContainerSummary(container: ContainerSummary, apiMinor: number): Json {
   const { Networks } = container.NetworkSettings;
   const networks = mapValues(Networks, (endpoint) => shapeEndpoint(endpoint, apiMinor));
-  return { ...container, NetworkSettings: { Networks: networks } };
+  const shaped = apiMinor < 52 ? without(container, "Health") : container;
+  return { ...shaped, NetworkSettings: { Networks: networks } };
 }
 
 // images

@@ -1,7 +1,9 @@
 /** One more process in a running container, under a conmon of its own. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
+import { cgroupOfPid } from "../linux/cgroup.ts";
+import { killSession } from "../linux/session.ts";
 import { attachToBundle } from "./attached-stdio.ts";
 import { resizeTerminal, startConmon, type Conmon, type MonitorContext } from "./conmon-process.ts";
 import type { AttachedStdio, ExecLaunchRequest, ExecRequest, ExecTask } from "./monitor.ts";
@@ -79,6 +81,9 @@ interface Ahead extends Launched {
   readonly timer: NodeJS.Timeout;
 }
 
+/** In the directory of an exec that a later daemon ends. */
+const leftMark = "ends-with-daemon";
+
 /** How long a monitor waits for the start of its exec; clients start what they made within a millisecond or two. */
 const aheadMs = 2_000;
 const mostAhead = 8;
@@ -123,6 +128,23 @@ export class Execs {
       if (request.containerId === containerId) void this.#giveUp(execId);
   }
 
+  /** See {@link import("./monitor.ts").Monitor.endLeftExecs}. */
+  endLeft(containerId: string, bundle: string): void {
+    for (const name of readdirSync(bundle)) {
+      const directory = `${bundle}/${name}`;
+      if (!name.startsWith("exec-") || !existsSync(`${directory}/${leftMark}`)) continue;
+      try {
+        const pid = Number(readFileSync(`${directory}/pidfile`, "utf8"));
+        // The number may have gone to another process since.
+        const cgroups = [...(cgroupOfPid(pid)?.values() ?? [])];
+        if (cgroups.some((path) => path.includes(containerId))) killSession(pid);
+      } catch (error) {
+        log.debug("an exec of an earlier daemon had not started", { directory, error: errorText(error) });
+      }
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }
+
   /** The waiting monitor for an exec, when it was started in the way that is wanted now. */
   async #take(request: ExecRequest): Promise<Launched | undefined> {
     const ahead = this.#ahead.get(request.execId);
@@ -149,6 +171,7 @@ export class Execs {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       writeFileSync(`${directory}/process.json`, JSON.stringify(request.process));
+      if (request.endsWithDaemon === true) writeFileSync(`${directory}/${leftMark}`, "");
       launched ??= launch(this.#context, request);
       const { conmon } = launched;
       if (!request.detached) {
@@ -162,6 +185,7 @@ export class Execs {
         exited: finish(conmon, directory),
         stdio,
         resize: (height, width) => resizeTerminal(directory, height, width),
+        kill: () => killSession(pid),
       };
     } catch (error) {
       stdio?.detach();

@@ -281,6 +281,10 @@ class ConmonMonitor implements Monitor {
     return this.#execs.start(request);
   }
 
+  endLeftExecs(containerId: string, bundle: string): void {
+    this.#execs.endLeft(containerId, bundle);
+  }
+
   async pids(containerId: string, runtime: RuntimeBinary): Promise<number[]> {
     const record = this.#records.read(containerId);
     if (record !== undefined && record.cgroup.length > 1) return cgroupPids(this.#cgroups, record.cgroup);

@@ -2,6 +2,7 @@
  * The container's record: what is stored about it, and the pure rules of its life. A *task* is its running instance, at
  * most one at a time, under a monitor (conmon) that outlives the daemon.
  */
+import type { HealthState } from "./health.ts";
 import type {
   ContainerConfig,
   ContainerStatus,
@@ -23,6 +24,8 @@ export interface ContainerState {
   readonly finishedAt: string;
   /** The user stopped it: restart policies let it be. */
   readonly stoppedByUser: boolean;
+  /** Undefined without a health check. */
+  readonly health?: HealthState;
 }
 
 export interface ContainerRecord {

@@ -49,6 +49,8 @@ export interface ExecLaunchRequest extends TaskPaths {
   readonly openStdin: boolean;
   /** Detached: nobody reads its output. */
   readonly detached: boolean;
+  /** Nobody but this daemon waits for it: the next one ends it ({@link Monitor.endLeftExecs}). */
+  readonly endsWithDaemon?: boolean;
 }
 
 export interface ExecRequest extends ExecLaunchRequest {
@@ -63,6 +65,8 @@ export interface ExecTask {
   /** One client's streams; undefined when detached. */
   readonly stdio: AttachedStdio | undefined;
   resize(height: number, width: number): void;
+  /** Kills the process and what it started in its session; no error when it has ended. */
+  kill(): void;
 }
 
 /**
@@ -120,6 +124,8 @@ export interface Monitor {
    */
   prepareExec(request: ExecLaunchRequest): void;
   exec(request: ExecRequest): Promise<ExecTask>;
+  /** Ends the execs of an earlier daemon's that were to end with it. Throws never. */
+  endLeftExecs(containerId: string, bundle: string): void;
   /** Pids in the container, of the host. */
   pids(containerId: string, runtime: RuntimeBinary): Promise<number[]>;
 }

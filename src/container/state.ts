@@ -20,12 +20,17 @@ export function humanDuration(ms: number): string {
   return `${Math.floor(hours / 24 / 365)} years`;
 }
 
+function healthText({ health }: ContainerState): string {
+  if (health === undefined) return "";
+  return ` (${health.status === "starting" ? "health: starting" : health.status})`;
+}
+
 /** The STATUS column: `Up 5 minutes (Paused)`, `Exited (3) 2 hours ago` … `nowMs` is since the epoch. */
 export function statusText(state: ContainerState, nowMs: number): string {
   const since = (time: string): string => humanDuration(Math.max(0, nowMs - Date.parse(time)));
   switch (state.status) {
     case "running":
-      return `Up ${since(state.startedAt)}`;
+      return `Up ${since(state.startedAt)}${healthText(state)}`;
     case "paused":
       return `Up ${since(state.startedAt)} (Paused)`;
     case "restarting":

@@ -2,10 +2,12 @@ import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { parseRfc3339Ns, rfc3339Nano } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { stoppedHealth } from "../container/health.ts";
 import type { Task, TaskExit } from "../container/monitor.ts";
 import { emitDie, emitVolumeUnmounts, releaseTask } from "./container-cleanup.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
+import { stopHealthChecks } from "./health-checks.ts";
 import { containerPaths } from "./paths.ts";
 import { nextDelayMs, wantsRestart } from "./restart-policy.ts";
 
@@ -34,6 +36,7 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   const before = context.containers.byId(id);
   if (before === undefined || before.state.monitorPid !== task.monitorPid) return;
   const live = context.live.of(id);
+  stopHealthChecks(context, id);
   const container = recordExit(context, before, exit);
   if (exit.oomKilled) emitContainer(context, container, "oom");
   emitDie(context, container);
@@ -58,6 +61,7 @@ function recordExit(context: EngineContext, container: ContainerRecord, exit: Ta
     monitorPid: 0,
     exitCode: exit.exitCode,
     oomKilled: exit.oomKilled,
+    ...(container.state.health === undefined ? {} : { health: stoppedHealth(container.state.health) }),
     // The exit file is stamped by a coarser clock, which may lag behind the start of a short run.
     finishedAt: rfc3339Nano(exit.finishedAtNs > startedNs ? exit.finishedAtNs : startedNs),
   });

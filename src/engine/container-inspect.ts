@@ -1,5 +1,6 @@
 import type { ContainerRecord } from "../container/container.ts";
-import type { ContainerInspect, ContainerStateJson } from "../wire/container.ts";
+import type { HealthState } from "../container/health.ts";
+import type { ContainerInspect, ContainerStateJson, HealthJson } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
 import { networkSettings } from "./network-settings.ts";
 import { containerPaths } from "./paths.ts";
@@ -68,6 +69,10 @@ export function networkId(context: EngineContext, name: string): string {
   return context.network.list().find((network) => network.Name === name)?.Id ?? "";
 }
 
+function healthJson({ status, failingStreak, log }: HealthState): HealthJson {
+  return { Status: status, FailingStreak: failingStreak, Log: [...log] };
+}
+
 function stateJson(container: ContainerRecord): ContainerStateJson {
   const { state } = container;
   const { status } = state;
@@ -84,5 +89,6 @@ function stateJson(container: ContainerRecord): ContainerStateJson {
     Error: state.error,
     StartedAt: state.startedAt,
     FinishedAt: state.finishedAt,
+    ...(state.health === undefined ? {} : { Health: healthJson(state.health) }),
   };
 }

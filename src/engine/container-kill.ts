@@ -2,6 +2,7 @@ import { conflict, invalidArgument } from "../base/errors.ts";
 import { parseSignal } from "../container/signals.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { startHealthChecks } from "./health-checks.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 
 /** Sends a signal (`KILL`, `SIGTERM`, `9`; empty for KILL) to a container's first process. Throws `conflict` when it does not run. */
@@ -47,6 +48,8 @@ export async function sendSignal(
   if (!isPaused() || !endsIt(container, signal)) return;
   await context.monitor.resume(container.id, runtime);
   // Thawed, it may have ended already, and its exit be on record.
-  if (isPaused())
-    emitContainer(context, context.containers.updateState(container.id, { status: "running" }), "unpause");
+  if (!isPaused()) return;
+  const running = context.containers.updateState(container.id, { status: "running" });
+  startHealthChecks(context, running);
+  emitContainer(context, running, "unpause");
 }

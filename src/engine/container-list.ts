@@ -64,6 +64,10 @@ async function summary(
     Labels: container.config.Labels ?? {},
     State: container.state.status,
     Status: statusText(container.state, Date.now()),
+    Health: {
+      Status: container.state.health?.status ?? "none",
+      FailingStreak: container.state.health?.failingStreak ?? 0,
+    },
     HostConfig: { NetworkMode: container.hostConfig.NetworkMode ?? "bridge" },
     NetworkSettings: {
       Networks: endpointSettings(container, sandbox, (name) => networkId(context, name)),
@@ -131,8 +135,12 @@ function buildTests(context: EngineContext, filters: Filters): Test[] {
       portSummaries(c, context.network.get(c.id)).map((p) => ({ port: p.PrivatePort, protocol: p.Type })),
     ),
   );
-  // No health checks are run, so every container's health is "none".
-  add("health", (wanted) => () => wanted.includes("none"));
+  add("health", (wanted) => {
+    for (const status of wanted)
+      if (!["starting", "healthy", "unhealthy", "none"].includes(status))
+        throw invalidArgument(`invalid filter 'health=${status}'`);
+    return (c) => wanted.includes(c.state.health?.status ?? "none");
+  });
   const isTask = filterBoolean(filters, "is-task");
   if (isTask !== undefined) tests.push(() => !isTask);
   return tests;

@@ -1,4 +1,6 @@
 import { conflict } from "../base/errors.ts";
+import { startHealthChecks, stopHealthChecks } from "./health-checks.ts";
+import { stoppedHealth } from "../container/health.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 
 /** Freezes all processes of a running container. Throws `conflict` when it does not run or is frozen already. */
@@ -9,7 +11,13 @@ export async function containerPause(context: EngineContext, nameOrId: string): 
   if (container.state.status === "paused") throw conflict(`Container ${nameOrId} is already paused`);
   if (container.state.status !== "running") throw conflict(`Container ${id} is not running`);
   await context.monitor.pause(id, context.runtimes.get(container.runtime));
-  emitContainer(context, context.containers.updateState(id, { status: "paused" }), "pause");
+  stopHealthChecks(context, id);
+  const { health } = container.state;
+  const paused = context.containers.updateState(id, {
+    status: "paused",
+    ...(health === undefined ? {} : { health: stoppedHealth(health) }),
+  });
+  emitContainer(context, paused, "pause");
 }
 
 /** Lets a frozen container go on. Throws `conflict` when it is not frozen. */
@@ -19,5 +27,7 @@ export async function containerUnpause(context: EngineContext, nameOrId: string)
   const container = context.containers.resolve(id);
   if (container.state.status !== "paused") throw conflict(`Container ${id} is not paused`);
   await context.monitor.resume(id, context.runtimes.get(container.runtime));
-  emitContainer(context, context.containers.updateState(id, { status: "running" }), "unpause");
+  const running = context.containers.updateState(id, { status: "running" });
+  startHealthChecks(context, running);
+  emitContainer(context, running, "unpause");
 }

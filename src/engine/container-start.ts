@@ -8,6 +8,7 @@ import type { ContainerRecord } from "../container/container.ts";
 import type { Task } from "../container/monitor.ts";
 import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import { buildSpec, type JoinedNamespaces } from "../container/spec.ts";
+import { probeCommand, startingHealth } from "../container/health.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
 import { checkBindSources } from "./container-mounts.ts";
@@ -16,6 +17,7 @@ import { watchTask } from "./container-exit.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { startFailureCode } from "./exec.ts";
+import { startHealthChecks } from "./health-checks.ts";
 import { writeNetworkFiles } from "./network-files.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
 import { portRequests } from "./port-requests.ts";
@@ -51,6 +53,7 @@ export async function startLocked(context: EngineContext, container: ContainerRe
     throw error;
   }
   watchTask(context, task);
+  startHealthChecks(context, context.containers.resolve(container.id));
 }
 
 async function startTask(context: EngineContext, container: ContainerRecord): Promise<Task> {
@@ -107,6 +110,7 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
       startedAt: nowRfc3339(),
       finishedAt: container.state.finishedAt,
       stoppedByUser: false,
+      ...(probeCommand(config) === undefined ? {} : { health: startingHealth(container.state.health) }),
     },
   });
   undo.move();

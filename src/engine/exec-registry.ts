@@ -13,6 +13,8 @@ export interface ExecRecord {
   pid: number;
   exitCode: number | null;
   task: ExecTask | undefined;
+  /** A health check's. */
+  readonly isProbe?: boolean;
 }
 
 /** Execs of this daemon's life; they end with their container. */
@@ -39,7 +41,12 @@ export class ExecRegistry {
     exec.status = "exited";
     exec.exitCode = exitCode;
     exec.task = undefined;
-    setTimeout(() => this.#execs.delete(exec.id), keepMs).unref();
+    // Nobody asks for a probe's; its outcome is in the container's health.
+    if (exec.isProbe !== true) setTimeout(() => this.#execs.delete(exec.id), keepMs).unref();
+  }
+
+  remove(id: string): void {
+    this.#execs.delete(id);
   }
 
   forgetContainer(containerId: string): void {

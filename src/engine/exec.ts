@@ -46,8 +46,10 @@ function requireRunning(container: ContainerRecord): void {
   if (status !== "running") throw conflict(`container ${container.id} is not running`);
 }
 
-function commandText(request: ExecCreateRequest): string {
-  return (request.Cmd ?? []).join(" ");
+/** As events show it: the program, a blank, and its arguments, of which there may be none. */
+export function commandText(request: ExecCreateRequest): string {
+  const [program = "", ...args] = request.Cmd ?? [];
+  return `${program} ${args.join(" ")}`;
 }
 
 /**
@@ -97,16 +99,20 @@ function launchRequest(
     terminal: exec.request.Tty === true,
     openStdin: exec.request.AttachStdin === true && !detached,
     detached,
+    ...(exec.isProbe === true ? { endsWithDaemon: true } : {}),
   };
 }
 
-async function startProcess(
+/** Starts a prepared exec: events and the record follow its life. Throws when it cannot be started. */
+export async function startProcess(
   context: EngineContext,
   exec: ExecRecord,
   options: StartOptions,
 ): Promise<ExecTask> {
   const container = context.containers.resolve(exec.containerId);
   const paths = containerPaths(context.config, container.id);
+  // As with Docker it is told before it is tried; `exec_die` comes only for what ran.
+  emitContainer(context, container, `exec_start: ${commandText(exec.request)}`, { execID: exec.id });
   let task: ExecTask;
   try {
     task = await context.monitor.exec({
@@ -121,7 +127,6 @@ async function startProcess(
   exec.pid = task.pid;
   exec.status = "running";
   if (options.consoleSize !== undefined && exec.request.Tty === true) task.resize(...options.consoleSize);
-  emitContainer(context, container, `exec_start: ${commandText(exec.request)}`, { execID: exec.id });
   void noteEnd(context, exec, task);
   return task;
 }

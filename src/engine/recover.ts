@@ -14,6 +14,7 @@ import { watchTask } from "./container-exit.ts";
 import { removeLocked } from "./container-remove.ts";
 import { startLocked } from "./container-start.ts";
 import type { EngineContext } from "./context.ts";
+import { startHealthChecks } from "./health-checks.ts";
 import { containerPaths } from "./paths.ts";
 import { wantsStartWithDaemon } from "./restart-policy.ts";
 
@@ -61,9 +62,11 @@ async function takeOver(context: EngineContext, container: ContainerRecord): Pro
   const { id, state } = container;
   if (isRecordedAsRunning(container)) {
     if (hasBundle(context, id)) {
+      context.monitor.endLeftExecs(id, containerPaths(context.config, id).bundle);
       watchTask(context, { containerId: id, pid: state.pid, monitorPid: state.monitorPid });
       // An exit that happened meanwhile is recorded before the first request can ask for it.
       if (!isAlive(state.monitorPid)) await context.live.of(id).exited?.promise;
+      else if (state.status === "running") startHealthChecks(context, container);
     } else {
       // The exec root is a tmpfs: no bundle means that the machine was started anew.
       context.containers.updateState(id, {

@@ -235,7 +235,24 @@ export interface ContainerStateJson {
   Error: string;
   StartedAt: string;
   FinishedAt: string;
-  Health?: Record<string, unknown>;
+  Health?: HealthJson;
+}
+
+export type HealthStatus = "none" | "starting" | "healthy" | "unhealthy";
+
+/** Definition `HealthcheckResult`: one probe. */
+export interface HealthLogEntry {
+  Start: string;
+  End: string;
+  ExitCode: number;
+  Output: string;
+}
+
+/** Definition `Health`. */
+export interface HealthJson {
+  Status: HealthStatus;
+  FailingStreak: number;
+  Log: HealthLogEntry[];
 }
 
 /** Definition `MountPoint`. */
@@ -320,6 +337,8 @@ export interface ContainerSummary {
   Labels: Record<string, string>;
   State: ContainerStatus;
   Status: string;
+  /** Since API version 1.52. */
+  Health?: { Status: HealthStatus; FailingStreak: number };
   HostConfig: { NetworkMode: string };
   NetworkSettings: { Networks: Record<string, EndpointSettings> };
   Mounts: MountPoint[];
