@@ -41,8 +41,8 @@ export interface Dockerfile {
   /** The ARG instructions before the first FROM, in order. */
   readonly metaArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];
-  /** What the build checks say of the text alone; `check.ts` adds what needs values. */
-  readonly warnings: readonly CheckWarning[];
+  /** Last lines of instructions that have empty lines among their continued ones; a build check tells them. */
+  readonly emptyContinuations: readonly SourceRange[];
 }
 
 export interface Stage {
@@ -61,14 +61,23 @@ export interface Stage {
   readonly range: SourceRange;
   /** The FROM instruction's text on one line. */
   readonly code: string;
+  /** `FROM` and `AS` as they were written. */
+  readonly keyword: string;
+  readonly asKeyword?: string;
+  /** The comment lines right above FROM, without `#`. */
+  readonly comments: readonly string[];
   /** The comment above FROM that begins with the stage's name; `--call=targets` shows it. */
   readonly description?: string;
 }
 
 interface Common {
   readonly range: SourceRange;
+  /** The instruction's name as it was written: `RUN`, `run`. */
+  readonly name: string;
   /** The instruction's text on one line: continued lines joined, comments dropped, as steps and history show it. */
   readonly code: string;
+  /** The comment lines right above, without `#`; a `check=` in them holds for this instruction. */
+  readonly comments: readonly string[];
 }
 
 export interface KeyValue {
@@ -82,7 +91,10 @@ export interface KeyValue {
 export interface Heredoc {
   /** The word behind `<<`, without quotes: the file's name for COPY and ADD. */
   readonly name: string;
-  /** The lines up to the end word; `<<-` has taken tabs from their beginnings. After expansion: with values. */
+  /**
+   * The lines up to the end word. For COPY and ADD `<<-` has taken the tabs from their beginnings, and after expansion
+   * values stand in them; for RUN both are the shell's.
+   */
   readonly data: string;
   /** False when the word was quoted: nothing in it is replaced then. */
   readonly expand: boolean;
@@ -99,7 +111,7 @@ export interface CommandLine {
   readonly form: "shell" | "exec";
   /** The list; or the one text. */
   readonly words: readonly string[];
-  /** For RUN alone; the text in `words` still has `<<EOF`, and `runScript` (expand.ts) makes a script of both. */
+  /** For RUN alone; the text in `words` still has `<<EOF`, and `runScript` (heredoc.ts) makes a script of both. */
   readonly heredocs: readonly Heredoc[];
 }
 
@@ -122,7 +134,7 @@ export interface RunMount {
   readonly id?: string;
   readonly sharing?: CacheSharing;
   readonly required: boolean;
-  /** secret: the variable that gets its value. */
+  /** secret: the variable that gets its value; empty for the id. */
   readonly env?: string;
   readonly mode?: number;
   readonly uid?: number;
