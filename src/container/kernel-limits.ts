@@ -1,5 +1,5 @@
 /** Which limits this host's kernel and control groups can hold; looked up once. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { controllerDirectory, detectCgroups } from "../linux/cgroup.ts";
 
@@ -11,9 +11,12 @@ export interface KernelLimits {
   readonly oomKillDisable: boolean;
   readonly cpuShares: boolean;
   readonly cpuQuota: boolean;
+  readonly cpuRealtime: boolean;
   readonly cpuset: boolean;
   readonly pids: boolean;
   readonly blkioWeight: boolean;
+  /** The weight is that of the BFQ scheduler, under names that not every runtime knows. Version 1 only. */
+  readonly blkioBfq: boolean;
   readonly blkioThrottle: boolean;
 }
 
@@ -46,15 +49,27 @@ function detectLimits(): KernelLimits {
     oomKillDisable: version === 1 && has("memory", "memory.oom_control"),
     cpuShares: either("cpu", "cpu", "cpu.shares"),
     cpuQuota: either("cpu", "cpu", "cpu.cfs_quota_us"),
+    cpuRealtime: version === 1 && has("cpu", "cpu.rt_runtime_us"),
     cpuset: either("cpuset", "cpuset", "cpuset.cpus"),
     pids: either("pids", "pids", "cgroup.procs"),
     // bfq has its weight file in groups below the root only.
     blkioWeight:
       version === 2
-        ? controllers?.has("io") === true
+        ? controllers?.has("io") === true && hasIoWeight(layout.unified ?? "")
         : has("blkio", "blkio.weight") || has("blkio", "blkio.bfq.io_serviced"),
+    blkioBfq: version === 1 && !has("blkio", "blkio.weight") && has("blkio", "blkio.bfq.io_serviced"),
     blkioThrottle: either("blkio", "io", "blkio.throttle.read_bps_device"),
   };
+}
+
+/** The root has no weight of its own: the kernel's cost model shows there, bfq's weight in groups below only. */
+function hasIoWeight(root: string): boolean {
+  return (
+    existsSync(join(root, "io.cost.qos")) ||
+    readdirSync(root, { withFileTypes: true }).some(
+      (entry) => entry.isDirectory() && existsSync(join(root, entry.name, "io.bfq.weight")),
+    )
+  );
 }
 
 function readControllers(unified: string | undefined): string[] {

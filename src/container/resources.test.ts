@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostConfig } from "../wire/container.ts";
 import type { KernelLimits } from "./kernel-limits.ts";
-import { checkUlimit, containerResources, containerRlimits, ownHardLimit } from "./resources.ts";
+import { bfqWeights, checkUlimit, containerResources, containerRlimits, ownHardLimit } from "./resources.ts";
 
 const everything: KernelLimits = {
   version: 1,
@@ -12,9 +12,11 @@ const everything: KernelLimits = {
   oomKillDisable: true,
   cpuShares: true,
   cpuQuota: true,
+  cpuRealtime: true,
   cpuset: true,
   pids: true,
   blkioWeight: true,
+  blkioBfq: false,
   blkioThrottle: true,
 };
 const nothing = Object.fromEntries(
@@ -34,6 +36,10 @@ test("limits of a request become those of the OCI runtime", () => {
       { CpuShares: 512, CpusetCpus: "0-1", CpusetMems: "0" },
       { cpu: { shares: 512, cpus: "0-1", mems: "0" } },
     ],
+    [
+      { CpuRealtimePeriod: 1_000_000, CpuRealtimeRuntime: 950_000 },
+      { cpu: { realtimePeriod: 1_000_000, realtimeRuntime: 950_000 } },
+    ],
     [{ PidsLimit: 20 }, { pids: { limit: 20 } }],
     [{ PidsLimit: -1 }, {}],
     [{ BlkioWeight: 300 }, { blockIO: { weight: 300 } }],
@@ -46,6 +52,17 @@ test("limits of a request become those of the OCI runtime", () => {
     );
     assert.deepEqual(containerResources(host, [], nothing), { devices: [] }, JSON.stringify(host));
   }
+});
+
+test("weights of the BFQ scheduler are written beside the runtime", () => {
+  const bfq = { ...everything, blkioBfq: true };
+  const host = { BlkioWeight: 300, BlkioWeightDevice: [{ Path: "/dev/null", Weight: 20 }] };
+  assert.deepEqual(containerResources(host, [], bfq), { devices: [] });
+  assert.deepEqual(bfqWeights(host, bfq), [
+    ["blkio.bfq.weight", "300"],
+    ["blkio.bfq.weight_device", "1:3 20"],
+  ]);
+  assert.deepEqual(bfqWeights(host, everything), []);
 });
 
 test("ulimits become rlimits, or say what is wrong", () => {

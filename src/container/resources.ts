@@ -52,6 +52,10 @@ function cpuResources(host: HostConfig, limits: KernelLimits): RuntimeResources[
     if ((host.CpuPeriod ?? 0) > 0) cpu.period = host.CpuPeriod!;
     if ((host.CpuQuota ?? 0) !== 0) cpu.quota = host.CpuQuota!;
   }
+  if (limits.cpuRealtime) {
+    if ((host.CpuRealtimePeriod ?? 0) !== 0) cpu.realtimePeriod = host.CpuRealtimePeriod!;
+    if ((host.CpuRealtimeRuntime ?? 0) !== 0) cpu.realtimeRuntime = host.CpuRealtimeRuntime!;
+  }
   if (limits.cpuset) {
     if (host.CpusetCpus) cpu.cpus = host.CpusetCpus;
     if (host.CpusetMems) cpu.mems = host.CpusetMems;
@@ -61,7 +65,7 @@ function cpuResources(host: HostConfig, limits: KernelLimits): RuntimeResources[
 
 function blockResources(host: HostConfig, limits: KernelLimits): RuntimeResources["blockIO"] {
   const block: NonNullable<RuntimeResources["blockIO"]> = {};
-  if (limits.blkioWeight) {
+  if (limits.blkioWeight && !limits.blkioBfq) {
     if ((host.BlkioWeight ?? 0) > 0) block.weight = host.BlkioWeight!;
     const weights = host.BlkioWeightDevice ?? [];
     if (weights.length > 0)
@@ -81,6 +85,21 @@ function blockResources(host: HostConfig, limits: KernelLimits): RuntimeResource
       if ((devices ?? []).length > 0) block[field] = throttleRates(devices!);
   }
   return orNothing(block);
+}
+
+/** The BFQ files to write into the container's blkio cgroup, where the runtime cannot be asked to. */
+export function bfqWeights(
+  host: HostConfig,
+  limits: KernelLimits = kernelLimits(),
+): readonly (readonly [string, string])[] {
+  if (!limits.blkioBfq) return [];
+  const files: [string, string][] = [];
+  if ((host.BlkioWeight ?? 0) > 0) files.push(["blkio.bfq.weight", String(host.BlkioWeight)]);
+  for (const { Path = "", Weight = 0 } of host.BlkioWeightDevice ?? []) {
+    const { major, minor } = blockDevice(Path);
+    files.push(["blkio.bfq.weight_device", `${major}:${minor} ${Weight}`]);
+  }
+  return files;
 }
 
 function throttleRates(devices: readonly ThrottleDevice[]): ThrottleRate[] {

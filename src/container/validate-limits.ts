@@ -84,6 +84,11 @@ function checkCpu(host: HostConfig, limits: KernelLimits, warnings: string[]): v
       "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
     );
   if (quota > 0 && quota < 1000) throw invalidArgument("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+  const { CpuRealtimePeriod: realtimePeriod = 0, CpuRealtimeRuntime: realtimeRuntime = 0 } = host;
+  if ((realtimePeriod !== 0 || realtimeRuntime !== 0) && !limits.cpuRealtime)
+    throw invalidArgument("Your kernel does not support CPU real-time scheduler");
+  if (realtimePeriod !== 0 && realtimeRuntime > realtimePeriod)
+    throw invalidArgument("cpu real-time runtime cannot be higher than cpu real-time period");
   if ((period !== 0 || quota !== 0) && !limits.cpuQuota)
     warnings.push(discarded("CPU CFS scheduler", "Period and quota"));
 }

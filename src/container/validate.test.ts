@@ -121,8 +121,6 @@ test("what is not served is refused by name", () => {
   const table: [HostConfig, RegExp][] = [
     [{ VolumesFrom: ["x"] }, /--volumes-from/],
     [{ Links: ["x:y"] }, /--link/],
-    [{ CpuRealtimeRuntime: 1 }, /--cpu-rt-runtime/],
-    [{ StorageOpt: { size: "1G" } }, /--storage-opt/],
     [{ LogConfig: { Type: "syslog" } }, /--log-driver syslog/],
     [{ LogConfig: { Config: { "max-size": "1m" } } }, /--log-opt max-size/],
     [{ Mounts: [{ Type: "image", Source: "x", Target: "/x" }] }, /type=image/],
@@ -152,9 +150,11 @@ test("limits that the kernel cannot hold are warned of", () => {
     oomKillDisable: false,
     cpuShares: false,
     cpuQuota: false,
+    cpuRealtime: false,
     cpuset: false,
     pids: false,
     blkioWeight: false,
+    blkioBfq: false,
     blkioThrottle: false,
   } as const;
   const warnings = validateLimits(

@@ -80,11 +80,10 @@ function refuseUnserved(config: ContainerConfig, host: HostConfig): void {
   };
   refuse((host.VolumesFrom ?? []).length > 0, "--volumes-from");
   refuse((host.Links ?? []).length > 0, "--link");
-  refuse((host.CpuRealtimePeriod ?? 0) !== 0, "--cpu-rt-period");
-  refuse((host.CpuRealtimeRuntime ?? 0) !== 0, "--cpu-rt-runtime");
-  refuse(Object.keys(host.StorageOpt ?? {}).length > 0, "--storage-opt");
   refuse((host.Cgroup ?? "") !== "", "HostConfig.Cgroup (another container's control group)");
   refuse(config.NetworkDisabled === true, "NetworkDisabled (use --network none)");
+  if (Object.keys(host.StorageOpt ?? {}).length > 0)
+    throw invalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   const isolation = host.Isolation ?? "";
   if (isolation !== "" && isolation !== "default")
     throw invalidArgument(`invalid isolation '${isolation}' on linux`);

@@ -1,3 +1,5 @@
+import { existsSync, watch } from "node:fs";
+import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { parseRfc3339Ns, rfc3339Nano } from "../base/time.ts";
@@ -16,6 +18,7 @@ export function watchTask(context: EngineContext, task: Task): void {
   const live = context.live.of(task.containerId);
   live.exited = Promise.withResolvers();
   const { bundle } = containerPaths(context.config, task.containerId);
+  watchMemory(context, task, bundle);
   context.monitor
     .watch(task, bundle)
     .then((exit) => handleExit(context, task, exit))
@@ -24,6 +27,35 @@ export function watchTask(context: EngineContext, task: Task): void {
         error: error instanceof Error ? error : errorText(error),
       });
     });
+}
+
+/**
+ * Tells of a process that the kernel killed for the container's memory limit while others go on: conmon makes the file
+ * `oom` then. Only containers with a limit are watched.
+ */
+function watchMemory(context: EngineContext, task: Task, bundle: string): void {
+  const { hostConfig } = context.containers.byId(task.containerId) ?? {};
+  if ((hostConfig?.Memory ?? 0) === 0) return;
+  try {
+    const watcher = watch(bundle, { persistent: false }, (_, name) => {
+      if (name === "oom") noteOutOfMemory(context, task.containerId);
+    });
+    watcher.on("error", () => watcher.close());
+    void context.live.of(task.containerId).exited?.promise.finally(() => watcher.close());
+    if (existsSync(join(bundle, "oom"))) noteOutOfMemory(context, task.containerId);
+  } catch (error) {
+    // The container's end tells it in any case.
+    log.debug("memory of a container is not watched", {
+      container: task.containerId,
+      error: errorText(error),
+    });
+  }
+}
+
+function noteOutOfMemory(context: EngineContext, id: string): void {
+  const container = context.containers.byId(id);
+  if (container === undefined || container.state.oomKilled) return;
+  emitContainer(context, context.containers.updateState(id, { oomKilled: true }), "oom");
 }
 
 /**
@@ -38,7 +70,7 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   const live = context.live.of(id);
   stopHealthChecks(context, id);
   const container = recordExit(context, before, exit);
-  if (exit.oomKilled) emitContainer(context, container, "oom");
+  if (exit.oomKilled && !before.state.oomKilled) emitContainer(context, container, "oom");
   emitDie(context, container);
   void releaseTask(context, container);
   emitVolumeUnmounts(context, container);
@@ -60,7 +92,7 @@ function recordExit(context: EngineContext, container: ContainerRecord, exit: Ta
     pid: 0,
     monitorPid: 0,
     exitCode: exit.exitCode,
-    oomKilled: exit.oomKilled,
+    oomKilled: exit.oomKilled || container.state.oomKilled,
     ...(container.state.health === undefined ? {} : { health: stoppedHealth(container.state.health) }),
     // The exit file is stamped by a coarser clock, which may lag behind the start of a short run.
     finishedAt: rfc3339Nano(exit.finishedAtNs > startedNs ? exit.finishedAtNs : startedNs),

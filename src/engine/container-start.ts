@@ -9,12 +9,14 @@ import type { Task } from "../container/monitor.ts";
 import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import { buildSpec, type JoinedNamespaces } from "../container/spec.ts";
 import { probeCommand, startingHealth } from "../container/health.ts";
+import { allowRealtime } from "../linux/cgroup.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
 import { checkBindSources } from "./container-mounts.ts";
 import { emitVolumeUnmounts, releaseNetwork } from "./container-cleanup.ts";
 import { watchTask } from "./container-exit.ts";
 import { removeAutomatically } from "./container-remove.ts";
+import { writeBfqWeights } from "./container-update.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { startFailureCode } from "./exec.ts";
 import { startHealthChecks } from "./health-checks.ts";
@@ -82,6 +84,12 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
   failpoint("container-start.after-mount");
   writeNetworkFiles(context, container, sandbox);
   writeBundle(context, container, paths, { sandbox, joined, devices });
+  const cgroupParent = hostConfig.CgroupParent || context.config.cgroupParent;
+  if ((hostConfig.CpuRealtimeRuntime ?? 0) > 0)
+    allowRealtime(context.cgroups, cgroupParent, {
+      periodUs: hostConfig.CpuRealtimePeriod ?? 0,
+      runtimeUs: hostConfig.CpuRealtimeRuntime!,
+    });
   const task = await context.monitor.create({
     containerId: id,
     bundle: paths.bundle,
@@ -93,6 +101,7 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
     cgroupParent: context.config.cgroupParent,
   });
   undo.defer(() => context.monitor.delete(id, runtime));
+  writeBfqWeights(context, id, hostConfig);
   failpoint("container-start.after-create");
   // Attached clients are connected before the program can write its first byte.
   for (const pending of context.live.of(id).pending) pending.connect();

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { conflict, invalidArgument } from "../base/errors.ts";
-import { containerResources } from "../container/resources.ts";
+import { bfqWeights, containerResources } from "../container/resources.ts";
 import { validateRestartPolicy } from "../container/validate.ts";
 import { validateLimits } from "../container/validate-limits.ts";
 import { controllerDirectory } from "../linux/cgroup.ts";
@@ -19,6 +19,8 @@ const numbers = [
   "BlkioWeight",
   "CpuPeriod",
   "CpuQuota",
+  "CpuRealtimePeriod",
+  "CpuRealtimeRuntime",
   "MemoryReservation",
   "MemorySwap",
 ] as const;
@@ -92,6 +94,15 @@ export function mergeLimits(current: HostConfig, change: HostConfig): HostConfig
   return merged;
 }
 
+/** Sets the weights that the runtime does not know how to set. */
+export function writeBfqWeights(context: EngineContext, id: string, hostConfig: HostConfig): void {
+  const cgroup = `/${hostConfig.CgroupParent || context.config.cgroupParent}/${id}`;
+  const directory = controllerDirectory(context.cgroups, "blkio", cgroup);
+  if (directory === undefined) return;
+  for (const [name, value] of bfqWeights(hostConfig))
+    withFileErrors("set the weight for block I/O", () => writeFileSync(join(directory, name), value));
+}
+
 async function applyLive(context: EngineContext, id: string, hostConfig: HostConfig): Promise<void> {
   const { devices: _, ...resources } = containerResources(hostConfig, []);
   const runtime = context.runtimes.get(hostConfig.Runtime ?? "");
@@ -102,6 +113,7 @@ async function applyLive(context: EngineContext, id: string, hostConfig: HostCon
   } finally {
     rmSync(path, { force: true });
   }
+  writeBfqWeights(context, id, hostConfig);
   // Not every runtime knows how to take this limit back (crun 1.8 writes -1, which the kernel refuses).
   const cgroup = `/${hostConfig.CgroupParent || context.config.cgroupParent}/${id}`;
   const pids = controllerDirectory(context.cgroups, "pids", cgroup);

@@ -2,7 +2,7 @@
  * Control groups, of version 1 (a hierarchy a controller), version 2 (one hierarchy) and both at once (cgroups(7);
  * the kernel's admin-guide/cgroup-v1 and cgroup-v2.rst).
  */
-import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EngineError } from "../base/errors.ts";
@@ -214,4 +214,36 @@ export function memoryEvents(layout: CgroupLayout, path: string): MemoryEvents |
     currentBytes: numberFrom(readText(join(directory, current))),
     maxUsageBytes: numberFrom(readText(join(directory, peak))),
   };
+}
+
+/**
+ * Lets the cgroups at and below `path` use the real-time scheduler (version 1: sched-rt-group.rst): a group has no time of
+ * it unless all above it have. What they have is raised where it is less, never taken. Times are microseconds. Throws an
+ * EngineError with the kernel's word when there is not that much left.
+ */
+export function allowRealtime(
+  layout: CgroupLayout,
+  path: string,
+  { periodUs, runtimeUs }: { readonly periodUs: number; readonly runtimeUs: number },
+): void {
+  const root = layout.v1.get("cpu");
+  if (root === undefined) return;
+  let at = root;
+  for (const name of path.split("/").filter((word) => word !== "")) {
+    at = join(at, name);
+    try {
+      mkdirSync(at, { recursive: true });
+      const file = join(at, "cpu.rt_runtime_us");
+      if (periodUs > 0 && Number(readText(file) ?? 0) === 0)
+        writeFileSync(join(at, "cpu.rt_period_us"), String(periodUs));
+      if (Number(readText(file) ?? 0) < runtimeUs) writeFileSync(file, String(runtimeUs));
+    } catch (error) {
+      const { code, errno } = error as NodeJS.ErrnoException;
+      throw new EngineError(
+        "invalidArgument",
+        `cannot give cgroup ${at} ${runtimeUs} us of the real-time scheduler: ${describeErrno(-(errno ?? 0)).text} (${code})`,
+        { cause: error },
+      );
+    }
+  }
 }

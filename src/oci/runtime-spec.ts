@@ -106,7 +106,15 @@ export interface RuntimeResources {
     swappiness?: number;
     disableOOMKiller?: boolean;
   };
-  cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
+  cpu?: {
+    shares?: number;
+    quota?: number;
+    period?: number;
+    realtimeRuntime?: number;
+    realtimePeriod?: number;
+    cpus?: string;
+    mems?: string;
+  };
   pids?: { limit: number };
   blockIO?: {
     weight?: number;

@@ -16,6 +16,7 @@ import { chmodSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { mustRun } from "../helpers/process.ts";
+import { resourceRows } from "../helpers/resource-table.ts";
 import { repositoryRoot } from "../helpers/daemon.ts";
 
 const cacheDirectory = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "gantry");
@@ -134,6 +135,7 @@ export async function makeDisk(kernel: Kernel, directory: string): Promise<strin
     copyFileSync(join(import.meta.dirname, name), target);
     chmodSync(target, 0o755);
   }
+  writeFileSync(join(tree, "sbin/guest-resources"), resourceChecks());
   writeFileSync(join(tree, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
   writeFileSync(join(tree, "etc/group"), "root:x:0:\n");
   writeFileSync(join(tree, "etc/resolv.conf"), "nameserver 192.0.2.1\n");
@@ -144,6 +146,18 @@ export async function makeDisk(kernel: Kernel, directory: string): Promise<strin
     timeoutMs: 120_000,
   });
   return image;
+}
+
+/** A check of the smoke script for each limit that version 2 of control groups can hold, and for those it cannot. */
+function resourceChecks(): string {
+  const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+  return resourceRows
+    .map(({ flags, v2 }) => {
+      const [command, output] = v2 ?? ["true", "[Yy]our kernel does not support"];
+      const words = ["$engine", "run", "--rm", ...flags, "$image", "sh", "-c", quote(command)];
+      return `matches ${quote(`limit ${flags.join(" ")}`)} ${quote(output)} ${words.join(" ")}\n`;
+    })
+    .join("");
 }
 
 function findProgram(name: string): string | undefined {

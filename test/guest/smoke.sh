@@ -16,6 +16,15 @@ is() {
 seen ($code): $seen"; fi
 }
 
+# matches NAME PATTERN COMMAND…: the lines of its output, joined by spaces, match
+matches() {
+  name=$1 pattern=$2
+  shift 2
+  seen=$("$@" 2>&1)
+  if printf '%s\n' "$seen" | tr '\n' ' ' | sed 's/ $//' | grep -Eq -- "$pattern"; then ok "$name"; else not_ok "$name" "expected: $pattern
+seen: $seen"; fi
+}
+
 exit_code() { "$@" >/dev/null 2>&1; echo $?; }
 
 start_daemon() {
@@ -47,6 +56,20 @@ is "the cgroup namespace is private" 0::/ $engine run --rm $image cat /proc/self
 is "going over -m kills with 137" 137 exit_code $engine run --name eater -m 16m $image tail /dev/zero
 is "and is told as OOMKilled" true $engine inspect -f '{{.State.OOMKilled}}' eater
 is "devices are denied" "Operation not permitted" sh -c "$engine run --rm $image sh -c 'mknod /d b 254 0 && cat /d' 2>&1 | grep -o 'Operation not permitted'"
+
+. /sbin/guest-resources
+$engine run -d --name limited -m 64m $image sh -c 'while :; do :; done' >/dev/null
+$engine update -m 32m --memory-swap 48m --cpus 0.2 --pids-limit 9 --cpu-shares 256 limited >/dev/null
+is "update: memory.max" 33554432 $engine exec limited cat /sys/fs/cgroup/memory.max
+is "update: memory.swap.max" 16777216 $engine exec limited cat /sys/fs/cgroup/memory.swap.max
+is "update: cpu.max" "20000 100000" $engine exec limited cat /sys/fs/cgroup/cpu.max
+is "update: cpu.weight" 10 $engine exec limited cat /sys/fs/cgroup/cpu.weight
+is "update: pids.max" 9 $engine exec limited cat /sys/fs/cgroup/pids.max
+matches "stats: name, share of a processor, memory and its limit, processes" "^limited (1[0-9]|2[0-9])\\.[0-9]+% .+ / 32MiB [1-9]$" \
+  $engine stats --no-stream --format '{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}' limited
+matches "stats: network and block I/O are counted" "^[0-9.]+[kMG]?B / [0-9.]+[kMG]?B [0-9.]+[kMG]?B / [0-9.]+[kMG]?B$" \
+  $engine stats --no-stream --format '{{.NetIO}} {{.BlockIO}}' limited
+$engine rm -f limited >/dev/null
 
 $engine run -d --name box -p 8080:80 $image sh -c 'nc -ll -p 80 -e echo web & i=0; while :; do i=$((i+1)); echo $i; usleep 20000; done' >/dev/null
 is "exec" inside $engine exec box echo inside
