@@ -33,6 +33,7 @@ import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
 import { lockFile } from "./linux/flock.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { claimBridge } from "./network/bridge-claim.ts";
+import { defaultPools } from "./network/ipv4.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/local-volumes.ts";
@@ -199,6 +200,7 @@ async function assemble(
         ip: options.ip,
         ipForward: options.ipForward,
         iptables: options.iptables,
+        addressPools: defaultPools,
       },
     }),
     monitor: createMonitor({ execRoot }),

@@ -1,7 +1,4 @@
-/**
- * Links, addresses and routes of one network namespace through rtnetlink(7). Layouts and numbers: linux/if_link.h,
- * linux/if_addr.h, linux/rtnetlink.h.
- */
+/** Links, addresses and routes of one network namespace through rtnetlink(7). */
 import { closeSync, openSync } from "node:fs";
 import {
   attribute,
@@ -12,179 +9,78 @@ import {
   NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_EXCL,
-  type NetlinkRequest,
   parseAttributes,
-  readText,
   text,
   u32,
   u8,
 } from "./netlink.ts";
 import { inNetns } from "./netns.ts";
+import {
+  RTM_NEWLINK,
+  RTM_GETLINK,
+  RTM_NEWADDR,
+  RTM_DELADDR,
+  RTM_GETADDR,
+  RTM_NEWROUTE,
+  RTM_GETROUTE,
+  IFLA_ADDRESS,
+  IFLA_IFNAME,
+  IFLA_MTU,
+  IFLA_MASTER,
+  IFLA_LINKINFO,
+  IFLA_NET_NS_FD,
+  IFLA_INFO_KIND,
+  IFLA_INFO_DATA,
+  IFLA_INFO_SLAVE_KIND,
+  IFLA_INFO_SLAVE_DATA,
+  IFLA_BR_NF_CALL_IPTABLES,
+  IFLA_BRPORT_MODE,
+  IFLA_BRPORT_ISOLATED,
+  IFA_ADDRESS,
+  IFA_LOCAL,
+  IFA_BROADCAST,
+  RTA_DST,
+  RTA_OIF,
+  RTA_GATEWAY,
+  RTA_TABLE,
+  RT_TABLE_MAIN,
+  RTPROT_BOOT,
+  RT_SCOPE_UNIVERSE,
+  RTN_UNICAST,
+  RTM_DELROUTE,
+  AF_INET,
+  AF_INET6,
+  IFLA_LINK,
+  IFLA_VLAN_ID,
+  IFA_FLAGS,
+  IFA_F_NODAD,
+  RT_SCOPE_LINK,
+  slaveData,
+  macBytes,
+  linkHeader,
+  addressBytes,
+  formatBytes,
+  addressHeader,
+  parseLink,
+  vethRequest,
+  deleteRequest,
+  type Link,
+  type LinkAddress,
+  type VethRequest,
+  type SlaveRequest,
+  type LinkChange,
+  type BridgePortOptions,
+} from "./rtnetlink-messages.ts";
 
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
-const RTM_GETLINK = 18;
-const RTM_NEWADDR = 20;
-const RTM_DELADDR = 21;
-const RTM_GETADDR = 22;
-const RTM_NEWROUTE = 24;
-const RTM_GETROUTE = 26;
-
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_MASTER = 10;
-const IFLA_OPERSTATE = 16;
-const IFLA_LINKINFO = 18;
-const IFLA_NET_NS_FD = 28;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
-const IFLA_INFO_SLAVE_KIND = 4;
-const IFLA_INFO_SLAVE_DATA = 5;
-const VETH_INFO_PEER = 1;
-const IFLA_BR_NF_CALL_IPTABLES = 36;
-const IFLA_BRPORT_STATE = 1;
-const IFLA_BRPORT_MODE = 4;
-const IFLA_BRPORT_ISOLATED = 33;
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
-const IFA_BROADCAST = 4;
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
-const RTA_TABLE = 15;
-const RT_TABLE_MAIN = 254;
-const RTPROT_BOOT = 3;
-const RT_SCOPE_UNIVERSE = 0;
-const RTN_UNICAST = 1;
-const AF_INET = 2;
-const IFF_UP = 1;
-const IF_OPER_UP = 6;
-const BR_STATE_FORWARDING = 3;
-
-export interface Link {
-  readonly index: number;
-  readonly name: string;
-  /** `bridge`, `veth` …; empty for a plain device. */
-  readonly kind: string;
-  readonly mac: string;
-  readonly mtu: number;
-  readonly isUp: boolean;
-  /** Packets pass: the kernel has dealt with the carrier that came when both ends were up, which it does a little later. */
-  readonly isOperational: boolean;
-  /** As a bridge's port it passes frames on. */
-  readonly isForwarding: boolean;
-  /** Index of the bridge (or bond) that it belongs to; 0 for none. */
-  readonly masterIndex: number;
-}
-
-/** An IPv4 network on the wire: address and length of its prefix. */
-export interface Ipv4Address {
-  readonly address: string;
-  readonly prefixLength: number;
-}
-
-export interface VethRequest {
-  readonly name: string;
-  readonly peerName: string;
-  readonly peerMac: string;
-  /** File of the peer's network namespace. */
-  readonly peerNetns: string;
-  readonly mtu: number;
-  /** Index of the bridge that the near end joins. */
-  readonly masterIndex: number;
-}
-
-export interface LinkChange {
-  readonly up?: boolean;
-  readonly mtu?: number;
-  readonly mac?: string;
-  readonly name?: string;
-  /** 0 leaves the bridge. */
-  readonly masterIndex?: number;
-}
-
-export interface BridgePortOptions {
-  /** Frames may go out by the port that they came in by. */
-  readonly hairpin?: boolean;
-  /** No frames to other isolated ports. */
-  readonly isolated?: boolean;
-}
-
-function macBytes(mac: string): Buffer {
-  return Buffer.from(mac.replaceAll(":", ""), "hex");
-}
-
-function ipv4Bytes(address: string): Buffer {
-  return Buffer.from(address.split(".").map(Number));
-}
-
-/** struct ifinfomsg */
-function linkHeader(index = 0, up?: boolean): Buffer {
-  const header = Buffer.alloc(16);
-  header.writeInt32LE(index, 4);
-  if (up !== undefined) {
-    header.writeUInt32LE(up ? IFF_UP : 0, 8);
-    header.writeUInt32LE(IFF_UP, 12);
-  }
-  return header;
-}
-
-/** struct ifaddrmsg */
-function addressHeader(index: number, prefixLength: number): Buffer {
-  const header = Buffer.alloc(8);
-  header[0] = AF_INET;
-  header[1] = prefixLength;
-  header.writeUInt32LE(index, 4);
-  return header;
-}
-
-function parseLink(body: Buffer): Link {
-  const attributes = parseAttributes(body.subarray(16));
-  const info = parseAttributes(attributes.get(IFLA_LINKINFO) ?? Buffer.alloc(0));
-  const port = parseAttributes(info.get(IFLA_INFO_SLAVE_DATA) ?? Buffer.alloc(0));
-  return {
-    index: body.readInt32LE(4),
-    name: readText(attributes.get(IFLA_IFNAME)),
-    kind: readText(info.get(IFLA_INFO_KIND)),
-    mac: (attributes.get(IFLA_ADDRESS) ?? Buffer.alloc(0)).toString("hex").replace(/(..)(?=.)/g, "$1:"),
-    mtu: attributes.get(IFLA_MTU)?.readUInt32LE() ?? 0,
-    isUp: (body.readUInt32LE(8) & IFF_UP) !== 0,
-    isOperational: attributes.get(IFLA_OPERSTATE)?.[0] === IF_OPER_UP,
-    isForwarding: port.get(IFLA_BRPORT_STATE)?.[0] === BR_STATE_FORWARDING,
-    masterIndex: attributes.get(IFLA_MASTER)?.readUInt32LE() ?? 0,
-  };
-}
-
-/**
- * The request that makes a veth pair in one message: the near end up and in its bridge, the far end in another namespace.
- * The far end stays down: the kernel refuses to start an end whose peer is not there yet.
- */
-function vethRequest(request: VethRequest, netnsFd: number): NetlinkRequest {
-  const peer = Buffer.concat([
-    linkHeader(),
-    attribute(IFLA_IFNAME, text(request.peerName)),
-    attribute(IFLA_ADDRESS, macBytes(request.peerMac)),
-    attribute(IFLA_MTU, u32(request.mtu)),
-    attribute(IFLA_NET_NS_FD, u32(netnsFd)),
-  ]);
-  return {
-    what: `create veth ${request.name}`,
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    body: Buffer.concat([
-      linkHeader(0, true),
-      attribute(IFLA_IFNAME, text(request.name)),
-      attribute(IFLA_MTU, u32(request.mtu)),
-      attribute(IFLA_MASTER, u32(request.masterIndex)),
-      nested(
-        IFLA_LINKINFO,
-        attribute(IFLA_INFO_KIND, text("veth")),
-        nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer)),
-      ),
-    ]),
-  };
-}
+export type {
+  Link,
+  LinkAddress,
+  VethRequest,
+  SlaveKind,
+  SlaveRequest,
+  LinkChange,
+  BridgePortOptions,
+} from "./rtnetlink-messages.ts";
 
 /** Every method throws an EngineError of the errno's kind: `notFound` for a device that is gone, `alreadyExists` … */
 export class RouteSocket implements Disposable {
@@ -287,6 +183,65 @@ export class RouteSocket implements Disposable {
     }
   }
 
+  /** A device without a wire: what is sent to it is gone. It is up. */
+  createDummy(name: string): void {
+    this.#createLink(name, "dummy", { up: true });
+  }
+
+  /** A VLAN's device (802.1Q) over another, up. */
+  createVlan(name: string, { parentIndex, vlan }: { parentIndex: number; vlan: number }): void {
+    const id = Buffer.alloc(2);
+    id.writeUInt16LE(vlan);
+    this.#createLink(name, "vlan", { up: true, parentIndex, data: [attribute(IFLA_VLAN_ID, id)] });
+  }
+
+  /** A device with addresses of its own over another one (`parentIndex`), in another namespace, down. */
+  createSlave({ name, netns, parentIndex, mtu, mac, slave }: SlaveRequest): void {
+    const fd = openSync(netns, "r");
+    try {
+      this.#createLink(name, slave.kind, {
+        parentIndex,
+        data: slaveData(slave),
+        attributes: [
+          attribute(IFLA_NET_NS_FD, u32(fd)),
+          ...(mac === undefined ? [] : [attribute(IFLA_ADDRESS, macBytes(mac))]),
+          ...(mtu === undefined ? [] : [attribute(IFLA_MTU, u32(mtu))]),
+        ],
+      });
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #createLink(
+    name: string,
+    kind: string,
+    options: {
+      readonly up?: boolean;
+      readonly parentIndex?: number;
+      readonly data?: readonly Buffer[];
+      readonly attributes?: readonly Buffer[];
+    },
+  ): void {
+    const { up, parentIndex, data = [], attributes = [] } = options;
+    this.#socket.request({
+      what: `create ${kind} ${name}`,
+      type: RTM_NEWLINK,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      body: Buffer.concat([
+        linkHeader(0, up),
+        attribute(IFLA_IFNAME, text(name)),
+        ...(parentIndex === undefined ? [] : [attribute(IFLA_LINK, u32(parentIndex))]),
+        ...attributes,
+        nested(
+          IFLA_LINKINFO,
+          attribute(IFLA_INFO_KIND, text(kind)),
+          ...(data.length === 0 ? [] : [nested(IFLA_INFO_DATA, ...data)]),
+        ),
+      ]),
+    });
+  }
+
   setLink(index: number, change: LinkChange): void {
     const attributes = [linkHeader(index, change.up)];
     if (change.mtu !== undefined) attributes.push(attribute(IFLA_MTU, u32(change.mtu)));
@@ -319,89 +274,107 @@ export class RouteSocket implements Disposable {
     }
   }
 
-  /** IPv4 addresses, with the index of their link. */
-  addresses(): (Ipv4Address & { readonly linkIndex: number })[] {
+  /** Addresses of a family, with the index of their link. */
+  addresses(family: 4 | 6 = 4): (LinkAddress & { readonly linkIndex: number })[] {
+    const wanted = family === 4 ? AF_INET : AF_INET6;
     const request = {
       what: "list addresses",
       type: RTM_GETADDR,
       flags: NLM_F_DUMP,
-      body: addressHeader(0, 0),
+      body: addressHeader(0, 0, wanted),
     };
     return this.#socket
       .request(request)
-      .filter(({ body }) => body[0] === AF_INET)
+      .filter(({ body }) => body[0] === wanted)
       .map(({ body }) => {
         const attributes = parseAttributes(body.subarray(8));
         const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS) ?? Buffer.alloc(4);
-        return { address: bytes.join("."), prefixLength: body[1] ?? 0, linkIndex: body.readUInt32LE(4) };
+        return { address: formatBytes(bytes), prefixLength: body[1] ?? 0, linkIndex: body.readUInt32LE(4) };
       });
   }
 
-  addAddress(index: number, { address, prefixLength }: Ipv4Address): void {
-    const bytes = ipv4Bytes(address);
+  /** An IPv6 address is used at once: nobody is asked whether he has it (the one who gives addresses knows). */
+  addAddress(index: number, { address, prefixLength }: LinkAddress): void {
+    const { family, bytes } = addressBytes(address);
     const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
-    if (prefixLength < 31) {
+    if (family === AF_INET && prefixLength < 31) {
       const hostMask = (2 ** (32 - prefixLength) - 1) >>> 0;
       const broadcast = Buffer.alloc(4);
       broadcast.writeUInt32BE((bytes.readUInt32BE() | hostMask) >>> 0);
       attributes.push(attribute(IFA_BROADCAST, broadcast));
     }
+    if (family === AF_INET6) attributes.push(attribute(IFA_FLAGS, u32(IFA_F_NODAD)));
     this.#socket.request({
       what: `add address ${address}/${prefixLength}`,
       type: RTM_NEWADDR,
       flags: NLM_F_CREATE | NLM_F_EXCL,
-      body: Buffer.concat([addressHeader(index, prefixLength), ...attributes]),
+      body: Buffer.concat([addressHeader(index, prefixLength, family), ...attributes]),
     });
   }
 
-  deleteAddress(index: number, { address, prefixLength }: Ipv4Address): void {
+  deleteAddress(index: number, { address, prefixLength }: LinkAddress): void {
+    const { family, bytes } = addressBytes(address);
     this.#socket.request({
       what: `delete address ${address}/${prefixLength}`,
       type: RTM_DELADDR,
-      body: Buffer.concat([addressHeader(index, prefixLength), attribute(IFA_LOCAL, ipv4Bytes(address))]),
+      body: Buffer.concat([addressHeader(index, prefixLength, family), attribute(IFA_LOCAL, bytes)]),
     });
   }
 
-  addDefaultRoute(gateway: string, index: number): void {
+  /** By a gateway, whose text says the family; or straight out of a device, of the family `onLink`. */
+  addDefaultRoute(gateway: string, index: number, onLink: 4 | 6 = 4): void {
+    this.#defaultRoute(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, { gateway, index, onLink });
+  }
+
+  /** As {@link addDefaultRoute}. Throws `notFound` when there is none such. */
+  deleteDefaultRoute(gateway: string, index: number, onLink: 4 | 6 = 4): void {
+    this.#defaultRoute(RTM_DELROUTE, 0, { gateway, index, onLink });
+  }
+
+  #defaultRoute(
+    type: number,
+    flags: number,
+    { gateway, index, onLink }: { gateway: string; index: number; onLink: 4 | 6 },
+  ): void {
+    const by = gateway === "" ? undefined : addressBytes(gateway);
+    const family = by?.family ?? (onLink === 4 ? AF_INET : AF_INET6);
+    const scope = by === undefined && family === AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     // struct rtmsg: family, prefix lengths, tos, table, protocol, scope, type, flags
     const header = Buffer.alloc(12);
-    header.set([AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST]);
+    header.set([family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST]);
     this.#socket.request({
-      what: `add default route by ${gateway}`,
-      type: RTM_NEWROUTE,
-      flags: NLM_F_CREATE | NLM_F_EXCL,
+      what: `${type === RTM_NEWROUTE ? "add" : "delete"} default route by ${gateway || `device ${index}`}`,
+      type,
+      flags,
       body: Buffer.concat([
         header,
-        attribute(RTA_GATEWAY, ipv4Bytes(gateway)),
+        ...(by === undefined ? [] : [attribute(RTA_GATEWAY, by.bytes)]),
         attribute(RTA_OIF, u32(index)),
       ]),
     });
   }
 
-  /** IPv4 routes of the main table. A default route has the destination 0.0.0.0/0; the gateway is empty on a link's own network. */
-  routes(): { destination: Ipv4Address; gateway: string; linkIndex: number }[] {
+  /** Routes of the main table. A default route has the prefix length 0; the gateway is empty on a link's own network. */
+  routes(family: 4 | 6 = 4): { destination: LinkAddress; gateway: string; linkIndex: number }[] {
+    const wanted = family === 4 ? AF_INET : AF_INET6;
     const header = Buffer.alloc(12);
-    header[0] = AF_INET;
+    header[0] = wanted;
     const request = { what: "list routes", type: RTM_GETROUTE, flags: NLM_F_DUMP, body: header };
-    const routes: { destination: Ipv4Address; gateway: string; linkIndex: number }[] = [];
+    const routes: { destination: LinkAddress; gateway: string; linkIndex: number }[] = [];
     for (const { body } of this.#socket.request(request)) {
       const attributes = parseAttributes(body.subarray(12));
       const table = attributes.get(RTA_TABLE)?.readUInt32LE() ?? body[4];
-      if (body[0] !== AF_INET || table !== RT_TABLE_MAIN) continue;
+      if (body[0] !== wanted || table !== RT_TABLE_MAIN) continue;
+      const gateway = attributes.get(RTA_GATEWAY);
       routes.push({
         destination: {
-          address: (attributes.get(RTA_DST) ?? Buffer.alloc(4)).join("."),
+          address: formatBytes(attributes.get(RTA_DST) ?? Buffer.alloc(family === 4 ? 4 : 16)),
           prefixLength: body[1] ?? 0,
         },
-        gateway: attributes.get(RTA_GATEWAY)?.join(".") ?? "",
+        gateway: gateway === undefined ? "" : formatBytes(gateway),
         linkIndex: attributes.get(RTA_OIF)?.readUInt32LE() ?? 0,
       });
     }
     return routes;
   }
-}
-
-function deleteRequest(name: string): NetlinkRequest {
-  const body = Buffer.concat([linkHeader(), attribute(IFLA_IFNAME, text(name))]);
-  return { what: `delete link ${name}`, type: RTM_DELLINK, body };
 }

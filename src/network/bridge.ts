@@ -1,9 +1,10 @@
 /** Sets up the default bridge: its device, its addresses and the kernel settings that go with it. */
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { RouteSocket } from "../linux/rtnetlink.ts";
+import { type Link, type LinkAddress, RouteSocket } from "../linux/rtnetlink.ts";
 import { readSysctl, writeSysctl, type SysctlName } from "../linux/sysctl.ts";
 import type { AddressRange } from "./address-pool.ts";
+import { parseAddress, parsePrefix } from "./ip.ts";
 import {
   contains,
   defaultPools,
@@ -36,6 +37,8 @@ export interface NetworkConfig {
   readonly ipForward: boolean;
   /** Manage firewall rules (with nftables; the flag is named after its forerunner). */
   readonly iptables: boolean;
+  /** Networks that get no subnet of the user's get one of these. */
+  readonly addressPools: Iterable<Subnet>;
 }
 
 export const defaultNetworkConfig: NetworkConfig = {
@@ -47,21 +50,37 @@ export const defaultNetworkConfig: NetworkConfig = {
   ip: "0.0.0.0",
   ipForward: true,
   iptables: true,
+  addressPools: defaultPools,
 };
 
-export interface DefaultBridge {
+/** What a bridge is to be. */
+export interface BridgePlan {
+  readonly name: string;
+  /** Addresses of the host on it. */
+  readonly addresses: readonly LinkAddress[];
+  /** Bytes. */
+  readonly mtu: number;
+  readonly icc: boolean;
+  /** False when the administrator made it: then it stays, and keeps what it has. */
+  readonly isOurs: boolean;
+  /** Containers from before still use other addresses. */
+  readonly keepsAddresses: boolean;
+}
+
+/** A bridge that is there. */
+export interface BridgeDevice {
   readonly name: string;
   readonly linkIndex: number;
-  readonly range: AddressRange;
-  readonly gateway: string;
-  readonly prefixLength: number;
-  /** `172.17.0.0/16` */
-  readonly subnet: string;
   readonly mtu: number;
-  /** False when the administrator made it: then it stays. */
   readonly isOurs: boolean;
   /** Containers are kept apart by the bridge's ports, because the firewall does not see what they send each other. */
   readonly isolatePorts: boolean;
+}
+
+/** The default network's bridge, and the addresses that belong to it. */
+export interface DefaultBridge {
+  readonly plan: BridgePlan;
+  readonly range: AddressRange;
 }
 
 /** Throws `invalidArgument` for what could not be a device's name or would not be safe in a rule. */
@@ -82,7 +101,7 @@ function planFor(address: number, prefixLength: number): Plan {
 }
 
 /** Networks that the host knows by its addresses and routes, without those of the link `exceptIndex`. */
-function takenSubnets(route: RouteSocket, exceptIndex: number): Subnet[] {
+export function takenSubnets(route: RouteSocket, exceptIndex: number): Subnet[] {
   const taken: Subnet[] = [];
   const add = (address: string, prefixLength: number): void => {
     const value = parseIpv4(address);
@@ -95,8 +114,8 @@ function takenSubnets(route: RouteSocket, exceptIndex: number): Subnet[] {
   return taken;
 }
 
-function choose(taken: readonly Subnet[]): Plan {
-  const subnet = firstFree(defaultPools, taken);
+function choose(pools: Iterable<Subnet>, taken: readonly Subnet[]): Plan {
+  const subnet = firstFree(pools, taken);
   if (subnet === undefined)
     throw new EngineError(
       "resourceExhausted",
@@ -110,15 +129,23 @@ function choose(taken: readonly Subnet[]): Plan {
  * Which address the bridge gets: the one asked for; else the one it had last, unless nobody depends on it and the host
  * uses that network by now; else the one that the bridge has; else the first free pool's.
  */
-function plan(
-  config: NetworkConfig,
-  records: NetworkRecords,
-  hasEndpoints: boolean,
-  route: RouteSocket,
-): Plan {
+function plan({
+  config,
+  records,
+  hasEndpoints,
+  route,
+  others,
+}: {
+  readonly config: NetworkConfig;
+  readonly records: NetworkRecords;
+  readonly hasEndpoints: boolean;
+  readonly route: RouteSocket;
+  /** Subnets of other networks, whose devices may not be there yet. */
+  readonly others: readonly Subnet[];
+}): Plan {
   if (config.bip !== "") return parseCidr(config.bip, "--bip");
   const link = route.link(config.bridge);
-  const taken = takenSubnets(route, link?.index ?? -1);
+  const taken = [...takenSubnets(route, link?.index ?? -1), ...others];
   const record = records.bridge(config.bridge);
   if (record !== undefined) {
     const last = parseCidr(record.address, "the stored bridge address");
@@ -128,7 +155,7 @@ function plan(
   const address = present === undefined ? undefined : parseIpv4(present.address);
   return present !== undefined && address !== undefined
     ? planFor(address, present.prefixLength)
-    : choose(taken);
+    : choose(config.addressPools, taken);
 }
 
 function checkPlan({ address, subnet }: Plan, config: NetworkConfig): Subnet | undefined {
@@ -154,17 +181,66 @@ function setOrWarn(name: SysctlName, value: string): void {
   }
 }
 
-/** Kernel settings of the host for this bridge. What cannot be set is only warned of: the host may have it so already. */
-function applySettings(config: NetworkConfig, isOurs: boolean): void {
-  const name = config.bridge;
-  if (config.ipForward) setOrWarn("net.ipv4.ip_forward", "1");
-  else if (readSysctl("net.ipv4.ip_forward") !== "1")
+/**
+ * What the default network's bridge is to be, by the daemon's options and by what was there last. `hasEndpoints`:
+ * containers from before still use its addresses. Throws `conflict` when a device of that name is no bridge.
+ */
+export function planDefaultBridge(
+  config: NetworkConfig,
+  records: NetworkRecords,
+  hasEndpoints: boolean,
+  others: readonly Subnet[],
+): DefaultBridge {
+  checkBridgeName(config.bridge);
+  using route = RouteSocket.open();
+  const before = existingBridge(route, config.bridge);
+  const { address, subnet } = plan({ config, records, hasEndpoints, route, others });
+  const allocationRange = checkPlan({ address, subnet }, config);
+  const gateway = formatIpv4(address);
+  const { prefixLength } = subnet;
+  const isOurs = before === undefined || records.bridge(config.bridge)?.isOurs === true;
+  records.saveBridge(config.bridge, { address: `${gateway}/${prefixLength}`, isOurs });
+  return {
+    plan: {
+      name: config.bridge,
+      addresses: [{ address: gateway, prefixLength }],
+      mtu: config.mtu,
+      icc: config.icc,
+      isOurs,
+      keepsAddresses: hasEndpoints,
+    },
+    range: {
+      subnet: parsePrefix(formatSubnet(subnet))!.prefix,
+      gateway: parseAddress(gateway),
+      ...(allocationRange && { allocationRange: parsePrefix(formatSubnet(allocationRange))!.prefix }),
+    },
+  };
+}
+
+/** The bridge of that name, undefined when there is no such device. Throws `conflict` when it is no bridge. */
+export function existingBridge(route: RouteSocket, name: string): Link | undefined {
+  const link = route.link(name);
+  if (link !== undefined && link.kind !== "bridge")
+    throw conflict(`network device ${name} is there and is not a bridge`, {
+      hint: "name another one with --bridge, or of a network with -o com.docker.network.bridge.name",
+    });
+  return link;
+}
+
+/** Kernel settings of the host for a bridge. What cannot be set is only warned of: the host may have it so already. */
+function applySettings(config: NetworkConfig, { name, addresses, isOurs }: BridgePlan): void {
+  const hasIpv6 = addresses.some(({ address }) => address.includes(":"));
+  if (config.ipForward) {
+    setOrWarn("net.ipv4.ip_forward", "1");
+    if (hasIpv6) setOrWarn("net.ipv6.conf.all.forwarding", "1");
+  } else if (readSysctl("net.ipv4.ip_forward") !== "1")
     log.warn("IPv4 forwarding is off: containers reach neither the outside nor each other's published ports");
   // The host's own connections to 127.0.0.1:PORT are translated and leave by the bridge; chain `guard` does the rest.
   if (config.iptables) setOrWarn(["net", "ipv4", "conf", name, "route_localnet"], "1");
-  // No IPv6 on this network: without it no router advertisement of a container reaches the host either.
-  if (isOurs && readSysctl(["net", "ipv6", "conf", name, "disable_ipv6"]) !== undefined)
-    setOrWarn(["net", "ipv6", "conf", name, "disable_ipv6"], "1");
+  if (!isOurs || readSysctl(["net", "ipv6", "conf", name, "disable_ipv6"]) === undefined) return;
+  // Without IPv6 on the network no router advertisement of a container reaches the host; with it none is heard.
+  setOrWarn(["net", "ipv6", "conf", name, "accept_ra"], "0");
+  setOrWarn(["net", "ipv6", "conf", name, "disable_ipv6"], hasIpv6 ? "0" : "1");
 }
 
 /**
@@ -177,52 +253,34 @@ function filterBridgedFrames(route: RouteSocket, linkIndex: number): boolean {
   return true;
 }
 
-/**
- * Makes or takes over the bridge that `config` names and puts it in order. `hasEndpoints`: containers from before still
- * use its addresses. Throws `conflict` when a device of that name is no bridge.
- */
-export function setUpBridge(
-  config: NetworkConfig,
-  records: NetworkRecords,
-  hasEndpoints: boolean,
-): DefaultBridge {
-  checkBridgeName(config.bridge);
+const sameAddress = (a: LinkAddress, b: LinkAddress): boolean =>
+  a.address === b.address && a.prefixLength === b.prefixLength;
+
+/** Makes or takes over a bridge and puts it in order. Throws `conflict` when a device of that name is no bridge. */
+export function setUpBridge(wanted: BridgePlan, config: NetworkConfig): BridgeDevice {
   using route = RouteSocket.open();
-  const before = route.link(config.bridge);
-  if (before !== undefined && before.kind !== "bridge")
-    throw conflict(`network device ${config.bridge} is there and is not a bridge`, {
-      hint: "name another one with --bridge",
-    });
-  const { address, subnet } = plan(config, records, hasEndpoints, route);
-  const allocationRange = checkPlan({ address, subnet }, config);
-  const gateway = formatIpv4(address);
-  const { prefixLength } = subnet;
-  const isOurs = before === undefined || records.bridge(config.bridge)?.isOurs === true;
-  records.saveBridge(config.bridge, { address: `${gateway}/${prefixLength}`, isOurs });
-
-  if (before === undefined) route.createBridge(config.bridge, { mac: randomMac(), mtu: config.mtu });
-  const link = route.link(config.bridge);
-  if (link === undefined) throw conflict(`bridge ${config.bridge} went away while it was set up`);
-  applySettings(config, isOurs);
+  const before = existingBridge(route, wanted.name);
+  if (before === undefined) route.createBridge(wanted.name, { mac: randomMac(), mtu: wanted.mtu });
+  const link = route.link(wanted.name);
+  if (link === undefined) throw conflict(`bridge ${wanted.name} went away while it was set up`);
+  applySettings(config, wanted);
   if (!link.isUp) route.setLink(link.index, { up: true });
-  if (isOurs && link.mtu !== config.mtu) route.setLink(link.index, { mtu: config.mtu });
-  const present = route.addresses().filter(({ linkIndex }) => linkIndex === link.index);
-  const isWanted = (at: { address: string; prefixLength: number }): boolean =>
-    at.address === gateway && at.prefixLength === prefixLength;
-  if (!present.some(isWanted)) route.addAddress(link.index, { address: gateway, prefixLength });
-  if (isOurs && !hasEndpoints)
-    for (const other of present) if (!isWanted(other)) route.deleteAddress(link.index, other);
-
-  const isFiltered = !config.icc && config.iptables && filterBridgedFrames(route, link.index);
+  if (wanted.isOurs && link.mtu !== wanted.mtu) route.setLink(link.index, { mtu: wanted.mtu });
+  const present = [...route.addresses(), ...route.addresses(6)].filter(
+    ({ linkIndex, address }) => linkIndex === link.index && !address.startsWith("fe80:"),
+  );
+  for (const address of wanted.addresses)
+    if (!present.some((other) => sameAddress(other, address))) route.addAddress(link.index, address);
+  if (wanted.isOurs && !wanted.keepsAddresses)
+    for (const other of present)
+      if (!wanted.addresses.some((address) => sameAddress(other, address)))
+        route.deleteAddress(link.index, other);
+  const isFiltered = !wanted.icc && config.iptables && filterBridgedFrames(route, link.index);
   return {
-    name: config.bridge,
+    name: wanted.name,
     linkIndex: link.index,
-    range: { subnet, gateway: address, ...(allocationRange && { allocationRange }) },
-    gateway,
-    prefixLength,
-    subnet: formatSubnet(subnet),
-    mtu: config.mtu,
-    isOurs,
-    isolatePorts: !config.icc && !isFiltered,
+    mtu: wanted.mtu,
+    isOurs: wanted.isOurs,
+    isolatePorts: !wanted.icc && !isFiltered,
   };
 }

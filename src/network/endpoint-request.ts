@@ -1,7 +1,10 @@
 /** Checks of what a container asks of the network. Pure. */
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { newId, shortId } from "../base/ids.ts";
-import { parseIpv4, parseMac } from "./ipv4.ts";
+import { endpointOptions } from "./driver-options.ts";
+import { type Family, formatAddress, formatPrefix, parseAddress, prefixContains } from "./ip.ts";
+import { parseMac } from "./ipv4.ts";
+import type { LiveNetwork } from "./live-network.ts";
 import type { Endpoint, EndpointRequest, PortRequest, SandboxRequest } from "./network.ts";
 import type { NetworkRecord } from "./records.ts";
 
@@ -22,15 +25,46 @@ export function findNetwork(networks: readonly NetworkRecord[], nameOrId: string
   return match;
 }
 
-/** Normal form of an endpoint request. Throws `invalidArgument` for an address that is none. */
-export function checkEndpoint(request: EndpointRequest): EndpointRequest {
-  const { ipv4Address = "", macAddress = "" } = request;
-  if (ipv4Address !== "" && parseIpv4(ipv4Address) === undefined)
-    throw invalidArgument(`invalid IPv4 address: ${ipv4Address}`);
+function checkAddress(text: string, family: Family): string {
+  const address = parseAddress(text);
+  if (address?.family !== family) throw invalidArgument(`invalid IPv${family} address: ${text}`);
+  return formatAddress(address);
+}
+
+function checkLinkLocal(text: string): string {
+  const address = parseAddress(text);
+  const isLinkLocal =
+    address?.family === 4
+      ? address.value >> 16n === 0xa9fen
+      : address !== undefined && address.value >> 118n === 0x3fan;
+  if (address === undefined || !isLinkLocal) throw invalidArgument(`invalid link-local IP address: ${text}`);
+  return formatAddress(address);
+}
+
+/** Normal form of an endpoint request. Throws `invalidArgument` for an address that is none, or none of the network's. */
+export function checkEndpoint(
+  request: EndpointRequest,
+  { ranges }: Pick<LiveNetwork, "ranges">,
+): EndpointRequest {
+  const { ipv4Address = "", ipv6Address = "", macAddress = "", linkLocalAddresses = [] } = request;
+  endpointOptions(request.driverOptions ?? {});
+  const wanted = [
+    ...(ipv4Address === "" ? [] : [checkAddress(ipv4Address, 4)]),
+    ...(ipv6Address === "" ? [] : [checkAddress(ipv6Address, 6)]),
+  ];
+  for (const text of wanted)
+    if (!ranges.some(({ subnet }) => prefixContains(subnet, parseAddress(text)!)))
+      throw invalidArgument(`no configured subnet contains IP address ${text}`, {
+        hint: `the network's subnets: ${ranges.map(({ subnet }) => formatPrefix(subnet)).join(", ") || "none"}`,
+      });
   return {
-    network: request.network,
-    aliases: request.aliases,
-    ...(ipv4Address !== "" && { ipv4Address }),
+    ...request,
+    ipv4Address: undefined,
+    ipv6Address: undefined,
+    macAddress: undefined,
+    linkLocalAddresses: linkLocalAddresses.map(checkLinkLocal),
+    ...(ipv4Address !== "" && { ipv4Address: checkAddress(ipv4Address, 4) }),
+    ...(ipv6Address !== "" && { ipv6Address: checkAddress(ipv6Address, 6) }),
     ...(macAddress !== "" && { macAddress: parseMac(macAddress) }),
   };
 }

@@ -1,31 +1,53 @@
-/** Keeps one bridge's nftables table as the open sandboxes need it. */
+/** Keeps a daemon's nftables table as its bridges and open sandboxes need it. */
 import { isKind } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nft, nftList } from "../linux/nftables.ts";
-import { changeForwards, type PortForward, type RulesetOptions, wholeTable } from "./ruleset.ts";
+import { type BridgeRules, changeBridge, changeForwards, type PortForward, wholeTable } from "./ruleset.ts";
 
 const keyOf = ({ protocol, hostIp, hostPort }: PortForward): string => `${protocol} ${hostIp} ${hostPort}`;
 
 export class Firewall {
-  readonly #options: RulesetOptions;
+  readonly #table: string;
+  readonly #bridges = new Map<string, BridgeRules>();
   readonly #forwards = new Map<string, PortForward>();
+  #isInstalled = false;
 
-  constructor(options: RulesetOptions) {
-    this.#options = options;
+  constructor(table: string) {
+    this.#table = table;
   }
 
   /** Writes the whole table in one transaction: at start-up, and when somebody flushed the ruleset. */
-  install(forwards: readonly PortForward[]): void {
+  install(bridges: readonly BridgeRules[], forwards: readonly PortForward[]): void {
+    this.#bridges.clear();
     this.#forwards.clear();
+    for (const bridge of bridges) this.#bridges.set(bridge.name, bridge);
     for (const forward of forwards) this.#forwards.set(keyOf(forward), forward);
     this.#rewrite();
   }
 
   #rewrite(): void {
+    this.#isInstalled = true;
     nft(
-      `write the nftables table ${this.#options.table}`,
-      wholeTable(this.#options, [...this.#forwards.values()]),
+      `write the nftables table ${this.#table}`,
+      wholeTable(this.#table, [...this.#bridges.values()], [...this.#forwards.values()]),
     );
+  }
+
+  addBridge(bridge: BridgeRules): void {
+    this.#bridges.set(bridge.name, bridge);
+    try {
+      this.#change(`add bridge ${bridge.name} to`, changeBridge("add", this.#table, bridge));
+    } catch (error) {
+      this.#bridges.delete(bridge.name);
+      throw error;
+    }
+  }
+
+  removeBridge(name: string): void {
+    const bridge = this.#bridges.get(name);
+    if (bridge === undefined) return;
+    this.#bridges.delete(name);
+    this.#change(`delete bridge ${name} from`, changeBridge("delete", this.#table, bridge));
   }
 
   /** Adds forwards in one transaction. On failure none of them is there. */
@@ -33,7 +55,7 @@ export class Firewall {
     if (forwards.length === 0) return;
     for (const forward of forwards) this.#forwards.set(keyOf(forward), forward);
     try {
-      this.#change("add", forwards);
+      this.#change("add published ports to", changeForwards("add", this.#table, forwards));
     } catch (error) {
       for (const forward of forwards) this.#forwards.delete(keyOf(forward));
       throw error;
@@ -43,13 +65,24 @@ export class Firewall {
   remove(forwards: readonly PortForward[]): void {
     if (forwards.length === 0) return;
     for (const forward of forwards) this.#forwards.delete(keyOf(forward));
-    this.#change("delete", forwards);
+    this.#change("delete published ports from", changeForwards("delete", this.#table, forwards));
   }
 
-  #change(verb: "add" | "delete", forwards: readonly PortForward[]): void {
-    const { table } = this.#options;
+  /** Lets ports lead to another address, in one transaction: there is no moment without them. */
+  move(before: readonly PortForward[], after: readonly PortForward[]): void {
+    if (before.length + after.length === 0) return;
+    for (const forward of before) this.#forwards.delete(keyOf(forward));
+    for (const forward of after) this.#forwards.set(keyOf(forward), forward);
+    this.#change(
+      "move published ports in",
+      `${changeForwards("delete", this.#table, before)}\n${changeForwards("add", this.#table, after)}`,
+    );
+  }
+
+  #change(what: string, commands: string): void {
+    const table = this.#table;
     try {
-      nft(`${verb} published ports in nftables table ${table}`, changeForwards(verb, table, forwards));
+      nft(`${what} nftables table ${table}`, commands);
     } catch (error) {
       if (!isKind(error, "notFound", "alreadyExists")) throw error;
       log.warn("the nftables table was changed by somebody else; writing it again", { table, error });
@@ -57,11 +90,13 @@ export class Firewall {
     }
   }
 
-  /** Deletes the table; no error when there is none. */
+  /** Deletes the table that this process wrote; no error when there is none. */
   uninstall(): void {
-    const { table } = this.#options;
+    if (!this.#isInstalled) return;
+    const table = this.#table;
+    this.#bridges.clear();
     this.#forwards.clear();
-    nft(`delete the nftables table ${table}`, `table ip ${table} { }\ndelete table ip ${table}`);
+    nft(`delete the nftables table ${table}`, `table inet ${table} { }\ndelete table inet ${table}`);
   }
 
   /**
@@ -77,7 +112,7 @@ export class Firewall {
           chain["hook"] === "forward" &&
           chain["policy"] === "drop" &&
           (chain["family"] === "ip" || chain["family"] === "inet") &&
-          chain["table"] !== this.#options.table,
+          chain["table"] !== this.#table,
       )
       .map(
         (chain) =>

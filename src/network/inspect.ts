@@ -1,89 +1,97 @@
 /** Networks as the Engine API shows them (definition `Network`). Pure. */
-import type { NetworkInspect } from "../wire/network.ts";
-import type { DefaultBridge, NetworkConfig } from "./bridge.ts";
+import type { IpamConfig, NetworkContainer, NetworkInspect } from "../wire/network.ts";
+import type { NetworkConfig } from "./bridge.ts";
+import { formatAddress, formatPrefix } from "./ip.ts";
+import type { LiveNetwork } from "./live-network.ts";
 import type { NetworkInfo } from "./network.ts";
-import type { NetworkRecord, SandboxRecord } from "./records.ts";
-import { formatSubnet } from "./ipv4.ts";
+import type { SandboxRecord } from "./records.ts";
 
-type Containers = NonNullable<NetworkInspect["Containers"]>;
+const withLength = (address: string, prefixLength: number): string =>
+  address === "" ? "" : `${address}/${prefixLength}`;
 
-export function containersOf(networkId: string, sandboxes: Iterable<SandboxRecord>): Containers {
-  const containers: Containers = {};
+export function containersOf(
+  networkId: string,
+  sandboxes: Iterable<SandboxRecord>,
+): Record<string, NetworkContainer> {
+  const containers: Record<string, NetworkContainer> = {};
   for (const sandbox of sandboxes) {
     const endpoint = sandbox.endpoints.find((candidate) => candidate.networkId === networkId);
     if (endpoint === undefined) continue;
-    const { ipv4Address, ipv4PrefixLength } = endpoint;
     containers[sandbox.containerId] = {
       Name: sandbox.containerName,
       EndpointID: endpoint.id,
       MacAddress: endpoint.macAddress,
-      IPv4Address: ipv4Address === "" ? "" : `${ipv4Address}/${ipv4PrefixLength}`,
-      IPv6Address: "",
+      IPv4Address: withLength(endpoint.ipv4Address, endpoint.ipv4PrefixLength),
+      IPv6Address: withLength(endpoint.ipv6Address, endpoint.ipv6PrefixLength),
     };
   }
   return containers;
 }
 
-/** A network without its containers. `bridge` is the default bridge, once it is set up. */
-export function describeNetwork(
-  record: NetworkRecord,
-  config: NetworkConfig,
-  bridge: DefaultBridge | undefined,
-): NetworkInspect {
-  const isBridge = record.driver === "bridge";
-  const range = bridge?.range.allocationRange;
+function defaultBridgeOptions(config: NetworkConfig): Record<string, string> {
+  return {
+    "com.docker.network.bridge.default_bridge": "true",
+    "com.docker.network.bridge.enable_icc": String(config.icc),
+    "com.docker.network.bridge.enable_ip_masquerade": String(config.iptables),
+    "com.docker.network.bridge.host_binding_ipv4": config.ip,
+    "com.docker.network.bridge.name": config.bridge,
+    "com.docker.network.driver.mtu": String(config.mtu),
+  };
+}
+
+function ipamConfigs({ record, ranges }: LiveNetwork): IpamConfig[] {
+  return ranges.map(({ subnet, gateway, allocationRange }, i) => {
+    const auxiliary = record.definition.subnets[i]?.auxiliaryAddresses ?? {};
+    return {
+      Subnet: formatPrefix(subnet),
+      ...(allocationRange && { IPRange: formatPrefix(allocationRange) }),
+      ...(gateway && { Gateway: formatAddress(gateway) }),
+      ...(Object.keys(auxiliary).length > 0 && { AuxiliaryAddresses: auxiliary }),
+    };
+  });
+}
+
+/** A network without its containers. */
+export function describeNetwork(network: LiveNetwork, config: NetworkConfig): NetworkInspect {
+  const { record, isPredefined } = network;
+  const { definition } = record;
+  const isDefaultBridge = isPredefined && record.driver === "bridge";
   return {
     Name: record.name,
     Id: record.id,
     Created: record.createdAt,
     Scope: "local",
     Driver: record.driver,
-    EnableIPv4: true,
-    EnableIPv6: false,
+    EnableIPv4: definition.enableIPv4,
+    EnableIPv6: definition.enableIPv6,
     IPAM: {
-      Driver: "default",
-      Options: null,
-      Config:
-        isBridge && bridge !== undefined
-          ? [
-              {
-                Subnet: bridge.subnet,
-                ...(range && { IPRange: formatSubnet(range) }),
-                Gateway: bridge.gateway,
-              },
-            ]
-          : [],
+      Driver: definition.ipamDriver,
+      Options: isPredefined ? null : definition.ipamOptions,
+      Config: ipamConfigs(network),
     },
-    Internal: false,
-    Attachable: false,
+    Internal: definition.internal,
+    Attachable: definition.attachable,
     Ingress: false,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
-    Options: isBridge
-      ? {
-          "com.docker.network.bridge.default_bridge": "true",
-          "com.docker.network.bridge.enable_icc": String(config.icc),
-          "com.docker.network.bridge.enable_ip_masquerade": String(config.iptables),
-          "com.docker.network.bridge.host_binding_ipv4": config.ip,
-          "com.docker.network.bridge.name": config.bridge,
-          "com.docker.network.driver.mtu": String(config.mtu),
-        }
-      : {},
-    Labels: {},
+    ConfigFrom: { Network: definition.configFrom },
+    ConfigOnly: definition.configOnly,
+    Options: isDefaultBridge ? defaultBridgeOptions(config) : definition.options,
+    Labels: definition.labels,
   };
 }
 
 /** A network as the engine's use cases see it. */
-export function networkInfo({ id, name, driver, createdAt }: NetworkRecord): NetworkInfo {
+export function networkInfo({ record, isPredefined, ranges }: LiveNetwork): NetworkInfo {
+  const { id, name, driver, createdAt, definition } = record;
   return {
     id,
     name,
     driver,
     createdAt,
-    isUserDefined: false,
-    isInternal: false,
-    isAttachable: false,
-    isConfigOnly: false,
-    labels: {},
+    isUserDefined: !isPredefined,
+    isInternal: definition.internal,
+    isAttachable: definition.attachable,
+    isConfigOnly: definition.configOnly,
+    subnets: ranges.map(({ subnet }) => formatPrefix(subnet)),
+    labels: definition.labels,
   };
 }

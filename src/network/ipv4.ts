@@ -59,27 +59,54 @@ export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.base < b.base + sizeOf(b.prefixLength) && b.base < a.base + sizeOf(a.prefixLength);
 }
 
-function split(text: string, prefixLength: number): Subnet[] {
-  const { subnet } = parseCidr(text, "an address pool");
-  const size = sizeOf(prefixLength);
-  const count = sizeOf(subnet.prefixLength) / size;
-  return Array.from({ length: count }, (_, i) => ({ base: subnet.base + i * size, prefixLength }));
+/** `base` cut into networks of one size, in order. Throws `invalidArgument` for what cannot be cut so. */
+export function cutPool({ base, size }: AddressPoolOption): Iterable<Subnet> {
+  const { address, subnet } = parseCidr(base, "a default address pool");
+  if (address !== subnet.base)
+    throw invalidArgument(`invalid default address pool: ${base} should be ${formatSubnet(subnet)}`);
+  if (!Number.isInteger(size) || size < subnet.prefixLength || size > 30)
+    throw invalidArgument(
+      `invalid default address pool: the size of ${base} is ${size} (want ${subnet.prefixLength} to 30, the length of its networks' prefix)`,
+    );
+  const step = sizeOf(size);
+  const end = subnet.base + sizeOf(subnet.prefixLength);
+  return {
+    *[Symbol.iterator]() {
+      for (let at = subnet.base; at < end; at += step) yield { base: at, prefixLength: size };
+    },
+  };
+}
+
+/** Several pools one after the other. */
+export function joinPools(pools: readonly Iterable<Subnet>[]): Iterable<Subnet> {
+  return {
+    *[Symbol.iterator]() {
+      for (const pool of pools) yield* pool;
+    },
+  };
+}
+
+/** One entry of `default-address-pools`: a network, and the length of the prefix of those that it is cut into. */
+export interface AddressPoolOption {
+  readonly base: string;
+  readonly size: number;
 }
 
 /** Docker's address pools for local networks, in its order (libnetwork ipamutils). */
 export const defaultPools: readonly Subnet[] = [
-  ...split("172.17.0.0/16", 16),
-  ...split("172.18.0.0/16", 16),
-  ...split("172.19.0.0/16", 16),
-  ...split("172.20.0.0/14", 16),
-  ...split("172.24.0.0/14", 16),
-  ...split("172.28.0.0/14", 16),
-  ...split("192.168.0.0/16", 20),
+  ...cutPool({ base: "172.17.0.0/16", size: 16 }),
+  ...cutPool({ base: "172.18.0.0/16", size: 16 }),
+  ...cutPool({ base: "172.19.0.0/16", size: 16 }),
+  ...cutPool({ base: "172.20.0.0/14", size: 16 }),
+  ...cutPool({ base: "172.24.0.0/14", size: 16 }),
+  ...cutPool({ base: "172.28.0.0/14", size: 16 }),
+  ...cutPool({ base: "192.168.0.0/16", size: 20 }),
 ];
 
 /** The first of `pools` that shares no address with any of `taken`. */
-export function firstFree(pools: readonly Subnet[], taken: readonly Subnet[]): Subnet | undefined {
-  return pools.find((pool) => !taken.some((other) => overlaps(pool, other)));
+export function firstFree(pools: Iterable<Subnet>, taken: readonly Subnet[]): Subnet | undefined {
+  for (const pool of pools) if (!taken.some((other) => overlaps(pool, other))) return pool;
+  return undefined;
 }
 
 /** A random unicast hardware address of the locally administered kind (IEEE 802, second bit of the first byte). */

@@ -1,19 +1,17 @@
-/** The network manager: the default bridge, and each container's sandbox on it. */
+/** The network manager: each container's sandbox, and its endpoints on the daemon's networks. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database } from "../base/database.ts";
-import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { conflict, EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
-import { RouteSocket } from "../linux/rtnetlink.ts";
-import type { NetworkInspect } from "../wire/network.ts";
-import { AddressPool } from "./address-pool.ts";
-import { type DefaultBridge, type NetworkConfig, setUpBridge } from "./bridge.ts";
+import type { NetworkCreateRequest, NetworkInspect } from "../wire/network.ts";
+import { Attacher, type Owner, type PlannedEndpoint } from "./attacher.ts";
+import type { NetworkConfig } from "./bridge.ts";
 import { EndpointIndex } from "./endpoint-index.ts";
-import { checkEndpoint, checkPort, emptyEndpoint, findNetwork } from "./endpoint-request.ts";
-import { Firewall } from "./firewall.ts";
-import { forgetFlowsFrom, forgetFlowsTo } from "./udp-flows.ts";
+import { changeMac, detach } from "./endpoint-kernel.ts";
+import { checkEndpoint, checkPort, emptyEndpoint } from "./endpoint-request.ts";
 import { containersOf, describeNetwork, networkInfo } from "./inspect.ts";
-import { contains, parseIpv4 } from "./ipv4.ts";
+import { type LiveNetwork, requireConnectable } from "./live-network.ts";
 import type {
   Endpoint,
   EndpointRequest,
@@ -24,22 +22,15 @@ import type {
   SandboxRequest,
   SandboxWatcher,
 } from "./network.ts";
-import { holdAgain, type Publication, publishPorts } from "./port-publisher.ts";
-import { type NetworkRecord, NetworkRecords, type SandboxRecord } from "./records.ts";
-import { tableName } from "./ruleset.ts";
-import { addressOf, forwardsOf, isNamespace, withName } from "./sandbox-record.ts";
-import {
-  type BridgedSandbox,
-  changeMac,
-  deleteSandbox,
-  makeBareSandbox,
-  makeBridgedSandbox,
-  reattach,
-  sandboxInterface,
-  SandboxNames,
-  sweepSandboxes,
-} from "./sandbox-kernel.ts";
-import { SandboxPool } from "./sandbox-pool.ts";
+import { Networks } from "./networks.ts";
+import type { Publication } from "./port-publisher.ts";
+import { type EndpointRecord, NetworkRecords, type SandboxRecord } from "./records.ts";
+import { deleteSandbox, makeBareSandbox, sandboxInterface, SandboxNames } from "./sandbox-kernel.ts";
+import { withName } from "./sandbox-record.ts";
+import { keepSandboxes, reattachDevices } from "./take-over.ts";
+import { forgetFlowsFrom, forgetFlowsTo } from "./udp-flows.ts";
+import { WarmSandboxes } from "./warm-sandboxes.ts";
+import { WaysOut } from "./ways-out.ts";
 
 export interface NetworkManagerOptions {
   readonly database: Database;
@@ -53,18 +44,8 @@ export interface NetworkManagerOptions {
 interface OpenSandbox {
   readonly record: SandboxRecord;
   readonly publication: Publication | undefined;
+  readonly hostname: string | undefined;
 }
-
-/** Everything that exists once the default bridge is up. */
-interface Bridged {
-  readonly bridge: DefaultBridge;
-  readonly addresses: AddressPool;
-  readonly firewall: Firewall | undefined;
-  readonly warm: SandboxPool;
-}
-
-/** How long a container's start may have passed before the next sandbox is made ready. */
-const refillDelayMs = 60;
 
 /** The one implementation of {@link NetworkManager}. Touches no kernel object before {@link NetworkManager.restore}. */
 export function createNetworkManager(options: NetworkManagerOptions): NetworkManager {
@@ -73,130 +54,68 @@ export function createNetworkManager(options: NetworkManagerOptions): NetworkMan
 
 class Manager implements NetworkManager {
   readonly #config: NetworkConfig;
-  readonly #poolSize: number;
   readonly #records: NetworkRecords;
-  readonly #networks: readonly NetworkRecord[];
+  readonly #networks: Networks;
   readonly #names: SandboxNames;
+  readonly #attacher: Attacher;
+  readonly #ways: WaysOut;
+  readonly #warm: WarmSandboxes;
   readonly #open = new Map<string, OpenSandbox>();
   readonly #opening = new Set<string>();
+  /** How many endpoints of a network are being made. */
+  readonly #busy = new Map<string, number>();
   readonly #index = new EndpointIndex();
   readonly #watchers: SandboxWatcher[] = [];
-  #bridged: Bridged | undefined;
   #deferred: Promise<void> = Promise.resolve();
 
   constructor({ database, execRoot, config, poolSize = 3 }: NetworkManagerOptions) {
     this.#config = config;
-    this.#poolSize = poolSize;
     this.#records = new NetworkRecords(database);
+    this.#networks = new Networks(this.#records, config);
     this.#names = new SandboxNames(execRoot);
-    const hasBridge = config.bridge !== "none";
-    this.#networks = this.#records.predefined().filter(({ driver }) => hasBridge || driver !== "bridge");
+    this.#ways = new WaysOut(this.#networks, config);
+    this.#warm = new WarmSandboxes(this.#networks, this.#names, poolSize);
+    this.#attacher = new Attacher(this.#names, async (network, address) => {
+      if (!(await this.#warm.freeAddress(network, address))) await this.idle();
+    });
   }
 
   get bridgeName(): string {
     return this.#config.bridge;
   }
 
+  // start-up
+
   async restore(isLive: (containerId: string) => boolean): Promise<void> {
-    const kept: SandboxRecord[] = [];
-    for (const record of this.#records.sandboxes()) {
-      if (isLive(record.containerId) && isNamespace(record.path)) kept.push(record);
-      else this.#records.remove(record.containerId);
-    }
-    await sweepSandboxes(this.#names, {
-      paths: new Set(kept.map(({ path }) => path)),
-      hostInterfaces: new Set(kept.flatMap(({ hostInterfaces }) => hostInterfaces)),
+    const kept = await keepSandboxes({
+      records: this.#records,
+      networks: this.#networks,
+      names: this.#names,
+      isLive,
     });
-    if (this.#config.bridge !== "none") {
-      this.#bridged = this.#setUp(kept);
-      reattach(
-        kept.flatMap(({ hostInterfaces }) => hostInterfaces),
-        this.#bridged.bridge,
-      );
-    }
+    await this.#networks.restore(kept, () => kept.flatMap((record) => this.#ways.forwards(record)));
+    reattachDevices(kept, this.#networks);
     for (const record of kept) {
-      const address = addressOf(record);
-      const publication =
-        record.ports.length === 0
-          ? undefined
-          : await holdAgain(record.ports, address, (port, error) =>
-              log.warn("a published port could not be held again; its traffic still reaches the container", {
-                container: record.containerId,
-                port: `${port.hostIp}:${port.hostPort}/${port.protocol}`,
-                error: errorText(error),
-              }),
-            );
-      this.#open.set(record.containerId, { record, publication });
+      const publication = await this.#ways.holdAgain(record);
+      this.#open.set(record.containerId, { record, publication, hostname: undefined });
       await this.#announce(record);
     }
-    await this.#bridged?.warm.fill();
+    await this.#warm.fill();
   }
 
-  #setUp(kept: readonly SandboxRecord[]): Bridged {
-    const hasEndpoints = kept.some((record) => addressOf(record) !== "");
-    const bridge = setUpBridge(this.#config, this.#records, hasEndpoints);
-    const addresses = new AddressPool(bridge.range);
-    for (const record of kept) {
-      const address = addressOf(record);
-      if (address === "") continue;
-      if (!contains(bridge.range.subnet, parseIpv4(address) ?? 0))
-        log.warn("a running container's address is not in the bridge's network any more; restart it", {
-          container: record.containerId,
-          address,
-          network: bridge.subnet,
-        });
-      addresses.takeExactly(address);
-    }
-    let firewall: Firewall | undefined;
-    if (this.#config.iptables) {
-      const { name, subnet } = bridge;
-      firewall = new Firewall({ table: tableName(name), bridge: name, subnet, icc: this.#config.icc });
-      firewall.install(kept.flatMap(forwardsOf));
-      for (const chain of firewall.foreignDrops())
-        log.warn(
-          "another firewall drops forwarded packets: containers may reach nothing outside until it accepts them",
-          {
-            chain,
-            hint: `accept packets from and to ${name} there`,
-          },
-        );
-    }
-    const warm = new SandboxPool({
-      size: this.#poolSize,
-      delayMs: refillDelayMs,
-      make: async () => {
-        const address = addresses.take();
-        return address === undefined ? undefined : await this.#make(bridge, addresses, address);
-      },
-      destroy: (ready) => this.#destroy(ready, addresses),
-    });
-    return { bridge, addresses, firewall, warm };
-  }
-
-  async #make(bridge: DefaultBridge, addresses: AddressPool, address: string): Promise<BridgedSandbox> {
-    try {
-      return await makeBridgedSandbox(this.#names, bridge, address);
-    } catch (error) {
-      addresses.release(address);
-      throw error;
-    }
-  }
-
-  async #destroy(ready: BridgedSandbox, addresses: AddressPool): Promise<void> {
-    await deleteSandbox(ready.path, [ready.hostInterface]);
-    addresses.release(ready.address);
-  }
+  // sandboxes
 
   async open(request: SandboxRequest): Promise<Sandbox> {
     const { containerId } = request;
     if (this.#open.has(containerId) || this.#opening.has(containerId))
       throw conflict(`container ${containerId} has a network sandbox already`);
     for (const port of request.ports) checkPort(port);
-    const endpoint = request.mode === "bridge" ? this.#checkEndpoints(request.endpoints) : undefined;
+    const planned = request.mode === "none" ? [] : this.#plan(request.endpoints);
     this.#opening.add(containerId);
+    using _ = this.#use(planned.map(({ network }) => network));
     try {
       const opened =
-        endpoint === undefined ? this.#openBare(request) : await this.#openBridged(request, endpoint);
+        planned.length === 0 ? this.#openBare(request) : await this.#openConnected(request, planned);
       this.#open.set(containerId, opened);
       try {
         await this.#announce(opened.record);
@@ -219,122 +138,113 @@ class Manager implements NetworkManager {
     for (const watcher of this.#watchers) await watcher.opened?.(sandbox);
   }
 
-  /** The one endpoint asked for; undefined for none. */
-  #checkEndpoints(endpoints: readonly EndpointRequest[]): EndpointRequest | undefined {
-    const checked = endpoints.map(checkEndpoint);
-    for (const { network } of checked) {
-      const { driver, name } = this.#find(network);
-      if (driver !== "bridge")
-        throw conflict(`container cannot be connected to network ${name} besides others`);
-    }
-    if (checked.length > 1)
+  /** The endpoints asked for, in their order. */
+  #plan(requests: readonly EndpointRequest[]): PlannedEndpoint[] {
+    const planned = requests.map((request) => this.#planOne(request));
+    const ids = new Set(planned.map(({ network }) => network.record.id));
+    if (ids.size < planned.length)
       throw invalidArgument("a container cannot be connected to the same network twice");
-    return checked[0];
+    return planned;
   }
 
-  #find(nameOrId: string): NetworkRecord {
-    return findNetwork(this.#networks, nameOrId === "default" && this.#bridged ? "bridge" : nameOrId);
+  #planOne(asked: EndpointRequest): PlannedEndpoint {
+    const network = this.#networks.find(asked.network);
+    const { driver, name } = network.record;
+    if (network.isPredefined && driver !== "bridge")
+      throw conflict(`container cannot be connected to network ${name} besides others`);
+    requireConnectable(network);
+    return { network, request: checkEndpoint(asked, network) };
+  }
+
+  /** Keeps networks from being removed until the result is disposed. */
+  #use(networks: readonly LiveNetwork[]): Disposable {
+    const change = (by: number): void => {
+      for (const { record } of networks) this.#busy.set(record.id, (this.#busy.get(record.id) ?? 0) + by);
+    };
+    change(1);
+    return { [Symbol.dispose]: () => change(-1) };
   }
 
   /** A sandbox without a network: a loopback device, and the entry of network `none`. */
-  #openBare({ containerId, containerName, mode, ports }: SandboxRequest): OpenSandbox {
+  #openBare({ containerId, containerName, hostname, mode, ports }: SandboxRequest): OpenSandbox {
     if (ports.length > 0)
       log.warn("published ports of a container without a network are ignored", { containerId });
-    const network = this.#find("none");
-    const endpoint = emptyEndpoint(network);
+    const endpoint = { ...emptyEndpoint(this.#networks.find("none").record), hostInterface: "" };
     const record: SandboxRecord = {
       containerId,
       containerName,
       path: this.#names.newPath(),
-      hostInterfaces: [],
       endpoints: mode === "none" ? [endpoint] : [],
       ports: [],
     };
     this.#records.insert(record);
     try {
-      makeBareSandbox(record.path)[Symbol.dispose]();
+      makeBareSandbox(record.path);
     } catch (error) {
       this.#records.remove(containerId);
       throw error;
     }
-    return { record, publication: undefined };
+    return { record, publication: undefined, hostname };
   }
 
-  async #openBridged(request: SandboxRequest, wanted: EndpointRequest): Promise<OpenSandbox> {
-    const bridged = this.#requireBridged();
-    const network = this.#find(wanted.network);
+  async #openConnected(request: SandboxRequest, planned: readonly PlannedEndpoint[]): Promise<OpenSandbox> {
+    const { containerId, containerName, hostname } = request;
     await using undo = new AsyncDisposableStack();
-    const ready = await this.#acquire(bridged, wanted.ipv4Address);
-    // A sandbox that some container was promised is not given to the next one: it is made anew.
-    undo.defer(() => this.#later(() => this.#destroy(ready, bridged.addresses)));
-    if (wanted.macAddress !== undefined) changeMac(ready.path, wanted.macAddress);
-    const endpoint: Endpoint = {
-      ...emptyEndpoint(network),
-      interfaceName: sandboxInterface,
-      macAddress: wanted.macAddress ?? ready.macAddress,
-      ipv4Address: ready.address,
-      ipv4PrefixLength: bridged.bridge.prefixLength,
-      ipv4Gateway: bridged.bridge.gateway,
-      aliases: wanted.aliases,
-    };
-    const publication = await this.#publish(request, endpoint);
+    const endpoints: EndpointRecord[] = [];
+    const warm = this.#openWarm(request, planned[0]!, undo);
+    const path = warm?.path ?? this.#names.newPath();
+    if (warm === undefined) {
+      makeBareSandbox(path);
+      undo.defer(() => deleteSandbox(path, []));
+    } else endpoints.push(warm.endpoint);
+    for (const each of planned.slice(warm === undefined ? 0 : 1)) {
+      const endpoint = await this.#attacher.plan(each, request, endpoints, undo);
+      await this.#attacher.makeDevice(path, each, endpoint);
+      // Before its addresses are given back.
+      undo.defer(() => detach(path, endpoint.interfaceName, endpoint.hostInterface));
+      endpoints.push(endpoint);
+    }
+    if (warm === undefined || endpoints.length > 1) this.#ways.setRoutes(path, endpoints);
+    const publication = await this.#ways.publish(request, endpoints);
     undo.defer(() => publication?.close());
     const record: SandboxRecord = {
-      containerId: request.containerId,
-      containerName: request.containerName,
-      path: ready.path,
-      hostInterfaces: [ready.hostInterface],
-      endpoints: [endpoint],
+      containerId,
+      containerName,
+      path,
+      endpoints,
       ports: publication?.ports ?? [],
     };
     this.#records.insert(record);
-    undo.defer(() => this.#records.remove(record.containerId));
+    undo.defer(() => this.#records.remove(containerId));
     failpoint("network-open-recorded");
-    const forwards = forwardsOf(record);
-    bridged.firewall?.add(forwards);
-    undo.defer(() => bridged.firewall?.remove(forwards));
+    const forwards = this.#ways.forwards(record);
+    this.#networks.firewall?.add(forwards);
+    undo.defer(() => this.#networks.firewall?.remove(forwards));
     failpoint("network-open-published");
     forgetFlowsTo(forwards);
     undo.move();
-    return { record, publication };
+    return { record, publication, hostname };
   }
 
-  async #publish(request: SandboxRequest, endpoint: Endpoint): Promise<Publication | undefined> {
-    if (request.ports.length === 0) return undefined;
-    return await publishPorts({
-      ports: request.ports,
-      containerAddress: endpoint.ipv4Address,
-      endpoint: `${request.containerName} (${endpoint.id})`,
-      defaultHostIp: this.#config.ip,
-    });
-  }
-
-  #requireBridged(): Bridged {
-    if (this.#bridged === undefined) throw new Error("open() was called before restore()");
-    return this.#bridged;
-  }
-
-  /** A warm sandbox, else a new one. Addresses that are just being given back are waited for before it gives up. */
-  async #acquire({ bridge, addresses, warm }: Bridged, address: string | undefined): Promise<BridgedSandbox> {
-    for (const isLast of [false, true]) {
-      const ready = warm.take(address);
-      if (ready !== undefined) return ready;
-      if (address === undefined) {
-        const free = addresses.take();
-        if (free !== undefined) return await this.#make(bridge, addresses, free);
-      } else if (addresses.takeExactly(address)) return await this.#make(bridge, addresses, address);
-      if (isLast) break;
-      await warm.settle();
-      await this.idle();
-    }
-    if (address === undefined)
-      throw new EngineError(
-        "resourceExhausted",
-        `no available IPv4 addresses on this network's address pools: bridge (${bridge.subnet})`,
-        { hint: "remove containers, or start the daemon with a larger network (--bip)" },
-      );
-    if (addresses.isUsed(address)) throw conflict(`Address already in use: ${address}`);
-    throw invalidArgument(`address ${address} is not one that a container in ${bridge.subnet} can have`);
+  /** A ready sandbox, if it fits the first endpoint and one is there. */
+  #openWarm(
+    owner: Owner,
+    planned: PlannedEndpoint,
+    undo: AsyncDisposableStack,
+  ): { path: string; endpoint: EndpointRecord } | undefined {
+    const ready = this.#warm.take(planned);
+    if (ready === undefined) return undefined;
+    // A sandbox that some container was promised is not given to the next one: it is made anew.
+    undo.defer(() => this.#later(() => this.#warm.destroy(ready)));
+    const { macAddress } = planned.request;
+    if (macAddress !== undefined) changeMac(ready.path, sandboxInterface, macAddress);
+    const endpoint: EndpointRecord = {
+      ...this.#attacher.describe(planned, owner, { ipv4: ready.taken, ipv6: undefined }),
+      interfaceName: sandboxInterface,
+      macAddress: macAddress ?? ready.macAddress,
+      hostInterface: ready.hostInterface,
+    };
+    return { path: ready.path, endpoint };
   }
 
   get(containerId: string): Sandbox | undefined {
@@ -348,12 +258,15 @@ class Manager implements NetworkManager {
   async rename(containerId: string, name: string): Promise<void> {
     const opened = this.#open.get(containerId);
     if (opened === undefined) return;
-    const { record } = opened;
-    const renamed = withName(record, name);
+    const renamed = withName(opened.record, name);
     this.#records.replace(renamed);
-    this.#open.set(containerId, { ...opened, record: renamed });
-    this.#index.put(record, renamed);
-    for (const watcher of this.#watchers) await watcher.changed?.(renamed);
+    await this.#changed(opened, renamed);
+  }
+
+  async #changed(before: OpenSandbox, record: SandboxRecord): Promise<void> {
+    this.#open.set(record.containerId, { ...before, record });
+    this.#index.put(before.record, record);
+    for (const watcher of this.#watchers) await watcher.changed?.(record);
   }
 
   close(containerId: string): void {
@@ -370,18 +283,88 @@ class Manager implements NetworkManager {
       log.error("the record of a sandbox could not be removed", { container: containerId, error });
     }
     publication?.close();
-    const forwards = forwardsOf(record);
+    const forwards = this.#ways.forwards(record);
     try {
-      this.#bridged?.firewall?.remove(forwards);
+      this.#networks.firewall?.remove(forwards);
     } catch (error) {
       log.error("the rules of published ports could not be removed", { container: containerId, error });
     }
+    const address = this.#ways.publishedAddress(record);
     this.#later(async () => {
-      await deleteSandbox(record.path, record.hostInterfaces);
-      const address = addressOf(record);
+      await deleteSandbox(
+        record.path,
+        record.endpoints.map(({ hostInterface }) => hostInterface),
+      );
       forgetFlowsFrom(forwards, address);
-      if (address !== "") this.#bridged?.addresses.release(address);
+      for (const endpoint of record.endpoints) this.#release(endpoint);
     });
+  }
+
+  #release({ networkId, ipv4Address, ipv6Address }: Endpoint): void {
+    const addresses = this.#networks.byId(networkId)?.addresses;
+    for (const address of [ipv4Address, ipv6Address]) if (address !== "") addresses?.release(address);
+  }
+
+  // networks of a running container
+
+  async connect(containerId: string, request: EndpointRequest): Promise<Endpoint> {
+    const opened = this.#requireOpen(containerId);
+    const planned = this.#planOne(request);
+    const { record: network } = planned.network;
+    const { record } = opened;
+    if (record.endpoints.some(({ networkId }) => networkId === network.id))
+      throw new EngineError(
+        "permissionDenied",
+        `endpoint with name ${record.containerName} already exists in network ${network.name}`,
+      );
+    using _ = this.#use([planned.network]);
+    await using undo = new AsyncDisposableStack();
+    const owner = { ...record, ...(opened.hostname !== undefined && { hostname: opened.hostname }) };
+    const endpoint = await this.#attacher.plan(planned, owner, record.endpoints, undo);
+    this.#records.addEndpoint(containerId, endpoint);
+    undo.defer(() => this.#records.removeEndpoint(endpoint.id));
+    failpoint("network-connect.recorded");
+    await this.#attacher.makeDevice(record.path, planned, endpoint);
+    undo.defer(() => detach(record.path, endpoint.interfaceName, endpoint.hostInterface));
+    failpoint("network-connect.attached");
+    undo.defer(() => this.#ways.setRoutes(record.path, record.endpoints));
+    await this.#exchange(opened, { ...record, endpoints: [...record.endpoints, endpoint] });
+    undo.move();
+    return endpoint;
+  }
+
+  async disconnect(containerId: string, networkId: string): Promise<void> {
+    const opened = this.#requireOpen(containerId);
+    const { record } = opened;
+    const endpoint = record.endpoints.find((candidate) => candidate.networkId === networkId);
+    if (endpoint === undefined) throw notFound(`container ${record.containerName} is not on that network`);
+    await this.#exchange(opened, {
+      ...record,
+      endpoints: record.endpoints.filter((candidate) => candidate !== endpoint),
+    });
+    await detach(record.path, endpoint.interfaceName, endpoint.hostInterface);
+    failpoint("network-disconnect.detached");
+    this.#records.removeEndpoint(endpoint.id);
+    this.#release(endpoint);
+  }
+
+  #requireOpen(containerId: string): OpenSandbox {
+    const opened = this.#open.get(containerId);
+    if (opened === undefined)
+      throw conflict(`container ${containerId} has no network sandbox: it does not run`);
+    return opened;
+  }
+
+  /** Lets routes, published ports and names follow a sandbox's new endpoints. */
+  async #exchange(opened: OpenSandbox, after: SandboxRecord): Promise<void> {
+    const before = opened.record;
+    this.#ways.setRoutes(after.path, after.endpoints);
+    const address = this.#ways.publishedAddress(after);
+    if (address !== this.#ways.publishedAddress(before)) {
+      this.#networks.firewall?.move(this.#ways.forwards(before), this.#ways.forwards(after));
+      opened.publication?.retarget(address);
+    }
+    await this.#changed(opened, after);
   }
 
   /** Does work after the answer that is being prepared, one after the other. */
@@ -399,21 +382,50 @@ class Manager implements NetworkManager {
     }
   }
 
+  // networks
+
+  async create(request: NetworkCreateRequest): Promise<NetworkInfo> {
+    return networkInfo(await this.#networks.create(request));
+  }
+
+  async remove(nameOrId: string): Promise<NetworkInfo> {
+    const network = this.#networks.find(nameOrId);
+    const { record, isPredefined } = network;
+    if (isPredefined)
+      throw new EngineError(
+        "permissionDenied",
+        `${record.name} is a pre-defined network and cannot be removed`,
+      );
+    const members = this.members(record.id);
+    if (members.length > 0 || (this.#busy.get(record.id) ?? 0) > 0) {
+      const who = members.map(
+        ({ containerName, endpoint }) => `name:"${containerName}" id:"${endpoint.id.slice(0, 12)}"`,
+      );
+      throw new EngineError(
+        "permissionDenied",
+        `error while removing network: network ${record.name} has active endpoints (${who.join(", ")})`,
+      );
+    }
+    // Addresses and devices of containers that have just ended are still being given back.
+    await this.#networks.remove(network, () => this.idle());
+    return networkInfo(network);
+  }
+
   list(): NetworkInspect[] {
-    return this.#networks.map((record) => describeNetwork(record, this.#config, this.#bridged?.bridge));
+    return this.#networks.list().map((network) => describeNetwork(network, this.#config));
   }
 
   inspect(nameOrId: string): NetworkInspect {
-    const record = findNetwork(this.#networks, nameOrId);
+    const network = this.#networks.find(nameOrId);
     const sandboxes = [...this.#open.values()].map((opened) => opened.record);
     return {
-      ...describeNetwork(record, this.#config, this.#bridged?.bridge),
-      Containers: containersOf(record.id, sandboxes),
+      ...describeNetwork(network, this.#config),
+      Containers: containersOf(network.record.id, sandboxes),
     };
   }
 
   find(nameOrId: string): NetworkInfo {
-    return networkInfo(findNetwork(this.#networks, nameOrId));
+    return networkInfo(this.#networks.find(nameOrId));
   }
 
   members(networkId: string): NetworkMember[] {
@@ -425,13 +437,9 @@ class Manager implements NetworkManager {
   }
 
   async shutdown({ removeAll }: { removeAll: boolean }): Promise<void> {
-    await this.#bridged?.warm.stop();
+    await this.#warm.stop();
     await this.idle();
     for (const { publication } of this.#open.values()) publication?.close();
-    const bridged = this.#bridged;
-    if (!removeAll || this.#open.size > 0 || bridged === undefined) return;
-    bridged.firewall?.uninstall();
-    using host = RouteSocket.open();
-    if (bridged.bridge.isOurs) await host.deleteLinkAsync(bridged.bridge.name);
+    if (removeAll && this.#open.size === 0) await this.#networks.tearDown();
   }
 }

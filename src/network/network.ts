@@ -29,11 +29,11 @@ export interface PublishedPort {
 export interface EndpointRequest {
   /** Name or id of the network. */
   readonly network: string;
-  readonly ipv4Address?: string;
-  readonly ipv6Address?: string;
+  readonly ipv4Address?: string | undefined;
+  readonly ipv6Address?: string | undefined;
   /** Addresses that are only valid on the wire, beside the others (`--link-local-ip`). */
   readonly linkLocalAddresses?: readonly string[];
-  readonly macAddress?: string;
+  readonly macAddress?: string | undefined;
   readonly aliases: readonly string[];
   /** `CONTAINER:ALIAS` pairs that only this container sees. */
   readonly links?: readonly string[];
@@ -119,6 +119,8 @@ export interface NetworkInfo {
   readonly isAttachable: boolean;
   /** Only a template for other networks: nothing can be connected. */
   readonly isConfigOnly: boolean;
+  /** Subnets, `10.1.0.0/24`; those of the default bridge are known once it is set up. */
+  readonly subnets: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string;
 }
@@ -146,7 +148,19 @@ export interface NetworkManager {
   /** Adds a watcher. To be called before {@link restore}. */
   watch(watcher: SandboxWatcher): void;
 
+  /** Connects an open sandbox to one more network. All or nothing. Throws as {@link open}. */
+  connect(containerId: string, request: EndpointRequest): Promise<Endpoint>;
+  /** Takes a network (its full id) from an open sandbox. */
+  disconnect(containerId: string, networkId: string): Promise<void>;
+
   // networks
+  /**
+   * Makes a network. Throws `conflict` for a name in use, `permissionDenied` for overlapping subnets and predefined
+   * names, `invalidArgument` for what makes no sense, `notFound` and `unavailable` for what needs a plugin or a swarm.
+   */
+  create(request: NetworkCreateRequest): Promise<NetworkInfo>;
+  /** Removes a network that nobody is on. Throws `permissionDenied` for one in use, in Docker's words. */
+  remove(nameOrId: string): Promise<NetworkInfo>;
   list(): NetworkInspect[];
   /** By full id, name or unique id prefix. Throws `notFound` (`network X not found`). */
   inspect(nameOrId: string): NetworkInspect;
@@ -163,19 +177,4 @@ export interface NetworkManager {
   idle(): Promise<void>;
   /** Stops timers and gives up the warm pool. With `removeAll` (no container left) nothing of ours stays in the kernel. */
   shutdown(options: { removeAll: boolean }): Promise<void>;
-}
-
-/** What the use cases of networks need beside {@link NetworkManager}. */
-export interface NetworkAdministration {
-  /**
-   * Makes a network. Throws `alreadyExists`/`conflict` for a name in use, `permissionDenied` for overlapping subnets and
-   * predefined names, `invalidArgument` for what makes no sense, `notImplemented` for what needs a swarm or a plugin.
-   */
-  create(request: NetworkCreateRequest): Promise<{ readonly id: string; readonly warning: string }>;
-  /** Removes a network that nobody is on. Throws `permissionDenied` for one in use, in Docker's words. */
-  remove(nameOrId: string): Promise<NetworkInfo>;
-  /** Connects an open sandbox to one more network. All or nothing. */
-  connect(containerId: string, request: EndpointRequest): Promise<Endpoint>;
-  /** Takes a network from an open sandbox. */
-  disconnect(containerId: string, networkId: string): Promise<void>;
 }

@@ -17,6 +17,8 @@ export interface PublishRequest {
 
 export interface Publication {
   readonly ports: readonly PublishedPort[];
+  /** What is passed on goes to another address of the container from now on. */
+  retarget(containerAddress: string): void;
   /** Frees the ports at once. */
   close(): void;
 }
@@ -49,8 +51,18 @@ function hostAddresses({ hostIp }: PortRequest, defaultHostIp: string): string[]
   return [address];
 }
 
-async function hold(port: PublishedPort, containerAddress: string): Promise<PortHolder> {
-  const target = { address: containerAddress, port: port.containerPort };
+/** Where a container's ports lead to; it changes while they are held. */
+interface Target {
+  address: string;
+}
+
+async function hold(port: PublishedPort, container: Target): Promise<PortHolder> {
+  const target = {
+    get address() {
+      return container.address;
+    },
+    port: port.containerPort,
+  };
   const request = { hostIp: port.hostIp, hostPort: port.hostPort, target };
   if (port.protocol === "tcp") return await holdTcp(request);
   if (port.protocol === "udp") return await holdUdp(request);
@@ -70,8 +82,8 @@ async function holdEverywhere(
   request: PortRequest,
   addresses: readonly string[],
   hostPort: number,
-  containerAddress: string,
-): Promise<Publication> {
+  container: Target,
+): Promise<Pick<Publication, "ports" | "close">> {
   const ports: PublishedPort[] = [];
   const holders: PortHolder[] = [];
   const close = (): void => {
@@ -82,7 +94,7 @@ async function holdEverywhere(
     for (const hostIp of addresses) {
       const { protocol, containerPort } = request;
       const wanted = { protocol, containerPort, hostIp, hostPort: ports[0]?.hostPort ?? hostPort };
-      const holder = await hold(wanted, containerAddress);
+      const holder = await hold(wanted, container);
       holders.push(holder);
       ports.push({ ...wanted, hostPort: holder.port });
     }
@@ -115,15 +127,19 @@ function refusal(request: PortRequest, addresses: readonly string[], error: unkn
 }
 
 /** Tries the numbers of one request in order. */
-async function publishOne(request: PortRequest, publish: PublishRequest): Promise<Publication> {
-  const addresses = hostAddresses(request, publish.defaultHostIp);
+async function publishOne(
+  request: PortRequest,
+  container: Target,
+  defaultHostIp: string,
+): Promise<Pick<Publication, "ports" | "close">> {
+  const addresses = hostAddresses(request, defaultHostIp);
   const { hostPortFirst: first, hostPortLast: last } = request;
   // The kernel picks a port that is free on the first address; the other one may take a few tries.
   const attempts = first === 0 ? 64 : Math.max(last, first) - first + 1;
   let failure: unknown;
   for (let i = 0; i < attempts; i++) {
     try {
-      return await holdEverywhere(request, addresses, first === 0 ? 0 : first + i, publish.containerAddress);
+      return await holdEverywhere(request, addresses, first === 0 ? 0 : first + i, container);
     } catch (error) {
       failure = error;
       if (codeOf(error) !== "EADDRINUSE") break;
@@ -132,21 +148,28 @@ async function publishOne(request: PortRequest, publish: PublishRequest): Promis
   throw refusal(request, addresses, failure);
 }
 
+function retargeting(container: Target): (address: string) => void {
+  return (address) => {
+    container.address = address;
+  };
+}
+
 /** Holds every requested port. Throws `conflict` for a busy one, with nothing held. */
 export async function publishPorts(request: PublishRequest): Promise<Publication> {
-  const done: Publication[] = [];
+  const done: Pick<Publication, "ports" | "close">[] = [];
+  const container: Target = { address: request.containerAddress };
   const close = (): void => {
     for (const publication of done) publication.close();
   };
   try {
-    for (const port of request.ports) done.push(await publishOne(port, request));
+    for (const port of request.ports) done.push(await publishOne(port, container, request.defaultHostIp));
   } catch (error) {
     close();
     if (!(error instanceof EngineError)) throw error;
     const message = `driver failed programming external connectivity on endpoint ${request.endpoint}: ${error.message}`;
     throw new EngineError(error.kind, message, { cause: error, ...(error.hint && { hint: error.hint }) });
   }
-  return { ports: done.flatMap(({ ports }) => ports), close };
+  return { ports: done.flatMap(({ ports }) => ports), close, retarget: retargeting(container) };
 }
 
 /**
@@ -160,9 +183,10 @@ export async function holdAgain(
 ): Promise<Publication> {
   const held: PublishedPort[] = [];
   const holders: PortHolder[] = [];
+  const container: Target = { address: containerAddress };
   for (const port of ports) {
     try {
-      holders.push(await hold(port, containerAddress));
+      holders.push(await hold(port, container));
       held.push(port);
       countOwn([port], 1);
     } catch (error) {
@@ -173,5 +197,5 @@ export async function holdAgain(
     for (const holder of holders) holder.close();
     countOwn(held, -1);
   };
-  return { ports, close };
+  return { ports, close, retarget: retargeting(container) };
 }

@@ -2,6 +2,7 @@
 import { type Database, transaction } from "../base/database.ts";
 import { newId } from "../base/ids.ts";
 import { nowRfc3339 } from "../base/time.ts";
+import { emptyDefinition, type NetworkDefinition } from "./definition.ts";
 import type { Endpoint, NetworkDriver, PublishedPort, Sandbox } from "./network.ts";
 
 export interface NetworkRecord {
@@ -9,12 +10,18 @@ export interface NetworkRecord {
   readonly name: string;
   readonly driver: NetworkDriver;
   readonly createdAt: string;
+  /** Of a predefined network what the daemon's options say is not here. */
+  readonly definition: NetworkDefinition;
 }
 
-/** An open sandbox, and what of it the kernel must lose again. */
+/** An endpoint, and what of it the kernel must lose again. */
+export interface EndpointRecord extends Endpoint {
+  /** Host end of its veth; empty where it has none. */
+  readonly hostInterface: string;
+}
+
 export interface SandboxRecord extends Sandbox {
-  /** Host ends of the sandbox's veth devices. */
-  readonly hostInterfaces: readonly string[];
+  readonly endpoints: readonly EndpointRecord[];
 }
 
 /** The default bridge as it was set up last. */
@@ -29,19 +36,27 @@ const schema = `
 CREATE TABLE IF NOT EXISTS network_networks (
   id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, driver TEXT NOT NULL, created_at TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS network_definitions (
+  network_id TEXT PRIMARY KEY REFERENCES network_networks ON DELETE CASCADE,
+  is_complete INTEGER NOT NULL,
+  definition TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS network_bridges (
   name TEXT PRIMARY KEY, address TEXT NOT NULL, is_ours INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS network_sandboxes (
-  container_id TEXT PRIMARY KEY, container_name TEXT NOT NULL, path TEXT NOT NULL, host_interfaces TEXT NOT NULL
+  container_id TEXT PRIMARY KEY, container_name TEXT NOT NULL, path TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS network_endpoints (
   id TEXT PRIMARY KEY,
   container_id TEXT NOT NULL REFERENCES network_sandboxes ON DELETE CASCADE,
   network_id TEXT NOT NULL,
-  address TEXT,
-  endpoint TEXT NOT NULL,
-  UNIQUE (network_id, address)
+  endpoint TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS network_addresses (
+  network_id TEXT NOT NULL, address TEXT NOT NULL,
+  endpoint_id TEXT NOT NULL REFERENCES network_endpoints ON DELETE CASCADE,
+  PRIMARY KEY (network_id, address)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS network_ports (
   container_id TEXT NOT NULL REFERENCES network_sandboxes ON DELETE CASCADE,
@@ -54,7 +69,8 @@ type Row = Record<string, unknown>;
 
 /** What records of the first version lack. */
 const missing: Pick<
-  Endpoint,
+  EndpointRecord,
+  | "hostInterface"
   | "driver"
   | "ipv6Address"
   | "ipv6PrefixLength"
@@ -64,6 +80,7 @@ const missing: Pick<
   | "dnsNames"
   | "gatewayPriority"
 > = {
+  hostInterface: "",
   driver: "bridge",
   ipv6Address: "",
   ipv6PrefixLength: 0,
@@ -90,12 +107,34 @@ export class NetworkRecords {
     const drivers = { bridge: "bridge", host: "host", none: "null" } as const;
     for (const [name, driver] of Object.entries(drivers))
       this.#statements.addNetwork.run(newId(), name, driver, nowRfc3339());
-    return this.#statements.networks.all().map((row) => ({
-      id: String(row["id"]),
-      name: String(row["name"]),
-      driver: row["driver"] as NetworkRecord["driver"],
-      createdAt: String(row["created_at"]),
-    }));
+    return this.#statements.networks
+      .all()
+      .filter((row) => row["definition"] === null)
+      .map(readNetwork);
+  }
+
+  /** Networks of users. Those that are not complete were being made or removed when the daemon was cut off. */
+  networks(): (NetworkRecord & { readonly isComplete: boolean })[] {
+    return this.#statements.networks
+      .all()
+      .filter((row) => row["definition"] !== null)
+      .map((row) => ({ ...readNetwork(row), isComplete: row["is_complete"] === 1 }));
+  }
+
+  /** Writes a network that is not complete yet. */
+  addNetwork({ id, name, driver, createdAt, definition }: NetworkRecord): void {
+    transaction(this.#database, () => {
+      this.#statements.addNetwork.run(id, name, driver, createdAt);
+      this.#statements.addDefinition.run(id, JSON.stringify(definition));
+    });
+  }
+
+  markNetwork(id: string, { isComplete }: { readonly isComplete: boolean }): void {
+    this.#statements.markNetwork.run(isComplete ? 1 : 0, id);
+  }
+
+  removeNetwork(id: string): void {
+    this.#statements.removeNetwork.run(id);
   }
 
   bridge(name: string): BridgeRecord | undefined {
@@ -127,7 +166,6 @@ export class NetworkRecords {
         containerId,
         containerName: String(row["container_name"]),
         path: String(row["path"]),
-        hostInterfaces: JSON.parse(String(row["host_interfaces"])) as string[],
         endpoints: endpoints.get(containerId) ?? [],
         ports: ports.get(containerId) ?? [],
       };
@@ -144,15 +182,27 @@ export class NetworkRecords {
   }
 
   #write(sandbox: SandboxRecord): void {
-    const { containerId, containerName, path, hostInterfaces } = sandbox;
-    this.#statements.addSandbox.run(containerId, containerName, path, JSON.stringify(hostInterfaces));
-    for (const endpoint of sandbox.endpoints) {
-      const address = endpoint.ipv4Address === "" ? null : endpoint.ipv4Address;
-      const text = JSON.stringify(endpoint);
-      this.#statements.addEndpoint.run(endpoint.id, containerId, endpoint.networkId, address, text);
-    }
+    const { containerId, containerName, path } = sandbox;
+    this.#statements.addSandbox.run(containerId, containerName, path);
+    for (const endpoint of sandbox.endpoints) this.#writeEndpoint(containerId, endpoint);
     for (const { protocol, containerPort, hostIp, hostPort } of sandbox.ports)
       this.#statements.addPort.run(containerId, protocol, containerPort, hostIp, hostPort);
+  }
+
+  #writeEndpoint(containerId: string, endpoint: EndpointRecord): void {
+    const { id, networkId, ipv4Address, ipv6Address } = endpoint;
+    this.#statements.addEndpoint.run(id, containerId, networkId, JSON.stringify(endpoint));
+    for (const address of [ipv4Address, ipv6Address])
+      if (address !== "") this.#statements.addAddress.run(networkId, address, id);
+  }
+
+  /** Adds an endpoint to a sandbox. Throws when one of its addresses is recorded already. */
+  addEndpoint(containerId: string, endpoint: EndpointRecord): void {
+    transaction(this.#database, () => this.#writeEndpoint(containerId, endpoint));
+  }
+
+  removeEndpoint(id: string): void {
+    this.#statements.removeEndpoint.run(id);
   }
 
   /** Writes a sandbox whole in place of the one with the same container. */
@@ -171,6 +221,20 @@ export class NetworkRecords {
   }
 }
 
+function readNetwork(row: Row): NetworkRecord {
+  const definition = row["definition"];
+  return {
+    id: String(row["id"]),
+    name: String(row["name"]),
+    driver: row["driver"] as NetworkDriver,
+    createdAt: String(row["created_at"]),
+    definition: {
+      ...emptyDefinition,
+      ...(typeof definition === "string" ? (JSON.parse(definition) as NetworkDefinition) : {}),
+    },
+  };
+}
+
 function readPort(row: Row): PublishedPort {
   return {
     protocol: row["protocol"] as PublishedPort["protocol"],
@@ -183,14 +247,21 @@ function readPort(row: Row): PublishedPort {
 function prepare(database: Database) {
   return {
     addNetwork: database.prepare("INSERT OR IGNORE INTO network_networks VALUES (?, ?, ?, ?)"),
-    networks: database.prepare("SELECT * FROM network_networks ORDER BY name"),
+    networks: database.prepare(
+      "SELECT * FROM network_networks LEFT JOIN network_definitions ON network_id = id ORDER BY name",
+    ),
+    addDefinition: database.prepare("INSERT INTO network_definitions VALUES (?, 0, ?)"),
+    markNetwork: database.prepare("UPDATE network_definitions SET is_complete = ? WHERE network_id = ?"),
+    removeNetwork: database.prepare("DELETE FROM network_networks WHERE id = ?"),
     bridge: database.prepare("SELECT * FROM network_bridges WHERE name = ?"),
     saveBridge: database.prepare("INSERT OR REPLACE INTO network_bridges VALUES (?, ?, ?)"),
     sandboxes: database.prepare("SELECT * FROM network_sandboxes"),
     endpoints: database.prepare("SELECT * FROM network_endpoints ORDER BY rowid"),
     ports: database.prepare("SELECT * FROM network_ports ORDER BY rowid"),
-    addSandbox: database.prepare("INSERT INTO network_sandboxes VALUES (?, ?, ?, ?)"),
-    addEndpoint: database.prepare("INSERT INTO network_endpoints VALUES (?, ?, ?, ?, ?)"),
+    addSandbox: database.prepare("INSERT INTO network_sandboxes VALUES (?, ?, ?)"),
+    addEndpoint: database.prepare("INSERT INTO network_endpoints VALUES (?, ?, ?, ?)"),
+    removeEndpoint: database.prepare("DELETE FROM network_endpoints WHERE id = ?"),
+    addAddress: database.prepare("INSERT INTO network_addresses VALUES (?, ?, ?)"),
     addPort: database.prepare("INSERT INTO network_ports VALUES (?, ?, ?, ?, ?)"),
     removeSandbox: database.prepare("DELETE FROM network_sandboxes WHERE container_id = ?"),
   };

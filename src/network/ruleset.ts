@@ -1,16 +1,29 @@
 /**
- * The firewall of one bridge as nftables text (nft(8)). Pure. Published ports are elements of two maps, so that a packet
- * costs one look-up however many there are.
+ * The firewall of all bridges of a daemon as nftables text (nft(8)). Pure. What differs from bridge to bridge and from
+ * port to port is an element of a set or a map, so that a packet costs a few look-ups however many there are, and a
+ * change is a handful of elements in one transaction.
  */
 import type { PublishedPort } from "./network.ts";
 
-export interface RulesetOptions {
-  readonly table: string;
-  readonly bridge: string;
-  /** `172.17.0.0/16` */
-  readonly subnet: string;
+/** How one bridge's packets are dealt with. */
+export interface BridgeRules {
+  readonly name: string;
+  /** Subnets of its network, `172.17.0.0/16`, `fd00::/64`. */
+  readonly subnets: readonly string[];
   /** Containers may talk to each other. */
   readonly icc: boolean;
+  /** Nothing goes out, nothing comes in. */
+  readonly internal: boolean;
+  /** Subnets whose packets leave the host with the host's address. */
+  readonly masquerade: readonly string[];
+  /** Source addresses for what leaves the host, by subnet, in place of the outgoing device's. */
+  readonly sourceAddresses: readonly { readonly subnet: string; readonly address: string }[];
+  /** From outside every port of its containers may be reached, not only published ones. */
+  readonly open: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** Containers have addresses that others know: ICMP passes, published ports are open and not translated. */
+  readonly routed: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** Devices of the host from which every port may be reached. */
+  readonly trusted: readonly string[];
 }
 
 /** A published IPv4 port and the container's address that it leads to. */
@@ -18,7 +31,7 @@ export interface PortForward extends PublishedPort {
   readonly containerAddress: string;
 }
 
-/** One table a bridge: two daemons, each with its own bridge, never meet in one. */
+/** One table a daemon, named by its default bridge: two daemons, each with its own bridge, never meet in one. */
 export function tableName(bridge: string): string {
   return bridge === "gantry0" ? "gantry" : `gantry-${bridge}`;
 }
@@ -33,7 +46,7 @@ function element(forward: PortForward): { map: string; key: string; value: strin
   };
 }
 
-/** Commands that add (`create`: fails when it is there) or delete the map elements of `forwards`. */
+/** Commands that add or delete the map elements of `forwards`. */
 export function changeForwards(
   verb: "add" | "delete",
   table: string,
@@ -42,7 +55,40 @@ export function changeForwards(
   return forwards
     .map((forward) => {
       const { map, key, value } = element(forward);
-      return `${verb} element ip ${table} ${map} { ${key}${verb === "add" ? ` : ${value}` : ""} }`;
+      return `${verb} element inet ${table} ${map} { ${key}${verb === "add" ? ` : ${value}` : ""} }`;
+    })
+    .join("\n");
+}
+
+const familyOf = (subnet: string): "4" | "6" => (subnet.includes(":") ? "6" : "4");
+
+/** The elements of one bridge: set or map, key, and the value of a map's. */
+function bridgeElements(bridge: BridgeRules): [set: string, key: string, value?: string][] {
+  const device = `"${bridge.name}"`;
+  const found: [string, string, string?][] = [
+    ["bridges", device],
+    // Without icc the bridge's own frames fall through to the drop of what goes into a bridge.
+    ["own", `${device} . ${device}`, bridge.icc ? "accept" : "continue"],
+  ];
+  if (bridge.internal) found.push(["internal", device]);
+  if (bridge.open.ipv4) found.push(["open4", device]);
+  if (bridge.open.ipv6) found.push(["open6", device]);
+  if (bridge.routed.ipv4) found.push(["routed4", device]);
+  if (bridge.routed.ipv6) found.push(["routed6", device]);
+  for (const trusted of bridge.trusted) found.push(["trusted", `"${trusted}" . ${device}`]);
+  for (const subnet of bridge.subnets) found.push([`subnets${familyOf(subnet)}`, subnet]);
+  for (const subnet of bridge.masquerade) found.push([`masquerade${familyOf(subnet)}`, subnet]);
+  for (const { subnet, address } of bridge.sourceAddresses)
+    found.push([`source${familyOf(subnet)}`, subnet, address]);
+  return found;
+}
+
+/** Commands that add or delete a bridge. */
+export function changeBridge(verb: "add" | "delete", table: string, bridge: BridgeRules): string {
+  return bridgeElements(bridge)
+    .map(([set, key, value]) => {
+      const mapped = verb === "add" && value !== undefined ? ` : ${value}` : "";
+      return `${verb} element inet ${table} ${set} { ${key}${mapped} }`;
     })
     .join("\n");
 }
@@ -50,24 +96,43 @@ export function changeForwards(
 /**
  * The whole table, in place of the one that may be there.
  *
- * - `guard`: nothing that comes by a wire is for 127.0.0.0/8. Without it `route_localnet` on the bridge would open the
+ * - `guard`: nothing that comes by a wire is for 127.0.0.0/8. Without it `route_localnet` on the bridges would open the
  *   host's loopback services to containers (CVE-2020-8558), and a port published on 127.0.0.1 would be translated before
  *   the kernel looks at where the packet came from. Translated answers still have their outer address here.
- * - `forward`: into the bridge goes only what belongs to a connection or was translated by a published port, so that
- *   containers' own addresses are no way in.
- * - `postrouting`: out of the subnet, through a published port back into it (the answer must come back here to be
+ * - `forward`: into a bridge goes only what belongs to a connection, comes from the same bridge, or was translated by a
+ *   published port, so that networks do not see each other and containers' own addresses are no way in. An internal
+ *   bridge has no way in or out at all.
+ * - `postrouting`: out of a subnet, through a published port into any of them (the answer must come back here to be
  *   translated), and from the host's loopback addresses.
  */
-export function wholeTable(options: RulesetOptions, forwards: readonly PortForward[]): string {
-  const { table, bridge, subnet, icc } = options;
+export function wholeTable(
+  table: string,
+  bridges: readonly BridgeRules[],
+  forwards: readonly PortForward[],
+): string {
   const translate = `
-    fib daddr type local meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . meta l4proto . th dport map @address_ports
-    fib daddr type local meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport map @ports`;
-  return `table ip ${table} { }
-delete table ip ${table}
-table ip ${table} {
+    meta nfproto ipv4 fib daddr type local meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . meta l4proto . th dport map @address_ports
+    meta nfproto ipv4 fib daddr type local meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport map @ports`;
+  const subnetSets = ["4", "6"]
+    .map((family) => {
+      const type = `ipv${family}_addr`;
+      return `
+  set subnets${family} { type ${type}; flags interval; }
+  set masquerade${family} { type ${type}; flags interval; }
+  map source${family} { type ${type} : ${type}; flags interval; }
+  set open${family} { type ifname; }
+  set routed${family} { type ifname; }`;
+    })
+    .join("");
+  return `table inet ${table} { }
+delete table inet ${table}
+table inet ${table} {
   map ports { type inet_proto . inet_service : ipv4_addr . inet_service; }
   map address_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
+  set bridges { type ifname; }
+  set internal { type ifname; }
+  set trusted { type ifname . ifname; }
+  map own { type ifname . ifname : verdict; }${subnetSets}
   chain guard {
     type filter hook prerouting priority raw; policy accept;
     iifname != "lo" ip daddr 127.0.0.0/8 drop
@@ -80,19 +145,31 @@ table ip ${table} {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    oifname "${bridge}" ct state established,related accept
-    oifname "${bridge}" ct status dnat accept
-    iifname "${bridge}" oifname "${bridge}" ${icc ? "accept" : "drop"}
-    iifname "${bridge}" accept
-    oifname "${bridge}" drop
+    oifname @bridges ct state established,related accept
+    iifname . oifname vmap @own
+    iifname @internal drop
+    oifname @internal drop
+    oifname @bridges ct status dnat accept
+    iifname . oifname @trusted accept
+    iifname != @bridges meta nfproto ipv4 oifname @open4 accept
+    iifname != @bridges meta nfproto ipv6 oifname @open6 accept
+    oifname @routed4 meta l4proto icmp accept
+    oifname @routed6 meta l4proto ipv6-icmp accept
+    oifname @bridges drop
+    iifname @bridges accept
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${subnet} oifname != "${bridge}" masquerade
-    ip saddr ${subnet} ip daddr ${subnet} ct status dnat masquerade
-    ip saddr 127.0.0.0/8 oifname "${bridge}" masquerade
+    oifname != @bridges snat ip to ip saddr map @source4
+    oifname != @bridges snat ip6 to ip6 saddr map @source6
+    ip saddr @masquerade4 oifname != @bridges masquerade
+    ip6 saddr @masquerade6 oifname != @bridges masquerade
+    ip saddr @subnets4 oifname @bridges ct status dnat masquerade
+    ip6 saddr @subnets6 oifname @bridges ct status dnat masquerade
+    ip saddr 127.0.0.0/8 oifname @bridges masquerade
   }
 }
+${bridges.map((bridge) => changeBridge("add", table, bridge)).join("\n")}
 ${changeForwards("add", table, forwards)}
 `;
 }

@@ -1,25 +1,25 @@
-/** The kernel's side of a sandbox: a namespace bound to a file, and a veth device from it to the bridge. */
+/** The kernel's side of a sandbox: a namespace bound to a file, and which of them and of their devices are ours. */
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
-import type { DefaultBridge } from "./bridge.ts";
+import type { BridgeDevice } from "./bridge.ts";
+import { attachToBridge, setDefaultRoutes } from "./endpoint-kernel.ts";
 import { randomMac } from "./ipv4.ts";
+import type { TakenAddress } from "./network-addresses.ts";
 
 export const sandboxInterface = "eth0";
-const readyTimeoutMs = 2000;
 
-/** A namespace that is connected to the bridge and has its address, but no container yet. */
+/** A namespace that is connected to the default bridge and has its address, but no container yet. */
 export interface BridgedSandbox {
   readonly path: string;
   /** The veth's end on the host. */
   readonly hostInterface: string;
   readonly macAddress: string;
-  readonly address: string;
+  readonly taken: TakenAddress;
 }
 
 /**
@@ -49,83 +49,42 @@ export class SandboxNames {
 }
 
 /** A namespace with nothing but a loopback device, which is up. About half a millisecond. */
-export function makeBareSandbox(path: string): RouteSocket {
-  return createNetns(path, () => {
-    // Devices made from now on have no IPv6: this network has no addresses of that kind. The loopback device has ::1.
+export function makeBareSandbox(path: string): void {
+  createNetns(path, () => {
+    // Devices made from now on have no IPv6 unless their network has it. The loopback device has ::1.
     const setting = ["net", "ipv6", "conf", "default", "disable_ipv6"];
     if (readSysctl(setting) !== undefined) writeSysctl(setting, "1");
-    const inside = RouteSocket.open();
-    try {
-      inside.setLink(1, { up: true });
-      return inside;
-    } catch (error) {
-      inside[Symbol.dispose]();
-      throw error;
-    }
+    using inside = RouteSocket.open();
+    inside.setLink(1, { up: true });
   });
 }
 
-/** Makes a namespace on the bridge, ready for a container. On failure nothing is left. */
+/** Makes a namespace on a bridge, ready for a container. On failure nothing is left. */
 export async function makeBridgedSandbox(
   names: SandboxNames,
-  bridge: DefaultBridge,
-  address: string,
+  bridge: BridgeDevice,
+  taken: TakenAddress,
 ): Promise<BridgedSandbox> {
   const path = names.newPath();
   const hostInterface = names.newHostInterface();
   const macAddress = randomMac();
-  using inside = makeBareSandbox(path);
+  makeBareSandbox(path);
   try {
-    using host = RouteSocket.open();
-    await host.createVethAsync({
-      name: hostInterface,
-      peerName: sandboxInterface,
-      peerMac: macAddress,
-      peerNetns: path,
-      mtu: bridge.mtu,
-      masterIndex: bridge.linkIndex,
+    const wire = { path, interfaceName: sandboxInterface, macAddress, addresses: [taken] };
+    await attachToBridge(wire, bridge, hostInterface);
+    setDefaultRoutes(path, {
+      ipv4: { gateway: taken.gateway, interfaceName: sandboxInterface },
+      ipv6: undefined,
     });
-    const near = host.link(hostInterface);
-    const far = inside.link(sandboxInterface);
-    if (near === undefined || far === undefined) throw new Error(`veth ${hostInterface} went away`);
-    // Hairpin: with br_netfilter a container's packet to its own published port turns round within the bridge.
-    host.setBridgePort(near.index, { hairpin: true, isolated: bridge.isolatePorts });
-    inside.setLink(far.index, { up: true });
-    inside.addAddress(far.index, { address, prefixLength: bridge.prefixLength });
-    inside.addDefaultRoute(bridge.gateway, far.index);
-    await untilPassing(host, inside, [bridge.name, hostInterface]);
-    return { path, hostInterface, macAddress, address };
+    return { path, hostInterface, macAddress, taken };
   } catch (error) {
     deleteNetns(path);
     throw error;
   }
 }
 
-/**
- * Waits until packets pass from the bridge to the sandbox and back. The kernel acts on a new carrier a moment later, on a
- * work queue that waits for other changes of links; a packet sent before is lost, and TCP tries again only a second later.
- */
-async function untilPassing(
-  host: RouteSocket,
-  inside: RouteSocket,
-  [bridgeName, hostInterface]: readonly [string, string],
-): Promise<void> {
-  const deadline = performance.now() + readyTimeoutMs;
-  const isPassing = (): boolean =>
-    host.link(hostInterface)?.isForwarding === true &&
-    host.link(bridgeName)?.isOperational === true &&
-    inside.link(sandboxInterface)?.isOperational === true;
-  while (!isPassing()) {
-    if (performance.now() > deadline) {
-      log.warn("a sandbox's network device is slow to come up", { device: hostInterface });
-      return;
-    }
-    await sleep(1);
-  }
-}
-
 /** Brings devices back to their bridge: one that was deleted and made again has lost them. */
-export function reattach(hostInterfaces: readonly string[], bridge: DefaultBridge): void {
+export function reattach(hostInterfaces: readonly string[], bridge: BridgeDevice): void {
   using host = RouteSocket.open();
   const links = new Map(host.links().map((link) => [link.name, link]));
   for (const name of hostInterfaces) {
@@ -134,13 +93,6 @@ export function reattach(hostInterfaces: readonly string[], bridge: DefaultBridg
     host.setLink(link.index, { masterIndex: bridge.linkIndex, up: true });
     host.setBridgePort(link.index, { hairpin: true, isolated: bridge.isolatePorts });
   }
-}
-
-/** Gives the container's device another hardware address. */
-export function changeMac(path: string, macAddress: string): void {
-  using inside = RouteSocket.open(path);
-  const link = inside.link(sandboxInterface);
-  if (link !== undefined) inside.setLink(link.index, { mac: macAddress });
 }
 
 /**

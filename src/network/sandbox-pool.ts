@@ -25,10 +25,22 @@ export class SandboxPool {
 
   /** A ready sandbox, the longest made first, or the one that has `address`. Undefined when there is none. */
   take(address?: string): BridgedSandbox | undefined {
-    const index = address === undefined ? 0 : this.#ready.findIndex((ready) => ready.address === address);
+    const index =
+      address === undefined ? 0 : this.#ready.findIndex((ready) => ready.taken.address === address);
     const [taken] = index === -1 ? [] : this.#ready.splice(index, 1);
     this.fillSoon();
     return taken;
+  }
+
+  /**
+   * Gives one up for its address: the one asked for, or any. False when there is none such. For those who need an address
+   * and not a sandbox.
+   */
+  async surrender(address?: string): Promise<boolean> {
+    const taken = this.take(address);
+    if (taken === undefined) return false;
+    await this.#options.destroy(taken);
+    return true;
   }
 
   /** Fills up in the background, a little later. */

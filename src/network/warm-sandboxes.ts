@@ -1,0 +1,73 @@
+/** Sandboxes on the default network that are made ahead. */
+import type { PlannedEndpoint } from "./attacher.ts";
+import type { LiveNetwork } from "./live-network.ts";
+import type { Networks } from "./networks.ts";
+import {
+  type BridgedSandbox,
+  deleteSandbox,
+  makeBridgedSandbox,
+  type SandboxNames,
+} from "./sandbox-kernel.ts";
+import { SandboxPool } from "./sandbox-pool.ts";
+
+/** How long a container's start may have passed before the next sandbox is made ready. */
+const refillDelayMs = 60;
+
+export class WarmSandboxes {
+  readonly #networks: Networks;
+  readonly #names: SandboxNames;
+  readonly #pool: SandboxPool;
+
+  constructor(networks: Networks, names: SandboxNames, size: number) {
+    this.#networks = networks;
+    this.#names = names;
+    this.#pool = new SandboxPool({
+      size,
+      delayMs: refillDelayMs,
+      make: () => this.#make(),
+      destroy: (ready) => this.destroy(ready),
+    });
+  }
+
+  async #make(): Promise<BridgedSandbox | undefined> {
+    const network = this.#networks.defaultBridge;
+    if (network?.bridge === undefined) return undefined;
+    const taken = network.addresses.take(4);
+    if (taken === undefined) return undefined;
+    try {
+      return await makeBridgedSandbox(this.#names, network.bridge, taken);
+    } catch (error) {
+      network.addresses.release(taken.address);
+      throw error;
+    }
+  }
+
+  async destroy(ready: BridgedSandbox): Promise<void> {
+    await deleteSandbox(ready.path, [ready.hostInterface]);
+    this.#networks.defaultBridge?.addresses.release(ready.taken.address);
+  }
+
+  /** One that fits an endpoint, undefined when there is none. */
+  take({ network, request }: PlannedEndpoint): BridgedSandbox | undefined {
+    const { ipv4Address, linkLocalAddresses = [], driverOptions = {} } = request;
+    const isPlain = linkLocalAddresses.length === 0 && Object.keys(driverOptions).length === 0;
+    if (network !== this.#networks.defaultBridge || !isPlain || network.addresses.has(6)) return undefined;
+    return this.#pool.take(ipv4Address);
+  }
+
+  /** Gives one up where its address is wanted for something else. False when that helps nobody. */
+  async freeAddress(network: LiveNetwork, address: string | undefined): Promise<boolean> {
+    if (network !== this.#networks.defaultBridge) return false;
+    await this.#pool.settle();
+    return await this.#pool.surrender(address);
+  }
+
+  /** Fills up now; never rejects. */
+  async fill(): Promise<void> {
+    await this.#pool.fill();
+  }
+
+  async stop(): Promise<void> {
+    await this.#pool.stop();
+  }
+}
