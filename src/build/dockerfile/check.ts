@@ -1,0 +1,96 @@
+/** BuildKit's build checks over a Dockerfile: what is likely a mistake, though it builds. */
+import type { PathPatterns } from "../../base/path-patterns.ts";
+import type { Platform } from "../../oci/image-spec.ts";
+import { formatPlatform, normalizePlatform } from "../../oci/platform.ts";
+import type { CheckWarning, Dockerfile, Stage } from "./ast.ts";
+import { Findings, parseCheckConfig } from "./check-rules.ts";
+import { checkFrom, checkStageNames, checkText } from "./check-text.ts";
+import { checkInstructions } from "./check-stage.ts";
+import { expandText } from "./expand.ts";
+import { type BuildArgs, StageScope, metaVariables } from "./scope.ts";
+
+export interface CheckOptions {
+  readonly buildArgs: BuildArgs;
+  /** The predefined arguments (`platformArgs`). */
+  readonly predefined: ReadonlyMap<string, string>;
+  /** Stages whose instructions are looked at; all when undefined. */
+  readonly stages?: ReadonlySet<Stage>;
+  /** The `.dockerignore` that holds for the context. */
+  readonly ignore?: PathPatterns;
+  /**
+   * ENV of a stage's base image (`NAME=value`), and whether it sets a platform other than the wanted one. Undefined when
+   * it is not known: then unknown variables of that stage are not told.
+   */
+  readonly baseOf?: (stage: Stage) => { readonly env: readonly string[] } | undefined;
+  /** What `--build-arg BUILDKIT_DOCKERFILE_CHECK=` says, which counts more than the file's directive. */
+  readonly config?: string;
+}
+
+export interface CheckReport {
+  readonly warnings: readonly CheckWarning[];
+  /** Set when findings are to fail the build (`error=true`). */
+  readonly failure: string | undefined;
+}
+
+/** Throws `invalidArgument` for options that are none, and {@link DockerfileError} for words that cannot be expanded. */
+export function checkDockerfile(dockerfile: Dockerfile, options: CheckOptions): CheckReport {
+  const findings = new Findings(parseCheckConfig(options.config ?? dockerfile.directives.check?.value ?? ""));
+  checkText(dockerfile, findings);
+  checkStageNames(dockerfile, findings);
+  const meta = metaVariables(dockerfile, options.predefined, options.buildArgs);
+  checkFrom(dockerfile, { meta, predefined: options.predefined }, findings);
+  const states = new Map<string, { scope: StageScope; workdir: boolean; known: boolean }>();
+  for (const stage of dockerfile.stages) {
+    const base = expandText(stage.base, meta, dockerfile.directives.escape);
+    const below = states.get(base.toLowerCase());
+    const image = below === undefined ? imageBase(base, stage, options) : undefined;
+    const state = {
+      scope: below === undefined ? StageScope.onImage(image?.env ?? []) : StageScope.onStage(below.scope),
+      workdir: below?.workdir ?? false,
+      known: below?.known ?? image !== undefined,
+    };
+    if (stage.name !== undefined) states.set(stage.name, state);
+    // Their variables count for stages above also when they are not looked at themselves.
+    const silent = options.stages !== undefined && !options.stages.has(stage);
+    checkInstructions(stage, state, {
+      dockerfile,
+      meta,
+      buildArgs: options.buildArgs,
+      ignore: options.ignore,
+      findings: silent ? new Findings(parseCheckConfig("skip=all")) : findings,
+    });
+  }
+  return { warnings: findings.warnings, failure: findings.failure };
+}
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+function imageBase(
+  base: string,
+  stage: Stage,
+  options: CheckOptions,
+): { readonly env: readonly string[] } | undefined {
+  if (base === "scratch") return { env: [defaultPath] };
+  const image = options.baseOf?.(stage);
+  if (image === undefined) return undefined;
+  return {
+    env: image.env.some((entry) => entry.startsWith("PATH=")) ? image.env : [...image.env, defaultPath],
+  };
+}
+
+/** What is told of a base image that was found for another platform than asked for; undefined when it fits. */
+export function basePlatformWarning(
+  stage: Stage,
+  wanted: Platform,
+  found: Platform,
+): CheckWarning | undefined {
+  if (wanted.os === found.os && wanted.architecture === found.architecture) return undefined;
+  const findings = new Findings(parseCheckConfig(""));
+  const shown = (platform: Platform): string => JSON.stringify(formatPlatform(normalizePlatform(platform)));
+  findings.add(
+    "InvalidBaseImagePlatform",
+    `Base image ${stage.base} was pulled with platform ${shown(found)}, expected ${shown(wanted)} for current build`,
+    stage,
+  );
+  return findings.warnings[0];
+}
