@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { Instruction, RunInstruction, SourceRange } from "./ast.ts";
 import { DockerfileError } from "./error.ts";
 import { expandInstruction, stepName } from "./expand.ts";
@@ -64,7 +64,7 @@ test("any text is a Dockerfile or a fault with a place in it, and places follow 
 });
 
 test("an instruction on one line is what it is when continued at each blank", () => {
-  const words = fc.array(fc.stringMatching(/^[a-z0-9./$=-]{1,8}$/), { minLength: 1 });
+  const words = fc.array(fc.stringMatching(/^[a-z0-9./$=][a-z0-9./$=-]{0,7}$/), { minLength: 1 });
   fc.assert(
     fc.property(words, (list) => {
       const one = instructions(`RUN ${list.join(" ")}`)[0] as RunInstruction;
