@@ -36,7 +36,7 @@ import { claimBridge } from "./network/bridge-claim.ts";
 import { defaultPools } from "./network/ipv4.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
-import { createVolumeStore } from "./volume/local-volumes.ts";
+import { createVolumeStore } from "./volume/volume-store.ts";
 
 export interface DaemonStart {
   /** Options that were given as flags. */

@@ -231,6 +231,7 @@ export const volumeCreateRequest = object<VolumeCreateRequest>({
   Driver: string,
   DriverOpts: stringMap,
   Labels: stringMap,
+  ClusterVolumeSpec: anyObject,
 });
 
 /** Body of `POST /containers/{id}/update`: the limits and the restart policy are looked at. */

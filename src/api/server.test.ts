@@ -587,7 +587,7 @@ test("networks and volumes", async () => {
   await using t = await startApi({
     networkList: async () => [network],
     networkInspect: async () => network,
-    volumeList: async () => [],
+    volumeList: async () => ({ volumes: [], warnings: [] }),
   });
   const [listed] = (await t.call("GET", "/v1.50/networks")).json() as Record<string, unknown>[];
   assert.ok(listed !== undefined && !("Containers" in listed) && listed["EnableIPv4"] === true);

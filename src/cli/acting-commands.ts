@@ -77,5 +77,6 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   "volume prune": () => import("./commands/volume-prune.ts"),
   "volume remove": () => import("./commands/volume-rm.ts"),
   "volume rm": () => import("./commands/volume-rm.ts"),
+  "volume update": () => import("./commands/volume-update.ts"),
   wait: () => import("./commands/wait.ts"),
 };

@@ -48,6 +48,5 @@ const unservedAtTop =
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
   image: ["build"],
-  volume: ["update"],
   system: ["dial-stdio", "prune"],
 };

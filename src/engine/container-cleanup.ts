@@ -3,17 +3,10 @@ import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { unmount } from "../linux/mount.ts";
+import { attempt } from "./attempt.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { containerPaths } from "./paths.ts";
-
-/** Runs one step of a clean-up; a failure is logged, and the steps after it still run. */
-export async function attempt(what: string, step: () => unknown): Promise<void> {
-  try {
-    await step();
-  } catch (error) {
-    log.warn(`could not ${what}`, { error: errorText(error) });
-  }
-}
+import { unmountVolumes } from "./volume-mounts.ts";
 
 /**
  * Releases what a task held: its network, the runtime's state, the mounted root, the bundle. It may run again after a
@@ -37,6 +30,7 @@ async function deleteTask(
     context.monitor.delete(container.id, context.runtimes.get(container.runtime)),
   );
   removeBundle(context, container.id);
+  await unmountVolumes(context, container, container.id);
 }
 
 /** Unmounts what is mounted in a container's bundle and removes it. */
@@ -72,7 +66,10 @@ export function releaseNetwork(context: EngineContext, id: string): void {
 export function emitVolumeUnmounts(context: EngineContext, container: ContainerRecord): void {
   for (const mount of container.mounts)
     if (mount.Type === "volume" && mount.Name !== undefined)
-      context.events.emit("volume", "unmount", mount.Name, { container: container.id, driver: "local" });
+      context.events.emit("volume", "unmount", mount.Name, {
+        container: container.id,
+        driver: mount.Driver ?? "local",
+      });
 }
 
 /** Emits `die` with Docker's attributes; `execDuration` is whole seconds. */

@@ -24,6 +24,7 @@ import { mergeConfig } from "./merge-config.ts";
 import { containerPaths } from "./paths.ts";
 import { withContainerIds } from "./shared-namespaces.ts";
 import { parseContainerPort, portRequests } from "./port-requests.ts";
+import { useVolume } from "./volume-mounts.ts";
 
 /**
  * Makes a container: image and request are merged, the writable layer is prepared, the record is stored last. Nothing
@@ -56,20 +57,20 @@ export async function containerCreate(
   portRequests(config, hostConfig, context.config.publishIp);
   const endpoints = chooseEndpoints(hostConfig, networking?.EndpointsConfig ?? {});
 
-  using undo = new DisposableStack();
+  await using undo = new AsyncDisposableStack();
   context.snapshotter.prepare(id, image.chainId);
   undo.defer(() => context.snapshotter.remove(id));
   failpoint("container-create.after-snapshot");
   const paths = containerPaths(context.config, id);
   mkdirSync(paths.directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rmSync(paths.directory, { recursive: true, force: true }));
-  const resolved = resolveMounts(context, config, hostConfig, undo);
+  const resolved = await resolveMounts(context, config, hostConfig, undo);
   const unowned = resolved.mounts.flatMap(({ Name }) =>
     Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
   );
   // Until the record names them nothing else would tell a crash's next daemon whose they are.
   if (unowned.length > 0) writeFileSync(paths.unownedVolumes, unowned.join("\n"));
-  fillVolumes(context, id, resolved);
+  await fillVolumes(context, id, resolved);
   const [path = "", ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
     id,
@@ -163,7 +164,11 @@ function checkEndpointSettings(settings: EndpointSettings): void {
 }
 
 /** Docker's copy-up: an empty volume gets what the image has at the mount point, before the first start. */
-function fillVolumes(context: EngineContext, id: string, { mounts, copyUp }: ResolvedMounts): void {
+async function fillVolumes(
+  context: EngineContext,
+  id: string,
+  { mounts, copyUp }: ResolvedMounts,
+): Promise<void> {
   const wanted = mounts.filter((m) => m.Type === "volume" && copyUp.has(m.Name!));
   if (wanted.length === 0) return;
   const { rootfs, bundle } = containerPaths(context.config, id);
@@ -172,7 +177,8 @@ function fillVolumes(context: EngineContext, id: string, { mounts, copyUp }: Res
     for (const layer of context.snapshotter.mounts(id)) mount(layer, rootfs);
     for (const m of wanted) {
       const source = resolveInRoot(rootfs, m.Destination);
-      context.volumes.copyUp(m.Name!, source);
+      await using used = await useVolume(context, m.Name!, id);
+      context.volumes.copyUp(used.path, source);
     }
   } finally {
     unmount(rootfs);

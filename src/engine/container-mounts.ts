@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { invalidArgument } from "../base/errors.ts";
 import { parseBind, propagationOf } from "../container/binds.ts";
 import type { ContainerConfig, HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
 import type { EngineContext } from "./context.ts";
 
 export interface ResolvedMounts {
@@ -15,12 +16,12 @@ export interface ResolvedMounts {
  * `undo` takes back what was made. A user's mount on the target of an image's VOLUME replaces it.
  * Throws `invalidArgument` with Docker's words.
  */
-export function resolveMounts(
+export async function resolveMounts(
   context: EngineContext,
   config: ContainerConfig,
   hostConfig: HostConfig,
-  undo: DisposableStack,
-): ResolvedMounts {
+  undo: AsyncDisposableStack,
+): Promise<ResolvedMounts> {
   const mounts: MountPoint[] = [];
   const copyUp = new Set<string>();
   const add = (mount: MountPoint): void => {
@@ -40,13 +41,13 @@ export function resolveMounts(
         }),
       );
     } else {
-      const name = makeVolume(context, { name: bind.source, driver: hostConfig.VolumeDriver }, undo);
-      add(volumeMount(context, name, bind.target, { readOnly: bind.readOnly, mode: bind.mode || "z" }));
-      if (!bind.noCopy) copyUp.add(name);
+      const volume = await makeVolume(context, { name: bind.source, driver: hostConfig.VolumeDriver }, undo);
+      add(volumeMount(volume, bind.target, { readOnly: bind.readOnly, mode: bind.mode || "z" }));
+      if (!bind.noCopy) copyUp.add(volume.Name);
     }
   }
   for (const request of hostConfig.Mounts ?? []) {
-    const mount = fromRequest(context, request, copyUp, undo);
+    const mount = await fromRequest(context, request, copyUp, undo);
     if (mount !== undefined) add(mount);
   }
   for (const target of Object.keys(config.Volumes ?? {})) {
@@ -54,20 +55,20 @@ export function resolveMounts(
       Object.hasOwn(hostConfig.Tmpfs ?? {}, target) ||
       (hostConfig.Mounts ?? []).some((m) => m.Target === target);
     if (isTmpfs || mounts.some((other) => other.Destination === target)) continue;
-    const name = makeVolume(context, {}, undo);
-    add(volumeMount(context, name, target, { readOnly: false, mode: "" }));
-    copyUp.add(name);
+    const volume = await makeVolume(context, { driver: hostConfig.VolumeDriver }, undo);
+    add(volumeMount(volume, target, { readOnly: false, mode: "" }));
+    copyUp.add(volume.Name);
   }
   return { mounts, copyUp };
 }
 
 /** tmpfs mounts have no mount point of their own in the record: the OCI spec takes them from the host config. */
-function fromRequest(
+async function fromRequest(
   context: EngineContext,
   request: MountRequest,
   copyUp: Set<string>,
-  undo: DisposableStack,
-): MountPoint | undefined {
+  undo: AsyncDisposableStack,
+): Promise<MountPoint | undefined> {
   const { Type: type = "", Source: source = "", Target: target = "", ReadOnly: readOnly = false } = request;
   if (type === "tmpfs") return undefined;
   if (type === "bind") {
@@ -85,7 +86,7 @@ function fromRequest(
     });
   }
   const options = request.VolumeOptions ?? {};
-  const name = makeVolume(
+  const volume = await makeVolume(
     context,
     {
       name: source,
@@ -95,8 +96,8 @@ function fromRequest(
     },
     undo,
   );
-  if (options.NoCopy !== true) copyUp.add(name);
-  return volumeMount(context, name, target, { readOnly, mode: "z" });
+  if (options.NoCopy !== true) copyUp.add(volume.Name);
+  return volumeMount(volume, target, { readOnly, mode: "z" });
 }
 
 function makeDirectory(path: string): void {
@@ -131,33 +132,35 @@ interface VolumeRequest {
   readonly labels?: Record<string, string> | undefined;
 }
 
-function makeVolume(context: EngineContext, request: VolumeRequest, undo: DisposableStack): string {
-  const known = request.name ? context.volumes.list().some((volume) => volume.Name === request.name) : false;
-  const volume = context.volumes.create({
+async function makeVolume(
+  context: EngineContext,
+  request: VolumeRequest,
+  undo: AsyncDisposableStack,
+): Promise<VolumeInspect> {
+  const { volume, isNew } = await context.volumes.create({
     ...(request.name ? { name: request.name } : {}),
     ...(request.driver ? { driver: request.driver } : {}),
     ...(request.driverOptions ? { driverOptions: request.driverOptions } : {}),
     ...(request.labels ? { labels: request.labels } : {}),
   });
-  if (!known) {
+  if (isNew) {
     undo.defer(() => context.volumes.remove(volume.Name));
     context.events.emit("volume", "create", volume.Name, { driver: volume.Driver });
   }
-  return volume.Name;
+  return volume;
 }
 
 function volumeMount(
-  context: EngineContext,
-  name: string,
+  volume: VolumeInspect,
   target: string,
   options: { readonly readOnly: boolean; readonly mode: string },
 ): MountPoint {
   return {
     Type: "volume",
-    Name: name,
-    Source: context.volumes.inspect(name).Mountpoint,
+    Name: volume.Name,
+    Source: volume.Mountpoint,
     Destination: target,
-    Driver: "local",
+    Driver: volume.Driver,
     Mode: options.mode,
     RW: !options.readOnly,
     Propagation: "",
@@ -167,7 +170,7 @@ function volumeMount(
 /** A bind source that vanished between create and start is an error that names it. */
 export function checkBindSources(mounts: readonly MountPoint[]): void {
   for (const mount of mounts)
-    if (statSync(mount.Source, { throwIfNoEntry: false }) === undefined)
+    if (mount.Type !== "volume" && statSync(mount.Source, { throwIfNoEntry: false }) === undefined)
       throw invalidArgument(
         `error while mounting ${mount.Type} '${mount.Source}' to rootfs at '${mount.Destination}': ${mount.Source}: no such file or directory`,
       );

@@ -3,7 +3,8 @@ import { conflict, errorText, isKind } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { attempt, removeBundle } from "./container-cleanup.ts";
+import { attempt } from "./attempt.ts";
+import { removeBundle } from "./container-cleanup.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import { sendSignal } from "./container-kill.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
@@ -80,7 +81,7 @@ export async function removeLocked(
   context.background.add(removeFiles(context, id, live.cleanup));
   failpoint("container-remove.after-record");
   context.execs.forgetContainer(id);
-  if (options.volumes) removeAnonymousVolumes(context, container);
+  if (options.volumes) await removeAnonymousVolumes(context, container);
   emitContainer(context, container, "destroy");
   live.notifyRemoval({ StatusCode: container.state.exitCode, Error: null });
   for (const pending of live.pending) pending.giveUp();
@@ -106,14 +107,14 @@ async function removeFiles(context: EngineContext, id: string, taskReleased: Pro
   await attempt(`remove ${directory}`, () => rm(directory, { recursive: true, force: true }));
 }
 
-function removeAnonymousVolumes(context: EngineContext, container: ContainerRecord): void {
+async function removeAnonymousVolumes(context: EngineContext, container: ContainerRecord): Promise<void> {
   for (const mount of container.mounts) {
     const name = mount.Name;
     if (mount.Type !== "volume" || name === undefined || !context.volumes.isAnonymous(name)) continue;
     if (context.containers.list().some((other) => other.mounts.some((m) => m.Name === name))) continue;
     try {
-      context.volumes.remove(name);
-      context.events.emit("volume", "destroy", name, { driver: "local" });
+      await context.volumes.remove(name);
+      context.events.emit("volume", "destroy", name, { driver: mount.Driver ?? "local" });
     } catch (error) {
       log.warn(`could not remove volume ${name}`, { error: errorText(error) });
     }

@@ -19,6 +19,7 @@ import { cloneMounts, descriptorPath, entryPath, isDirectoryFd, O_PATH } from ".
 import { isErrno } from "../linux/fs-error.ts";
 import type { EngineContext } from "./context.ts";
 import { containerPaths } from "./paths.ts";
+import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
 
 /** A container's files as it sees them itself, with its volumes and bind mounts. */
 export interface ContainerRoot extends Disposable {
@@ -61,13 +62,23 @@ export async function openContainerRoot(
         if (!isOpen) return;
         isOpen = false;
         closeSync(fd);
-        if (!isRunning) lock[Symbol.dispose]();
+        if (!isRunning) giveBack(context, container, lock);
       },
     };
   } catch (error) {
-    lock[Symbol.dispose]();
+    const container = context.containers.byId(id);
+    if (container === undefined) lock[Symbol.dispose]();
+    else giveBack(context, container, lock);
     throw error;
   }
+}
+
+/** Not the container itself: its own use of its volumes goes from a start to an end. */
+const volumeUser = (id: string): string => `files-of-${id}`;
+
+function giveBack(context: EngineContext, container: ContainerRecord, lock: Disposable): void {
+  const released = unmountVolumes(context, container, volumeUser(container.id));
+  context.background.add(released.finally(() => lock[Symbol.dispose]()));
 }
 
 function openRunning(container: ContainerRecord, pid: number): number {
@@ -89,7 +100,10 @@ async function openStopped(
   try {
     for (const layer of context.snapshotter.mounts(container.id)) mount(layer, target);
     mounted = true;
-    if (!bare) for (const bind of bindsOf(context, container)) mountInside(target, bind);
+    if (!bare) {
+      const mounts = await mountVolumes(context, container, volumeUser(container.id));
+      for (const bind of bindsOf(context, { ...container, mounts })) mountInside(target, bind);
+    }
     if (container.hostConfig.ReadonlyRootfs === true)
       mount({ type: "", source: "none", options: ["remount", "bind", "ro"] }, target);
     return cloneMounts(target);

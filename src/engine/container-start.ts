@@ -24,6 +24,7 @@ import { writeNetworkFiles } from "./network-files.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
 import { portRequests } from "./port-requests.ts";
 import { joinedNamespaces, makeSharedMemory } from "./shared-namespaces.ts";
+import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
 
 /** Starts a container. Throws `notModified` when it runs, `conflict` when it can't be started as it is. */
 export async function containerStart(context: EngineContext, nameOrId: string): Promise<void> {
@@ -58,14 +59,14 @@ export async function startLocked(context: EngineContext, container: ContainerRe
   startHealthChecks(context, context.containers.resolve(container.id));
 }
 
-async function startTask(context: EngineContext, container: ContainerRecord): Promise<Task> {
-  const { id, hostConfig, config } = container;
+async function startTask(context: EngineContext, recorded: ContainerRecord): Promise<Task> {
+  const { id, hostConfig, config } = recorded;
   const paths = containerPaths(context.config, id);
-  const runtime = context.runtimes.get(container.runtime);
+  const runtime = context.runtimes.get(recorded.runtime);
   await using undo = new AsyncDisposableStack();
 
-  checkBindSources(container.mounts);
-  const joined = joinedNamespaces(context, container);
+  checkBindSources(recorded.mounts);
+  const joined = joinedNamespaces(context, recorded);
   const requests = hostConfig.DeviceRequests ?? [];
   const devices =
     requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
@@ -75,6 +76,11 @@ async function startTask(context: EngineContext, container: ContainerRecord): Pr
     makeSharedMemory(paths.shm, hostConfig.ShmSize!);
     undo.defer(() => void unmount(paths.shm));
   }
+  undo.defer(() => unmountVolumes(context, recorded, id));
+  const mounts = await mountVolumes(context, recorded, id);
+  const hasMoved = mounts.some((mount, index) => mount !== recorded.mounts[index]);
+  const container = hasMoved ? context.containers.update(id, { mounts }) : recorded;
+  failpoint("container-start.after-volumes");
   const sandbox = await openSandbox(context, container);
   undo.defer(() => releaseNetwork(context, id));
   emitConnects(context, container, sandbox);
@@ -205,12 +211,12 @@ function emitConnects(
 }
 
 function emitVolumeMounts(context: EngineContext, container: ContainerRecord): void {
-  for (const { Type, Name, Destination, RW, Propagation } of container.mounts)
+  for (const { Type, Name, Driver, Destination, RW, Propagation } of container.mounts)
     if (Type === "volume" && Name !== undefined)
       context.events.emit("volume", "mount", Name, {
         container: container.id,
         destination: Destination,
-        driver: "local",
+        driver: Driver ?? "local",
         propagation: Propagation,
         "read/write": String(RW),
       });

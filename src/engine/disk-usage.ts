@@ -42,7 +42,7 @@ async function layerBytes(context: EngineContext): Promise<number> {
 
 async function volumes(context: EngineContext): Promise<VolumeUsage[]> {
   const found: VolumeUsage[] = [];
-  for (const volume of context.volumes.list()) {
+  for (const volume of (await context.volumes.list()).volumes) {
     const RefCount = context.containers
       .list()
       .filter(({ mounts }) => mounts.some(({ Name }) => Name === volume.Name)).length;

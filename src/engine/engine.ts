@@ -239,7 +239,7 @@ export interface Engine {
   // networks and volumes: what `inspect` and listings need; the rest follows
   networkList(filters: Filters): Promise<NetworkInspect[]>;
   networkInspect(nameOrId: string): Promise<NetworkInspect>;
-  volumeList(filters: Filters): Promise<VolumeInspect[]>;
+  volumeList(filters: Filters): Promise<{ volumes: VolumeInspect[]; warnings: string[] }>;
   volumeInspect(name: string): Promise<VolumeInspect>;
   /** Makes a volume, or returns the one of that name. */
   volumeCreate(request: VolumeCreateRequest): Promise<VolumeInspect>;

@@ -1,5 +1,6 @@
 import { invalidArgument } from "../base/errors.ts";
 import type { NetworkInspect } from "../wire/network.ts";
+import { log } from "../base/log.ts";
 import type { Filters } from "../wire/system.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { EngineContext } from "./context.ts";
@@ -57,21 +58,27 @@ export async function networkInspect(context: EngineContext, nameOrId: string): 
 }
 
 /** Volumes. Throws `invalidArgument` for a filter. */
-export async function volumeList(context: EngineContext, filters: Filters): Promise<VolumeInspect[]> {
+export async function volumeList(
+  context: EngineContext,
+  filters: Filters,
+): Promise<{ volumes: VolumeInspect[]; warnings: string[] }> {
   checkFilterKeys(filters, volumeKeys);
   const dangling = filterBoolean(filters, "dangling");
   const used = new Set(
     context.containers.list().flatMap((container) => container.mounts.map((mount) => mount.Name)),
   );
-  return context.volumes
-    .list()
-    .filter(
+  const { volumes, warnings } = await context.volumes.list();
+  for (const warning of warnings) log.warn(warning);
+  return {
+    warnings,
+    volumes: volumes.filter(
       (volume) =>
         anyOf(filterValues(filters, "name"), (name) => volume.Name.includes(name)) &&
         anyOf(filterValues(filters, "driver"), (driver) => volume.Driver === driver) &&
         matchLabels(volume.Labels ?? {}, filterValues(filters, "label")) &&
         (dangling === undefined || dangling === !used.has(volume.Name)),
-    );
+    ),
+  };
 }
 
 export async function volumeInspect(context: EngineContext, name: string): Promise<VolumeInspect> {

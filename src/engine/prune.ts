@@ -100,7 +100,9 @@ export async function volumePrune(
   const all = filterBoolean(filters, "all") ?? false;
   const removed: string[] = [];
   let reclaimedBytes = 0;
-  for (const volume of context.volumes.list()) {
+  for (const volume of context.volumes.records()) {
+    // Docker's prune leaves alone what other drivers keep.
+    if (volume.Driver !== "local") continue;
     if (!all && !context.volumes.isAnonymous(volume.Name)) continue;
     if (!test({ labels: volume.Labels ?? {}, createdMs: 0 })) continue;
     const { sizeBytes } = await diskUsage(volume.Mountpoint);

@@ -9,7 +9,9 @@ import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { attempt, releaseTask, removeBundle } from "./container-cleanup.ts";
+import { attempt } from "./attempt.ts";
+import { releaseTask, removeBundle } from "./container-cleanup.ts";
+import { unmountVolumes, volumeNames } from "./volume-mounts.ts";
 import { watchTask } from "./container-exit.ts";
 import { removeLocked } from "./container-remove.ts";
 import { startLocked } from "./container-start.ts";
@@ -30,6 +32,7 @@ export async function recover(context: EngineContext): Promise<void> {
     (id) => isRecordedAsRunning(context.containers.byId(id)) && hasBundle(context, id),
   );
   for (const container of context.containers.list()) await takeOver(context, container);
+  await attempt("unmount volumes that nobody uses", () => context.volumes.unmountUnused());
   await sweepFiles(context);
 }
 
@@ -54,6 +57,10 @@ async function sweepBundles(context: EngineContext): Promise<void> {
       context.monitor.delete(id, context.runtimes.get(container?.runtime ?? "")),
     );
     removeBundle(context, id);
+    if (container === undefined) continue;
+    // Its plugins were perhaps told that it uses them.
+    for (const name of volumeNames(container)) context.volumes.adopt(name, id);
+    await unmountVolumes(context, container, id);
   }
 }
 
@@ -63,6 +70,7 @@ async function takeOver(context: EngineContext, container: ContainerRecord): Pro
   if (isRecordedAsRunning(container)) {
     if (hasBundle(context, id)) {
       context.monitor.endLeftExecs(id, containerPaths(context.config, id).bundle);
+      for (const name of volumeNames(container)) context.volumes.adopt(name, id);
       watchTask(context, { containerId: id, pid: state.pid, monitorPid: state.monitorPid });
       // An exit that happened meanwhile is recorded before the first request can ask for it.
       if (!isAlive(state.monitorPid)) await context.live.of(id).exited?.promise;

@@ -1,5 +1,5 @@
 /** Mounting. Flags and option words as in mount(2) and mount(8). */
-
+import { readFileSync } from "node:fs";
 import { EINVAL, ENOENT, errno, libc, systemError } from "./libc.ts";
 
 /** A mount to be made: the words of fstab(5), as OCI bundles use them too. */
@@ -19,6 +19,7 @@ const UMOUNT_NOFOLLOW = 8;
 
 /** Option words that are flags of mount(2); a leading `-` clears. Everything else is data for the file system. */
 const flagWords: Readonly<Record<string, number>> = {
+  defaults: 0,
   ro: 0x1,
   rw: -0x1,
   nosuid: 0x2,
@@ -28,10 +29,15 @@ const flagWords: Readonly<Record<string, number>> = {
   noexec: 0x8,
   exec: -0x8,
   sync: 0x10,
+  async: -0x10,
+  mand: 0x40,
+  nomand: -0x40,
+  dirsync: 0x80,
   remount: MS_REMOUNT,
   noatime: 0x400,
   atime: -0x400,
   nodiratime: 0x800,
+  diratime: -0x800,
   bind: MS_BIND,
   rbind: MS_BIND | 0x4000,
   private: 0x40000,
@@ -41,7 +47,9 @@ const flagWords: Readonly<Record<string, number>> = {
   shared: 0x100000,
   rshared: 0x100000 | 0x4000,
   relatime: 0x200000,
+  norelatime: -0x200000,
   strictatime: 0x1000000,
+  nostrictatime: -0x1000000,
 };
 
 /** Splits option words into the flags and the data of mount(2). */
@@ -81,4 +89,12 @@ export function unmount(target: string): boolean {
   const code = errno();
   if (code === EINVAL || code === ENOENT) return false;
   throw systemError(`unmount ${target}`, code);
+}
+
+/** True when something is mounted on exactly this path (proc_pid_mountinfo(5)); a bind of a directory on its own file system too. */
+export function isMountPoint(path: string): boolean {
+  const wanted = path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .some((line) => line.split(" ", 5)[4] === wanted);
 }

@@ -4,6 +4,8 @@ export interface VolumeCreateRequest {
   Driver?: string;
   DriverOpts?: Record<string, string> | null;
   Labels?: Record<string, string> | null;
+  /** Asks for a volume of a swarm's. */
+  ClusterVolumeSpec?: Readonly<Record<string, unknown>> | null;
 }
 
 /** Definition `Volume`. */
@@ -13,6 +15,8 @@ export interface VolumeInspect {
   Mountpoint: string;
   CreatedAt: string;
   Labels: Record<string, string> | null;
-  Scope: "local";
+  Scope: "local" | "global";
   Options: Record<string, string> | null;
+  /** What a plugin says of it, in words of its own. */
+  Status?: Readonly<Record<string, unknown>>;
 }

@@ -19,6 +19,8 @@ const noSwarm: Refusal = () => new EngineError("unavailable", notSwarmManager);
 /** Docker's hint to run `swarm init` would lead in a circle here. */
 const noSwarmAtAll: Refusal = () =>
   new EngineError("unavailable", "this node cannot be in a swarm: swarm mode is not served by gantry");
+const onlyClusterVolumes: Refusal = () =>
+  new EngineError("unavailable", "volume update only valid for cluster volumes, but swarm is unavailable");
 const notInSwarm: Refusal = () => new EngineError("unavailable", "This node is not part of a swarm");
 const noSuchPlugin: Refusal = (x) => notFound(`plugin "${x.param("name")}" not found`);
 
@@ -38,7 +40,7 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["POST", "/networks/{id}/disconnect", notServed("disconnecting a container (docker network disconnect)")],
   ["DELETE", "/networks/{id}", notServed("removing a network (docker network rm)")],
   ["POST", "/networks/prune", notServed("removing unused networks (docker network prune)")],
-  ["PUT", "/volumes/{name}", noSwarm],
+  ["PUT", "/volumes/{name}", onlyClusterVolumes],
   // system
   // plugins
   ["GET", "/plugins/privileges", notServed("asking for a plugin's privileges")],

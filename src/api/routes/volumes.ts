@@ -2,7 +2,8 @@ import type { Exchange, Route } from "../exchange.ts";
 import { volumeCreateRequest } from "../requests.ts";
 
 async function list(x: Exchange): Promise<void> {
-  x.json(200, { Volumes: await x.engine.volumeList(x.query.filters()), Warnings: null });
+  const { volumes, warnings } = await x.engine.volumeList(x.query.filters());
+  x.json(200, { Volumes: volumes, Warnings: warnings.length > 0 ? warnings : null });
 }
 
 async function inspect(x: Exchange): Promise<void> {

@@ -45,6 +45,7 @@ const command: Command = {
   usage: "[OPTIONS]",
   short: "List volumes",
   flags: [
+    { name: "cluster", type: "bool", help: "List cluster volumes, which only a swarm has" },
     {
       name: "filter",
       short: "f",
@@ -60,7 +61,7 @@ const command: Command = {
     const asked = parsed.string("format");
     const standard = parsed.bool("quiet") ? "{{.Name}}" : defaultFormat;
     const format = asked === "" || asked === "table" ? standard : asked;
-    const rows = volumes.toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
+    const rows = (parsed.bool("cluster") ? [] : volumes).toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
     context.print(renderListing(listing, rows, format));
     return 0;
   },

@@ -1,0 +1,11 @@
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+
+/** Runs one step of a clean-up; a failure is logged, and the steps after it still run. */
+export async function attempt(what: string, step: () => unknown): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    log.warn(`could not ${what}`, { error: errorText(error) });
+  }
+}

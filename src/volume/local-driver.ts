@@ -1,0 +1,160 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { isErrno, withFileErrors } from "../linux/fs-error.ts";
+import { isMountPoint, mount, unmount } from "../linux/mount.ts";
+import { clearProjectQuota, hasProjectQuota, projectOf, setProjectQuota } from "../linux/project-quota.ts";
+import { runProcess } from "../linux/spawn.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
+import type { DriverVolume, VolumeDriver } from "./driver.ts";
+import {
+  checkLocalOptions,
+  type LocalOptions,
+  mountArguments,
+  needsMount,
+  quotaBytes,
+  withoutPassword,
+} from "./local-options.ts";
+
+export const volumeNameForm = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+
+/** A server that is away makes mount(2) wait. */
+const networkMountTimeoutMs = 120_000;
+
+/**
+ * Volumes as directories `<root>/<name>/_data`. With options something is mounted there from the first use to the last.
+ */
+export class LocalDriver implements VolumeDriver {
+  readonly name = "local";
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+    mkdirSync(root, { recursive: true, mode: 0o701 });
+  }
+
+  async scope(): Promise<"local"> {
+    return "local";
+  }
+
+  pathOf(name: string): string {
+    return join(this.#root, name, "_data");
+  }
+
+  async create(name: string, options: LocalOptions): Promise<void> {
+    if (!volumeNameForm.test(name))
+      throw invalidArgument(
+        `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
+      );
+    try {
+      checkLocalOptions(options, () => hasProjectQuota(this.#root));
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      const more = error.hint === undefined ? {} : { hint: error.hint };
+      throw invalidArgument(`create ${name}: ${error.message}`, { cause: error, ...more });
+    }
+    const path = join(this.#root, name);
+    withFileErrors(`create volume ${name}`, () => {
+      mkdirSync(path, { mode: 0o701 });
+      try {
+        mkdirSync(join(path, "_data"), { mode: 0o755 });
+        const sizeBytes = quotaBytes(options);
+        if (sizeBytes > 0) setProjectQuota(join(path, "_data"), this.#freeProject(), sizeBytes);
+      } catch (error) {
+        rmSync(path, { recursive: true, force: true });
+        throw error;
+      }
+    });
+  }
+
+  /** One above the highest project of any volume, and above that of the root. */
+  #freeProject(): number {
+    const projects = readdirSync(this.#root)
+      .filter((name) => existsSync(this.pathOf(name)))
+      .map((name) => projectOf(this.pathOf(name)));
+    return Math.max(projectOf(this.#root), ...projects) + 1;
+  }
+
+  async get(name: string): Promise<DriverVolume | undefined> {
+    if (!existsSync(this.pathOf(name))) return undefined;
+    return { name, mountpoint: this.pathOf(name), createdAt: "", status: undefined };
+  }
+
+  async list(): Promise<DriverVolume[]> {
+    const found = await Promise.all(readdirSync(this.#root).map((name) => this.get(name)));
+    return found.filter(
+      (volume) => volume !== undefined && volumeNameForm.test(volume.name),
+    ) as DriverVolume[];
+  }
+
+  async mount(volume: VolumeInspect): Promise<string> {
+    const path = this.pathOf(volume.Name);
+    if (!needsMount(volume.Options) || isMountPoint(path)) return path;
+    const { device, type, words } = await mountArguments(volume.Options ?? {});
+    try {
+      if (/^(nfs4?|cifs|smb3|ceph|glusterfs|9p)$/.test(type))
+        await mountFromNetwork({ device, type, words, path });
+      else mount({ type, source: device, options: words }, path);
+    } catch (error) {
+      throw new EngineError(
+        error instanceof EngineError ? error.kind : "internal",
+        `error while mounting volume '${path}': failed to mount local volume: mount ${device}:${path}, type: ${type}, data: ${withoutPassword(words)}: ${reasonOf(error)}`,
+        { cause: error },
+      );
+    }
+    return path;
+  }
+
+  async unmount(volume: VolumeInspect, _user: string, isLast: boolean): Promise<void> {
+    if (isLast && needsMount(volume.Options)) unmount(this.pathOf(volume.Name));
+  }
+
+  async remove(volume: VolumeInspect): Promise<void> {
+    const { Name: name } = volume;
+    const path = this.pathOf(name);
+    // What is mounted there is not the volume's to delete.
+    if (needsMount(volume.Options)) while (unmount(path));
+    if (isMountPoint(path))
+      throw conflict(`remove ${name}: something is mounted on ${path}: unmount it, then remove the volume`);
+    if (quotaBytes(volume.Options) > 0 && existsSync(path)) clearProjectQuota(path, projectOf(path));
+    // Renamed first: a volume of that name may be made again while the old files go.
+    const doomed = join(this.#root, `.removing-${randomBytes(6).toString("hex")}`);
+    try {
+      renameSync(join(this.#root, name), doomed);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) throw conflict(`remove ${name}: ${errorText(error)}`, { cause: error });
+    }
+    rmSync(doomed, { recursive: true, force: true });
+  }
+}
+
+/** What the kernel said, without what this side says anyway. */
+function reasonOf(error: unknown): string {
+  return errorText(error).replace(/^mount \S+ on \S+: /, "");
+}
+
+interface NetworkMount {
+  readonly device: string;
+  readonly type: string;
+  readonly words: readonly string[];
+  readonly path: string;
+}
+
+/** By mount(8), which may wait for its server as long as it likes: the daemon does not wait with it. Needs no mount.nfs. */
+async function mountFromNetwork({ device, type, words, path }: NetworkMount): Promise<void> {
+  const options = words.length > 0 ? ["-o", words.join(",")] : [];
+  const { code, stderr } = await runProcess({
+    path: "/usr/bin/mount",
+    argv: ["mount", "-i", "-t", type, ...options, device, path],
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    timeoutMs: networkMountTimeoutMs,
+  });
+  if (code === 0) return;
+  if (code === undefined)
+    throw new EngineError(
+      "unavailable",
+      `no answer from the server within ${networkMountTimeoutMs / 1000} seconds`,
+    );
+  throw new EngineError("unavailable", stderr.trim().split("\n")[0]!.replace(`mount: ${path}: `, ""));
+}
