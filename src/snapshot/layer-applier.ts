@@ -57,6 +57,33 @@ export class LayerApplier {
     }
   }
 
+  /** Makes an active snapshot a committed one; `strip` takes away what only an active one has. */
+  async commit(
+    key: string,
+    layer: { readonly chainId: string; readonly diffId: string },
+    { sizeBytes, inodes, strip }: { sizeBytes: number; inodes: number; strip: (directory: string) => void },
+  ): Promise<void> {
+    const { chainId, diffId } = layer;
+    using _lock = await this.#locks.acquire(chainId);
+    if (this.#store.layer(chainId) !== undefined) {
+      this.#store.remove(key);
+      return;
+    }
+    const { parent } = this.#store.info(key);
+    const directory = this.#store.takeActive(key);
+    let extra: Pick<LayerRecord, "link"> | undefined;
+    try {
+      strip(directory);
+      failpoint("snapshot-before-commit");
+      extra = this.#driver.finish?.(directory, chainId) ?? {};
+      this.#store.commitLayerSoon(directory, { chainId, parent, diffId, sizeBytes, inodes, ...extra });
+    } catch (error) {
+      if (extra !== undefined) this.#driver.undoFinish?.(extra);
+      this.#store.discard(directory);
+      throw fileSystemError(`commit layer ${chainId}`, error);
+    }
+  }
+
   async #unpackAndCommit(directory: string, layer: LayerRequest): Promise<ApplyResult> {
     const hash = createHash("sha256");
     async function* hashed(): AsyncIterable<Uint8Array> {

@@ -155,6 +155,22 @@ export class OverlaySnapshotter implements Snapshotter {
     return { directory, changes: overlayChanges(directory, lowers.map(byteStringOf), hidden) };
   }
 
+  unpackInto(key: string, tar: AsyncIterable<Uint8Array>): Promise<UnpackResult> {
+    const { parent } = this.#store.info(key);
+    const root = join(this.#store.directory(key), "diff");
+    return unpackLayer(tar, { root, form: "overlay", lowers: this.#lowersOf(parent) });
+  }
+
+  async commit(key: string, layer: { chainId: string; diffId: string }, usage?: UnpackResult): Promise<void> {
+    const strip = (directory: string): void =>
+      rmSync(join(directory, "work"), { recursive: true, force: true });
+    await this.#applier.commit(key, layer, { ...(usage ?? (await this.usage(key))), strip });
+  }
+
+  flush(): Promise<void> {
+    return this.#store.flush();
+  }
+
   remove(key: string): void {
     const link = this.#store.layer(key)?.link;
     this.#store.remove(key);

@@ -21,6 +21,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmSync,
   symlinkSync,
 } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -51,6 +52,9 @@ export class SnapshotStore {
   readonly #layers = new Map<string, LayerRecord>();
   readonly #active = new Map<string, string | undefined>();
   #deletions: Promise<void> = Promise.resolve();
+  /** Layers whose record waits until their files are on the disk. */
+  #unflushed: LayerRecord[] = [];
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(root: string) {
     this.root = root;
@@ -114,15 +118,50 @@ export class SnapshotStore {
   /** Makes `directory` the committed snapshot of `record`, after everything in it is on the disk. */
   async commitLayer(directory: string, record: LayerRecord): Promise<void> {
     writeFileAtomic(join(directory, "record.json"), JSON.stringify(record));
-    const fd = openSync(directory, "r");
-    try {
-      await syncFileSystem(fd);
-    } finally {
-      closeSync(fd);
-    }
+    await withDirectory(directory, syncFileSystem);
     renameSync(directory, join(this.root, "layers", parseDigest(record.chainId).hex));
     syncDirectory(join(this.root, "layers"));
     this.#layers.set(record.chainId, record);
+  }
+
+  /**
+   * Like {@link commitLayer}, but the disk may lag behind: the record that makes the layer one is written once the
+   * layer's files are on the disk, by {@link flush} or in the background.
+   */
+  commitLayerSoon(directory: string, record: LayerRecord): void {
+    renameSync(directory, join(this.root, "layers", parseDigest(record.chainId).hex));
+    this.#layers.set(record.chainId, record);
+    this.#unflushed.push(record);
+    this.#flushing = flushAfter(this.#flushing, () => this.#flushNow());
+  }
+
+  /** Resolves when every layer is on the disk with its record. */
+  async flush(): Promise<void> {
+    await this.#flushing;
+    // A flush in the background that failed left them here.
+    if (this.#unflushed.length > 0) await this.#flushNow();
+  }
+
+  async #flushNow(): Promise<void> {
+    const records = [...this.#unflushed];
+    if (records.length === 0) return;
+    await withDirectory(join(this.root, "layers"), syncFileSystem);
+    for (const record of records) {
+      if (this.#layers.get(record.chainId) !== record) continue;
+      const directory = join(this.root, "layers", parseDigest(record.chainId).hex);
+      writeFileAtomic(join(directory, "record.json"), JSON.stringify(record));
+    }
+    this.#unflushed = this.#unflushed.filter((record) => !records.includes(record));
+  }
+
+  /** Takes an active snapshot's directory out of the records; the caller commits or discards it. */
+  takeActive(key: string): string {
+    const from = this.directory(key);
+    const path = join(this.root, "tmp", randomBytes(8).toString("hex"));
+    renameSync(from, path);
+    this.#active.delete(key);
+    rmSync(join(path, "parent"));
+    return path;
   }
 
   /** Throws `alreadyExists`, `invalidArgument` for a key that is no file name, `notFound` for a missing parent. */
@@ -184,11 +223,30 @@ export class SnapshotStore {
   }
 
   async idle(): Promise<void> {
+    await this.#flushing;
     // Deletions may be added while others run.
     for (let seen; seen !== this.#deletions;) {
       seen = this.#deletions;
       await seen;
     }
+  }
+}
+
+async function withDirectory(path: string, work: (fd: number) => Promise<void>): Promise<void> {
+  const fd = openSync(path, "r");
+  try {
+    await work(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function flushAfter(before: Promise<void>, flush: () => Promise<void>): Promise<void> {
+  await before;
+  try {
+    await flush();
+  } catch (error) {
+    log.warn("could not bring new layers to the disk; the next flush tries again", { error });
   }
 }
 

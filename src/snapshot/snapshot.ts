@@ -55,6 +55,20 @@ export interface Snapshotter {
    * is new can be read. `hidden` are paths (bytes as latin1) that are no changes while they are empty.
    */
   changes(key: string, hidden: ReadonlySet<string>): { directory: string; changes: LayerChange[] };
+  /** Unpacks an uncompressed layer tar into an active snapshot that nobody has mounted. */
+  unpackInto(key: string, tar: AsyncIterable<Uint8Array>): Promise<{ sizeBytes: number; inodes: number }>;
+  /**
+   * Makes an active snapshot that nobody has mounted the committed one of a chainID, without copying. When that one is
+   * there already, the active one is removed. What a power cut can still take is on the disk after {@link flush}; a
+   * layer that was not yet flushed is gone then as a whole. `usage` saves counting, when it is known.
+   */
+  commit(
+    key: string,
+    layer: { chainId: string; diffId: string },
+    usage?: { sizeBytes: number; inodes: number },
+  ): Promise<void>;
+  /** Resolves when every committed snapshot is on the disk. */
+  flush(): Promise<void>;
   /** Removes a snapshot at once by name, its files afterwards. No error when it is not there. */
   remove(key: string): void;
   list(): SnapshotInfo[];

@@ -8,7 +8,7 @@ import { copyTree } from "../linux/copy-tree.ts";
 import { withFileErrors } from "../linux/fs-error.ts";
 import type { Mount } from "../linux/mount.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
-import { unpackLayer } from "./apply.ts";
+import { type UnpackResult, unpackLayer } from "./apply.ts";
 import { type LayerChange, treeChanges } from "./changes.ts";
 import { LayerApplier, type LayerRequest } from "./layer-applier.ts";
 import { backingFileSystem } from "./overlay-probe.ts";
@@ -81,6 +81,18 @@ export class VfsSnapshotter implements Snapshotter {
     const { parent } = this.#store.info(key);
     const below = parent === undefined ? undefined : byteStringOf(this.#directory(parent));
     return { directory, changes: treeChanges(directory, below, hidden) };
+  }
+
+  unpackInto(key: string, tar: AsyncIterable<Uint8Array>): Promise<UnpackResult> {
+    return unpackLayer(tar, { root: this.#directory(key), form: "merged" });
+  }
+
+  async commit(key: string, layer: { chainId: string; diffId: string }, usage?: UnpackResult): Promise<void> {
+    await this.#applier.commit(key, layer, { ...(usage ?? (await this.usage(key))), strip: () => {} });
+  }
+
+  flush(): Promise<void> {
+    return this.#store.flush();
   }
 
   remove(key: string): void {

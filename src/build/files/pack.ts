@@ -1,0 +1,181 @@
+/**
+ * A received context: the bytes of all files one after another in one file, and an index of what is where. Thousands of
+ * small files are received at the speed of one large one; no name of the context ever becomes a name on this machine, so
+ * nothing in it can lead anywhere.
+ */
+import { createHash } from "node:crypto";
+import { closeSync, constants, openSync, readSync, rmSync, writeSync } from "node:fs";
+import type { FileEntry, FileTree } from "./file-tree.ts";
+import { joinPath, rootEntry } from "./file-tree.ts";
+
+const bufferBytes = 1024 * 1024;
+const pieceBytes = 256 * 1024;
+
+export interface PackEntry extends FileEntry {
+  /** Where a file's bytes begin in the pack. */
+  readonly offset: number;
+  /** Hex SHA-256 of them. */
+  readonly sha256: string;
+}
+
+export class Pack implements FileTree, Disposable {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #entries = new Map<string, PackEntry>();
+  readonly #children = new Map<string, string[]>();
+  readonly #buffer = Buffer.allocUnsafe(bufferBytes);
+  #buffered = 0;
+  #written: number;
+  #isSorted = true;
+
+  /** Opens a pack file, made when missing; `sizeBytes` of it are valid. */
+  constructor(path: string, sizeBytes = 0) {
+    this.#path = path;
+    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    this.#written = sizeBytes;
+    this.#put({ ...rootEntry, offset: 0, sha256: "" });
+  }
+
+  /** Bytes in the pack so far. */
+  get sizeBytes(): number {
+    return this.#written + this.#buffered;
+  }
+
+  get entries(): ReadonlyMap<string, PackEntry> {
+    return this.#entries;
+  }
+
+  /** Puts an entry into the index; directories above it that are missing are made. A later one of the same path wins. */
+  #put(entry: PackEntry): void {
+    const { path } = entry;
+    const isNew = !this.#entries.has(path);
+    const before = this.#entries.get(path);
+    this.#entries.set(path, entry);
+    if (before?.type === "directory" && entry.type !== "directory") this.#dropBelow(path);
+    if (!isNew || path === "") return;
+    const slash = path.lastIndexOf("/");
+    const parent = slash < 0 ? "" : path.slice(0, slash);
+    const above = this.#entries.get(parent);
+    if (above?.type !== "directory") this.#put({ ...rootEntry, path: parent, offset: 0, sha256: "" });
+    const siblings = this.#children.get(parent);
+    const name = path.slice(slash + 1);
+    if (siblings === undefined) this.#children.set(parent, [name]);
+    else siblings.push(name);
+    this.#isSorted = false;
+  }
+
+  #dropBelow(path: string): void {
+    for (const name of this.#children.get(path) ?? []) {
+      const inner = joinPath(path, name);
+      this.#dropBelow(inner);
+      this.#entries.delete(inner);
+    }
+    this.#children.delete(path);
+  }
+
+  /** Takes away an entry with everything below it. */
+  remove(path: string): void {
+    if (!this.#entries.has(path) || path === "") return;
+    this.#dropBelow(path);
+    this.#entries.delete(path);
+    const slash = path.lastIndexOf("/");
+    const siblings = this.#children.get(slash < 0 ? "" : path.slice(0, slash));
+    const index = siblings?.indexOf(path.slice(slash + 1)) ?? -1;
+    if (index >= 0) siblings!.splice(index, 1);
+  }
+
+  /** Adds what is no regular file, or an entry whose bytes are in the pack already. */
+  add(entry: Omit<PackEntry, "offset" | "sha256"> & { offset?: number; sha256?: string }): void {
+    this.#put({ ...entry, offset: entry.offset ?? 0, sha256: entry.sha256 ?? "" });
+  }
+
+  /** Adds a regular file whose bytes come in pieces; its size is what came. */
+  async addFile(
+    entry: Omit<FileEntry, "sizeBytes">,
+    next: () => Promise<Uint8Array | undefined> | Uint8Array | undefined,
+  ): Promise<void> {
+    const hash = createHash("sha256");
+    const offset = this.sizeBytes;
+    for (let piece = await next(); piece !== undefined; piece = await next()) {
+      hash.update(piece);
+      this.#write(piece);
+    }
+    this.#put({ ...entry, sizeBytes: this.sizeBytes - offset, offset, sha256: hash.digest("hex") });
+  }
+
+  /** Bytes that several callers bring at the same time: each keeps its pieces until {@link commitFile}. */
+  commitFile(entry: Omit<FileEntry, "sizeBytes">, pieces: readonly Uint8Array[]): void {
+    const hash = createHash("sha256");
+    const offset = this.sizeBytes;
+    for (const piece of pieces) {
+      hash.update(piece);
+      this.#write(piece);
+    }
+    this.#put({ ...entry, sizeBytes: this.sizeBytes - offset, offset, sha256: hash.digest("hex") });
+  }
+
+  #write(piece: Uint8Array): void {
+    if (this.#buffered + piece.length > bufferBytes) this.flush();
+    if (piece.length > bufferBytes) {
+      this.#writeOut(piece);
+      return;
+    }
+    this.#buffer.set(piece, this.#buffered);
+    this.#buffered += piece.length;
+  }
+
+  /** Brings what is buffered into the file. */
+  flush(): void {
+    const buffered = this.#buffered;
+    this.#buffered = 0;
+    this.#writeOut(this.#buffer.subarray(0, buffered));
+  }
+
+  #writeOut(bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length;) {
+      const count = writeSync(this.#fd, bytes, done, bytes.length - done, this.#written);
+      done += count;
+      this.#written += count;
+    }
+  }
+
+  stat(path: string): PackEntry | undefined {
+    return this.#entries.get(path);
+  }
+
+  list(path: string): readonly string[] {
+    if (!this.#isSorted) {
+      for (const names of this.#children.values()) names.sort();
+      this.#isSorted = true;
+    }
+    return this.#children.get(path) ?? [];
+  }
+
+  *read(entry: FileEntry): Iterable<Buffer> {
+    const { offset, sizeBytes, sha256 } = entry as PackEntry;
+    if (sha256 === "") throw new Error(`${entry.path} is no file of the pack`);
+    if (this.#buffered > 0) this.flush();
+    const piece = Buffer.allocUnsafe(Math.min(pieceBytes, Math.max(1, sizeBytes)));
+    for (let done = 0; done < sizeBytes;) {
+      const count = readSync(this.#fd, piece, 0, Math.min(piece.length, sizeBytes - done), offset + done);
+      if (count === 0) throw new Error(`the pack ${this.#path} is shorter than its index says`);
+      done += count;
+      yield piece.subarray(0, count);
+    }
+  }
+
+  digest(entry: FileEntry): string {
+    return (entry as PackEntry).sha256;
+  }
+
+  /** Closes the file; it stays where it is. */
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+
+  /** Closes and removes the file. */
+  discard(): void {
+    closeSync(this.#fd);
+    rmSync(this.#path, { force: true });
+  }
+}

@@ -1,0 +1,55 @@
+import type { Database } from "../base/database.ts";
+import type { Background } from "../base/background.ts";
+import type { Runtimes } from "../container/runtime.ts";
+import type { ContentStore } from "../content/content.ts";
+import type { ImageRecord, ImageStore } from "../image/image.ts";
+import type { StoredImage } from "../image/register.ts";
+import type { NetworkManager } from "../network/network.ts";
+import type { Snapshotter } from "../snapshot/snapshot.ts";
+import type { ProgressMessage } from "../wire/image.ts";
+import type { RegistryAuth } from "../wire/registry.ts";
+
+/** A hold on blobs and layers; what of it nobody refers to at its end is removed. */
+export type BuildLease = Disposable & { add(key: string): void };
+
+/** What the builder works with; the composition root gives it. */
+export interface BuildHost {
+  readonly config: {
+    readonly dataRoot: string;
+    /** On a tmpfs: bundles of steps that run. */
+    readonly execRoot: string;
+    readonly cgroupParent: string;
+    readonly dns: readonly string[];
+    readonly dnsOptions: readonly string[];
+    readonly dnsSearch: readonly string[];
+    /** Room that the cache may take before the oldest of it goes; 0 for a tenth of the disk. */
+    readonly buildCacheLimitBytes?: number;
+  };
+  readonly database: Database;
+  readonly content: ContentStore;
+  readonly snapshotter: Snapshotter;
+  readonly images: ImageStore;
+  readonly network: NetworkManager;
+  readonly background: Background;
+  runtimes(): Runtimes;
+  lease(): BuildLease;
+  /** Removes those of the blobs and layers that nothing refers to. */
+  collect(candidates: ReadonlySet<string>): void;
+  /** Brings an image in by its name. */
+  pull(options: {
+    readonly image: string;
+    readonly tag: string | undefined;
+    readonly platform: string | undefined;
+    readonly credentials?: RegistryAuth;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<ProgressMessage>;
+  push(options: {
+    readonly image: string;
+    readonly tag: string | undefined;
+    readonly credentials: RegistryAuth;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<ProgressMessage>;
+  /** Unpacks what is not unpacked yet, and puts the image on record. */
+  register(image: StoredImage, lease: Pick<BuildLease, "add">): Promise<ImageRecord>;
+  emit(type: string, action: string, id: string, attributes: Readonly<Record<string, string>>): void;
+}
