@@ -9,6 +9,7 @@ import type { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { Platform } from "../oci/image-spec.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
+import type { SourceFile, SourceRange } from "./dockerfile/ast.ts";
 
 // What goes in
 
@@ -182,16 +183,7 @@ export interface BuildRequest {
 
 // What is told meanwhile
 
-export interface SourceRange {
-  /** Lines from 1, characters from 0. */
-  readonly start: { readonly line: number; readonly character: number };
-  readonly end: { readonly line: number; readonly character: number };
-}
-
-export interface SourceFile {
-  readonly filename: string;
-  readonly text: string;
-}
+export type { SourceFile, SourceRange };
 
 export type BuildEvent =
   /** A vertex became known, started, ended. Each tells the whole state; times are ns since the epoch. */

@@ -6,6 +6,7 @@ import type { ImageRecord, ImageStore } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
 import type { NetworkManager } from "../network/network.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
+import type { HostConfig } from "../wire/container.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
 
@@ -32,6 +33,8 @@ export interface BuildHost {
   readonly network: NetworkManager;
   readonly background: Background;
   runtimes(): Runtimes;
+  /** A container's settings with what is the default for all containers. */
+  hostConfig(request: HostConfig): HostConfig;
   lease(): BuildLease;
   /** Removes those of the blobs and layers that nothing refers to. */
   collect(candidates: ReadonlySet<string>): void;

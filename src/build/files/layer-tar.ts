@@ -67,7 +67,7 @@ function* entryPieces(
     }
     if (identity !== undefined) links.set(identity, path);
     yield tarHeader({ ...common, name: path, type, sizeBytes: entry.sizeBytes });
-    yield* tree.read(entry) as Iterable<Buffer>;
+    yield* tree.read(entry);
     yield tarPadding(entry.sizeBytes);
   }
 }

@@ -137,7 +137,8 @@ export function selectionDigest(tree: FileTree, selections: readonly Selection[]
     if (type === "symlink") hash.update(`${linkTarget}\0`, "latin1");
     else if (type === "file") hash.update(`${tree.digest(entry)}\0`);
     else if (type !== "directory") hash.update(`${device.major}:${device.minor}\0`);
-    for (const [name, value] of [...entry.xattrs].sort()) hash.update(`${name}\0`).update(value);
+    for (const [name, value] of [...entry.xattrs].sort(([a], [b]) => (a < b ? -1 : 1)))
+      hash.update(`${name}\0`).update(value);
   };
   for (const { top, name, kept, inner } of selections) {
     hash.update(`${kept.map((parent) => `${parent.name}:${parent.entry.mode}`).join("/")}\0`, "latin1");
