@@ -1,3 +1,4 @@
+import { buildApi, type BuildApi } from "./build.ts";
 import { containerFileApi, type ContainerFileApi } from "./container-files.ts";
 import { containerResourceApi, type ContainerResourceApi } from "./container-resources.ts";
 import { containerApi, type ContainerApi } from "./containers.ts";
@@ -30,6 +31,7 @@ export interface Client
     ContainerResourceApi,
     ExecApi,
     ImageApi,
+    BuildApi,
     NetworkApi,
     VolumeApi,
     PruneApi,
@@ -75,6 +77,7 @@ export function connect(host: string, options: ConnectOptions = {}): Client {
     ...containerResourceApi(transport),
     ...execApi(transport),
     ...imageApi(transport),
+    ...buildApi(transport),
     ...networkApi(transport),
     ...volumeApi(transport),
     ...pruneApi(transport),

@@ -1,6 +1,7 @@
 import type { EventMessage, SystemInfo, VersionInfo } from "../wire/system.ts";
 import type { RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
-import type { NetworkInspect } from "../wire/network.ts";
+import type { EndpointSettings } from "../wire/container.ts";
+import type { NetworkCreateRequest, NetworkCreateResponse, NetworkInspect } from "../wire/network.ts";
 import type { VolumeCreateRequest, VolumeInspect } from "../wire/volume.ts";
 import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
 import { pathPart, type PingResult, type Transport } from "./transport.ts";
@@ -32,6 +33,22 @@ export interface NetworkApi {
   networkList(query?: CallOptions & { filters?: FilterValues }): Promise<NetworkInspect[]>;
   /** `GET /networks/{id}`. */
   networkInspect(name: string, options?: CallOptions): Promise<NetworkInspect>;
+  /** `POST /networks/create`. 409 when there is one of that name. */
+  networkCreate(request: NetworkCreateRequest, options?: CallOptions): Promise<NetworkCreateResponse>;
+  /** `DELETE /networks/{id}`. 403 when a container is connected. */
+  networkRemove(name: string, options?: CallOptions): Promise<void>;
+  /** `POST /networks/{id}/connect`. */
+  networkConnect(
+    name: string,
+    container: string,
+    options?: CallOptions & { endpoint?: EndpointSettings },
+  ): Promise<void>;
+  /** `POST /networks/{id}/disconnect`. */
+  networkDisconnect(
+    name: string,
+    container: string,
+    options?: CallOptions & { force?: boolean },
+  ): Promise<void>;
 }
 
 /** Volumes. */
@@ -69,6 +86,23 @@ export function networkApi(transport: Transport): NetworkApi {
       transport.json("GET", "/networks", { query: { filters: filtersParameter(filters) }, signal }),
     networkInspect: (name, { signal } = {}) =>
       transport.json("GET", `/networks/${pathPart(name)}`, { signal }),
+    networkCreate: (request, { signal } = {}) =>
+      transport.json("POST", "/networks/create", { json: request, signal }),
+    networkRemove: async (name, { signal } = {}) => {
+      await transport.empty("DELETE", `/networks/${pathPart(name)}`, { signal });
+    },
+    networkConnect: async (name, container, { endpoint, signal } = {}) => {
+      await transport.empty("POST", `/networks/${pathPart(name)}/connect`, {
+        json: { Container: container, ...(endpoint === undefined ? {} : { EndpointConfig: endpoint }) },
+        signal,
+      });
+    },
+    networkDisconnect: async (name, container, { force, signal } = {}) => {
+      await transport.empty("POST", `/networks/${pathPart(name)}/disconnect`, {
+        json: { Container: container, Force: force === true },
+        signal,
+      });
+    },
   };
 }
 
