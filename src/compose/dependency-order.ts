@@ -17,20 +17,18 @@ export async function inDependencyOrder(
   const before = reverse ? reversed(dependencies) : dependencies;
   const started = new Map<string, Promise<void>>();
   const failures: unknown[] = [];
-  const run = (name: string): Promise<void> => {
-    let promise = started.get(name);
-    if (promise === undefined) {
-      const others = (before.get(name) ?? []).filter((other) => before.has(other));
-      promise = Promise.all(others.map(run)).then(async () => {
-        if (failures.length > 0) return;
-        try {
-          await work(name);
-        } catch (error) {
-          failures.push(error);
-        }
-      });
-      started.set(name, promise);
+  const start = async (name: string): Promise<void> => {
+    await Promise.all((before.get(name) ?? []).filter((other) => before.has(other)).map(run));
+    if (failures.length > 0) return;
+    try {
+      await work(name);
+    } catch (error) {
+      failures.push(error);
     }
+  };
+  const run = (name: string): Promise<void> => {
+    const promise = started.get(name) ?? start(name);
+    started.set(name, promise);
     return promise;
   };
   await Promise.all([...before.keys()].map(run));
