@@ -62,7 +62,7 @@ function eventTime({ time, timeNano }: EventMessage): string {
 async function templatePrinter(format: string): Promise<(event: EventMessage) => string> {
   if (format === "json" || format === "{{json .}}") return (event) => JSON.stringify(event);
   const { compile, execute, unescapeBlanks } = await import("../output/table.ts");
-  const { GoStruct, structsFromJson } = await import("../template/values.ts");
+  const { GoStruct, structsFromJson } = await import("../../base/template/values.ts");
   const template = compile(unescapeBlanks(format));
   const shape = { maps: new Set(["Attributes"]), pointers: new Set<string>(), zeros: {} };
   return (event) => {

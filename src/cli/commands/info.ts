@@ -34,7 +34,7 @@ async function templatePrinter(
   format: string,
 ): Promise<(client: ClientInfo, server: SystemInfo | undefined) => string> {
   const { compile, unescapeBlanks, execute } = await import("../output/table.ts");
-  const { GoStruct, structsFromJson } = await import("../template/values.ts");
+  const { GoStruct, structsFromJson } = await import("../../base/template/values.ts");
   const template = compile(format === "json" ? "{{json .}}" : unescapeBlanks(format));
   const shape = {
     maps: new Set(["Runtimes", "Containerd.Namespaces"]),

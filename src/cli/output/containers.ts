@@ -1,6 +1,6 @@
 import type { ContainerSummary, PortSummary } from "../../wire/container.ts";
 import { goQuote } from "../flag-values.ts";
-import { mapsFromJson, type GoValue } from "../template/values.ts";
+import { mapsFromJson, type GoValue } from "../../base/template/values.ts";
 import { ellipsis, goLocalTime, humanAge, humanSize, truncateId } from "./humanize.ts";
 import type { Listing } from "./table.ts";
 

@@ -1,4 +1,4 @@
-import type { StructShape } from "../template/values.ts";
+import type { StructShape } from "../../base/template/values.ts";
 
 /**
  * What Go's types of containers, images, networks and volumes say about the JSON of `inspect`: which fields are maps, and

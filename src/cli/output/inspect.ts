@@ -1,8 +1,8 @@
 import { CliError } from "../errors.ts";
-import { TemplateExecutionError } from "../template/execute.ts";
-import { TemplateSyntaxError } from "../template/lexer.ts";
-import { Template } from "../template/template.ts";
-import { mapsFromJson, structsFromJson } from "../template/values.ts";
+import { TemplateExecutionError } from "../../base/template/execute.ts";
+import { TemplateSyntaxError } from "../../base/template/lexer.ts";
+import { Template } from "../../base/template/template.ts";
+import { mapsFromJson, structsFromJson } from "../../base/template/values.ts";
 import { inspectShape } from "./inspect-shape.ts";
 import { unescapeBlanks } from "./table.ts";
 

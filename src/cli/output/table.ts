@@ -1,9 +1,9 @@
 import { CliError } from "../errors.ts";
-import { TemplateExecutionError, type ExecuteOptions } from "../template/execute.ts";
-import { headerFunctions } from "../template/functions.ts";
-import { TemplateSyntaxError } from "../template/lexer.ts";
-import { Template } from "../template/template.ts";
-import { GoStruct, type GoMethod, type GoValue } from "../template/values.ts";
+import { TemplateExecutionError, type ExecuteOptions } from "../../base/template/execute.ts";
+import { headerFunctions } from "../../base/template/functions.ts";
+import { TemplateSyntaxError } from "../../base/template/lexer.ts";
+import { Template } from "../../base/template/template.ts";
+import { GoStruct, type GoMethod, type GoValue } from "../../base/template/values.ts";
 import { alignTabs } from "./tab-writer.ts";
 
 /** What can be listed: a row's fields for templates, and the columns' titles. */

@@ -1,5 +1,5 @@
 import type { VersionInfo } from "../../wire/system.ts";
-import { GoStruct, mapsFromJson, type GoValue } from "../template/values.ts";
+import { GoStruct, mapsFromJson, type GoValue } from "../../base/template/values.ts";
 
 /** What the client says about itself; field names are those of Docker's `version --format json`. */
 export interface ClientVersion {

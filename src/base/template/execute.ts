@@ -1,4 +1,4 @@
-import { goQuote } from "../flag-values.ts";
+import { goQuote } from "../go-text.ts";
 import { formatValue } from "./format.ts";
 import { templateFunctions, type TemplateFunction } from "./functions.ts";
 import { showNode, type CommandNode, type Node, type Operand, type PipeNode } from "./nodes.ts";

@@ -1,4 +1,4 @@
-import { parseInteger } from "../flag-values.ts";
+import { parseInteger } from "../go-text.ts";
 import { describeToken, lexTemplate, syntaxError, type Token, type TokenKind } from "./lexer.ts";
 import type { CommandNode, Node, Operand, PipeNode } from "./nodes.ts";
 import { unquote } from "./unquote.ts";

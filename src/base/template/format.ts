@@ -1,4 +1,4 @@
-import { goQuote } from "../flag-values.ts";
+import { goQuote } from "../go-text.ts";
 import { GoStruct, isList, isMap, sortedKeys, typeName, type GoValue } from "./values.ts";
 
 /** Go's `%v`: how `{{.X}}` and `print` write a value. */

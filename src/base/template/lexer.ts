@@ -1,4 +1,4 @@
-import { goQuote } from "../flag-values.ts";
+import { goQuote } from "../go-text.ts";
 
 /** Kinds of tokens of Go's text/template. `text` is what stands between actions. */
 export type TokenKind =
