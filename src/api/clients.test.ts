@@ -183,9 +183,9 @@ test("docker ps, inspect, pull, load and what is refused", needsDocker, async ()
     stdout: "Loaded 300000 bytes\n",
     stderr: "",
   });
-  const network = await docker(t, ["network", "create", "n"]);
-  assert.equal(network.code, 1);
-  assert.match(network.stderr, /creating a network \(docker network create\) is not served by this version/);
+  const swarm = await docker(t, ["swarm", "init"]);
+  assert.equal(swarm.code, 1);
+  assert.match(swarm.stderr, /swarm mode is not served by gantry/);
 });
 
 const summary: ContainerSummary = {

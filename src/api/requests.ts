@@ -17,6 +17,13 @@ import type {
   Ulimit,
   WeightDevice,
 } from "../wire/container.ts";
+import type {
+  Ipam,
+  IpamConfig,
+  NetworkConnectRequest,
+  NetworkCreateRequest,
+  NetworkDisconnectRequest,
+} from "../wire/network.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
 import type { VolumeCreateRequest } from "../wire/volume.ts";
 import {
@@ -223,6 +230,43 @@ export const registryAuth = object<RegistryAuth>({
   serveraddress: string,
   identitytoken: string,
   registrytoken: string,
+});
+
+const ipamConfig = object<IpamConfig>({
+  Subnet: string,
+  IPRange: string,
+  Gateway: string,
+  AuxiliaryAddresses: stringMap,
+});
+
+/** Body of `POST /networks/create`. */
+export const networkCreateRequest = object<NetworkCreateRequest>({
+  Name: string,
+  CheckDuplicate: boolean,
+  Driver: string,
+  Scope: string,
+  EnableIPv4: boolean,
+  EnableIPv6: boolean,
+  IPAM: object<Ipam>({ Driver: string, Options: stringMap, Config: arrayOf(ipamConfig, {}) }),
+  Internal: boolean,
+  Attachable: boolean,
+  Ingress: boolean,
+  ConfigOnly: boolean,
+  ConfigFrom: object<{ Network?: string }>({ Network: string }),
+  Options: stringMap,
+  Labels: stringMap,
+});
+
+/** Body of `POST /networks/{id}/connect`. */
+export const networkConnectRequest = object<NetworkConnectRequest>({
+  Container: string,
+  EndpointConfig: endpointSettings as Decoder<EndpointSettings>,
+});
+
+/** Body of `POST /networks/{id}/disconnect`. */
+export const networkDisconnectRequest = object<NetworkDisconnectRequest>({
+  Container: string,
+  Force: boolean,
 });
 
 /** Body of `POST /volumes/create`. */

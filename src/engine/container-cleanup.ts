@@ -5,6 +5,7 @@ import type { ContainerRecord } from "../container/container.ts";
 import { unmount } from "../linux/mount.ts";
 import { attempt } from "./attempt.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
+import { emitNetwork } from "./networks.ts";
 import { containerPaths } from "./paths.ts";
 import { unmountVolumes } from "./volume-mounts.ts";
 
@@ -54,12 +55,7 @@ export function releaseNetwork(context: EngineContext, id: string): void {
   } catch (error) {
     log.error(`could not release the network of ${id}`, { error: errorText(error) });
   }
-  for (const endpoint of sandbox.endpoints)
-    context.events.emit("network", "disconnect", endpoint.networkId, {
-      container: id,
-      name: endpoint.networkName,
-      type: "bridge",
-    });
+  for (const endpoint of sandbox.endpoints) emitNetwork(context, "disconnect", id, endpoint);
 }
 
 /** Emits the unmount events of a container's volumes. */

@@ -18,6 +18,7 @@ import type {
 } from "../wire/container.ts";
 import { resolveMounts, type ResolvedMounts } from "./container-mounts.ts";
 import { checkName, generateName } from "./container-name.ts";
+import { checkEndpointSettings, checkTogether, findNetwork } from "./container-sandbox.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { withHostDefaults } from "./host-config-defaults.ts";
 import { mergeConfig } from "./merge-config.ts";
@@ -49,13 +50,13 @@ export async function containerCreate(
     runtime: context.runtimes.defaultName,
     cgroupVersion: context.cgroups.version,
     // Without a bridge (`--bridge none`) a container that asked for no network has none.
-    networkMode: context.network.list().some(({ Name }) => Name === "bridge") ? "bridge" : "none",
+    networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
   });
   context.runtimes.get(hostConfig.Runtime!);
   const id = newId();
   const config = finishConfig(id, mergeConfig(configRequest, image.config.config ?? {}), hostConfig);
   portRequests(config, hostConfig, context.config.publishIp);
-  const endpoints = chooseEndpoints(hostConfig, networking?.EndpointsConfig ?? {});
+  const endpoints = chooseEndpoints(context, hostConfig, networking?.EndpointsConfig ?? {});
 
   await using undo = new AsyncDisposableStack();
   context.snapshotter.prepare(id, image.chainId);
@@ -137,30 +138,25 @@ function finishConfig(id: string, config: ContainerConfig, hostConfig: HostConfi
 }
 
 /**
- * Which networks the container will be on. As with Docker they need not be there before the start: a 404 at create
- * means a missing image to clients, which would then pull it.
+ * Which networks the container will be on, by name, that of the mode first. As with Docker they need not be there before
+ * the start: a 404 at create means a missing image to clients, which would then pull it.
  */
 function chooseEndpoints(
+  context: EngineContext,
   hostConfig: HostConfig,
   asked: Record<string, EndpointSettings | null>,
 ): Record<string, EndpointSettings> {
   const mode = hostConfig.NetworkMode ?? "bridge";
   if (mode.startsWith("container:")) return {};
   const endpoints: Record<string, EndpointSettings> = {};
-  for (const [name, settings] of Object.entries(asked))
-    endpoints[name === "default" ? mode : name] = settings ?? {};
-  endpoints[mode] ??= {};
-  for (const settings of Object.values(endpoints)) checkEndpointSettings(settings);
+  const nameOf = (text: string): string => findNetwork(context, text)?.name ?? text;
+  endpoints[nameOf(mode)] = {};
+  for (const [text, settings] of Object.entries(asked))
+    endpoints[nameOf(text === "default" ? mode : text)] = settings ?? {};
+  for (const [name, settings] of Object.entries(endpoints))
+    checkEndpointSettings(findNetwork(context, name), settings);
+  checkTogether(mode, Object.keys(endpoints));
   return endpoints;
-}
-
-/** Docker's words for what only networks of the user's own take, of which there are none yet. */
-function checkEndpointSettings(settings: EndpointSettings): void {
-  const { IPv4Address, IPv6Address, LinkLocalIPs } = settings.IPAMConfig ?? {};
-  if (IPv4Address || IPv6Address || (LinkLocalIPs ?? []).length > 0)
-    throw invalidArgument("user specified IP address is supported on user defined networks only");
-  if ((settings.Aliases ?? []).length > 0)
-    throw invalidArgument("network-scoped alias is supported only for containers in user defined networks");
 }
 
 /** Docker's copy-up: an empty volume gets what the image has at the mount point, before the first start. */

@@ -1,7 +1,10 @@
+import { isKind } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import type { HealthState } from "../container/health.ts";
 import type { ContainerInspect, ContainerStateJson, HealthJson } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
+import { findNetwork } from "./container-sandbox.ts";
+import { nameFilePaths } from "./network-files.ts";
 import { networkSettings } from "./network-settings.ts";
 import { containerPaths } from "./paths.ts";
 
@@ -12,7 +15,7 @@ export async function containerInspect(
   options: { readonly size: boolean },
 ): Promise<ContainerInspect> {
   const container = context.containers.resolve(nameOrId);
-  const paths = containerPaths(context.config, container.id);
+  const files = nameFiles(context, container);
   const started = container.state.status !== "created";
   const execIds = context.execs
     .ofContainer(container.id)
@@ -25,9 +28,9 @@ export async function containerInspect(
     Args: [...container.args],
     State: stateJson(container),
     Image: container.imageId,
-    ResolvConfPath: started ? paths.resolvConf : "",
-    HostnamePath: started ? paths.hostname : "",
-    HostsPath: started ? paths.hosts : "",
+    ResolvConfPath: started ? files.resolvConf : "",
+    HostnamePath: started ? files.hostname : "",
+    HostsPath: started ? files.hosts : "",
     LogPath: started && container.hostConfig.LogConfig?.Type !== "none" ? container.logPath : "",
     Name: `/${container.name}`,
     RestartCount: container.restartCount,
@@ -48,6 +51,16 @@ export async function containerInspect(
   };
 }
 
+/** Where its name files are; a container that shares those of one that is gone has none. */
+function nameFiles(context: EngineContext, container: ContainerRecord): ReturnType<typeof nameFilePaths> {
+  try {
+    return nameFilePaths(context, container);
+  } catch (error) {
+    if (!isKind(error, "notFound", "invalidArgument")) throw error;
+    return { hosts: "", hostname: "", resolvConf: "" };
+  }
+}
+
 /** The snapshot's directories, and where all layers are seen as one while the container runs. */
 function graphData(context: EngineContext, id: string): Record<string, string> {
   const data = context.snapshotter.graphData(id);
@@ -66,7 +79,7 @@ export async function sizes(
 
 /** The id of a network, empty when there is none of that name. */
 export function networkId(context: EngineContext, name: string): string {
-  return context.network.list().find((network) => network.Name === name)?.Id ?? "";
+  return findNetwork(context, name)?.id ?? "";
 }
 
 function healthJson({ status, failingStreak, log }: HealthState): HealthJson {

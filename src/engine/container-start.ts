@@ -17,12 +17,13 @@ import { emitVolumeUnmounts, releaseNetwork } from "./container-cleanup.ts";
 import { watchTask } from "./container-exit.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { writeBfqWeights } from "./container-update.ts";
+import { openSandbox } from "./container-sandbox.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { startFailureCode } from "./exec.ts";
 import { startHealthChecks } from "./health-checks.ts";
-import { writeNetworkFiles } from "./network-files.ts";
+import { nameFilePaths, writeNetworkFiles } from "./network-files.ts";
+import { emitNetwork } from "./networks.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
-import { portRequests } from "./port-requests.ts";
 import { joinedNamespaces, makeSharedMemory } from "./shared-namespaces.ts";
 import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
 
@@ -136,38 +137,6 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   return task;
 }
 
-/** The network namespace that the container gets; undefined for the host's. */
-async function openSandbox(context: EngineContext, container: ContainerRecord): Promise<Sandbox | undefined> {
-  const mode = container.hostConfig.NetworkMode ?? "bridge";
-  if (mode === "host") return undefined;
-  if (mode.startsWith("container:")) {
-    const other = context.containers.resolve(mode.slice("container:".length));
-    const shared = context.network.get(other.id);
-    if (other.state.status !== "running" || shared === undefined)
-      throw conflict(
-        `cannot join network namespace of a non running container: container ${other.name} is ${other.state.status}`,
-      );
-    return shared;
-  }
-  return context.network.open({
-    containerId: container.id,
-    containerName: container.name,
-    mode: mode === "none" ? "none" : "bridge",
-    endpoints: Object.entries(container.endpoints)
-      .filter(([network]) => network !== "none")
-      .map(([network, settings]) => ({
-        network,
-        ...(settings.IPAMConfig?.IPv4Address ? { ipv4Address: settings.IPAMConfig.IPv4Address } : {}),
-        ...(settings.MacAddress || container.config.MacAddress
-          ? { macAddress: settings.MacAddress || container.config.MacAddress! }
-          : {}),
-        aliases: settings.Aliases ?? [],
-      })),
-    ports:
-      mode === "none" ? [] : portRequests(container.config, container.hostConfig, context.config.publishIp),
-  });
-}
-
 function writeBundle(
   context: EngineContext,
   container: ContainerRecord,
@@ -188,9 +157,7 @@ function writeBundle(
     deviceEdits: devices,
     joined: container.hostConfig.IpcMode === "shareable" ? { ...joined, shm: paths.shm } : joined,
     cgroupPath: `/${container.hostConfig.CgroupParent || context.config.cgroupParent}/${container.id}`,
-    hosts: paths.hosts,
-    hostname: paths.hostname,
-    resolvConf: paths.resolvConf,
+    ...nameFilePaths(context, container),
   });
   for (const warning of warnings) log.warn(warning, { container: container.id });
   writeFileSync(join(paths.bundle, "config.json"), JSON.stringify(spec));
@@ -202,12 +169,7 @@ function emitConnects(
   sandbox: Sandbox | undefined,
 ): void {
   if (sandbox?.containerId !== container.id) return;
-  for (const endpoint of sandbox.endpoints)
-    context.events.emit("network", "connect", endpoint.networkId, {
-      container: container.id,
-      name: endpoint.networkName,
-      type: "bridge",
-    });
+  for (const endpoint of sandbox.endpoints) emitNetwork(context, "connect", container.id, endpoint);
 }
 
 function emitVolumeMounts(context: EngineContext, container: ContainerRecord): void {

@@ -24,7 +24,8 @@ import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
 import { createImageUseCases } from "./image-use-cases.ts";
 import { info } from "./info.ts";
 import { networkInspect, networkList, volumeInspect, volumeList } from "./listings.ts";
-import { containerPrune, imagePrune, volumePrune } from "./prune.ts";
+import { networkConnect, networkCreate, networkDisconnect, networkRemove } from "./networks.ts";
+import { containerPrune, imagePrune, networkPrune, volumePrune } from "./prune.ts";
 import { restartByPolicy } from "./restart-by-policy.ts";
 import { volumeCreate, volumeRemove } from "./volumes.ts";
 import { version } from "./version.ts";
@@ -82,6 +83,10 @@ export function createEngine(context: EngineContext): Engine {
     ...images,
     networkList: (filters) => networkList(context, filters),
     networkInspect: (id) => networkInspect(context, id),
+    networkCreate: (request) => networkCreate(context, request),
+    networkRemove: (id) => networkRemove(context, id),
+    networkConnect: (id, request) => networkConnect(context, id, request),
+    networkDisconnect: (id, request) => networkDisconnect(context, id, request),
     volumeList: (filters) => volumeList(context, filters),
     volumeInspect: (name) => volumeInspect(context, name),
     volumeCreate: (request) => volumeCreate(context, request),
@@ -99,5 +104,6 @@ export function createEngine(context: EngineContext): Engine {
     imagePrune: (filters) =>
       imagePrune(context, (name, options) => images.imageRemove(name, options), filters),
     volumePrune: (filters) => volumePrune(context, filters),
+    networkPrune: (filters) => networkPrune(context, filters),
   };
 }

@@ -12,6 +12,7 @@ import type {
   ContainerCreateResponse,
   ContainerInspect,
   ContainerSummary,
+  EndpointSettings,
   ExecCreateRequest,
   ExecInspect,
   ExecStartRequest,
@@ -27,7 +28,7 @@ import type {
   ImageSummary,
   ProgressMessage,
 } from "../wire/image.ts";
-import type { NetworkInspect } from "../wire/network.ts";
+import type { NetworkCreateRequest, NetworkCreateResponse, NetworkInspect } from "../wire/network.ts";
 import type { DistributionInspect, RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EventMessage, Filters, SystemInfo, VersionInfo } from "../wire/system.ts";
 import type { DiskUsage } from "../wire/disk-usage.ts";
@@ -236,9 +237,21 @@ export interface Engine {
     signal: AbortSignal;
   }): Promise<DistributionInspect>;
 
-  // networks and volumes: what `inspect` and listings need; the rest follows
+  // networks and volumes
   networkList(filters: Filters): Promise<NetworkInspect[]>;
   networkInspect(nameOrId: string): Promise<NetworkInspect>;
+  networkCreate(request: NetworkCreateRequest): Promise<NetworkCreateResponse>;
+  /** Throws `permissionDenied` for one in use, or a predefined one. */
+  networkRemove(nameOrId: string): Promise<void>;
+  /** At once when the container runs, else with its next start. */
+  networkConnect(
+    nameOrId: string,
+    request: { readonly container: string; readonly settings: EndpointSettings },
+  ): Promise<void>;
+  networkDisconnect(
+    nameOrId: string,
+    request: { readonly container: string; readonly force: boolean },
+  ): Promise<void>;
   volumeList(filters: Filters): Promise<{ volumes: VolumeInspect[]; warnings: string[] }>;
   volumeInspect(name: string): Promise<VolumeInspect>;
   /** Makes a volume, or returns the one of that name. */
@@ -253,4 +266,5 @@ export interface Engine {
   containerPrune(filters: Filters): Promise<{ removed: string[]; reclaimedBytes: number }>;
   imagePrune(filters: Filters): Promise<{ removed: ImageDeleteEntry[]; reclaimedBytes: number }>;
   volumePrune(filters: Filters): Promise<{ removed: string[]; reclaimedBytes: number }>;
+  networkPrune(filters: Filters): Promise<{ removed: string[] }>;
 }

@@ -19,6 +19,7 @@ export async function networkList(context: EngineContext, filters: Filters): Pro
     if (type !== "custom" && type !== "builtin") throw invalidArgument(`invalid filter: 'type'='${type}'`);
   const dangling = filterBoolean(filters, "dangling");
   const builtin = new Set(["bridge", "host", "none"]);
+  const hasContainers = (id: string): boolean => context.network.members(id).length > 0;
   return context.network
     .list()
     .filter(
@@ -29,31 +30,19 @@ export async function networkList(context: EngineContext, filters: Filters): Pro
         anyOf(filterValues(filters, "scope"), (scope) => network.Scope === scope) &&
         anyOf(filterValues(filters, "type"), (type) => (type === "builtin") === builtin.has(network.Name)) &&
         matchLabels(network.Labels ?? {}, filterValues(filters, "label")) &&
-        (dangling === undefined ||
-          dangling === (!builtin.has(network.Name) && !hasContainers(context, network.Name))),
+        (dangling === undefined || dangling === (!builtin.has(network.Name) && !hasContainers(network.Id))),
     );
-}
-
-function hasContainers(context: EngineContext, network: string): boolean {
-  return context.containers.list().some((container) => Object.hasOwn(container.endpoints, network));
 }
 
 /** One network with the containers that are on it now. */
 export async function networkInspect(context: EngineContext, nameOrId: string): Promise<NetworkInspect> {
   const network = context.network.inspect(nameOrId);
+  if (network.Driver !== "host") return network;
+  // Containers in the host's namespace have no endpoint.
   const containers: NonNullable<NetworkInspect["Containers"]> = {};
-  for (const container of context.containers.list()) {
-    const isOn = Object.hasOwn(container.endpoints, network.Name) && container.state.pid !== 0;
-    if (!isOn) continue;
-    const endpoint = context.network.get(container.id)?.endpoints.find((e) => e.networkId === network.Id);
-    containers[container.id] = {
-      Name: container.name,
-      EndpointID: endpoint?.id ?? "",
-      MacAddress: endpoint?.macAddress ?? "",
-      IPv4Address: endpoint === undefined ? "" : `${endpoint.ipv4Address}/${endpoint.ipv4PrefixLength}`,
-      IPv6Address: "",
-    };
-  }
+  for (const { id, name, endpoints, state } of context.containers.list())
+    if (Object.hasOwn(endpoints, network.Name) && state.pid !== 0)
+      containers[id] = { Name: name, EndpointID: "", MacAddress: "", IPv4Address: "", IPv6Address: "" };
   return { ...network, Containers: containers };
 }
 

@@ -4,7 +4,22 @@ import type { ContainerRecord } from "../container/container.ts";
 import type { Sandbox } from "../network/network.ts";
 import { hostsFileFor, readHostResolvConf, resolvConfFor } from "../network/name-files.ts";
 import type { EngineContext } from "./context.ts";
-import { containerPaths } from "./paths.ts";
+import { networkOwner } from "./container-sandbox.ts";
+import { type ContainerPaths, containerPaths } from "./paths.ts";
+
+/**
+ * The container's hostname, hosts and resolv.conf; those of the container whose network it shares, where it does: Docker
+ * lets both have the same files.
+ */
+export function nameFilePaths(
+  context: EngineContext,
+  container: ContainerRecord,
+): Pick<ContainerPaths, "hosts" | "hostname" | "resolvConf"> {
+  const owner = networkOwner(context, container);
+  if (owner !== undefined) return nameFilePaths(context, owner);
+  const { hosts, hostname, resolvConf } = containerPaths(context.config, container.id);
+  return { hosts, hostname, resolvConf };
+}
 
 /** Writes the container's hostname, hosts and resolv.conf before each start; they are bound over the image's. */
 export function writeNetworkFiles(
@@ -12,6 +27,7 @@ export function writeNetworkFiles(
   container: ContainerRecord,
   sandbox: Sandbox | undefined,
 ): void {
+  if (networkOwner(context, container) !== undefined) return;
   const paths = containerPaths(context.config, container.id);
   const { hostConfig, config } = container;
   const isHost = hostConfig.NetworkMode === "host";

@@ -1,5 +1,5 @@
-import { shortId } from "../base/ids.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { dnsNames } from "../network/endpoint-request.ts";
 import type { Endpoint, Sandbox } from "../network/network.ts";
 import type { EndpointSettings, NetworkSettings, PortBinding, PortSummary } from "../wire/container.ts";
 
@@ -25,13 +25,19 @@ export function endpointSettings(
       Gateway: endpoint?.ipv4Gateway ?? "",
       IPAddress: endpoint?.ipv4Address ?? "",
       IPPrefixLen: endpoint?.ipv4PrefixLength ?? 0,
-      IPv6Gateway: "",
-      GlobalIPv6Address: "",
-      GlobalIPv6PrefixLen: 0,
-      DNSNames: isDefault ? null : [container.name, shortId(container.id), ...(asked.Aliases ?? [])],
+      IPv6Gateway: endpoint?.ipv6Gateway ?? "",
+      GlobalIPv6Address: endpoint?.ipv6Address ?? "",
+      GlobalIPv6PrefixLen: endpoint?.ipv6PrefixLength ?? 0,
+      DNSNames: isDefault ? null : (endpoint?.dnsNames ?? namesOf(container, asked)).slice(),
     };
   }
   return settings;
+}
+
+/** The names that it will have on a network of a user's once it runs. */
+function namesOf(container: ContainerRecord, asked: EndpointSettings): readonly string[] {
+  const { id: containerId, name: containerName, config } = container;
+  return dnsNames({ containerId, containerName, hostname: config.Hostname ?? "" }, asked.Aliases ?? []);
 }
 
 /** The `NetworkSettings` of inspect. The top-level address fields mirror the default bridge only. */
@@ -60,11 +66,11 @@ function legacyAddress(bridge: Endpoint | undefined): Partial<NetworkSettings> {
   return {
     EndpointID: bridge?.id ?? "",
     Gateway: bridge?.ipv4Gateway ?? "",
-    GlobalIPv6Address: "",
-    GlobalIPv6PrefixLen: 0,
+    GlobalIPv6Address: bridge?.ipv6Address ?? "",
+    GlobalIPv6PrefixLen: bridge?.ipv6PrefixLength ?? 0,
     IPAddress: bridge?.ipv4Address ?? "",
     IPPrefixLen: bridge?.ipv4PrefixLength ?? 0,
-    IPv6Gateway: "",
+    IPv6Gateway: bridge?.ipv6Gateway ?? "",
     MacAddress: bridge?.macAddress ?? "",
   };
 }

@@ -8,6 +8,7 @@ import { containerRemove } from "./container-remove.ts";
 import type { EngineContext } from "./context.ts";
 import type { Engine } from "./engine.ts";
 import { checkFilterKeys, filterBoolean, filterValues, matchLabels, untilMs } from "./filters.ts";
+import { networkRemove } from "./networks.ts";
 import { volumeRemove } from "./volumes.ts";
 
 const ageKeys = new Set(["label", "label!", "until"]);
@@ -117,13 +118,28 @@ export async function volumePrune(
   return { removed, reclaimedBytes };
 }
 
+/** Removes networks of users that no running container is on. */
+export async function networkPrune(context: EngineContext, filters: Filters): Promise<{ removed: string[] }> {
+  checkFilterKeys(filters, ageKeys);
+  const test = pruneTest(filters);
+  const removed: string[] = [];
+  for (const { Id, Name } of context.network.list()) {
+    const { isUserDefined, isConfigOnly, labels, createdAt } = context.network.find(Id);
+    if (!isUserDefined || isConfigOnly || context.network.members(Id).length > 0) continue;
+    if (!test({ labels, createdMs: Date.parse(createdAt) })) continue;
+    if (await attemptRemoval(`network ${Name}`, () => networkRemove(context, Id))) removed.push(Name);
+  }
+  emitPrune(context, "network", 0);
+  return { removed };
+}
+
 /** False when it came into use, or was removed, meanwhile. */
 async function attemptRemoval(what: string, remove: () => Promise<void>): Promise<boolean> {
   try {
     await remove();
     return true;
   } catch (error) {
-    if (!isKind(error, "conflict", "notFound")) throw error;
+    if (!isKind(error, "conflict", "notFound", "permissionDenied")) throw error;
     log.debug(`prune leaves ${what}`, { error: errorText(error) });
     return false;
   }

@@ -17,6 +17,7 @@ import { removeLocked } from "./container-remove.ts";
 import { startLocked } from "./container-start.ts";
 import type { EngineContext } from "./context.ts";
 import { startHealthChecks } from "./health-checks.ts";
+import { dropUnrecordedEndpoints } from "./networks.ts";
 import { containerPaths } from "./paths.ts";
 import { wantsStartWithDaemon } from "./restart-policy.ts";
 
@@ -31,6 +32,7 @@ export async function recover(context: EngineContext): Promise<void> {
   await context.network.restore(
     (id) => isRecordedAsRunning(context.containers.byId(id)) && hasBundle(context, id),
   );
+  await dropUnrecordedEndpoints(context);
   for (const container of context.containers.list()) await takeOver(context, container);
   await attempt("unmount volumes that nobody uses", () => context.volumes.unmountUnused());
   await sweepFiles(context);

@@ -1,3 +1,5 @@
+import type { EndpointSettings } from "./container.ts";
+
 /** One subnet of a network: definition `IPAMConfig`. */
 export interface IpamConfig {
   Subnet?: string;
@@ -65,4 +67,16 @@ export interface NetworkCreateRequest {
 export interface NetworkCreateResponse {
   Id: string;
   Warning: string;
+}
+
+/** Body of `POST /networks/{id}/connect`. */
+export interface NetworkConnectRequest {
+  Container?: string;
+  EndpointConfig?: EndpointSettings | null;
+}
+
+/** Body of `POST /networks/{id}/disconnect`. */
+export interface NetworkDisconnectRequest {
+  Container?: string;
+  Force?: boolean;
 }

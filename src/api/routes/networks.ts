@@ -1,4 +1,5 @@
 import type { Exchange, Route } from "../exchange.ts";
+import { networkConnectRequest, networkCreateRequest, networkDisconnectRequest } from "../requests.ts";
 import { shapeNetwork } from "../shape.ts";
 
 /** Listings leave out who is connected. */
@@ -14,7 +15,34 @@ async function inspect(x: Exchange): Promise<void> {
   x.json(200, shapeNetwork(await x.engine.networkInspect(x.param("id")), x.apiMinor));
 }
 
+async function create(x: Exchange): Promise<void> {
+  const request = await x.readJson(networkCreateRequest);
+  // Before 1.48 IPv4 could not be left out.
+  x.json(201, await x.engine.networkCreate(x.apiMinor < 48 ? { ...request, EnableIPv4: true } : request));
+}
+
+async function remove(x: Exchange): Promise<void> {
+  await x.engine.networkRemove(x.param("id"));
+  x.empty(204);
+}
+
+async function connect(x: Exchange): Promise<void> {
+  const { Container: container = "", EndpointConfig: settings } = await x.readJson(networkConnectRequest);
+  await x.engine.networkConnect(x.param("id"), { container, settings: settings ?? {} });
+  x.empty(200);
+}
+
+async function disconnect(x: Exchange): Promise<void> {
+  const { Container: container = "", Force: force = false } = await x.readJson(networkDisconnectRequest);
+  await x.engine.networkDisconnect(x.param("id"), { container, force });
+  x.empty(200);
+}
+
 export const networkRoutes: readonly Route[] = [
   { method: "GET", path: "/networks", handle: list },
+  { method: "POST", path: "/networks/create", handle: create },
+  { method: "POST", path: "/networks/{id}/connect", handle: connect },
+  { method: "POST", path: "/networks/{id}/disconnect", handle: disconnect },
+  { method: "DELETE", path: "/networks/{id}", handle: remove },
   { method: "GET", path: "/networks/{id}", handle: inspect },
 ];

@@ -16,6 +16,11 @@ async function volumes(x: Exchange): Promise<void> {
   x.json(200, { VolumesDeleted: orNull(removed), SpaceReclaimed: reclaimedBytes });
 }
 
+async function networks(x: Exchange): Promise<void> {
+  const { removed } = await x.engine.networkPrune(x.query.filters());
+  x.json(200, { NetworksDeleted: orNull(removed) });
+}
+
 /** Before API version 1.42 volumes with a name were pruned, too. */
 function volumeFilters(x: Exchange): Filters {
   const filters = x.query.filters();
@@ -28,4 +33,5 @@ export const pruneRoutes: readonly Route[] = [
   { method: "POST", path: "/containers/prune", handle: containers },
   { method: "POST", path: "/images/prune", handle: images },
   { method: "POST", path: "/volumes/prune", handle: volumes },
+  { method: "POST", path: "/networks/prune", handle: networks },
 ];

@@ -34,12 +34,7 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["POST", "/build/prune", notServed("removing the build cache (docker builder prune)")],
   ["POST", "/session", notServed("a build session (BuildKit)")],
   ["POST", "/grpc", notServed("BuildKit's API")],
-  // networks and volumes
-  ["POST", "/networks/create", notServed("creating a network (docker network create)")],
-  ["POST", "/networks/{id}/connect", notServed("connecting a container (docker network connect)")],
-  ["POST", "/networks/{id}/disconnect", notServed("disconnecting a container (docker network disconnect)")],
-  ["DELETE", "/networks/{id}", notServed("removing a network (docker network rm)")],
-  ["POST", "/networks/prune", notServed("removing unused networks (docker network prune)")],
+  // volumes
   ["PUT", "/volumes/{name}", onlyClusterVolumes],
   // system
   // plugins

@@ -1,0 +1,128 @@
+/** Which network namespace a container gets, and which endpoints it asks for. */
+import { conflict, EngineError, invalidArgument, isKind } from "../base/errors.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import type { EndpointRequest, NetworkInfo, Sandbox } from "../network/network.ts";
+import type { EndpointSettings } from "../wire/container.ts";
+import type { EngineContext } from "./context.ts";
+import { portRequests } from "./port-requests.ts";
+
+const sharedPrefix = "container:";
+
+/** The container whose network namespace a container shares; undefined when it has its own, or the host's. */
+export function networkOwner(
+  context: EngineContext,
+  container: ContainerRecord,
+): ContainerRecord | undefined {
+  const mode = container.hostConfig.NetworkMode ?? "";
+  return mode.startsWith(sharedPrefix)
+    ? context.containers.resolve(mode.slice(sharedPrefix.length))
+    : undefined;
+}
+
+/**
+ * The network namespace that the container gets; undefined for the host's. Throws `conflict` when the container that it
+ * is to share does not run.
+ */
+export async function openSandbox(
+  context: EngineContext,
+  container: ContainerRecord,
+): Promise<Sandbox | undefined> {
+  const mode = container.hostConfig.NetworkMode ?? "bridge";
+  if (mode === "host") return undefined;
+  const owner = networkOwner(context, container);
+  if (owner !== undefined) return sharedSandbox(context, owner);
+  const endpoints = Object.entries(container.endpoints).filter(([network]) => network !== "none");
+  return context.network.open({
+    containerId: container.id,
+    containerName: container.name,
+    hostname: container.config.Hostname ?? "",
+    mode: Object.hasOwn(container.endpoints, "none") ? "none" : "bridge",
+    endpoints: endpoints.map(([network, settings]) => endpointRequest(container, network, settings)),
+    ports: mode === "none" ? [] : portRequests(container.config, container.hostConfig, ""),
+  });
+}
+
+function sharedSandbox(context: EngineContext, owner: ContainerRecord): Sandbox | undefined {
+  const isUp = owner.state.status === "running" || owner.state.status === "paused";
+  if (!isUp)
+    throw conflict(
+      `cannot join network namespace of a non running container: container ${owner.name} is ${owner.state.status}`,
+    );
+  const next = networkOwner(context, owner);
+  return next === undefined ? context.network.get(owner.id) : sharedSandbox(context, next);
+}
+
+/** What a container asks of one network. */
+export function endpointRequest(
+  container: ContainerRecord,
+  network: string,
+  settings: EndpointSettings,
+): EndpointRequest {
+  const { IPAMConfig: ipam, DriverOpts, GwPriority, Links } = settings;
+  // The container-wide address of older clients is for the network that the container was made with.
+  const isFirst = network === container.hostConfig.NetworkMode;
+  const macAddress = settings.MacAddress || (isFirst ? container.config.MacAddress : "");
+  return {
+    network,
+    aliases: settings.Aliases ?? [],
+    ...(ipam?.IPv4Address && { ipv4Address: ipam.IPv4Address }),
+    ...(ipam?.IPv6Address && { ipv6Address: ipam.IPv6Address }),
+    linkLocalAddresses: ipam?.LinkLocalIPs ?? [],
+    ...(macAddress && { macAddress }),
+    links: Links ?? [],
+    driverOptions: DriverOpts ?? {},
+    gatewayPriority: GwPriority ?? 0,
+  };
+}
+
+/** The network of that name, id or prefix; undefined when there is none. */
+export function findNetwork(context: EngineContext, nameOrId: string): NetworkInfo | undefined {
+  try {
+    return context.network.find(nameOrId);
+  } catch (error) {
+    if (isKind(error, "notFound")) return undefined;
+    throw error;
+  }
+}
+
+/** Docker's words for what only networks of a user's own take. Throws `invalidArgument`. */
+export function checkEndpointSettings(network: NetworkInfo | undefined, settings: EndpointSettings): void {
+  if (network === undefined || network.isUserDefined) return;
+  const { IPv4Address, IPv6Address, LinkLocalIPs } = settings.IPAMConfig ?? {};
+  if (IPv4Address || IPv6Address || (LinkLocalIPs ?? []).length > 0)
+    throw invalidArgument("user specified IP address is supported on user defined networks only");
+  if ((settings.Aliases ?? []).length > 0)
+    throw invalidArgument("network-scoped alias is supported only for containers in user defined networks");
+}
+
+/** Docker's words for networks that do not go together. Throws `invalidArgument`. */
+export function checkTogether(mode: string, networks: readonly string[]): void {
+  if (networks.length < 2) return;
+  if (mode === "host" || networks.includes("host"))
+    throw invalidArgument(
+      "container sharing network namespace with another container or host cannot be connected to any other network",
+    );
+  if (networks.includes("none"))
+    throw invalidArgument(
+      "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+    );
+}
+
+/** Throws Docker's words when a container's networks cannot be changed: it shares them, or it is being removed. */
+export function requireOwnNetwork(container: ContainerRecord): void {
+  const { status } = container.state;
+  if (status === "removing" || status === "dead")
+    throw conflict(
+      `container ${container.id} is marked for removal and cannot be connected or disconnected to the network`,
+    );
+  const mode = container.hostConfig.NetworkMode ?? "";
+  if (mode.startsWith(sharedPrefix))
+    throw invalidArgument(
+      "container sharing network namespace with another container or host cannot be connected to any other network",
+    );
+  if (mode === "host")
+    throw new EngineError(
+      "invalidArgument",
+      "container cannot be disconnected from host network or connected to host network",
+    );
+}
