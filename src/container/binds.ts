@@ -62,6 +62,18 @@ export function parseBind(text: string): Bind {
   };
 }
 
+/** Reads a `--volumes-from` text, `NAME[:MODES]`. Throws `invalidArgument` with Docker's words. */
+export function parseVolumesFrom(text: string): { readonly name: string; readonly mode: string } {
+  if (text === "") throw invalidArgument("volumes-from specification cannot be an empty string");
+  const colon = text.indexOf(":");
+  const name = colon < 0 ? text : text.slice(0, colon);
+  const mode = colon < 0 ? "" : text.slice(colon + 1);
+  const words = mode.split(",");
+  if (!isMode(mode) || words.some((word) => propagations.includes(word) || word === "nocopy"))
+    throw invalidArgument(`invalid mode: ${mode}`);
+  return { name, mode };
+}
+
 /** A mount's propagation, `rprivate` when none is named. Throws `invalidArgument` for an unknown word. */
 export function propagationOf(text: string): string {
   if (text === "") return "rprivate";

@@ -1,10 +1,12 @@
 /** The mounts of a container: what every container has, what the user added, and their order. */
 import { existsSync, readFileSync } from "node:fs";
+import { release } from "node:os";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import type { RuntimeMount } from "../oci/runtime-spec.ts";
 import type { HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import { cleanPath } from "./binds.ts";
 import type { ContainerRecord } from "./container.ts";
+import { parseKernelRelease } from "./seccomp.ts";
 
 export interface NetworkFilePaths {
   readonly hosts: string;
@@ -49,7 +51,8 @@ export function containerMounts(
   files: NetworkFilePaths,
   options: { readonly writableCgroups: boolean },
 ): ContainerMounts {
-  const user = [...container.mounts.map((mount) => pointMount(mount, container)), ...tmpfsMounts(container)];
+  const points = container.mounts.filter(({ Type }) => Type !== "tmpfs");
+  const user = [...points.map((mount) => pointMount(mount, container)), ...tmpfsMounts(container)];
   const taken = new Set(user.map((mount) => mount.destination));
   const overDev = taken.has("/dev");
   const defaults = defaultMounts(container, files, options).filter(
@@ -58,7 +61,7 @@ export function containerMounts(
   const mounts = [...defaults, ...user];
   const depths = new Map(mounts.map((mount) => [mount, depth(mount.destination)]));
   mounts.sort((a, b) => depths.get(a)! - depths.get(b)!);
-  return { mounts, rootfsPropagation: rootPropagation(container.mounts) };
+  return { mounts, rootfsPropagation: rootPropagation(points) };
 }
 
 const depth = (path: string): number => (path === "/" ? 0 : path.split("/").length - 1);
@@ -131,11 +134,28 @@ function pointMount(mount: MountPoint, { hostConfig }: ContainerRecord): Runtime
     type: "bind",
     source: mount.Source,
     options: [
-      request?.BindOptions?.NonRecursive === true ? "bind" : "rbind",
-      mount.Propagation || "rprivate",
-      ...(mount.RW ? [] : ["ro"]),
+      // crun takes a recursive propagation for a recursive bind; without mounts below they are the same.
+      ...(request?.BindOptions?.NonRecursive === true
+        ? ["bind", (mount.Propagation || "private").replace(/^r/, "")]
+        : ["rbind", mount.Propagation || "rprivate"]),
+      ...(mount.RW ? [] : [readOnlyOption(request?.BindOptions ?? {})]),
     ],
   };
+}
+
+/**
+ * A read-only mount is so with all that is mounted below it, where the kernel can do that (mount_setattr(2), Linux 5.12) and
+ * nothing else was asked for. Throws `invalidArgument` when it must be so and cannot.
+ */
+function readOnlyOption(options: NonNullable<MountRequest["BindOptions"]>): "ro" | "rro" {
+  if (options.NonRecursive === true || options.ReadOnlyNonRecursive === true) return "ro";
+  const [major, minor] = parseKernelRelease(release());
+  if (major > 5 || (major === 5 && minor >= 12)) return "rro";
+  if (options.ReadOnlyForceRecursive === true)
+    throw invalidArgument(
+      "recursive read-only mounts are not supported by this host's kernel (5.12 has them)",
+    );
+  return "ro";
 }
 
 /** `--tmpfs TARGET[:OPTIONS]` and `--mount type=tmpfs`. */

@@ -43,11 +43,17 @@ function checkTarget(type: string, target: string): void {
 
 function validateMount(mount: MountRequest): void {
   const { Type: type = "", Source: source = "", ReadOnly: readOnly } = mount;
-  if (type === "image" || type === "cluster" || type === "npipe")
-    throw notImplemented(`--mount type=${type} is not served by this engine; bind, volume and tmpfs are`);
-  if (type !== "bind" && type !== "volume" && type !== "tmpfs") refuse(type, "mount type unknown");
+  if (type === "cluster")
+    throw notImplemented(`--mount type=${type} is not served by this engine; it is for swarm mode`);
+  if (type !== "bind" && type !== "volume" && type !== "tmpfs" && type !== "image")
+    refuse(type, "mount type unknown");
   checkTarget(type, mount.Target ?? "");
-  const own = { bind: "BindOptions", volume: "VolumeOptions", tmpfs: "TmpfsOptions" } as const;
+  const own = {
+    bind: "BindOptions",
+    volume: "VolumeOptions",
+    tmpfs: "TmpfsOptions",
+    image: "ImageOptions",
+  } as const;
   for (const field of ["BindOptions", "VolumeOptions", "TmpfsOptions", "ImageOptions"] as const)
     if (mount[field] && field !== own[type]) refuse(type, `field ${field} must not be specified`);
   if (type === "bind") validateBindMount(mount);
@@ -55,8 +61,13 @@ function validateMount(mount: MountRequest): void {
     if (source === "" && readOnly === true)
       refuse(type, "must not set ReadOnly mode when using anonymous volumes");
     if (source !== "") checkVolumeName(source);
-    if (mount.VolumeOptions?.Subpath)
-      throw notImplemented("--mount volume-subpath is not served by this engine");
+    const { Subpath: subpath = "" } = mount.VolumeOptions ?? {};
+    if (subpath !== "" && source === "") refuse(type, "must not set Subpath when using anonymous volumes");
+    checkSubpath(type, subpath);
+  }
+  if (type === "image") {
+    if (source === "") refuse(type, "field Source must not be empty");
+    checkSubpath(type, mount.ImageOptions?.Subpath ?? "");
   }
   if (type === "tmpfs") {
     if (source !== "") refuse(type, "field Source must not be specified");
@@ -72,8 +83,13 @@ function validateBindMount({ Source: source = "", BindOptions: options }: MountR
   if (!source.startsWith("/")) refuse("bind", `invalid mount path: '${source}' mount path must be absolute`);
   if (source.includes("\0")) refuse("bind", "field Source must not contain a NUL byte");
   propagationOf(options?.Propagation ?? "");
-  if (options?.ReadOnlyForceRecursive === true)
-    throw notImplemented("--mount bind-recursive=readonly is not served by this engine");
+}
+
+/** It must not lead out of where it starts by its text; links are held inside when it is opened. */
+function checkSubpath(type: string, subpath: string): void {
+  if (subpath.startsWith("/") || subpath.split("/").includes(".."))
+    refuse(type, "subpath must be a relative path within the volume");
+  if (subpath.includes("\0")) refuse(type, "field Subpath must not contain a NUL byte");
 }
 
 const tmpfsWords: readonly string[] = (

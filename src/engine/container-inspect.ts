@@ -7,6 +7,7 @@ import { findNetwork } from "./container-sandbox.ts";
 import { nameFilePaths } from "./network-files.ts";
 import { networkSettings } from "./network-settings.ts";
 import { containerPaths } from "./paths.ts";
+import { shownMounts } from "./prepared-mounts.ts";
 
 /** Everything about one container. With `size`, the bytes of its writable layer and of its whole root. Throws `notFound`. */
 export async function containerInspect(
@@ -43,7 +44,7 @@ export async function containerInspect(
     HostConfig: container.hostConfig,
     GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, container.id) },
     ...(options.size ? await sizes(context, container) : {}),
-    Mounts: [...container.mounts],
+    Mounts: shownMounts(container.mounts),
     Config: container.config,
     NetworkSettings: networkSettings(container, context.network.get(container.id), (name) =>
       networkId(context, name),

@@ -10,6 +10,7 @@ import type { ContainerListOptions } from "./engine.ts";
 import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
 import { endpointSettings, portSummaries } from "./network-settings.ts";
 import { parseContainerPort } from "./port-requests.ts";
+import { shownMounts } from "./prepared-mounts.ts";
 
 const filterKeys = new Set(
   "ancestor before exited expose health id is-task isolation label name network publish since status volume".split(
@@ -72,7 +73,7 @@ async function summary(
     NetworkSettings: {
       Networks: endpointSettings(container, sandbox, (name) => networkId(context, name)),
     },
-    Mounts: [...container.mounts],
+    Mounts: shownMounts(container.mounts),
   };
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { invalidArgument } from "../base/errors.ts";
-import { parseBind, propagationOf } from "../container/binds.ts";
+import { cleanPath, parseBind, parseVolumesFrom, propagationOf } from "../container/binds.ts";
 import type { ContainerConfig, HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { EngineContext } from "./context.ts";
@@ -24,6 +24,7 @@ export async function resolveMounts(
 ): Promise<ResolvedMounts> {
   const mounts: MountPoint[] = [];
   const copyUp = new Set<string>();
+  const inherited = volumesFrom(context, hostConfig.VolumesFrom ?? []);
   const add = (mount: MountPoint): void => {
     if (mounts.some((other) => other.Destination === mount.Destination))
       throw invalidArgument(`Duplicate mount point: ${mount.Destination}`);
@@ -47,14 +48,13 @@ export async function resolveMounts(
     }
   }
   for (const request of hostConfig.Mounts ?? []) {
-    const mount = await fromRequest(context, request, copyUp, undo);
-    if (mount !== undefined) add(mount);
+    add(await fromRequest(context, request, copyUp, undo));
   }
+  const isTaken = (target: string): boolean =>
+    Object.hasOwn(hostConfig.Tmpfs ?? {}, target) || mounts.some((other) => other.Destination === target);
+  mounts.push(...inherited.filter(({ Destination }) => !isTaken(Destination)));
   for (const target of Object.keys(config.Volumes ?? {})) {
-    const isTmpfs =
-      Object.hasOwn(hostConfig.Tmpfs ?? {}, target) ||
-      (hostConfig.Mounts ?? []).some((m) => m.Target === target);
-    if (isTmpfs || mounts.some((other) => other.Destination === target)) continue;
+    if (isTaken(target)) continue;
     const volume = await makeVolume(context, { driver: hostConfig.VolumeDriver }, undo);
     add(volumeMount(volume, target, { readOnly: false, mode: "" }));
     copyUp.add(volume.Name);
@@ -62,15 +62,50 @@ export async function resolveMounts(
   return { mounts, copyUp };
 }
 
-/** tmpfs mounts have no mount point of their own in the record: the OCI spec takes them from the host config. */
+/**
+ * The mounts of other containers, by `NAME[:MODES]`. What several have on one target is that of the last. Throws `notFound` for
+ * a container that is not there, `invalidArgument` with Docker's words for what cannot be read.
+ */
+function volumesFrom(context: EngineContext, texts: readonly string[]): MountPoint[] {
+  const byTarget = new Map<string, MountPoint>();
+  for (const text of texts) {
+    const { name, mode } = parseVolumesFrom(text);
+    const isReadOnly = mode.split(",").includes("ro");
+    for (const mount of context.containers.resolve(name).mounts)
+      byTarget.set(mount.Destination, { ...mount, RW: mount.RW && !isReadOnly, Mode: mode });
+  }
+  return [...byTarget.values()];
+}
+
 async function fromRequest(
   context: EngineContext,
   request: MountRequest,
   copyUp: Set<string>,
   undo: AsyncDisposableStack,
-): Promise<MountPoint | undefined> {
+): Promise<MountPoint> {
   const { Type: type = "", Source: source = "", Target: target = "", ReadOnly: readOnly = false } = request;
-  if (type === "tmpfs") return undefined;
+  if (type === "tmpfs")
+    return {
+      Type: "tmpfs",
+      Source: "",
+      Destination: cleanPath(target),
+      Mode: "",
+      RW: !readOnly,
+      Propagation: "",
+    };
+  if (type === "image") {
+    const image = context.images.resolve(source);
+    return {
+      Type: "image",
+      Name: source,
+      Source: image.id,
+      Destination: cleanPath(target),
+      Mode: "",
+      RW: false,
+      Propagation: "",
+      ...(request.ImageOptions?.Subpath ? { Subpath: request.ImageOptions.Subpath } : {}),
+    };
+  }
   if (type === "bind") {
     if (!existsSync(source)) {
       if (request.BindOptions?.CreateMountpoint !== true)
@@ -97,7 +132,8 @@ async function fromRequest(
     undo,
   );
   if (options.NoCopy !== true) copyUp.add(volume.Name);
-  return volumeMount(volume, target, { readOnly, mode: "z" });
+  const point = volumeMount(volume, target, { readOnly, mode: "z" });
+  return options.Subpath ? { ...point, Subpath: options.Subpath } : point;
 }
 
 function makeDirectory(path: string): void {
@@ -170,7 +206,7 @@ function volumeMount(
 /** A bind source that vanished between create and start is an error that names it. */
 export function checkBindSources(mounts: readonly MountPoint[]): void {
   for (const mount of mounts)
-    if (mount.Type !== "volume" && statSync(mount.Source, { throwIfNoEntry: false }) === undefined)
+    if (mount.Type === "bind" && statSync(mount.Source, { throwIfNoEntry: false }) === undefined)
       throw invalidArgument(
         `error while mounting ${mount.Type} '${mount.Source}' to rootfs at '${mount.Destination}': ${mount.Source}: no such file or directory`,
       );

@@ -116,6 +116,8 @@ async function openStopped(
 
 interface Bind {
   readonly source: string;
+  /** A directory inside of the source; empty for all of it. */
+  readonly subpath: string;
   readonly destination: string;
   readonly readOnly: boolean;
 }
@@ -128,21 +130,32 @@ function bindsOf(context: EngineContext, container: ContainerRecord): Bind[] {
     [hostname, "/etc/hostname"],
     [resolvConf, "/etc/resolv.conf"],
   ] as const;
-  const own = files.map(([source, destination]) => ({ source, destination, readOnly: false }));
-  const mounts = container.mounts.map(({ Source, Destination, RW }) => ({
-    source: Source,
-    destination: Destination,
-    readOnly: !RW,
+  const own = files.map(([source, destination]) => ({ source, subpath: "", destination, readOnly: false }));
+  const mounts = container.mounts.map((point) => ({
+    source: point.Source,
+    subpath: point.Subpath ?? "",
+    destination: point.Destination,
+    readOnly: !point.RW,
   }));
   return [...own.filter((file) => !mounts.some((m) => m.destination === file.destination)), ...mounts]
-    .filter(({ source }) => existsSync(source))
+    .filter(({ source }) => source.startsWith("/") && existsSync(source))
     .sort((a, b) => depthOf(a.destination) - depthOf(b.destination));
 }
 
 const depthOf = (path: string): number => path.split("/").filter((part) => part !== "").length;
 
 /** Binds it where the destination leads inside the root; a mount point that is missing is made, as a start does. */
-function mountInside(root: string, { source, destination, readOnly }: Bind): void {
+function mountInside(root: string, { source, subpath, destination, readOnly }: Bind): void {
+  if (subpath !== "") {
+    const part = openMountPart(source, subpath);
+    if (part === undefined) return;
+    try {
+      mountInside(root, { source: descriptorPath(part), subpath: "", destination, readOnly });
+    } finally {
+      closeSync(part);
+    }
+    return;
+  }
   const isDirectory = statSync(source).isDirectory();
   const place = openMountPoint(root, destination, isDirectory);
   if (place === undefined) return;
@@ -159,6 +172,16 @@ function mountInside(root: string, { source, destination, readOnly }: Bind): voi
     mount({ type: "", source: "none", options: ["remount", "bind", "ro"] }, descriptorPath(mounted));
   } finally {
     closeSync(mounted);
+  }
+}
+
+/** Undefined when it is not there: then a start would fail, too. */
+function openMountPart(source: string, subpath: string): number | undefined {
+  try {
+    return openInRoot(source, subpath, O_PATH);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
+    throw error;
   }
 }
 

@@ -24,6 +24,7 @@ import { startHealthChecks } from "./health-checks.ts";
 import { nameFilePaths, writeNetworkFiles } from "./network-files.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
+import { dropPreparedMounts, prepareMounts } from "./prepared-mounts.ts";
 import { joinedNamespaces, makeSharedMemory } from "./shared-namespaces.ts";
 import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
 
@@ -89,8 +90,10 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
   undo.defer(() => void unmount(paths.rootfs));
   failpoint("container-start.after-mount");
+  undo.defer(() => dropPreparedMounts(paths.mounts));
+  const prepared = prepareMounts(context, container, paths.mounts);
   writeNetworkFiles(context, container, sandbox);
-  writeBundle(context, container, paths, { sandbox, joined, devices });
+  writeBundle(context, { ...container, mounts: prepared }, paths, { sandbox, joined, devices });
   const cgroupParent = hostConfig.CgroupParent || context.config.cgroupParent;
   if ((hostConfig.CpuRealtimeRuntime ?? 0) > 0)
     allowRealtime(context.cgroups, cgroupParent, {

@@ -41,7 +41,11 @@ export function createEngine(context: EngineContext): Engine {
     isImageUsed: (id) =>
       context.containers
         .list()
-        .filter((container) => container.imageId === id)
+        .filter(
+          (container) =>
+            container.imageId === id ||
+            container.mounts.some(({ Type, Source }) => Type === "image" && Source === id),
+        )
         .map((container) => ({
           containerId: container.id,
           running: ["running", "paused", "restarting"].includes(container.state.status),

@@ -16,6 +16,8 @@ export interface ContainerPaths {
   readonly rootfs: string;
   /** Where the `/dev/shm` of a container with `--ipc shareable` is mounted. */
   readonly shm: string;
+  /** Mounts that are made before the runtime binds them. */
+  readonly mounts: string;
 }
 
 export function containerPaths(config: EngineConfig, id: string): ContainerPaths {
@@ -31,5 +33,6 @@ export function containerPaths(config: EngineConfig, id: string): ContainerPaths
     bundle,
     rootfs: join(bundle, "rootfs"),
     shm: join(bundle, "shm"),
+    mounts: join(bundle, "mounts"),
   };
 }

@@ -265,6 +265,8 @@ export interface MountPoint {
   Mode: string;
   RW: boolean;
   Propagation: string;
+  /** What of a volume or image is mounted; kept by the engine and not shown. */
+  Subpath?: string;
 }
 
 export interface NetworkSettings {

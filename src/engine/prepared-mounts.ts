@@ -1,0 +1,85 @@
+/**
+ * Mounts that the OCI runtime cannot make from a path: a directory inside of a volume, whose links must not lead out of it,
+ * and an image. They are made in the container's bundle before its start, and the runtime binds them from there.
+ */
+import { closeSync, fstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { errorText, invalidArgument } from "../base/errors.ts";
+import type { ContainerRecord } from "../container/container.ts";
+import { bindDescriptor } from "../linux/detached-mount.ts";
+import { mount, unmount } from "../linux/mount.ts";
+import { openInRoot } from "../linux/resolve-in-root.ts";
+import { O_PATH } from "../linux/tree-fd.ts";
+import type { MountPoint } from "../wire/container.ts";
+import type { EngineContext } from "./context.ts";
+
+/** As clients see mount points. */
+export function shownMounts(mounts: readonly MountPoint[]): MountPoint[] {
+  return mounts.map((mount) => {
+    const shown = { ...mount };
+    delete shown.Subpath;
+    return shown;
+  });
+}
+
+/**
+ * Makes the mounts that need it below `directory`. Returns the record's mount points with the places where they are now.
+ * What was made stays when it throws: {@link dropPreparedMounts} is the undo. Throws `invalidArgument` for a path that is not
+ * there, `notFound` for an image that is gone.
+ */
+export function prepareMounts(
+  context: EngineContext,
+  container: ContainerRecord,
+  directory: string,
+): MountPoint[] {
+  return container.mounts.map((point, index) => {
+    const { Subpath: subpath = "" } = point;
+    if (point.Type !== "image" && subpath === "") return point;
+    let source = point.Source;
+    if (point.Type === "image") {
+      source = join(directory, `image-${index}`);
+      mountImage(context, point, source);
+    }
+    if (subpath === "") return { ...point, Source: source };
+    const target = join(directory, `part-${index}`);
+    bindSubpath(source, subpath, target);
+    return { ...point, Source: target };
+  });
+}
+
+/** An image's layers, which nobody can write to. */
+function mountImage(context: EngineContext, { Source }: MountPoint, target: string): void {
+  const { chainId } = context.images.resolve(Source);
+  mkdirSync(target, { recursive: true, mode: 0o711 });
+  if (chainId !== undefined) for (const layer of context.snapshotter.mounts(chainId)) mount(layer, target);
+}
+
+function bindSubpath(root: string, subpath: string, target: string): void {
+  let fd: number;
+  try {
+    fd = openInRoot(root, subpath, O_PATH);
+  } catch (error) {
+    throw invalidArgument(`cannot access path ${join(root, subpath)}: ${errorText(error)}`, { cause: error });
+  }
+  try {
+    if (fstatSync(fd).isDirectory()) mkdirSync(target, { recursive: true, mode: 0o711 });
+    else {
+      mkdirSync(join(target, ".."), { recursive: true, mode: 0o711 });
+      writeFileSync(target, "", { mode: 0o600 });
+    }
+    bindDescriptor(fd, target);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Unmounts everything that was made below `directory`; the parts before the images that they are of. */
+export function dropPreparedMounts(directory: string): void {
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    return;
+  }
+  for (const name of names.sort().toReversed()) unmount(join(directory, name));
+}
