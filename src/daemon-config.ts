@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
 import type { LogLevel } from "./base/log.ts";
+import { cutPool } from "./network/ipv4.ts";
 import { insecureRegistryComplaint, mirrorComplaint } from "./registry/hosts.ts";
 
 export interface DaemonOptions {
@@ -20,6 +21,8 @@ export interface DaemonOptions {
   bip: string;
   fixedCidr: string;
   mtu: number;
+  /** Networks, and the length of the prefix of those that they are cut into. */
+  defaultAddressPools: { base: string; size: number }[];
   dns: string[];
   dnsOptions: string[];
   dnsSearch: string[];
@@ -53,6 +56,7 @@ export const defaultDaemonOptions: DaemonOptions = {
   bip: "",
   fixedCidr: "",
   mtu: 1500,
+  defaultAddressPools: [],
   dns: [],
   dnsOptions: [],
   dnsSearch: [],
@@ -74,7 +78,7 @@ export const defaultDaemonOptions: DaemonOptions = {
   shutdownTimeoutSeconds: 15,
 };
 
-type Kind = "string" | "boolean" | "number" | "list" | "runtimes";
+type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools";
 
 interface OptionRule {
   readonly option: keyof DaemonOptions;
@@ -103,6 +107,7 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("bip", "bip", "string"),
   rule("fixedCidr", "fixed-cidr", "string"),
   rule("mtu", "mtu", "number"),
+  rule("defaultAddressPools", "default-address-pool", "pools", "default-address-pools"),
   rule("dns", "dns", "list"),
   rule("dnsOptions", "dns-opt", "list", "dns-opts"),
   rule("dnsSearch", "dns-search", "list"),
@@ -143,7 +148,7 @@ export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
 const refusedKeys = new Set(
   (
     "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder containerd " +
-    "containerd-namespace cpu-rt-period cpu-rt-runtime data default-address-pools default-cgroupns-mode default-gateway " +
+    "containerd-namespace cpu-rt-period cpu-rt-runtime data default-cgroupns-mode default-gateway " +
     "default-gateway-v6 default-ipc-mode default-network-opts default-shm-size default-ulimits exec-opts experimental features " +
     "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-driver log-format log-opts " +
     "metrics-addr min-api-version no-new-privileges " +
@@ -214,6 +219,14 @@ function hasKind(value: unknown, kind: Kind): boolean {
       value !== null &&
       Object.values(value).every((entry) => typeof (entry as { path?: unknown } | null)?.path === "string")
     );
+  if (kind === "pools")
+    return (
+      Array.isArray(value) &&
+      value.every(
+        (entry: { base?: unknown; size?: unknown } | null) =>
+          typeof entry?.base === "string" && typeof entry.size === "number",
+      )
+    );
   return typeof value === kind;
 }
 
@@ -265,6 +278,8 @@ export function mergeDaemonOptions(
     );
   if (!Number.isInteger(options.mtu) || options.mtu < 68 || options.mtu > 65535)
     throw invalidArgument(`invalid MTU: ${options.mtu} (want 68 to 65535)`);
+  // Cut at once, so that a pool that cannot be is said before anything is set up.
+  for (const pool of options.defaultAddressPools) cutPool(pool);
   for (const address of [...options.dns, options.ip])
     if (isIP(address) === 0) throw invalidArgument(`${address} is not an ip address`);
   checkRegistryOptions(options);

@@ -33,7 +33,7 @@ import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
 import { lockFile } from "./linux/flock.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { claimBridge } from "./network/bridge-claim.ts";
-import { defaultPools } from "./network/ipv4.ts";
+import { cutPool, defaultPools, joinPools } from "./network/ipv4.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/volume-store.ts";
@@ -53,6 +53,7 @@ export function daemonStart(parsed: ParsedArguments): DaemonStart {
     if (!parsed.changed(flag)) continue;
     if (kind === "list") flags[option] = [...parsed.list(flag)];
     else if (kind === "runtimes") flags[option] = parseRuntimes(parsed.list(flag));
+    else if (kind === "pools") flags[option] = parsed.list(flag).map(parseAddressPool);
     else if (kind === "boolean") flags[option] = parsed.bool(flag);
     else flags[option] = kind === "number" ? parsed.number(flag) : parsed.string(flag);
   }
@@ -61,6 +62,23 @@ export function daemonStart(parsed: ParsedArguments): DaemonStart {
     configFile: parsed.string("config-file"),
     configFileRequired: parsed.changed("config-file"),
   };
+}
+
+/** `base=10.0.0.0/8,size=24` */
+function parseAddressPool(text: string): DaemonOptions["defaultAddressPools"][number] {
+  const fields = new Map(
+    text.split(",").map((field): [string, string] => {
+      const at = field.indexOf("=");
+      return [field.slice(0, Math.max(at, 0)).trim().toLowerCase(), field.slice(at + 1).trim()];
+    }),
+  );
+  const base = fields.get("base");
+  const size = fields.get("size");
+  if (fields.size !== 2 || base === undefined || size === undefined || !/^\d{1,3}$/.test(size))
+    throw invalidArgument(
+      `invalid default address pool "${text}": want base=CIDR,size=LENGTH, as in base=10.0.0.0/8,size=24`,
+    );
+  return { base, size: Number(size) };
 }
 
 function parseRuntimes(entries: readonly string[]): DaemonOptions["runtimes"] {
@@ -200,7 +218,10 @@ async function assemble(
         ip: options.ip,
         ipForward: options.ipForward,
         iptables: options.iptables,
-        addressPools: defaultPools,
+        addressPools:
+          options.defaultAddressPools.length === 0
+            ? defaultPools
+            : joinPools(options.defaultAddressPools.map(cutPool)),
       },
     }),
     monitor: createMonitor({ execRoot }),

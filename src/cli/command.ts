@@ -10,6 +10,9 @@ export type CompletionKind =
   | "running-containers"
   | "stopped-containers"
   | "images"
+  | "networks"
+  /** First a network, then containers. */
+  | "networks-then-containers"
   | "containers-and-images";
 
 /** Heading under which `gantry --help` lists a command. */

@@ -36,12 +36,13 @@ export const groups: Readonly<Record<string, string>> = {
   container: "Work with containers",
   image: "Work with images",
   registry: "Run a registry of images",
+  network: "Work with networks",
   system: "Work with the daemon as a whole",
   volume: "Work with volumes",
 };
 
 const unservedAtTop =
-  "build builder buildx checkpoint compose config context manifest network node " +
+  "build builder buildx checkpoint compose config context manifest node " +
   "plugin search secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */

@@ -61,7 +61,10 @@ async function completeCommand(client: Client, { command, before, current }: InC
   if (current.startsWith("-")) return flagsOf(command.flags, current);
   const { max } = command.args;
   if (max !== undefined && given.positional >= max) return nothing;
-  return await namesOfKind(client, command.completes ?? "none", current);
+  const kind = command.completes ?? "none";
+  if (kind === "networks-then-containers")
+    return await namesOfKind(client, given.positional === 0 ? "networks" : "containers", current);
+  return await namesOfKind(client, kind, current);
 }
 
 /** Flags in front of the command, up to its name. */
@@ -171,16 +174,8 @@ async function valuesOf(client: Client, flag: FlagSpec, current: string): Promis
     case "link":
     case "volumes-from":
       return await namesOfKind(client, "containers", current);
-    case "network": {
-      const networks = await fromDaemon(() => client.networkList());
-      return {
-        candidates: matching(
-          networks.map(({ Name }) => ({ value: Name })),
-          current,
-        ),
-        files: false,
-      };
-    }
+    case "network":
+      return await namesOfKind(client, "networks", current);
     default:
       return nothing;
   }
@@ -203,6 +198,11 @@ async function namesOfKind(client: Client, kind: CompletionKind, current: string
       return onlyFiles;
     case "images":
       return { candidates: matching(await imageNames(client), current), files: false };
+    case "networks": {
+      const networks = await fromDaemon(() => client.networkList());
+      const names = networks.map(({ Name, Driver }) => ({ value: Name, help: Driver }));
+      return { candidates: matching(names, current), files: false };
+    }
     case "containers-and-images": {
       const both = [...(await containerNames(client, kind)), ...(await imageNames(client))];
       return { candidates: matching(both, current), files: false };

@@ -39,6 +39,8 @@ const commandLines: readonly (readonly [file: string, line: string])[] = [
   ["container-help", "container --help"],
   ["image-help", "image"],
   ["volume-help", "volume --help"],
+  ["network-help", "network --help"],
+  ["network-create-help", "network create --help"],
   ["stats-help", "stats --help"],
   ["system-help", "system --help"],
   ["run-help", "run --help"],

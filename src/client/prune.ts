@@ -13,6 +13,8 @@ export interface PruneApi {
   containerPrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
   /** `POST /images/prune`. */
   imagePrune(query?: PruneQuery): Promise<{ removed: ImageDeleteEntry[]; reclaimedBytes: number }>;
+  /** `POST /networks/prune`. */
+  networkPrune(query?: PruneQuery): Promise<{ removed: string[] }>;
   /** `POST /volumes/prune`. */
   volumePrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
 }
@@ -20,7 +22,7 @@ export interface PruneApi {
 /** {@link PruneApi} over a connection to a daemon. */
 export function pruneApi(transport: Transport): PruneApi {
   const prune = async (
-    kind: "Containers" | "Images" | "Volumes",
+    kind: "Containers" | "Images" | "Volumes" | "Networks",
     { filters, signal }: PruneQuery = {},
   ): Promise<{ removed: unknown[]; reclaimedBytes: number }> => {
     const answer = await transport.json<Record<string, unknown>>("POST", `/${kind.toLowerCase()}/prune`, {
@@ -36,6 +38,7 @@ export function pruneApi(transport: Transport): PruneApi {
     diskUsage: ({ signal } = {}) => transport.json("GET", "/system/df", { signal }),
     containerPrune: (query) => prune("Containers", query) as ReturnType<PruneApi["containerPrune"]>,
     imagePrune: (query) => prune("Images", query) as ReturnType<PruneApi["imagePrune"]>,
+    networkPrune: (query) => prune("Networks", query) as Promise<{ removed: string[] }>,
     volumePrune: (query) => prune("Volumes", query) as ReturnType<PruneApi["volumePrune"]>,
   };
 }

@@ -4,10 +4,12 @@ import * as fc from "fast-check";
 import { isKind } from "../base/errors.ts";
 import {
   contains,
+  cutPool,
   defaultPools,
   firstFree,
   formatIpv4,
   formatSubnet,
+  joinPools,
   overlaps,
   parseCidr,
   parseIpv4,
@@ -87,4 +89,24 @@ test("hardware addresses", () => {
       () => parseMac(text),
       (error) => isKind(error, "invalidArgument"),
     );
+});
+
+test("pools are cut into networks of one length", () => {
+  const cut = (base: string, size: number): string[] => [...cutPool({ base, size })].map(formatSubnet);
+  assert.deepEqual(cut("10.0.0.0/22", 24), ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"]);
+  assert.deepEqual(cut("10.0.0.0/24", 24), ["10.0.0.0/24"]);
+  const joined = joinPools([
+    cutPool({ base: "10.0.0.0/23", size: 24 }),
+    cutPool({ base: "10.9.0.0/24", size: 24 }),
+  ]);
+  assert.deepEqual([...joined].map(formatSubnet), ["10.0.0.0/24", "10.0.1.0/24", "10.9.0.0/24"]);
+  // Made one after the other as they are asked for: a large range costs nothing.
+  assert.equal(formatSubnet(firstFree(cutPool({ base: "10.0.0.0/8", size: 30 }), [])!), "10.0.0.0/30");
+  for (const [base, size] of [
+    ["10.0.0.1/24", 24],
+    ["10.0.0.0/24", 23],
+    ["10.0.0.0/24", 31],
+    ["x", 24],
+  ] as const)
+    assert.throws(() => cutPool({ base, size }), { kind: "invalidArgument" }, base);
 });

@@ -54,6 +54,12 @@ export const daemonFlags: readonly FlagSpec[] = [
   },
   { name: "debug", short: "D", type: "bool", help: "Log what is done in detail" },
   {
+    name: "default-address-pool",
+    type: "list",
+    placeholder: "base=CIDR,size=LENGTH",
+    help: "Networks without --subnet get subnets of this length out of this range; may be given several times",
+  },
+  {
     name: "default-runtime",
     type: "string",
     help: "OCI runtime of containers that choose none (crun where it works, else runc)",
