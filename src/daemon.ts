@@ -27,6 +27,7 @@ import { createEngine } from "./engine/create-engine.ts";
 import { EventBus } from "./engine/event-bus.ts";
 import { stopHealthChecks } from "./engine/health-checks.ts";
 import { daemonId } from "./engine/info.ts";
+import { followNetworks, serveNames } from "./engine/name-service.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
@@ -125,6 +126,8 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   const database = openDatabase(join(options.dataRoot, "gantry.db"));
   const config = engineConfig(options);
   const context = await assemble(options, config, database);
+  serveNames(context);
+  followNetworks(context);
   await recover(context);
   const api = createApiServer({
     engine: createEngine(context),

@@ -1,10 +1,19 @@
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname as osHostname } from "node:os";
 import type { ContainerRecord } from "../container/container.ts";
 import type { Sandbox } from "../network/network.ts";
-import { hostsFileFor, readHostResolvConf, resolvConfFor } from "../network/name-files.ts";
+import { nameServerAddress } from "../network/dns-listener.ts";
+import {
+  hostsFileFor,
+  internalResolvConf,
+  readHostResolvConf,
+  readResolvConf,
+  resolvConfFor,
+  type ResolvConfOptions,
+  withOwnAddresses,
+} from "../network/name-files.ts";
 import type { EngineContext } from "./context.ts";
-import { networkOwner } from "./container-sandbox.ts";
+import { findNetwork, networkOwner } from "./container-sandbox.ts";
 import { type ContainerPaths, containerPaths } from "./paths.ts";
 
 /**
@@ -32,27 +41,76 @@ export function writeNetworkFiles(
   const { hostConfig, config } = container;
   const isHost = hostConfig.NetworkMode === "host";
   writeFileSync(paths.hostname, `${config.Hostname || osHostname()}\n`);
-  const first = sandbox?.endpoints[0];
   if (isHost && (hostConfig.ExtraHosts ?? []).length === 0) copyOrEmpty("/etc/hosts", paths.hosts);
   else
     writeFileSync(
       paths.hosts,
       hostsFileFor({
-        addresses: sandbox?.endpoints.map((endpoint) => endpoint.ipv4Address).filter((a) => a !== "") ?? [],
+        addresses: addressesOf(sandbox),
         hostname: config.Hostname ?? "",
         domainname: config.Domainname ?? "",
         extraHosts: hostConfig.ExtraHosts ?? [],
-        hostGateway: first?.ipv4Gateway ?? "",
+        hostGateway: hostGateway(context),
       }),
     );
-  const settings = {
+  const settings = resolverSettings(context, container);
+  const isPlainHost = isHost && Object.values(settings).every((list) => list.length === 0);
+  if (isPlainHost) copyOrEmpty("/etc/resolv.conf", paths.resolvConf);
+  else writeFileSync(paths.resolvConf, resolvConfOf(context, sandbox, settings));
+}
+
+/**
+ * Lets the files of a running container follow its networks: its own addresses, and the name server when it has come to
+ * the first network that has one. What its user wrote into them stays.
+ */
+export function updateNetworkFiles(context: EngineContext, sandbox: Sandbox): void {
+  const container = context.containers.byId(sandbox.containerId);
+  if (container === undefined) return;
+  const { hosts, resolvConf } = containerPaths(context.config, container.id);
+  const { Hostname: hostname = "", Domainname: domainname = "" } = container.config;
+  rewrite(hosts, (text) => withOwnAddresses(text, { addresses: addressesOf(sandbox), hostname, domainname }));
+  const settings = resolverSettings(context, container);
+  const before = resolvConfFor(readHostResolvConf(), settings);
+  rewrite(resolvConf, (text) => (text === before ? resolvConfOf(context, sandbox, settings) : text));
+}
+
+/** Changes a file in its place: it is bound into the container, where another file of the same name would not be seen. */
+function rewrite(path: string, change: (text: string) => string): void {
+  const before = readFileSync(path, "utf8");
+  const after = change(before);
+  if (after !== before) writeFileSync(path, after);
+}
+
+function addressesOf(sandbox: Sandbox | undefined): string[] {
+  return (sandbox?.endpoints ?? [])
+    .flatMap(({ ipv4Address, ipv6Address }) => [ipv4Address, ipv6Address])
+    .filter((address) => address !== "");
+}
+
+/** The default bridge's address on the host, on whatever networks the container is. Empty without a default bridge. */
+function hostGateway(context: EngineContext): string {
+  if (findNetwork(context, "bridge") === undefined) return "";
+  return context.network.inspect("bridge").IPAM.Config?.[0]?.Gateway ?? "";
+}
+
+function resolverSettings(context: EngineContext, { hostConfig }: ContainerRecord): ResolvConfOptions {
+  return {
     dns: orDefault(hostConfig.Dns, context.config.dns),
     dnsSearch: orDefault(hostConfig.DnsSearch, context.config.dnsSearch),
     dnsOptions: orDefault(hostConfig.DnsOptions, context.config.dnsOptions),
   };
-  const isPlainHost = isHost && Object.values(settings).every((list) => list.length === 0);
-  if (isPlainHost) copyOrEmpty("/etc/resolv.conf", paths.resolvConf);
-  else writeFileSync(paths.resolvConf, resolvConfFor(readHostResolvConf(), settings));
+}
+
+/** On a network of a user's the container has a name server of its own. */
+function resolvConfOf(
+  context: EngineContext,
+  sandbox: Sandbox | undefined,
+  settings: ResolvConfOptions,
+): string {
+  const hasNames = sandbox?.endpoints.some(({ networkId }) => context.network.find(networkId).isUserDefined);
+  return hasNames === true
+    ? internalResolvConf(readResolvConf("/etc/resolv.conf"), nameServerAddress, settings)
+    : resolvConfFor(readHostResolvConf(), settings);
 }
 
 function orDefault(

@@ -4,9 +4,13 @@
  */
 import koffi from "koffi";
 import { EngineError, errorText, type ErrorKind } from "../base/errors.ts";
+import { inNetns } from "./netns.ts";
 
 interface Library {
+  /** Of the namespace of the first call. */
   readonly context: unknown;
+  readonly newContext: () => unknown;
+  readonly freeContext: (context: unknown) => void;
   readonly run: (context: unknown, commands: string) => number;
   readonly output: (context: unknown) => string | null;
   readonly error: (context: unknown) => string | null;
@@ -23,12 +27,18 @@ function library(): Library {
     const nftables = koffi.load("libnftables.so.1");
     const bufferOutput = nftables.func("int nft_ctx_buffer_output(void *ctx)");
     const bufferError = nftables.func("int nft_ctx_buffer_error(void *ctx)");
-    const context: unknown = nftables.func("void *nft_ctx_new(uint32_t flags)")(0);
-    if (context === null) throw new Error("nft_ctx_new gave no context");
-    bufferOutput(context);
-    bufferError(context);
+    const allocate = nftables.func("void *nft_ctx_new(uint32_t flags)");
+    const newContext = (): unknown => {
+      const context: unknown = allocate(0);
+      if (context === null) throw new Error("nft_ctx_new gave no context");
+      bufferOutput(context);
+      bufferError(context);
+      return context;
+    };
     loaded = {
-      context,
+      context: newContext(),
+      newContext,
+      freeContext: nftables.func("void nft_ctx_free(void *ctx)"),
       run: nftables.func("int nft_run_cmd_from_buffer(void *ctx, str buf)"),
       output: nftables.func("str nft_ctx_get_output_buffer(void *ctx)"),
       error: nftables.func("str nft_ctx_get_error_buffer(void *ctx)"),
@@ -76,11 +86,15 @@ const isRace = (output: string): boolean =>
     output,
   );
 
-function runOnce(commands: string, flags: number): { ok: boolean; output: string; error: string } {
+function runOnce(
+  commands: string,
+  flags: number,
+  context: unknown = library().context,
+): { ok: boolean; output: string; error: string } {
   const nft = library();
-  nft.setFlags(nft.context, flags);
-  const ok = nft.run(nft.context, commands) === 0;
-  return { ok, output: nft.output(nft.context) ?? "", error: nft.error(nft.context) ?? "" };
+  nft.setFlags(context, flags);
+  const ok = nft.run(context, commands) === 0;
+  return { ok, output: nft.output(context) ?? "", error: nft.error(context) ?? "" };
 }
 
 function run(what: string, commands: string, flags: number): string {
@@ -97,6 +111,21 @@ function run(what: string, commands: string, flags: number): string {
  */
 export function nft(what: string, commands: string): void {
   run(what, commands, 0);
+}
+
+/** As {@link nft}, in the network namespace that is bound to `path`. */
+export function nftInNetns(what: string, path: string, commands: string): void {
+  // The one of the host is made there, whoever comes first.
+  const { newContext, freeContext } = library();
+  inNetns(path, () => {
+    const context = newContext();
+    try {
+      const result = runOnce(commands, 0, context);
+      if (!result.ok) throw parseNftError(what, result.error);
+    } finally {
+      freeContext(context);
+    }
+  });
 }
 
 /** Runs `list …` and gives the objects of its JSON output (libnftables-json(5)), without the `metainfo` one. */

@@ -63,15 +63,65 @@ export function readHostResolvConf(
   path = "/etc/resolv.conf",
   resolvedPath = "/run/systemd/resolve/resolv.conf",
 ): string {
-  const read = (file: string): string | undefined => {
-    try {
-      return readFileSync(file, "utf8");
-    } catch {
-      return undefined;
-    }
-  };
-  const text = read(path) ?? "";
-  return pointsAtResolvedStub(text) ? (read(resolvedPath) ?? text) : text;
+  const text = readResolvConf(path);
+  return pointsAtResolvedStub(text) ? readResolvConf(resolvedPath, text) : text;
+}
+
+/** The text of a resolv.conf(5); `fallback` when there is none. */
+export function readResolvConf(path: string, fallback = ""): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return fallback;
+  }
+}
+
+/** The host's own name servers, as they are: those on its loopback device too. Public ones when it names none. */
+export function hostNameServers(resolvConf: string): readonly string[] {
+  const servers = parse(resolvConf).servers.filter((server) => isIP(server.split("%")[0] ?? "") !== 0);
+  return servers.length > 0 ? servers : publicServers;
+}
+
+/** Throws `invalidArgument` for a server that is no address. */
+function checkServers(servers: readonly string[]): void {
+  for (const server of servers)
+    if (isIP(server.split("%")[0] ?? "") === 0) throw invalidArgument(`${server} is not an ip address`);
+}
+
+/** True when the options set `ndots` above 0. */
+export function setsNdots(options: readonly string[]): boolean {
+  return options.some((option) => Number(/^ndots:(\d+)$/.exec(option)?.[1] ?? 0) > 0);
+}
+
+/**
+ * /etc/resolv.conf of a container on a network of a user's: the name server that the engine keeps in its namespace, the
+ * host's search domains and options unless others are given, and names without a dot asked for as they are.
+ */
+export function internalResolvConf(
+  hostResolvConf: string,
+  server: string,
+  options: ResolvConfOptions,
+): string {
+  checkServers(options.dns);
+  const host = parse(hostResolvConf);
+  const search = options.dnsSearch.length === 0 ? host.search : options.dnsSearch;
+  const words = options.dnsOptions.length === 0 ? host.options : options.dnsOptions;
+  const hasNdots = words.some((word) => word.startsWith("ndots:"));
+  return written([server], search, hasNdots ? words : [...words, "ndots:0"], []);
+}
+
+/** A single `.` stands for no search domain. */
+function written(
+  servers: readonly string[],
+  search: readonly string[],
+  options: readonly string[],
+  others: readonly string[],
+): string {
+  const lines = servers.map((server) => `nameserver ${server}`);
+  if (search.length > 0 && !(search.length === 1 && search[0] === "."))
+    lines.push(`search ${search.join(" ")}`);
+  if (options.length > 0) lines.push(`options ${options.join(" ")}`);
+  return `${[...lines, ...others].join("\n")}\n`;
 }
 
 /**
@@ -81,8 +131,7 @@ export function readHostResolvConf(
  */
 export function resolvConfFor(hostResolvConf: string, options: ResolvConfOptions): string {
   const host = parse(hostResolvConf);
-  for (const server of options.dns)
-    if (isIP(server.split("%")[0] ?? "") === 0) throw invalidArgument(`${server} is not an ip address`);
+  checkServers(options.dns);
   let servers = [...options.dns];
   if (servers.length === 0) {
     servers = host.servers.filter((server) => !isLoopback(server) && !isIPv6(server.split("%")[0] ?? ""));
@@ -90,11 +139,7 @@ export function resolvConfFor(hostResolvConf: string, options: ResolvConfOptions
   }
   const search = options.dnsSearch.length === 0 ? host.search : options.dnsSearch;
   const words = options.dnsOptions.length === 0 ? host.options : options.dnsOptions;
-  const lines = servers.map((server) => `nameserver ${server}`);
-  if (search.length > 0 && !(search.length === 1 && search[0] === "."))
-    lines.push(`search ${search.join(" ")}`);
-  if (words.length > 0) lines.push(`options ${words.join(" ")}`);
-  return `${[...lines, ...host.others].join("\n")}\n`;
+  return written(servers, search, words, host.others);
 }
 
 /**
@@ -132,10 +177,36 @@ export function hostsFileFor(options: HostsOptions): string {
     const { name, address } = parseExtraHost(entry, options.hostGateway);
     lines.push(`${address}\t${name}`);
   }
-  const { hostname, domainname } = options;
+  const names = ownNames(options);
+  for (const address of options.addresses) lines.push(`${address}\t${names}`);
+  return `${lines.join("\n")}\n`;
+}
+
+type OwnNames = Pick<HostsOptions, "hostname" | "domainname">;
+
+/** `hostname.domain hostname`, or the hostname alone. */
+function ownNames({ hostname, domainname }: OwnNames): string {
   const full = domainname === "" ? hostname : `${hostname}.${domainname}`;
   const short = full.split(".")[0] ?? full;
-  for (const address of options.addresses)
-    lines.push(`${address}\t${full === short ? full : `${full} ${short}`}`);
-  return `${lines.join("\n")}\n`;
+  return full === short ? full : `${full} ${short}`;
+}
+
+/** The text of /etc/hosts with exactly these addresses for the container's own name; other lines stay. */
+export function withOwnAddresses(
+  text: string,
+  options: OwnNames & { readonly addresses: readonly string[] },
+): string {
+  const names = ownNames(options);
+  return withAddressesFor(text, names, options.addresses);
+}
+
+/** The text of /etc/hosts with exactly these addresses for `names`, in the form in which such lines are written here. */
+export function withAddressesFor(text: string, names: string, addresses: readonly string[]): string {
+  const lines = text.split("\n");
+  const isOurs = (line: string): boolean =>
+    line.endsWith(`\t${names}`) && isIP(line.split("\t")[0] ?? "") !== 0;
+  const kept = lines.filter((line) => !isOurs(line) || addresses.includes(line.split("\t")[0] ?? ""));
+  const missing = addresses.map((address) => `${address}\t${names}`).filter((line) => !kept.includes(line));
+  const end = kept.at(-1) === "" ? kept.length - 1 : kept.length;
+  return [...kept.slice(0, end), ...missing, ...kept.slice(end)].join("\n");
 }
