@@ -66,9 +66,9 @@ export interface Conmon extends Disposable {
   readonly child: ChildProcess;
   readonly sync: SyncPipe;
   /** Resolves when the attach socket accepts; only with `attachFirst`. */
-  attachable(): Promise<void>;
-  /** Lets the runtime start; only with `attachFirst`. */
-  proceed(): void;
+  attachable(): Promise<unknown>;
+  /** Lets the runtime start; only with `attachFirst`, and after `attachable`. */
+  readonly proceed: () => void;
   /** What conmon printed before it let go of its standard streams; call after its end. */
   earlyOutput(): string;
 }
@@ -141,6 +141,7 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
     const fds: Record<number, number> = { 2: errors.theirs, 3: sync.theirs };
     const env: Record<string, string> = { ...childEnvironment(context), _OCI_SYNCPIPE: "3" };
     let attached: SyncPipe | undefined;
+    let isAttachable: Promise<unknown> | undefined;
     let go: number | undefined;
     if (start.attachFirst) {
       const attach = pipes.fromChild();
@@ -186,14 +187,16 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
     return {
       child,
       sync: syncPipe,
-      async attachable() {
-        await attached?.next();
+      attachable() {
+        isAttachable ??= attached?.next() ?? Promise.resolve();
+        return isAttachable;
       },
-      proceed() {
+      proceed: () => {
         if (go !== undefined) writeSync(go, "1");
       },
       earlyOutput: () => drain(errors.ours),
       [Symbol.dispose]() {
+        go = undefined;
         attached?.[Symbol.dispose]();
         syncPipe[Symbol.dispose]();
         pipes.closeOurs();

@@ -228,14 +228,16 @@ for (const runtime of installedRuntimes) {
     const { monitor } = bench;
     const task = await monitor.create(bench.request(runtime, made));
     await monitor.start(made.id, runtime);
+    const execFiles = (): string[] => readdirSync(made.bundle).filter((file) => file.startsWith("exec-"));
     for (let round = 0; round < rounds; round += 1) {
       const request = execRequest(runtime, made, [
         "sh",
         "-c",
         `echo out${round}; echo err >&2; exit ${round}`,
       ]);
-      // Every other one finds its monitor started already.
+      // Every other one finds its monitor started already, some of those a spare of the one before.
       if (round % 2 === 1) monitor.prepareExec(request);
+      if (round % 4 === 2) await eventually(() => execFiles().length === 1, "a spare is kept");
       const exec = await monitor.exec(request);
       const output = collect(exec.stdio!);
       await exec.stdio!.ended;
@@ -268,6 +270,10 @@ for (const runtime of installedRuntimes) {
     );
     assert.equal(detached.stdio, undefined);
     assert.deepEqual(await detached.exited, { exitCode: 6 });
+    // More than a runtime can be handed while it waits.
+    const long = execRequest(runtime, made, ["sh", "-c", `exit 7; ${"x".repeat(70_000)}`]);
+    monitor.prepareExec(long);
+    assert.deepEqual(await (await monitor.exec(long)).exited, { exitCode: 7 });
     await assert.rejects(monitor.exec(execRequest(runtime, made, ["foo"])), (error: Error) => {
       assert.match(
         error.message,
@@ -275,13 +281,10 @@ for (const runtime of installedRuntimes) {
       );
       return isKind(error, "invalidArgument");
     });
-    await sleep(20);
-    assert.deepEqual(
-      readdirSync(made.bundle).filter((file) => file.startsWith("exec-")),
-      [],
-    );
+    await eventually(() => execFiles().length <= 1, "at most one monitor is kept for the next exec");
     await monitor.kill(made.id, runtime, 9);
     assert.equal((await monitor.watch(task, made.bundle)).exitCode, 137);
+    await eventually(() => execFiles().length === 0, "it goes with the container");
     await assert.rejects(monitor.kill(made.id, runtime, 9), (error) => isKind(error, "conflict", "notFound"));
     await monitor.delete(made.id, runtime);
     await monitor.delete(made.id, runtime);

@@ -1,4 +1,5 @@
-import { invalidArgument } from "../base/errors.ts";
+import { invalidArgument, isKind } from "../base/errors.ts";
+import type { ContainerRecord } from "../container/container.ts";
 import { packChanges } from "../container/pack-changes.ts";
 import { applyChanges } from "../image/changes.ts";
 import type { ImageRecord } from "../image/image.ts";
@@ -43,8 +44,7 @@ export async function containerCommit(
   const own = imageConfigOf(container.config);
   const asked = options.config === undefined ? own : imageConfigOf(mergeConfig(options.config, own));
   const config = applyChanges(asked, options.changes);
-  const mustPause = options.pause && container.state.status === "running";
-  if (mustPause) await containerPause(context, id);
+  const isPaused = options.pause && (await pauseIfRunning(context, container));
   try {
     // Nobody removes it meanwhile.
     using _ = await context.locks.acquire(id);
@@ -65,7 +65,19 @@ export async function containerCommit(
     });
     return image.id;
   } finally {
-    if (mustPause) await containerUnpause(context, id);
+    if (isPaused) await containerUnpause(context, id);
+  }
+}
+
+/** Freezes a container that runs; one that ends at this moment changes nothing any more. */
+async function pauseIfRunning(context: EngineContext, container: ContainerRecord): Promise<boolean> {
+  if (container.state.status !== "running") return false;
+  try {
+    await containerPause(context, container.id);
+    return true;
+  } catch (error) {
+    if (!isKind(error, "conflict")) throw error;
+    return false;
   }
 }
 
