@@ -183,9 +183,14 @@ export class RouteSocket implements Disposable {
     }
   }
 
-  /** A device without a wire: what is sent to it is gone. It is up. */
+  /** A device without a wire, up: what is sent to it is gone. Where the kernel has no dummies, a bridge without ports. */
   createDummy(name: string): void {
-    this.#createLink(name, "dummy", { up: true });
+    try {
+      this.#createLink(name, "dummy", { up: true });
+    } catch (error) {
+      if (!hasErrorCode(error, "EOPNOTSUPP", "ENOTSUP")) throw error;
+      this.#createLink(name, "bridge", { up: true });
+    }
   }
 
   /** A VLAN's device (802.1Q) over another, up. */
@@ -225,7 +230,7 @@ export class RouteSocket implements Disposable {
   ): void {
     const { up, parentIndex, data = [], attributes = [] } = options;
     this.#socket.request({
-      what: `create ${kind} ${name}`,
+      what: `create a network device ${name} of kind ${kind}`,
       type: RTM_NEWLINK,
       flags: NLM_F_CREATE | NLM_F_EXCL,
       body: Buffer.concat([

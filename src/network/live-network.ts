@@ -1,5 +1,6 @@
 /** A network as it is while the daemon runs: its record, its addresses, its device. */
 import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
+import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket, type SlaveKind } from "../linux/rtnetlink.ts";
 import type { AddressRange } from "./address-pool.ts";
 import type { BridgeDevice, BridgePlan, NetworkConfig } from "./bridge.ts";
@@ -149,6 +150,36 @@ export function slavePlan({ name, driver, definition }: NetworkRecord): SlavePla
   const { mode, flag, mtu } = ipvlanOptions(options, noParent);
   const slave: SlaveKind = { kind: "ipvlan", mode, flag };
   return { parentIndex: parent.index, mtu: mtu || undefined, slave };
+}
+
+/**
+ * Makes one device of a new network in a namespace of its own (at `path`) and gives it up: what stands in the way (a
+ * kernel without the driver, a parent that another kind of device has) is said when the network is made, not at the first
+ * start of a container.
+ */
+export function tryDevice(record: NetworkRecord, path: string): void {
+  const { driver, definition } = record;
+  createNetns(path, () => {});
+  try {
+    using host = RouteSocket.open();
+    host.createSlave({ name: "eth0", netns: path, ...slavePlan(record) });
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    const hint =
+      error.kind === "conflict"
+        ? `${definition.device} carries devices of another kind or mode; a parent has macvlan or ipvlan devices, not both`
+        : `the kernel may lack the driver: modprobe ${driver}`;
+    throw new EngineError(
+      error.kind,
+      `network driver ${driver} failed on parent ${definition.device}: ${error.message}`,
+      {
+        cause: error,
+        hint,
+      },
+    );
+  } finally {
+    deleteNetns(path);
+  }
 }
 
 /** True when containers' packets leave by the device itself and by no gateway. */

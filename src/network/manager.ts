@@ -71,8 +71,8 @@ class Manager implements NetworkManager {
   constructor({ database, execRoot, config, poolSize = 3 }: NetworkManagerOptions) {
     this.#config = config;
     this.#records = new NetworkRecords(database);
-    this.#networks = new Networks(this.#records, config);
     this.#names = new SandboxNames(execRoot);
+    this.#networks = new Networks(this.#records, this.#names, config);
     this.#ways = new WaysOut(this.#networks, config);
     this.#warm = new WarmSandboxes(this.#networks, this.#names, poolSize);
     this.#attacher = new Attacher(this.#names, async (network, address) => {

@@ -34,10 +34,12 @@ import {
   planParent,
   rangeOf,
   setUpParent,
+  tryDevice,
 } from "./live-network.ts";
 import { NetworkAddresses } from "./network-addresses.ts";
 import type { NetworkRecord, NetworkRecords, SandboxRecord } from "./records.ts";
 import { type PortForward, tableName } from "./ruleset.ts";
+import type { SandboxNames } from "./sandbox-kernel.ts";
 import { checkOverlap, choosePool4, choosePool6, toSubnet4 } from "./subnets.ts";
 
 /** What IPv6 subnets are derived from: the machine's id, else its name. */
@@ -52,11 +54,13 @@ function machineSeed(): string {
 export class Networks {
   readonly #config: NetworkConfig;
   readonly #records: NetworkRecords;
+  readonly #names: SandboxNames;
   readonly #live = new Map<string, LiveNetwork>();
   /** Undefined when rules are not ours to make. */
   readonly firewall: Firewall | undefined;
 
-  constructor(records: NetworkRecords, config: NetworkConfig) {
+  constructor(records: NetworkRecords, names: SandboxNames, config: NetworkConfig) {
+    this.#names = names;
     this.#records = records;
     this.#config = config;
     this.firewall = config.iptables ? new Firewall(tableName(config.bridge)) : undefined;
@@ -217,6 +221,7 @@ export class Networks {
     undo.defer(() => this.#deleteDevice(record));
     undo.defer(() => void this.#live.delete(id));
     const live = definition.configOnly ? this.#put({ record, isPredefined: false }) : this.#setUp(record);
+    if (driver === "macvlan" || driver === "ipvlan") tryDevice(record, this.#names.newPath());
     failpoint("network-create.set-up");
     for (const rules of this.#rules(live)) {
       this.firewall?.addBridge(rules);
