@@ -137,10 +137,15 @@ export async function networkDisconnect(
   const { [network.name]: _left, ...endpoints } = container.endpoints;
   // The record first: what a crash leaves of the endpoint then belongs to nobody, and goes at the next start.
   context.containers.update(id, { endpoints });
-  failpoint("network-disconnect.recorded");
   const endpoint = context.network.get(id)?.endpoints.find(({ networkId }) => networkId === network.id);
   if (endpoint === undefined) return;
-  await context.network.disconnect(id, network.id);
+  try {
+    failpoint("network-disconnect.recorded");
+    await context.network.disconnect(id, network.id);
+  } catch (error) {
+    context.containers.update(id, { endpoints: container.endpoints });
+    throw error;
+  }
   emitNetwork(context, "disconnect", id, endpoint);
 }
 

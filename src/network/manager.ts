@@ -338,12 +338,12 @@ class Manager implements NetworkManager {
     const { record } = opened;
     const endpoint = record.endpoints.find((candidate) => candidate.networkId === networkId);
     if (endpoint === undefined) throw notFound(`container ${record.containerName} is not on that network`);
+    await detach(record.path, endpoint.interfaceName, endpoint.hostInterface);
+    failpoint("network-disconnect.detached");
     await this.#exchange(opened, {
       ...record,
       endpoints: record.endpoints.filter((candidate) => candidate !== endpoint),
     });
-    await detach(record.path, endpoint.interfaceName, endpoint.hostInterface);
-    failpoint("network-disconnect.detached");
     this.#records.removeEndpoint(endpoint.id);
     this.#release(endpoint);
   }

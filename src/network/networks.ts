@@ -287,19 +287,27 @@ export class Networks {
    * Removes a network's device, rules and record. Who still uses it is for the caller to ask; `settled` resolves when
    * devices of containers that have just ended are gone.
    */
-  async remove({ record, bridge }: LiveNetwork, settled: () => Promise<void>): Promise<void> {
+  async remove(network: LiveNetwork, settled: () => Promise<void>): Promise<void> {
+    const { record, bridge } = network;
     const { id, name } = record;
     const user = [...this.#live.values()].find(({ record: other }) => other.definition.configFrom === name);
     if (record.definition.configOnly && user !== undefined)
       throw new EngineError("permissionDenied", `configuration network "${name}" is in use`);
     this.#records.markNetwork(id, { isComplete: false });
     this.#live.delete(id);
-    failpoint("network-remove.marked");
-    await settled();
-    if (bridge !== undefined) this.firewall?.removeBridge(bridge.name);
-    await this.#deleteDevice(record);
-    failpoint("network-remove.deleted");
-    this.#records.removeNetwork(id);
+    try {
+      failpoint("network-remove.marked");
+      await settled();
+      if (bridge !== undefined) this.firewall?.removeBridge(bridge.name);
+      await this.#deleteDevice(record);
+      failpoint("network-remove.deleted");
+      this.#records.removeNetwork(id);
+    } catch (error) {
+      // It is there for another try; what is gone of it comes back with the next start of the daemon.
+      this.#live.set(id, network);
+      this.#records.markNetwork(id, { isComplete: true });
+      throw error;
+    }
   }
 
   async #deleteDevice({ driver, definition: { device, isDeviceOurs } }: NetworkRecord): Promise<void> {

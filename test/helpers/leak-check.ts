@@ -247,9 +247,13 @@ async function filesBelow(directory: string, depth: number): Promise<string[]> {
     .map(mask);
 }
 
-/** Containers as the API lists them. */
+/** Containers and networks as the API lists them. */
 async function recordsOf(daemon: TestDaemon): Promise<string[]> {
   if (!daemon.running) return [];
   const containers = await daemon.client.listContainers({ all: true });
-  return containers.map((container) => `container ${container.Names.join(",")}`);
+  const networks = await daemon.client.listNetworks();
+  return [
+    ...containers.map((container) => `container ${container.Names.join(",")}`),
+    ...networks.map((network) => `network ${network.Name}`),
+  ];
 }

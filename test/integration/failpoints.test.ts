@@ -43,7 +43,11 @@ describe("fail points", { skip: flavour === "docker" }, () => {
       await daemon.docker(["run", "--rm", "-p", "18500:80", busybox, "true"]),
       await daemon.docker(["run", "-d", "--name", "execs", busybox, "sleep", "60"]),
       await daemon.docker(["exec", "execs", "true"]),
+      await daemon.docker(["network", "create", "failpoints"]),
+      await daemon.docker(["network", "connect", "failpoints", "execs"]),
+      await daemon.docker(["network", "disconnect", "failpoints", "execs"]),
       await daemon.docker(["rm", "-f", "execs"]),
+      await daemon.docker(["network", "rm", "failpoints"]),
       await daemon.docker(["import", archive, "failpoint/import:1"], { timeoutMs: 60_000 }),
       await daemon.docker(["rmi", "failpoint/import:1"]),
     ];
@@ -66,6 +70,7 @@ describe("fail points", { skip: flavour === "docker" }, () => {
         await daemon.launch();
         await daemon.removeContainers();
         await daemon.docker(["rmi", "failpoint/import:1"]);
+        await daemon.docker(["network", "rm", "failpoints"]);
         await eventually(useEverything, {
           timeoutMs: 30_000,
           intervalMs: 500,

@@ -5,6 +5,8 @@ import { busybox } from "../helpers/images.ts";
 import { useDaemon } from "../helpers/suite.ts";
 import { connectOutside } from "../helpers/test-host.ts";
 
+const words = (line: string): string[] => line.split(" ");
+
 describe("network drivers", () => {
   const suite = useDaemon();
   const docker = (...args: string[]): Promise<string> => suite.daemon.dockerOk(args);
@@ -53,9 +55,9 @@ describe("network drivers", () => {
   test("bridge: name, mtu, icc, and the address of the host", () =>
     removing(["gt-opt"], async () => {
       await docker(
-        ...["network", "create", "--subnet", "10.201.10.0/24", "--gateway", "10.201.10.254"],
-        ...["-o", "com.docker.network.bridge.name=gt-net1", "-o", "com.docker.network.driver.mtu=1400"],
-        ...["-o", "com.docker.network.bridge.enable_icc=false", "gt-opt"],
+        ...words(
+          "network create --subnet 10.201.10.0/24 --gateway 10.201.10.254 -o com.docker.network.bridge.name=gt-net1 -o com.docker.network.driver.mtu=1400 -o com.docker.network.bridge.enable_icc=false gt-opt",
+        ),
       );
       assert.match(await host("ip", "-4", "-o", "addr", "show", "gt-net1"), /inet 10\.201\.10\.254\/24/);
       await sleeper("one", "--network", "gt-opt");
@@ -298,8 +300,9 @@ describe("network drivers", () => {
         assert.match(await inside("one", "ip route"), /default via 10\.201\.17\.1 dev eth0/);
         assert.equal(await reaches("two", "10.201.17.5"), true);
         await docker(
-          ...["network", "create", "-d", "ipvlan", "-o", "parent=gt-wire3", "-o", "ipvlan_mode=l3"],
-          ...["--subnet", "10.201.18.0/24", "--subnet", "10.201.19.0/24", "gt-l3"],
+          ...words(
+            "network create -d ipvlan -o parent=gt-wire3 -o ipvlan_mode=l3 --subnet 10.201.18.0/24 --subnet 10.201.19.0/24 gt-l3",
+          ),
         );
         await sleeper("three", "--network", "gt-l3", "--ip", "10.201.18.5");
         await sleeper("four", "--network", "gt-l3", "--ip", "10.201.19.5");
