@@ -4,29 +4,14 @@
  *
  * Prints a table, writes it as JSON where `--json FILE` says, and exits with 1 when a ratio is over its limit.
  */
-import { writeFileSync } from "node:fs";
-import { arch, cpus, release } from "node:os";
 import { busybox } from "../helpers/images.ts";
 import { gantryProgram, type Flavour, type TestDaemon } from "../helpers/daemon.ts";
 import { mustRun } from "../helpers/process.ts";
 import { type Engines, memoryBytes, prepareHybridHost, startEngines } from "./engines.ts";
-
-interface Measurement {
-  readonly name: string;
-  readonly unit: "ms" | "MB";
-  readonly gantry: number;
-  /** Docker's figure, or the yardstick's. */
-  readonly other: number;
-  readonly otherName: string;
-  readonly ratio: number;
-  readonly limit: number;
-}
+import { finish, type Measurement, median } from "./report.ts";
 
 const rounds = Number(process.env["GANTRY_BENCH_ROUNDS"] ?? 25);
 const containerCount = 20;
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 async function elapsedMs(argv: readonly string[]): Promise<number> {
   const begun = performance.now();
@@ -113,32 +98,7 @@ async function measure(): Promise<Measurement[]> {
   return results;
 }
 
-function table(results: readonly Measurement[]): string {
-  const rows = results.map(({ name, unit, gantry, other, otherName, ratio, limit }) => [
-    name,
-    `${gantry.toFixed(1)} ${unit}`,
-    `${other.toFixed(1)} ${unit} (${otherName})`,
-    ratio.toFixed(2),
-    limit.toFixed(2),
-    ratio <= limit ? "yes" : "NO",
-  ]);
-  const lines = [["measured", "gantry", "compared with", "ratio", "limit", "met"], ...rows];
-  const widths =
-    lines[0]?.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length))) ?? [];
-  const text = lines.map(
-    (line) => `| ${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`,
-  );
-  text.splice(1, 0, `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`);
-  return `${text.join("\n")}\n`;
-}
-
 await prepareHybridHost();
 process.stderr.write(`bench: ${rounds} rounds of each, ${gantryProgram}\n`);
 const results = await measure();
-process.stdout.write(table(results));
-const jsonAt = process.argv.indexOf("--json");
-const jsonPath = jsonAt === -1 ? undefined : process.argv[jsonAt + 1];
-const machine = { kernel: release(), arch: arch(), cpus: cpus().length, model: cpus()[0]?.model };
-if (jsonPath !== undefined)
-  writeFileSync(jsonPath, `${JSON.stringify({ machine, rounds, results }, undefined, 2)}\n`);
-process.exitCode = results.every(({ ratio, limit }) => ratio <= limit) ? 0 : 1;
+finish(results, rounds);
