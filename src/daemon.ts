@@ -197,7 +197,7 @@ async function assemble(
   database: Database,
 ): Promise<EngineContext> {
   const { dataRoot, execRoot } = options;
-  const content = new FsContentStore(join(dataRoot, "content"));
+  const content = new FsContentStore(join(dataRoot, "content"), "soon");
   return createContext({
     config,
     database,
@@ -335,6 +335,7 @@ async function shutDown(parts: {
   for (const { id } of context.containers.list()) stopHealthChecks(context, id);
   await context.background.idle();
   await context.snapshotter.idle();
+  await context.content.idle();
   const isAnyUp = context.containers.list().some((container) => container.state.pid !== 0);
   await context.network.shutdown({ removeAll: !isAnyUp });
   if (!isAnyUp) removeCgroupIfEmpty(context.cgroups, `/${options.cgroupParent}`);

@@ -34,6 +34,8 @@ export interface ContentStore {
   /** No error when it is not there. */
   remove(digest: string): void;
   list(): BlobInfo[];
-  /** Removes unfinished writes of an earlier process. */
+  /** Removes unfinished writes of an earlier process, and what a loss of power has spoilt. */
   sweep(): void;
+  /** Resolves when everything is on the disk. */
+  idle(): Promise<void>;
 }

@@ -1,11 +1,14 @@
 /** The content store on a file system: `blobs/<algorithm>/<hex>`, unfinished writes in `ingest/`. */
 import { createHash, randomBytes, type Hash } from "node:crypto";
 import {
+  closeSync,
   createReadStream,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   statSync,
 } from "node:fs";
@@ -14,6 +17,8 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
+import { log } from "../base/log.ts";
+import { DeferredSync } from "../linux/deferred-sync.ts";
 import { fileSystemError, isErrno, withFileErrors } from "../linux/fs-error.ts";
 import { parseDigest, type DigestAlgorithm } from "../oci/digest.ts";
 import type { BlobInfo, ContentStore } from "./content.ts";
@@ -26,16 +31,24 @@ export interface Expectation {
 
 const algorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
 
+/** When a blob is on the disk: before it is visible, or soon after. */
+export type Durability = "at-once" | "soon";
+
 export class FsContentStore implements ContentStore {
   readonly #root: string;
+  readonly #sync: DeferredSync | undefined;
 
-  /** Makes the directories under `root` when they are missing. */
-  constructor(root: string) {
+  /**
+   * Makes the directories under `root` when they are missing. With `soon`, a blob that a loss of power may have spoilt is
+   * found and removed by the next {@link sweep}.
+   */
+  constructor(root: string, durability: Durability = "at-once") {
     this.#root = root;
     withFileErrors(`make the content store in ${root}`, () => {
       for (const name of [...algorithms.map((algorithm) => join("blobs", algorithm)), "ingest"])
         mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
     });
+    this.#sync = durability === "soon" ? new DeferredSync(join(root, "unsynced")) : undefined;
   }
 
   async ingest(source: Readable | Uint8Array | string, expect: Expectation = {}): Promise<BlobInfo> {
@@ -48,7 +61,7 @@ export class FsContentStore implements ContentStore {
       try {
         blob = await writeAndHash(stream, file, { hash: createHash(algorithm), algorithm, expect });
         checkExpectation(blob, expect);
-        await file.sync();
+        if (this.#sync === undefined) await file.sync();
       } finally {
         await file.close();
       }
@@ -66,7 +79,7 @@ export class FsContentStore implements ContentStore {
     try {
       const file = await open(path, "r");
       try {
-        await file.sync();
+        if (this.#sync === undefined) await file.sync();
       } finally {
         await file.close();
       }
@@ -78,8 +91,11 @@ export class FsContentStore implements ContentStore {
 
   /** Two writers of the same bytes both succeed: rename(2) replaces a file by its equal. */
   async #commit(temporary: string, digest: string): Promise<void> {
+    const { algorithm, hex } = parseDigest(digest);
+    this.#sync?.mark(`${algorithm}-${hex}`);
     await rename(temporary, this.#file(digest));
-    const directory = await open(join(this.#root, "blobs", parseDigest(digest).algorithm), "r");
+    if (this.#sync !== undefined) return;
+    const directory = await open(join(this.#root, "blobs", algorithm), "r");
     try {
       await directory.sync();
     } finally {
@@ -110,6 +126,7 @@ export class FsContentStore implements ContentStore {
 
   remove(digest: string): void {
     withFileErrors(`remove blob ${digest}`, () => rmSync(this.#file(digest), { force: true }));
+    this.#sync?.forget(digest.replace(":", "-"));
   }
 
   list(): BlobInfo[] {
@@ -121,6 +138,21 @@ export class FsContentStore implements ContentStore {
   sweep(): void {
     const ingest = join(this.#root, "ingest");
     for (const name of readdirSync(ingest)) rmSync(join(ingest, name), { recursive: true, force: true });
+    for (const name of this.#sync?.suspects() ?? []) {
+      this.#removeIfSpoilt(name.replace("-", ":"));
+      this.#sync?.forget(name);
+    }
+  }
+
+  async idle(): Promise<void> {
+    await this.#sync?.flush();
+  }
+
+  #removeIfSpoilt(digest: string): void {
+    if (!this.has(digest) || digestOfFile(this.#file(digest), parseDigest(digest).algorithm) === digest)
+      return;
+    log.warn("a blob was not on the disk when the machine went down; it is removed", { digest });
+    rmSync(this.#file(digest));
   }
 
   #file(digest: string): string {
@@ -136,6 +168,19 @@ export class FsContentStore implements ContentStore {
       throw fileSystemError(`read blob ${digest}`, error);
     }
   }
+}
+
+function digestOfFile(path: string, algorithm: DigestAlgorithm): string {
+  const hash = createHash(algorithm);
+  const piece = Buffer.allocUnsafe(1024 * 1024);
+  const fd = openSync(path, "r");
+  try {
+    for (let length = readSync(fd, piece); length > 0; length = readSync(fd, piece))
+      hash.update(piece.subarray(0, length));
+  } finally {
+    closeSync(fd);
+  }
+  return `${algorithm}:${hash.digest("hex")}`;
 }
 
 async function writeAndHash(

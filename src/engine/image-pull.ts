@@ -118,7 +118,8 @@ async function bringIn(
   const { manifest } = resolved;
   const configDigest = manifest.config.digest;
   const known = context.images.byId(configDigest);
-  if (known !== undefined) {
+  // Its layers may have to be unpacked again after a loss of power.
+  if (known !== undefined && (known.chainId === undefined || context.snapshotter.has(known.chainId))) {
     checkPlatform(task, known.config);
     return known.id;
   }

@@ -17,6 +17,7 @@ import { removeLocked } from "./container-remove.ts";
 import { startLocked } from "./container-start.ts";
 import type { EngineContext } from "./context.ts";
 import { startHealthChecks } from "./health-checks.ts";
+import { restoreLayers } from "./image-restore.ts";
 import { dropUnrecordedEndpoints } from "./networks.ts";
 import { containerPaths } from "./paths.ts";
 import { wantsStartWithDaemon } from "./restart-policy.ts";
@@ -28,6 +29,7 @@ export async function recover(context: EngineContext): Promise<void> {
   mkdirSync(join(config.execRoot, "containers"), { recursive: true, mode: 0o711 });
   context.content.sweep();
   context.snapshotter.sweep();
+  await restoreLayers(context);
   await sweepBundles(context);
   await context.network.restore(
     (id) => isRecordedAsRunning(context.containers.byId(id)) && hasBundle(context, id),

@@ -3,6 +3,7 @@
  *
  * Paths are bytes here: names in layers need not be UTF-8. None of the calls follows a symbolic link at the end.
  */
+import { closeSync, openSync } from "node:fs";
 import koffi from "koffi";
 import { errno, libc, systemError } from "./libc.ts";
 
@@ -24,6 +25,7 @@ const lgetxattrCall = libc.func(
 );
 const llistxattrCall = libc.func("ssize_t llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
 const syncfsCall = libc.func("int syncfs(int fd)");
+const ioctlCall = libc.func("int ioctl(int fd, unsigned long request, _Inout_ long *argument)");
 const opendirCall = libc.func("void *opendir(str path)");
 const readdirCall = libc.func("void *readdir(void *directory)");
 const closedirCall = libc.func("int closedir(void *directory)");
@@ -111,6 +113,28 @@ export async function syncFileSystem(fd: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   syncfsCall.async(fd, (error: Error | null, result: number) => (error ? reject(error) : resolve(result)));
   if ((await promise) !== 0) throw systemError("write the file system to disk", 5);
+}
+
+// linux/fs.h: _IOR('f', 1, long), _IOW('f', 2, long), and what `chattr +T` sets
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+const FS_TOPDIR_FL = 0x00020000;
+
+/**
+ * Has ext4 put each new directory of this one into a part of the disk of its own, where there is room (the top of a
+ * hierarchy, for its allocator). Without it all of them share one part, and after many removals there ext4 looks at every
+ * inode that went in the last seconds before it gives a new one: a layer then takes twenty times as long. No error where
+ * the file system has no such flag.
+ */
+export function spreadDirectories(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    const flags = [0];
+    if (ioctlCall(fd, FS_IOC_GETFLAGS, flags) !== 0) return;
+    ioctlCall(fd, FS_IOC_SETFLAGS, [flags[0]! | FS_TOPDIR_FL]);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 // struct dirent of 64-bit glibc: d_type is the byte after d_ino, d_off and d_reclen.

@@ -76,7 +76,7 @@ export class LayerApplier {
       strip(directory);
       failpoint("snapshot-before-commit");
       extra = this.#driver.finish?.(directory, chainId) ?? {};
-      this.#store.commitLayerSoon(directory, { chainId, parent, diffId, sizeBytes, inodes, ...extra });
+      this.#store.commitLayer(directory, { chainId, parent, diffId, sizeBytes, inodes, ...extra });
     } catch (error) {
       if (extra !== undefined) this.#driver.undoFinish?.(extra);
       this.#store.discard(directory);
@@ -100,7 +100,7 @@ export class LayerApplier {
     const { chainId, parent } = layer;
     const extra = this.#driver.finish?.(directory, chainId) ?? {};
     try {
-      await this.#store.commitLayer(directory, { chainId, parent, diffId, sizeBytes, inodes, ...extra });
+      this.#store.commitLayer(directory, { chainId, parent, diffId, sizeBytes, inodes, ...extra });
     } catch (error) {
       this.#driver.undoFinish?.(extra);
       throw error;

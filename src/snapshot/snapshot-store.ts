@@ -4,6 +4,7 @@
  * ```
  * layers/<hex of chainID>/   committed: record.json, and the driver's directories
  * active/<key>/              active: parent -> chainID (a symbolic link), and the driver's directories
+ * unsynced/                  marks of layers that are not on the disk yet (linux/deferred-sync.ts)
  * tmp/                       what is being made
  * trash/                     what is being deleted
  * ```
@@ -12,25 +13,23 @@
  */
 import { randomBytes } from "node:crypto";
 import {
-  closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAtomic } from "../base/atomic-file.ts";
 import { conflict, EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { isErrno, withFileErrors } from "../linux/fs-error.ts";
-import { syncFileSystem } from "../linux/inode.ts";
+import { DeferredSync } from "../linux/deferred-sync.ts";
+import { spreadDirectories } from "../linux/inode.ts";
 import { isDigest, parseDigest } from "../oci/digest.ts";
 import type { SnapshotInfo } from "./snapshot.ts";
 
@@ -51,16 +50,18 @@ export class SnapshotStore {
   readonly root: string;
   readonly #layers = new Map<string, LayerRecord>();
   readonly #active = new Map<string, string | undefined>();
+  #sync!: DeferredSync;
   #deletions: Promise<void> = Promise.resolve();
-  /** Layers whose record waits until their files are on the disk. */
-  #unflushed: LayerRecord[] = [];
-  #flushing: Promise<void> = Promise.resolve();
 
   constructor(root: string) {
     this.root = root;
     withFileErrors(`open the snapshots in ${root}`, () => {
       for (const name of ["layers", "active", "tmp", "trash"])
         mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
+      // Everything is made there.
+      spreadDirectories(join(root, "tmp"));
+      this.#sync = new DeferredSync(join(root, "unsynced"));
+      this.#dropSuspects();
       for (const name of readdirSync(join(root, "layers"))) {
         const record = readLayerRecord(join(root, "layers", name));
         if (record !== undefined) this.#layers.set(record.chainId, record);
@@ -115,43 +116,29 @@ export class SnapshotStore {
     return path;
   }
 
-  /** Makes `directory` the committed snapshot of `record`, after everything in it is on the disk. */
-  async commitLayer(directory: string, record: LayerRecord): Promise<void> {
-    writeFileAtomic(join(directory, "record.json"), JSON.stringify(record));
-    await withDirectory(directory, syncFileSystem);
-    renameSync(directory, join(this.root, "layers", parseDigest(record.chainId).hex));
-    syncDirectory(join(this.root, "layers"));
+  /** Makes `directory` the committed snapshot of `record`. It goes to the disk soon afterwards. */
+  commitLayer(directory: string, record: LayerRecord): void {
+    const { hex } = parseDigest(record.chainId);
+    writeFileSync(join(directory, "record.json"), JSON.stringify(record));
+    this.#sync.mark(hex);
+    renameSync(directory, join(this.root, "layers", hex));
     this.#layers.set(record.chainId, record);
   }
 
-  /**
-   * Like {@link commitLayer}, but the disk may lag behind: the record that makes the layer one is written once the
-   * layer's files are on the disk, by {@link flush} or in the background.
-   */
-  commitLayerSoon(directory: string, record: LayerRecord): void {
-    renameSync(directory, join(this.root, "layers", parseDigest(record.chainId).hex));
-    this.#layers.set(record.chainId, record);
-    this.#unflushed.push(record);
-    this.#flushing = flushAfter(this.#flushing, () => this.#flushNow());
-  }
-
-  /** Resolves when every layer is on the disk with its record. */
-  async flush(): Promise<void> {
-    await this.#flushing;
-    // A flush in the background that failed left them here.
-    if (this.#unflushed.length > 0) await this.#flushNow();
-  }
-
-  async #flushNow(): Promise<void> {
-    const records = [...this.#unflushed];
-    if (records.length === 0) return;
-    await withDirectory(join(this.root, "layers"), syncFileSystem);
-    for (const record of records) {
-      if (this.#layers.get(record.chainId) !== record) continue;
-      const directory = join(this.root, "layers", parseDigest(record.chainId).hex);
-      writeFileAtomic(join(directory, "record.json"), JSON.stringify(record));
+  /** Layers that the machine may not have had on its disk when it went down are unpacked anew. */
+  #dropSuspects(): void {
+    for (const hex of this.#sync.suspects()) {
+      log.warn("a layer was not on the disk when the machine went down; it will be unpacked again", { hex });
+      const directory = join(this.root, "layers", hex);
+      if (existsSync(directory))
+        renameSync(directory, join(this.root, "trash", `${hex}-${randomBytes(4).toString("hex")}`));
+      this.#sync.forget(hex);
     }
-    this.#unflushed = this.#unflushed.filter((record) => !records.includes(record));
+  }
+
+  /** Resolves when every layer is on the disk. */
+  flush(): Promise<void> {
+    return this.#sync.flush();
   }
 
   /** Takes an active snapshot's directory out of the records; the caller commits or discards it. */
@@ -187,6 +174,7 @@ export class SnapshotStore {
       if (above !== undefined) throw conflict(`layer ${key} is in use by snapshot ${above.key}`);
     }
     const directory = this.directory(key);
+    if (this.#layers.has(key)) this.#sync.forget(parseDigest(key).hex);
     this.#layers.delete(key);
     this.#active.delete(key);
     this.discard(directory);
@@ -223,30 +211,12 @@ export class SnapshotStore {
   }
 
   async idle(): Promise<void> {
-    await this.#flushing;
+    await this.#sync.flush();
     // Deletions may be added while others run.
     for (let seen; seen !== this.#deletions;) {
       seen = this.#deletions;
       await seen;
     }
-  }
-}
-
-async function withDirectory(path: string, work: (fd: number) => Promise<void>): Promise<void> {
-  const fd = openSync(path, "r");
-  try {
-    await work(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-async function flushAfter(before: Promise<void>, flush: () => Promise<void>): Promise<void> {
-  await before;
-  try {
-    await flush();
-  } catch (error) {
-    log.warn("could not bring new layers to the disk; the next flush tries again", { error });
   }
 }
 
@@ -279,14 +249,4 @@ function readParent(directory: string): string | undefined {
   if (!existsParent(directory)) return undefined;
   const parent = readlinkSync(join(directory, "parent"));
   return parent === "none" ? undefined : parent;
-}
-
-function syncDirectory(path: string): void {
-  if (!existsSync(path)) return;
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

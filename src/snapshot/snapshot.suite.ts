@@ -455,7 +455,7 @@ export function snapshotterSuite(name: string, open: (root: string) => Snapshott
       setImmediate(turn);
       await apply(layer);
       isDone = true;
-      assert.ok(turns >= 40, `${turns} turns of the loop for ${entries.length} entries`);
+      assert.ok(turns >= 5, `${turns} turns of the loop for ${entries.length} entries`);
     });
   });
 }

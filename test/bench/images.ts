@@ -2,8 +2,8 @@
  * `node test/bench/images.ts`: moving images, gantry beside Debian's dockerd, from and to one local registry (Debian's
  * docker-registry), with the same docker CLI. Rounds alternate; what counts are medians and their ratio.
  *
- * The Debian image is made by `gantry image bootstrap` once, from this machine's mirror; GANTRY_BENCH_ARCHIVE names an
- * archive of one to use in its place. Prints a table, writes it as JSON where `--json FILE` says, exits with 1 when a
+ * GANTRY_BENCH_ARCHIVE names an archive of a Debian image: gantry image bootstrap debian:bookworm, then gantry save -o
+ * FILE debian:bookworm. GANTRY_BENCH_ONLY (pull,files,push,save,load) leaves out the rest. Prints a table, writes it as JSON where `--json FILE` says, exits with 1 when a
  * ratio is over its limit.
  */
 import { randomBytes } from "node:crypto";
@@ -103,8 +103,8 @@ async function pushManyFiles(host: TestHost, directory: string, reference: strin
 async function pushDebian(daemons: Daemons, reference: string): Promise<void> {
   const archive = process.env["GANTRY_BENCH_ARCHIVE"];
   const { gantry } = daemons;
+  // A mirror is out of the reach of a test host, so it cannot be made here.
   if (archive === undefined)
-    // Its mirror is out of the reach of a test host: it is made on the machine itself.
     throw new Error("set GANTRY_BENCH_ARCHIVE to an archive made by: gantry save -o FILE debian:bookworm");
   const loaded = await gantry.dockerOk(["load", "-q", "-i", archive], { timeoutMs: 120_000 });
   const name = /^Loaded image: (.*)$/m.exec(loaded)?.[1] ?? "";
