@@ -28,6 +28,12 @@ export interface ContainerState {
   readonly health?: HealthState;
 }
 
+/** A link to another container on the default bridge. */
+export interface ContainerLink {
+  readonly containerId: string;
+  readonly alias: string;
+}
+
 export interface ContainerRecord {
   readonly id: string;
   /** Without the leading slash. */
@@ -46,6 +52,9 @@ export interface ContainerRecord {
   /** What was asked for, by network name. */
   readonly endpoints: Readonly<Record<string, EndpointSettings>>;
   readonly mounts: readonly MountPoint[];
+  readonly links?: readonly ContainerLink[];
+  /** The variables of its links when it was last started. */
+  readonly linkEnv?: readonly string[];
   readonly runtime: string;
   readonly snapshotDriver: string;
   readonly logPath: string;

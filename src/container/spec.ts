@@ -137,9 +137,9 @@ function buildProcess(
 }
 
 /** The environment of a container's first process. */
-export function containerEnv({ config }: ContainerRecord, home: string): string[] {
+export function containerEnv({ config, linkEnv = [] }: ContainerRecord, home: string): string[] {
   const base = baseEnv({ hostname: config.Hostname || hostHostname(), terminal: config.Tty === true });
-  const env = overlayEnv(base, config.Env ?? []);
+  const env = overlayEnv([...base, ...linkEnv], config.Env ?? []);
   if (!hasEnv(env, "HOME")) env.push(`HOME=${home}`);
   return env;
 }

@@ -119,7 +119,6 @@ test("mistakes in the host config are refused", () => {
 
 test("what is not served is refused by name", () => {
   const table: [HostConfig, RegExp][] = [
-    [{ Links: ["x:y"] }, /--link/],
     [{ LogConfig: { Type: "syslog" } }, /--log-driver syslog/],
     [{ LogConfig: { Config: { "max-size": "1m" } } }, /--log-opt max-size/],
     [{ Mounts: [{ Type: "cluster", Source: "x", Target: "/x" }] }, /type=cluster/],

@@ -78,7 +78,6 @@ function refuseUnserved(config: ContainerConfig, host: HostConfig): void {
   const refuse = (asked: boolean, option: string): void => {
     if (asked) throw notImplemented(`${option} is not served by this engine`);
   };
-  refuse((host.Links ?? []).length > 0, "--link");
   refuse((host.Cgroup ?? "") !== "", "HostConfig.Cgroup (another container's control group)");
   refuse(config.NetworkDisabled === true, "NetworkDisabled (use --network none)");
   if (Object.keys(host.StorageOpt ?? {}).length > 0)

@@ -21,6 +21,7 @@ import { checkName, generateName } from "./container-name.ts";
 import { checkEndpointSettings, checkTogether, findNetwork } from "./container-sandbox.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { withHostDefaults } from "./host-config-defaults.ts";
+import { findLinks } from "./links.ts";
 import { mergeConfig } from "./merge-config.ts";
 import { containerPaths } from "./paths.ts";
 import { withContainerIds } from "./shared-namespaces.ts";
@@ -56,6 +57,7 @@ export async function containerCreate(
   const id = newId();
   const config = finishConfig(id, mergeConfig(configRequest, image.config.config ?? {}), hostConfig);
   portRequests(config, hostConfig, context.config.publishIp);
+  const links = findLinks(context, hostConfig);
   const endpoints = chooseEndpoints(context, hostConfig, networking?.EndpointsConfig ?? {});
 
   await using undo = new AsyncDisposableStack();
@@ -82,9 +84,11 @@ export async function containerCreate(
     path,
     args,
     config,
-    hostConfig,
+    // What inspect shows of links is made of where they lead now.
+    hostConfig: { ...hostConfig, Links: null },
     endpoints,
     mounts: resolved.mounts,
+    ...(links.length > 0 && { links }),
     runtime: hostConfig.Runtime!,
     snapshotDriver: context.snapshotter.name,
     logPath: paths.log,
@@ -153,6 +157,10 @@ function chooseEndpoints(
   endpoints[nameOf(mode)] = {};
   for (const [text, settings] of Object.entries(asked))
     endpoints[nameOf(text === "default" ? mode : text)] = settings ?? {};
+  const first = endpoints[nameOf(mode)]!;
+  // Clients of Docker's old API give them here for any network.
+  if (findNetwork(context, mode)?.isUserDefined && (hostConfig.Links ?? []).length > 0)
+    endpoints[nameOf(mode)] = { ...first, Links: first.Links ?? hostConfig.Links };
   for (const [name, settings] of Object.entries(endpoints))
     checkEndpointSettings(findNetwork(context, name), settings);
   checkTogether(mode, Object.keys(endpoints));

@@ -4,6 +4,7 @@ import type { HealthState } from "../container/health.ts";
 import type { ContainerInspect, ContainerStateJson, HealthJson } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
 import { findNetwork } from "./container-sandbox.ts";
+import { shownLinks } from "./links.ts";
 import { nameFilePaths } from "./network-files.ts";
 import { networkSettings } from "./network-settings.ts";
 import { containerPaths } from "./paths.ts";
@@ -41,7 +42,7 @@ export async function containerInspect(
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: execIds.length > 0 ? execIds : null,
-    HostConfig: container.hostConfig,
+    HostConfig: { ...container.hostConfig, Links: shownLinks(context, container) },
     GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, container.id) },
     ...(options.size ? await sizes(context, container) : {}),
     Mounts: shownMounts(container.mounts),

@@ -6,6 +6,7 @@ import type { ContainerSummary } from "../wire/container.ts";
 import type { Filters } from "../wire/system.ts";
 import { networkId, sizes } from "./container-inspect.ts";
 import type { EngineContext } from "./context.ts";
+import { linkNames } from "./links.ts";
 import type { ContainerListOptions } from "./engine.ts";
 import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
 import { endpointSettings, portSummaries } from "./network-settings.ts";
@@ -55,7 +56,7 @@ async function summary(
   const sandbox = context.network.get(container.id);
   return {
     Id: container.id,
-    Names: [`/${container.name}`],
+    Names: [`/${container.name}`, ...linkNames(context, container)],
     Image: imageName(context, container),
     ImageID: container.imageId,
     Command: [container.path, ...container.args].map(shellWord).join(" "),

@@ -8,6 +8,7 @@ import { removeBundle } from "./container-cleanup.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import { sendSignal } from "./container-kill.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
+import { removeLink } from "./links.ts";
 import { containerPaths } from "./paths.ts";
 
 export interface RemoveOptions {
@@ -25,9 +26,11 @@ export async function containerRemove(
   nameOrId: string,
   options: RemoveOptions,
 ): Promise<void> {
+  if (options.link) {
+    removeLink(context, nameOrId);
+    return;
+  }
   const container = context.containers.resolve(nameOrId);
-  if (options.link)
-    throw conflict("Cannot remove a link: links between containers are environment and hosts entries here");
   if (!options.force) requireStopped(container);
   // From here on neither its policy nor its `--rm` acts on the exit: this removal does.
   using _stopping = context.live.of(container.id).beginStop();

@@ -21,6 +21,7 @@ import { openSandbox } from "./container-sandbox.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { startFailureCode } from "./exec.ts";
 import { startHealthChecks } from "./health-checks.ts";
+import { linkVariables } from "./links.ts";
 import { nameFilePaths, writeNetworkFiles } from "./network-files.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
@@ -69,6 +70,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
 
   checkBindSources(recorded.mounts);
   const joined = joinedNamespaces(context, recorded);
+  const linkEnv = linkVariables(context, recorded);
   const requests = hostConfig.DeviceRequests ?? [];
   const devices =
     requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
@@ -81,7 +83,8 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   undo.defer(() => unmountVolumes(context, recorded, id));
   const mounts = await mountVolumes(context, recorded, id);
   const hasMoved = mounts.some((mount, index) => mount !== recorded.mounts[index]);
-  const container = hasMoved ? context.containers.update(id, { mounts }) : recorded;
+  const hasLinks = linkEnv.length > 0 || recorded.linkEnv !== undefined;
+  const container = hasMoved || hasLinks ? context.containers.update(id, { mounts, linkEnv }) : recorded;
   failpoint("container-start.after-volumes");
   const sandbox = await openSandbox(context, container);
   undo.defer(() => releaseNetwork(context, id));

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { hostNameServers, readResolvConf, setsNdots } from "../network/name-files.ts";
 import { NameServer } from "../network/name-server.ts";
 import type { EngineContext } from "./context.ts";
-import { updateNetworkFiles } from "./network-files.ts";
+import { updateLinkedFiles, updateNetworkFiles } from "./network-files.ts";
 
 /** Lets every sandbox have its name server, those too that are found at the start. To be called before they are. */
 export function serveNames(context: EngineContext): void {
@@ -24,7 +24,13 @@ export function serveNames(context: EngineContext): void {
 
 /** Lets files follow the networks of running containers. To be called before they are found at the start. */
 export function followNetworks(context: EngineContext): void {
-  context.network.watch({ changed: (sandbox) => updateNetworkFiles(context, sandbox) });
+  context.network.watch({
+    opened: (sandbox) => updateLinkedFiles(context, sandbox),
+    changed: (sandbox) => {
+      updateNetworkFiles(context, sandbox);
+      updateLinkedFiles(context, sandbox);
+    },
+  });
 }
 
 /** The host's servers, read again when their file has changed. */

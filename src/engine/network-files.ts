@@ -10,10 +10,12 @@ import {
   readResolvConf,
   resolvConfFor,
   type ResolvConfOptions,
+  withAddressesFor,
   withOwnAddresses,
 } from "../network/name-files.ts";
 import type { EngineContext } from "./context.ts";
 import { findNetwork, networkOwner } from "./container-sandbox.ts";
+import { linkHosts, linkingContainers } from "./links.ts";
 import { type ContainerPaths, containerPaths } from "./paths.ts";
 
 /**
@@ -51,6 +53,7 @@ export function writeNetworkFiles(
         domainname: config.Domainname ?? "",
         extraHosts: hostConfig.ExtraHosts ?? [],
         hostGateway: hostGateway(context),
+        links: linkHosts(context, container),
       }),
     );
   const settings = resolverSettings(context, container);
@@ -72,6 +75,15 @@ export function updateNetworkFiles(context: EngineContext, sandbox: Sandbox): vo
   const settings = resolverSettings(context, container);
   const before = resolvConfFor(readHostResolvConf(), settings);
   rewrite(resolvConf, (text) => (text === before ? resolvConfOf(context, sandbox, settings) : text));
+}
+
+/** Lets the hosts files of those that are linked to a container follow its address: it has perhaps been started anew. */
+export function updateLinkedFiles(context: EngineContext, sandbox: Sandbox): void {
+  for (const { parent, host } of linkingContainers(context, sandbox.containerId))
+    if (host.address !== "")
+      rewrite(containerPaths(context.config, parent.id).hosts, (text) =>
+        withAddressesFor(text, host.names, [host.address]),
+      );
 }
 
 /** Changes a file in its place: it is bound into the container, where another file of the same name would not be seen. */

@@ -20,6 +20,8 @@ export interface HostsOptions {
   readonly extraHosts: readonly string[];
   /** What `host-gateway` stands for; empty when there is no bridge. */
   readonly hostGateway: string;
+  /** Linked containers, each with all its names. */
+  readonly links?: readonly { readonly address: string; readonly names: string }[];
 }
 
 /** Used when the host has no name server that a container can reach. */
@@ -177,6 +179,7 @@ export function hostsFileFor(options: HostsOptions): string {
     const { name, address } = parseExtraHost(entry, options.hostGateway);
     lines.push(`${address}\t${name}`);
   }
+  for (const { address, names } of options.links ?? []) lines.push(`${address}\t${names}`);
   const names = ownNames(options);
   for (const address of options.addresses) lines.push(`${address}\t${names}`);
   return `${lines.join("\n")}\n`;

@@ -148,7 +148,7 @@ describe("names", () => {
     await ok("network", "create", "gt-nam-a");
     await ok("network", "create", "--ipv6", "--subnet", "fd00:6e61:6d::/64", "gt-nam-b");
     await run("db", "--network", "gt-nam-b", "--network-alias", "sql");
-    await run("web", "--network", "gt-nam-a");
+    await run("web", "--network", "gt-nam-a", "--link", "db:store");
     assert.equal((await dns("web", "A", "db")).code, NXDOMAIN);
     assert.equal((await dns("web", "A", "store")).code, NXDOMAIN);
     await ok("network", "connect", "--link", "db:store", "gt-nam-b", "web");

@@ -211,5 +211,5 @@ export const containerRoutes: readonly Route[] = [
   { method: "POST", path: "/containers/{id}/attach", handle: attach, upgrade: "hijack" },
   { method: "GET", path: "/containers/{id}/attach/ws", handle: attachWebSocket, upgrade: "websocket" },
   { method: "POST", path: "/containers/{id}/wait", handle: wait },
-  { method: "DELETE", path: "/containers/{id}", handle: remove },
+  { method: "DELETE", path: "/containers/{id...}", handle: remove },
 ];
