@@ -3,8 +3,8 @@
  * becomes readable when its process ends, whoever its parent is.
  */
 import { closeSync, readFileSync } from "node:fs";
-import koffi from "koffi";
 import { errno, libc, systemError } from "./libc.ts";
+import { pollFd, type FdPoll } from "./poll.ts";
 
 // syscall(2) itself: not every libc in use has the wrappers. All architectures share these two numbers.
 const pidfdOpenCall = libc.func("syscall", "long", ["long", "int", "unsigned int"]);
@@ -17,7 +17,7 @@ const ESRCH = 3;
 export class Pidfd implements Disposable {
   readonly pid: number;
   #fd: number;
-  #poll: ReturnType<typeof koffi.node.poll> | undefined;
+  #poll: FdPoll | undefined;
   #ended: PromiseWithResolvers<void> | undefined;
 
   private constructor(pid: number, fd: number) {
@@ -39,11 +39,10 @@ export class Pidfd implements Disposable {
     if (this.#ended !== undefined) return this.#ended.promise;
     const ended = Promise.withResolvers<void>();
     this.#ended = ended;
-    // Promise callbacks do not run right after this callback, so the news goes on from the event loop.
-    this.#poll = koffi.node.poll(this.#fd, { readable: true }, () => {
+    this.#poll = pollFd(this.#fd, { readable: true, writable: false }, () => {
       this.#poll?.close();
       this.#poll = undefined;
-      setImmediate(() => ended.resolve());
+      ended.resolve();
     });
     return ended.promise;
   }

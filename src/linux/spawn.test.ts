@@ -3,7 +3,8 @@ import { spawn as nodeSpawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { isKind } from "../base/errors.ts";
-import { openPipe, openPidfd, pidfdEnded, runProcess, spawnProcess } from "./spawn.ts";
+import { Pidfd, waitForEnd } from "./pidfd.ts";
+import { openPipe, runProcess, spawnProcess } from "./spawn.ts";
 
 const env = { PATH: "/usr/bin:/bin" };
 const sh = (script: string) => ({ path: "/bin/sh", argv: ["sh", "-c", script], env });
@@ -82,13 +83,11 @@ test("children of node:child_process still get their exit events", async () => {
 
 test("kill reaches it, a pidfd tells its end", async () => {
   const child = spawnProcess({ path: "/bin/sleep", argv: ["sleep", "60"], env });
-  const pidfd = openPidfd(child.pid);
-  assert.notEqual(pidfd, undefined);
-  const ended = pidfdEnded(pidfd!);
+  const ended = waitForEnd(child.pid);
   child.kill(15);
   await ended;
   assert.deepEqual(await child.exited, { code: undefined, signal: 15 });
-  assert.equal(openPidfd(child.pid), undefined);
+  assert.equal(Pidfd.open(child.pid), undefined);
   child.kill(15);
 });
 

@@ -7,6 +7,7 @@
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { EINTR, errno, libc, systemError } from "./libc.ts";
+import { Pidfd } from "./pidfd.ts";
 import { pollFd } from "./poll.ts";
 
 const FILE_ACTIONS_BYTES = 128; // posix_spawn_file_actions_t is 80 bytes in glibc
@@ -16,7 +17,7 @@ const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 const O_CLOEXEC = 0o2000000;
-const WNOHANG = 1;
+const ENOSYS = 38;
 
 const posixSpawn = libc.func(
   "int posix_spawn(_Out_ int *pid, str path, void *actions, void *attributes, str *argv, str *envp)",
@@ -33,8 +34,6 @@ const setFlags = libc.func("int posix_spawnattr_setflags(void *attributes, short
 const setSignalMask = libc.func("int posix_spawnattr_setsigmask(void *attributes, void *set)");
 const setSignalDefault = libc.func("int posix_spawnattr_setsigdefault(void *attributes, void *set)");
 const waitpid = libc.func("int waitpid(int pid, _Out_ int *status, int options)");
-const pidfdOpenCall = libc.func("int pidfd_open(int pid, unsigned int flags)");
-const pidfdSignal = libc.func("int pidfd_send_signal(int pidfd, int signal, void *info, unsigned int flags)");
 const pipe2 = libc.func("int pipe2(void *fds, int flags)");
 
 const noSignals = Buffer.alloc(SIGNAL_SET_BYTES);
@@ -76,34 +75,6 @@ export function openPipe(): [number, number] {
   const fds = Buffer.alloc(8);
   if (pipe2(fds, O_CLOEXEC) !== 0) throw systemError("make a pipe");
   return [fds.readInt32LE(0), fds.readInt32LE(4)];
-}
-
-/** A pidfd for `pid`, or undefined when no such process exists. Throws for any other reason. */
-export function openPidfd(pid: number): number | undefined {
-  const fd = pidfdOpenCall(pid, 0) as number;
-  if (fd >= 0) return fd;
-  const code = errno();
-  if (code === 3) return undefined; // ESRCH
-  throw systemError(`watch process ${pid}`, code);
-}
-
-/** Sends `signal` to the process behind `pidfd`. False when it has ended. */
-export function signalPidfd(pidfd: number, signal: number): boolean {
-  if (pidfdSignal(pidfd, signal, null, 0) === 0) return true;
-  const code = errno();
-  if (code === 3) return false;
-  throw systemError(`send signal ${signal}`, code);
-}
-
-/** Resolves when the process behind `pidfd` has ended (it need not be reaped yet), and closes the descriptor. */
-export function pidfdEnded(pidfd: number): Promise<void> {
-  return new Promise((resolve) => {
-    const poll = pollFd(pidfd, { readable: true, writable: false }, () => {
-      poll.close();
-      closeSync(pidfd);
-      resolve();
-    });
-  });
 }
 
 function check(what: string, code: number): void {
@@ -173,12 +144,10 @@ function startProcess(request: SpawnRequest): number {
   }
 }
 
-function reap(pid: number): ExitStatus | undefined {
+/** How a child that has ended did so; does not wait, since it has. */
+function reap(pid: number): ExitStatus {
   const status: [number] = [0];
-  for (;;) {
-    const result = waitpid(pid, status, WNOHANG) as number;
-    if (result === 0) return undefined;
-    if (result === pid) break;
+  while ((waitpid(pid, status, 0) as number) !== pid) {
     // ECHILD: somebody ignores SIGCHLD for the whole process, so nothing is known any more.
     if (errno() !== EINTR) return { code: undefined, signal: undefined };
   }
@@ -193,24 +162,19 @@ function reap(pid: number): ExitStatus | undefined {
 export function spawnProcess(request: SpawnRequest): ChildProcess {
   const pid = startProcess(request);
   // Not reaped before we do it below, so the pid cannot have been given to another process yet.
-  const pidfd = openPidfd(pid);
-  if (pidfd === undefined) throw systemError(`watch process ${pid}`, 38);
+  const handle = Pidfd.open(pid);
+  if (handle === undefined) throw systemError(`watch process ${pid}`, ENOSYS);
   let ended = false;
-  const exited = new Promise<ExitStatus>((resolve) => {
-    const poll = pollFd(pidfd, { readable: true, writable: false }, () => {
-      const status = reap(pid);
-      if (status === undefined) return;
-      ended = true;
-      poll.close();
-      closeSync(pidfd);
-      resolve(status);
-    });
+  const exited = handle.ended().then((): ExitStatus => {
+    ended = true;
+    handle[Symbol.dispose]();
+    return reap(pid);
   });
   return {
     pid,
     exited,
     kill(signal) {
-      if (!ended) signalPidfd(pidfd, signal);
+      if (!ended) handle.signal(signal);
     },
   };
 }
