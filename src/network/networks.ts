@@ -209,7 +209,9 @@ export class Networks {
     const from = request.ConfigFrom?.Network ?? "";
     const checked = checkCreateRequest(request, from === "" ? undefined : this.#template(from));
     const { name, driver } = checked;
-    if ([...this.#live.values()].some(({ record }) => record.name === name))
+    // Among them is one that is just being removed.
+    const stored = [...this.#records.predefined(), ...this.#records.networks()];
+    if (stored.some((record) => record.name === name))
       throw conflict(`network with name ${name} already exists`);
     const definition = this.#complete(checked);
     const id = newId();
