@@ -41,6 +41,11 @@ export interface DaemonOptions {
   maxConcurrentUploads: number;
   maxDownloadAttempts: number;
   cdiSpecDirs: string[];
+  tls: boolean;
+  tlsVerify: boolean;
+  tlsCaCert: string;
+  tlsCert: string;
+  tlsKey: string;
   shutdownTimeoutSeconds: number;
 }
 
@@ -75,6 +80,11 @@ export const defaultDaemonOptions: DaemonOptions = {
   maxConcurrentUploads: 5,
   maxDownloadAttempts: 5,
   cdiSpecDirs: ["/etc/cdi", "/var/run/cdi"],
+  tls: false,
+  tlsVerify: false,
+  tlsCaCert: "",
+  tlsCert: "",
+  tlsKey: "",
   shutdownTimeoutSeconds: 15,
 };
 
@@ -125,6 +135,11 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("maxConcurrentDownloads", "max-concurrent-downloads", "number"),
   rule("maxConcurrentUploads", "max-concurrent-uploads", "number"),
   rule("maxDownloadAttempts", "max-download-attempts", "number"),
+  rule("tls", "tls", "boolean"),
+  rule("tlsVerify", "tlsverify", "boolean"),
+  rule("tlsCaCert", "tlscacert", "string"),
+  rule("tlsCert", "tlscert", "string"),
+  rule("tlsKey", "tlskey", "string"),
   rule("cdiSpecDirs", "cdi-spec-dir", "list", "cdi-spec-dirs"),
   rule("shutdownTimeoutSeconds", "shutdown-timeout", "number"),
 ];
@@ -153,7 +168,7 @@ const refusedKeys = new Set(
     "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-driver log-format log-opts " +
     "metrics-addr min-api-version no-new-privileges " +
     "node-generic-resources oom-score-adjust proxies raw-logs rootless seccomp-profile selinux-enabled storage-opts swarm-default-advertise-addr " +
-    "tls tlscacert tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap validate"
+    "userland-proxy userland-proxy-path userns-remap validate"
   ).split(" "),
 );
 

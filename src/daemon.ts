@@ -2,9 +2,10 @@
  * Composition root of the daemon: reads the options, picks the drivers, wires the rooms together and minds the
  * process's signals. Nothing else decides where things lie or which driver is used.
  */
-import { mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
+import type { ServerTls } from "./api/listen.ts";
 import { createApiServer, type ApiServer } from "./api/server.ts";
 import { type Database, openDatabase } from "./base/database.ts";
 import { EngineError, errorText, invalidArgument } from "./base/errors.ts";
@@ -243,14 +244,36 @@ function configuredRuntimes(options: DaemonOptions): Promise<Runtimes> {
   });
 }
 
+/** Reads the files of `--tls*`. Throws `invalidArgument` with Docker's words for one that cannot be read. */
+function readServerTls(options: DaemonOptions): ServerTls | undefined {
+  if (!options.tls && !options.tlsVerify) return undefined;
+  const directory = process.env["DOCKER_CERT_PATH"] || join(process.env["HOME"] ?? "/root", ".docker");
+  const read = (path: string, name: string): string => {
+    const file = path || join(directory, name);
+    try {
+      return readFileSync(file, "utf8");
+    } catch (error) {
+      throw invalidArgument(`could not read the file ${file} for TLS: ${errorText(error)}`, {
+        hint: "Name the files with --tlscacert, --tlscert and --tlskey.",
+      });
+    }
+  };
+  return {
+    cert: read(options.tlsCert, "cert.pem"),
+    key: read(options.tlsKey, "key.pem"),
+    clientCa: options.tlsVerify ? read(options.tlsCaCert, "ca.pem") : undefined,
+  };
+}
+
 /** The group need not exist unless it was asked for. */
 async function listen(api: ApiServer, options: DaemonOptions, start: DaemonStart): Promise<void> {
+  const tls = readServerTls(options);
   try {
-    await api.listen(options.hosts, { group: options.group });
+    await api.listen(options.hosts, { group: options.group, tls });
   } catch (error) {
     if (start.flags.group !== undefined || !(error instanceof EngineError) || error.kind !== "notFound")
       throw error;
-    await api.listen(options.hosts);
+    await api.listen(options.hosts, { tls });
   }
 }
 

@@ -7,10 +7,21 @@ import { EngineError, errorText, invalidArgument, notFound } from "../base/error
 import type { log as daemonLog } from "../base/log.ts";
 
 const defaultTcpPort = 2375;
+const defaultTlsPort = 2376;
 /** A daemon that lives answers a connection at once; one that hangs is not a reason to wait for ever. */
 const probeTimeoutMs = 2_000;
 
+/** Texts in PEM for TCP sockets. */
+export interface ServerTls {
+  readonly cert: string;
+  readonly key: string;
+  /** Authority of clients: with it only those with a certificate of its are served. */
+  readonly clientCa: string | undefined;
+}
+
 export interface ListenOptions {
+  /** Encryption of TCP sockets; unix sockets are never encrypted. */
+  readonly tls?: ServerTls | undefined;
   /** Name or number of the group that may use unix sockets. Root's when undefined. */
   readonly group?: string | undefined;
 }
@@ -19,15 +30,15 @@ export type ListenAddress =
   | { readonly type: "unix"; readonly path: string }
   | { readonly type: "tcp"; readonly host: string; readonly port: number };
 
-/** Reads `unix:///path` or `tcp://host:port` (`tcp://` alone is 127.0.0.1:2375). Throws `invalidArgument`. */
-export function parseListenAddress(spec: string): ListenAddress {
+/** Reads `unix:///path` or `tcp://host:port` (`tcp://` alone is 127.0.0.1:2375, with TLS 2376). Throws `invalidArgument`. */
+export function parseListenAddress(spec: string, hasTls = false): ListenAddress {
   if (spec.startsWith("unix://")) {
     const path = spec.slice("unix://".length);
     if (path.startsWith("/")) return { type: "unix", path };
     throw invalidArgument(`cannot listen on "${spec}": the path of a unix socket must be absolute`);
   }
   const match = /^tcp:\/\/(\[[0-9a-f:.%]+\]|[^:/[\]]*)(?::(\d{1,5}))?\/?$/i.exec(spec);
-  const port = Number(match?.[2] ?? defaultTcpPort);
+  const port = Number(match?.[2] ?? (hasTls ? defaultTlsPort : defaultTcpPort));
   if (match === null || port > 65535) {
     throw invalidArgument(
       `cannot listen on "${spec}": an address is unix:///path/to/socket or tcp://host:port`,
@@ -46,7 +57,7 @@ export async function openListener(
   spec: string,
   options: ListenOptions & { readonly log: typeof daemonLog },
 ): Promise<string> {
-  const address = parseListenAddress(spec);
+  const address = parseListenAddress(spec, options.tls !== undefined);
   if (address.type === "unix") {
     await listenUnix(server, address.path, options.group);
     return spec;
@@ -54,10 +65,13 @@ export async function openListener(
   await listening(server, spec, () => server.listen({ host: address.host, port: address.port }));
   const bound = server.address();
   if (bound === null || typeof bound === "string") throw new Error(`${spec} has no port`);
-  if (!isLoopback(bound.address)) {
-    options.log.warn("API is reachable over the network without encryption or authentication", {
+  const isOpenToAll = options.tls?.clientCa === undefined;
+  if (isOpenToAll && !isLoopback(bound.address)) {
+    const missing = options.tls === undefined ? "encryption or authentication" : "authentication of clients";
+    options.log.warn(`API is reachable over the network without ${missing}`, {
       address: spec,
       consequence: "whoever reaches it is root on this host",
+      remedy: "use --tlsverify with --tlscacert, --tlscert and --tlskey",
     });
   }
   return `tcp://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;

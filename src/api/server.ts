@@ -10,7 +10,8 @@ import type { Engine } from "../engine/engine.ts";
 import { Exchange, type Route, type Upgrade } from "./exchange.ts";
 import { closeGracefully } from "./hijack.ts";
 import { errorAnswer, HttpError } from "./http-error.ts";
-import { closeListener, type ListenOptions, openListener } from "./listen.ts";
+import { closeListener, type ListenOptions, openListener, type ServerTls } from "./listen.ts";
+import { createTlsServer } from "./tls.ts";
 import { Query } from "./query.ts";
 import { type Match, Router } from "./router.ts";
 import { routes } from "./routes.ts";
@@ -80,7 +81,7 @@ class DockerApiServer implements ApiServer {
     const opened: Server[] = [];
     try {
       for (const spec of specs) {
-        const server = this.#createServer();
+        const server = this.#createServer(spec.startsWith("unix:") ? undefined : options.tls);
         addresses.push(await openListener(server, spec, { log: this.#log, ...options }));
         opened.push(server);
         this.#log.info("API listens", { address: addresses.at(-1) });
@@ -108,8 +109,8 @@ class DockerApiServer implements ApiServer {
     clearInterval(timer);
   }
 
-  #createServer(): Server {
-    const server = createServer({
+  #createServer(tls: ServerTls | undefined): Server {
+    const settings = {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
       // Bodies may take their time (an image of many gigabytes), and a client may keep a connection as long as it likes.
@@ -117,11 +118,12 @@ class DockerApiServer implements ApiServer {
       keepAliveTimeout: 0,
       keepAlive: true,
       requireHostHeader: false,
-      shouldUpgradeCallback: (request) => this.#hasUpgrade(request),
-    });
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#hasUpgrade(request),
+    };
+    const server: Server = tls === undefined ? createServer(settings) : createTlsServer(tls, settings);
     // A client that half-closes after its request still gets the answer.
     Object.assign(server, { httpAllowHalfOpen: true });
-    server.on("connection", (socket) => this.#watch(socket));
+    server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => this.#watch(socket));
     server.on("request", (request, response) => void this.#serve(request, response, undefined));
     server.on("upgrade", (request, stream, head) => this.#serveUpgrade(request, stream, head));
     server.on("clientError", (error: NodeJS.ErrnoException, stream) => this.#refuse(error, stream));

@@ -29,7 +29,17 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
       env: options.env,
       runDaemon: options.runDaemon,
       runRegistry: options.runRegistry,
-      host: hosts[0],
+      endpoint: {
+        host: hosts[0],
+        context: globals.string("context"),
+        tls: {
+          tls: globals.bool("tls"),
+          verify: globals.changed("tlsverify") ? globals.bool("tlsverify") : undefined,
+          ca: globals.string("tlscacert"),
+          cert: globals.string("tlscert"),
+          key: globals.string("tlskey"),
+        },
+      },
       // Completing a word must not start anything.
       noDaemonStart: globals.positional[0] === "__complete",
       configDirectory: globals.changed("config") ? globals.string("config") : undefined,

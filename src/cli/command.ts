@@ -1,4 +1,5 @@
 import type { Client } from "../client/client.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { FlagSpec } from "./flags.ts";
 import type { ParsedArguments } from "./parser.ts";
 
@@ -26,8 +27,12 @@ export interface CommandContext {
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The address that `-H` or the environment named; undefined when it is the default. */
-  readonly namedHost: string | undefined;
+  /** Name of the context in use; `default` when flags, environment or the default socket say where the daemon is. */
+  contextName(): string;
+  /** What `default` names, also while another context is in use. */
+  defaultHost(): string;
+  /** Where the daemon is. Throws `CliError` for a context that is not there. */
+  endpoint(): Endpoint;
   /** Writes text to standard output at once, without waiting for a stream to start. For results of one piece. */
   print(text: string): void;
   /** Writes a line to standard error. */
@@ -47,6 +52,7 @@ export interface ClientConfig {
   readonly psFormat?: string;
   readonly imagesFormat?: string;
   readonly detachKeys?: string;
+  readonly currentContext?: string;
 }
 
 /** One command, in a file of its own that is its module's default export. */

@@ -34,6 +34,7 @@ export const commands: Readonly<Record<string, CommandLoader>> = {
 /** What the groups are for. */
 export const groups: Readonly<Record<string, string>> = {
   container: "Work with containers",
+  context: "Name daemons and switch between them",
   image: "Work with images",
   registry: "Run a registry of images",
   network: "Work with networks",
@@ -42,12 +43,12 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 const unservedAtTop =
-  "build builder buildx checkpoint compose config context manifest node " +
+  "build builder buildx checkpoint compose config manifest node " +
   "plugin search secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
   image: ["build"],
-  system: ["dial-stdio", "prune"],
+  system: ["prune"],
 };

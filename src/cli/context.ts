@@ -2,14 +2,15 @@ import { readFileSync, writeSync } from "node:fs";
 import { defaultHost } from "../base/paths.ts";
 import { connect, type Client } from "../client/client.ts";
 import type { ClientConfig, CommandContext } from "./command.ts";
+import { chooseEndpoint, contextName, type Endpoint, type EndpointFlags } from "./endpoint.ts";
 import { CliError } from "./errors.ts";
 import type { ParsedArguments } from "./parser.ts";
 import { gantryVersion } from "./version-number.ts";
 
 export interface ContextOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Address that `-H` named. */
-  readonly host?: string | undefined;
+  /** What `-H`, `--context` and `--tls*` say. */
+  readonly endpoint?: EndpointFlags | undefined;
   /** Directory that `--config` named. */
   readonly configDirectory?: string | undefined;
   /** Only looks for a daemon, starts none. */
@@ -23,20 +24,24 @@ export interface ContextOptions {
 /** The context of a command that runs as this process. Nothing of it is made before it is used. */
 export function processContext(options: ContextOptions): CommandContext {
   const { env } = options;
-  const namedHost = firstSet(options.host, env["GANTRY_HOST"], env["DOCKER_HOST"]);
   let client: Client | undefined;
   let config: ClientConfig | undefined;
   const configDirectory =
     options.configDirectory ?? env["DOCKER_CONFIG"] ?? `${env["HOME"] ?? "/root"}/.docker`;
+  const readOnce = (): ClientConfig => (config ??= readConfig(configDirectory));
+  const flags = options.endpoint ?? {};
+  const surroundings = { env, configDirectory, currentContext: () => readOnce().currentContext ?? "" };
+  const endpoint = (): Endpoint => chooseEndpoint(flags, surroundings);
   return {
     get client() {
-      client ??= connect(namedHost ?? defaultHost, {
+      if (client !== undefined) return client;
+      const { host, isNamed, tls } = endpoint();
+      client = connect(host, {
+        tls,
         apiVersion: firstSet(env["DOCKER_API_VERSION"]),
         userAgent: `gantry/${gantryVersion} (linux)`,
         // A daemon that somebody names is somebody's to start.
-        ...(namedHost === undefined && options.noDaemonStart !== true
-          ? { onUnreachable: startDaemonFor }
-          : {}),
+        ...(!isNamed && options.noDaemonStart !== true ? { onUnreachable: startDaemonFor } : {}),
       });
       return client;
     },
@@ -50,7 +55,9 @@ export function processContext(options: ContextOptions): CommandContext {
       return process.stderr;
     },
     env,
-    namedHost,
+    contextName: () => contextName(flags, surroundings),
+    defaultHost: () => env["GANTRY_HOST"] || env["DOCKER_HOST"] || defaultHost,
+    endpoint,
     configDirectory,
     runDaemon(parsed) {
       if (options.runDaemon === undefined) throw new CliError("This program is a client without a daemon.");
@@ -63,10 +70,7 @@ export function processContext(options: ContextOptions): CommandContext {
     },
     print: (text) => writeAll(1, text),
     printError: (line) => writeAll(2, `${line}\n`),
-    config() {
-      config ??= readConfig(configDirectory);
-      return config;
-    },
+    config: readOnce,
   };
 }
 

@@ -3,11 +3,9 @@
  * `docker-credential-…` program that it names. Secrets go to programs by standard input, never by arguments.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, realpathSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { writeFileAtomic } from "../base/atomic-file.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
 import type { CommandContext } from "./command.ts";
+import { changeConfigFile } from "./config-file.ts";
 import { CliError } from "./errors.ts";
 
 /** Where Docker Hub's credentials are kept. */
@@ -98,12 +96,15 @@ export async function storeCredentials(
       input: JSON.stringify({ ServerURL: key, ...secret }),
     });
     // Docker notes here too that there is a login; the secret is with the helper.
-    changeConfigFile(context, (file) => ({ ...file, auths: { ...file.auths, [key]: {} } }));
+    changeConfigFile<ConfigFile>(context, (file) => ({ ...file, auths: { ...file.auths, [key]: {} } }));
     return undefined;
   }
   const auth = Buffer.from(`${username}:${identitytoken === "" ? password : ""}`).toString("base64");
   const stored: StoredAuth = identitytoken === "" ? { auth } : { auth, identitytoken };
-  return changeConfigFile(context, (file) => ({ ...file, auths: { ...file.auths, [key]: stored } }));
+  return changeConfigFile<ConfigFile>(context, (file) => ({
+    ...file,
+    auths: { ...file.auths, [key]: stored },
+  }));
 }
 
 /** Forgets a server. False when nothing was stored for it. */
@@ -114,7 +115,7 @@ export async function eraseCredentials(context: CommandContext, key: string): Pr
   const isInHelper = helper !== undefined && (await askHelper(context, helper, key)) !== undefined;
   if (isInHelper) await runHelper(context, helper, { action: "erase", input: key });
   if (names.length > 0)
-    changeConfigFile(context, (file) => ({
+    changeConfigFile<ConfigFile>(context, (file) => ({
       ...file,
       auths: Object.fromEntries(Object.entries(file.auths ?? {}).filter(([name]) => !names.includes(name))),
     }));
@@ -174,29 +175,7 @@ async function runHelper(
   );
 }
 
-function configPath(context: CommandContext): string {
-  return join(context.configDirectory, "config.json");
-}
-
 function readConfigFile(context: CommandContext): ConfigFile {
   // What is wrong with the file is said by the context, for every command alike.
   return context.config() as ConfigFile;
-}
-
-/** Changes the file and nothing else in it. It is readable for its owner alone from then on. Returns its path. */
-function changeConfigFile(context: CommandContext, change: (file: ConfigFile) => ConfigFile): string {
-  const path = configPath(context);
-  let text = "{}";
-  let target = path;
-  try {
-    text = readFileSync(path, "utf8");
-    // A link stays a link.
-    target = realpathSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  }
-  const file = JSON.parse(text.trim() === "" ? "{}" : text) as ConfigFile;
-  writeFileAtomic(target, `${JSON.stringify(change(file), undefined, "\t")}\n`, 0o600);
-  return path;
 }

@@ -1,7 +1,5 @@
 import type { FlagSpec } from "./flags.ts";
 
-const noTls = "the client speaks no TLS; use a unix socket, or tcp:// through an SSH tunnel";
-
 /** Flags in front of the command. */
 export const globalFlags: readonly FlagSpec[] = [
   {
@@ -14,12 +12,8 @@ export const globalFlags: readonly FlagSpec[] = [
     name: "context",
     short: "c",
     type: "string",
-    help: 'Docker\'s named endpoints; gantry knows "default" alone, name daemons with --host',
-    validate: (value) => {
-      if (value !== "" && value !== "default") {
-        throw new Error("gantry has no contexts: name the daemon with -H or GANTRY_HOST");
-      }
-    },
+    placeholder: "NAME",
+    help: "Context whose daemon to talk to (environment: DOCKER_CONTEXT; see gantry context)",
   },
   { name: "debug", short: "D", type: "bool", help: "Show where an unexpected error came from" },
   {
@@ -27,7 +21,7 @@ export const globalFlags: readonly FlagSpec[] = [
     short: "H",
     type: "list",
     placeholder: "ADDRESS",
-    help: "The daemon to talk to: unix:///path/to/socket or tcp://host:port (environment: GANTRY_HOST, DOCKER_HOST)",
+    help: "The daemon to talk to: unix:///path/to/socket, tcp://host:port or ssh://user@host (environment: GANTRY_HOST, DOCKER_HOST)",
   },
   {
     name: "log-level",
@@ -42,22 +36,29 @@ export const globalFlags: readonly FlagSpec[] = [
       }
     },
   },
-  { name: "tls", type: "bool", help: "Encrypt the connection with TLS", refused: noTls, hidden: true },
+  { name: "tls", type: "bool", help: "Encrypt TCP connections; implied by --tlsverify" },
   {
     name: "tlscacert",
     type: "string",
-    help: "Authority that signed the daemon's certificate",
-    refused: noTls,
-    hidden: true,
+    placeholder: "FILE",
+    help: "Authority of the daemon's certificate (default ~/.docker/ca.pem)",
   },
-  { name: "tlscert", type: "string", help: "Certificate of the client", refused: noTls, hidden: true },
-  { name: "tlskey", type: "string", help: "Key of the client's certificate", refused: noTls, hidden: true },
+  {
+    name: "tlscert",
+    type: "string",
+    placeholder: "FILE",
+    help: "The client's certificate (default ~/.docker/cert.pem)",
+  },
+  {
+    name: "tlskey",
+    type: "string",
+    placeholder: "FILE",
+    help: "Key of the client's certificate (default ~/.docker/key.pem)",
+  },
   {
     name: "tlsverify",
     type: "bool",
-    help: "Encrypt the connection and check the daemon",
-    refused: noTls,
-    hidden: true,
+    help: "Encrypt TCP connections and check the daemon (environment: DOCKER_TLS_VERIFY)",
   },
   { name: "version", short: "v", type: "bool", help: "Print the version and nothing else" },
 ];

@@ -213,6 +213,6 @@ test("a missing daemon is explained", async () => {
     code: "ECONNREFUSED",
     message: /tcp:\/\/127\.0\.0\.1:1/,
   });
-  assert.throws(() => connect("ssh://x"), /ssh:\/\/ is not supported/);
+  assert.throws(() => connect("npipe://x"), /npipe:\/\/ is not supported/);
   assert.throws(() => connect("nonsense"), /invalid host "nonsense"/);
 });

@@ -4,6 +4,7 @@ import { containerResourceApi, type ContainerResourceApi } from "./container-res
 import { containerApi, type ContainerApi } from "./containers.ts";
 import type { ConnectionError } from "./errors.ts";
 import { execApi, type ExecApi } from "./exec.ts";
+import type { ClientTls } from "./dial.ts";
 import { parseHost } from "./host.ts";
 import { imageApi, type ImageApi } from "./images.ts";
 import { pruneApi, type PruneApi } from "./prune.ts";
@@ -49,18 +50,21 @@ export interface Client
 export interface ConnectOptions {
   /** Pins the version of the API (`DOCKER_API_VERSION`) instead of negotiating it. */
   readonly apiVersion?: string | undefined;
+  /** Encrypts TCP connections; means nothing elsewhere. */
+  readonly tls?: ClientTls | undefined;
   readonly userAgent?: string;
   /** Called when the first connection fails: may start a daemon. True has the connection tried once more. */
   readonly onUnreachable?: (error: ConnectionError) => Promise<boolean>;
 }
 
 /**
- * A client of the daemon at `host`: `unix:///path`, `/path`, `tcp://host:port`.
+ * A client of the daemon at `host`: `unix:///path`, `/path`, `tcp://host:port`, `ssh://user@host`.
  *
  * Nothing is sent before the first call. Throws `Error` when `host` cannot be read.
  */
 export function connect(host: string, options: ConnectOptions = {}): Client {
-  const transport = new Transport(parseHost(host), {
+  const transport = new Transport(parseHost(host, options.tls !== undefined), {
+    tls: options.tls,
     apiVersion: options.apiVersion,
     userAgent: options.userAgent ?? "gantry-client",
     onUnreachable: options.onUnreachable,

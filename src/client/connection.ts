@@ -1,6 +1,7 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { Readable } from "node:stream";
-import { connectFailure, ConnectionError } from "./errors.ts";
+import { breakReason, type ClientTls, dial } from "./dial.ts";
+import { ConnectionError } from "./errors.ts";
 import type { Host } from "./host.ts";
 import { ResponseParser, type ResponseHead } from "./response-parser.ts";
 
@@ -23,9 +24,16 @@ export interface WireResponse extends ResponseHead {
   readonly upgraded: Socket | undefined;
 }
 
+/** Where a daemon is, and how the line to it is encrypted. */
+export interface Endpoint {
+  readonly host: Host;
+  readonly tls: ClientTls | undefined;
+}
+
 /** One connection to a daemon. It serves one request at a time. */
 export class Connection {
   readonly #host: Host;
+  #hasTls = false;
   readonly #socket: Socket;
   readonly #onIdle: (connection: Connection) => void;
   #exchange: Exchange | undefined;
@@ -43,31 +51,25 @@ export class Connection {
   }
 
   /** Opens a connection. `onIdle` is called each time that it could take one more request. */
-  static open(
-    host: Host,
+  static async open(
+    { host, tls }: Endpoint,
     onIdle: (connection: Connection) => void,
     signal?: AbortSignal,
   ): Promise<Connection> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const where = host.kind === "unix" ? { path: host.path } : { host: host.hostname, port: host.port };
-      const socket = connect({ ...where, allowHalfOpen: true, noDelay: true });
-      const onAbort = (): void => {
-        socket.destroy();
-        reject(signal!.reason as Error);
-      };
-      const onError = (error: Error): void => {
-        signal?.removeEventListener("abort", onAbort);
-        reject(connectFailure(host, error));
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
-      socket.once("error", onError);
-      socket.once("connect", () => {
-        signal?.removeEventListener("abort", onAbort);
-        socket.off("error", onError);
-        resolve(new Connection(host, socket, onIdle));
-      });
-    });
+    const connection = new Connection(host, await dial(host, tls, signal), onIdle);
+    connection.#hasTls = host.kind === "tcp" && tls !== undefined;
+    return connection;
+  }
+
+  /** Says what may be behind a first request that was not answered. */
+  async #explain(error: unknown): Promise<never> {
+    if (!(error instanceof ConnectionError) || this.#host.kind === "unix") throw error;
+    let hint = "Does it want TLS (--tlsverify)?";
+    // With TLS 1.3 a server says no to a certificate after the client thinks that all is well.
+    if (this.#hasTls) hint = "It may not accept the client's certificate: check --tlscert and --tlskey.";
+    if (this.#host.kind === "ssh") hint = (await breakReason(this.#socket)) ?? "";
+    const { message, code } = error;
+    throw new ConnectionError(code, `${this.#host.url}: ${message}${hint === "" ? "" : ` ${hint}`}`, error);
   }
 
   /** True when it can take a request. */
@@ -91,7 +93,9 @@ export class Connection {
     const exchange = new Exchange(this.#socket, request, (reusable, rest) => this.#finish(reusable, rest));
     this.#exchange = exchange;
     exchange.writeRequest(this.#host);
-    return exchange.response;
+    return this.reused
+      ? exchange.response
+      : exchange.response.catch((error: unknown) => this.#explain(error));
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -165,7 +169,7 @@ class Exchange {
 
   writeRequest(host: Host): void {
     const { method, target, headers, body } = this.#request;
-    const hostHeader = host.kind === "unix" ? "gantry" : `${bracketed(host.hostname)}:${host.port}`;
+    const hostHeader = host.kind !== "tcp" ? "gantry" : `${bracketed(host.hostname)}:${host.port}`;
     let head = `${method} ${target} HTTP/1.1\r\nHost: ${hostHeader}\r\n`;
     for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
     if (body === undefined) {

@@ -54,6 +54,9 @@ function connectFailureText(host: Host, code: string, error: Error): string {
         return `Cannot connect to the daemon at ${host.url}: ${error.message}. Is the daemon running?`;
     }
   }
+  const certificate = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL/.exec(code);
+  if (certificate !== null)
+    return `Cannot connect to the daemon at ${host.url} with TLS: ${error.message}. Check --tlscacert, --tlscert and --tlskey.`;
   switch (code) {
     case "ECONNREFUSED":
       return `Cannot connect to the daemon at ${host.url}: connection refused. Is the daemon running there and listening on TCP ("gantry daemon -H ${host.url}")?`;

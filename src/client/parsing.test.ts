@@ -156,13 +156,26 @@ test("addresses of daemons", () => {
     ["tcp://h", { kind: "tcp", url: "tcp://h", hostname: "h", port: 2375, basePath: "" }],
     ["tcp://:80", { kind: "tcp", url: "tcp://:80", hostname: "127.0.0.1", port: 80, basePath: "" }],
     ["tcp://[::1]:80", { kind: "tcp", url: "tcp://[::1]:80", hostname: "::1", port: 80, basePath: "" }],
+    ["ssh://me@h:22", { kind: "ssh", url: "ssh://me@h:22", user: "me", hostname: "h", port: 22, path: "" }],
+    [
+      "ssh://h/run/x",
+      { kind: "ssh", url: "ssh://h/run/x", user: "", hostname: "h", port: undefined, path: "/run/x" },
+    ],
     ["h:99", { kind: "tcp", url: "tcp://h:99", hostname: "h", port: 99, basePath: "" }],
   ];
   for (const [text, host] of table) assert.deepEqual(parseHost(text), host, text);
+  assert.deepEqual(parseHost("tcp://h", true), {
+    kind: "tcp",
+    url: "tcp://h",
+    hostname: "h",
+    port: 2376,
+    basePath: "",
+  });
   for (const text of [
     "",
     "unix://",
-    "ssh://h",
+    "ssh://-h",
+    "npipe://h",
     "foo://h",
     "tcp://h:0",
     "tcp://h:99999",

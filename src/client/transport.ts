@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { Connection, type RequestBody, type WireRequest, type WireResponse } from "./connection.ts";
+import { type ClientTls, dial } from "./dial.ts";
 import { ClientError, ConnectionError } from "./errors.ts";
 import type { Host } from "./host.ts";
 import { readJsonLines } from "./json-lines.ts";
@@ -41,6 +42,7 @@ export interface PingResult {
 /** Sends requests to one daemon over as few connections as possible, with the version that both sides speak. */
 export class Transport {
   readonly host: Host;
+  readonly #tls: ClientTls | undefined;
   readonly #idle: Connection[] = [];
   readonly #headers: Readonly<Record<string, string>>;
   #version: string | undefined;
@@ -53,11 +55,13 @@ export class Transport {
     host: Host,
     options: {
       apiVersion?: string | undefined;
+      tls?: ClientTls | undefined;
       userAgent: string;
       onUnreachable?: ((error: ConnectionError) => Promise<boolean>) | undefined;
     },
   ) {
     this.host = host;
+    this.#tls = options.tls;
     this.#onUnreachable = options.onUnreachable;
     this.#version = options.apiVersion;
     this.#headers = { "User-Agent": options.userAgent };
@@ -131,6 +135,19 @@ export class Transport {
     );
   }
 
+  /** A line to the daemon with nothing on it yet, for those who speak for themselves. */
+  async dial(): Promise<Socket> {
+    const onUnreachable = this.#onUnreachable;
+    this.#onUnreachable = undefined;
+    try {
+      return await dial(this.host, this.#tls);
+    } catch (error) {
+      if (onUnreachable === undefined || !(error instanceof ConnectionError)) throw error;
+      if (!(await onUnreachable(error))) throw error;
+      return await dial(this.host, this.#tls);
+    }
+  }
+
   /** Closes every idle connection, and those in use as soon as their answers are read. */
   close(): void {
     this.#closed = true;
@@ -181,12 +198,13 @@ export class Transport {
   ): Promise<Connection> {
     const onUnreachable = this.#onUnreachable;
     this.#onUnreachable = undefined;
+    const endpoint = { host: this.host, tls: this.#tls };
     try {
-      return await Connection.open(this.host, onIdle, signal);
+      return await Connection.open(endpoint, onIdle, signal);
     } catch (error) {
       if (onUnreachable === undefined || !(error instanceof ConnectionError)) throw error;
       if (!(await onUnreachable(error))) throw error;
-      return await Connection.open(this.host, onIdle, signal);
+      return await Connection.open(endpoint, onIdle, signal);
     }
   }
 

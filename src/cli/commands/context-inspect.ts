@@ -1,0 +1,38 @@
+import type { Command, CommandContext } from "../command.ts";
+import { ContextStore } from "../context-store.ts";
+import { copiedEndpoint } from "../docker-endpoint.ts";
+import { singleFormatFlag } from "../flags/listing.ts";
+import { inspectPrinter } from "../output/inspect.ts";
+
+const command: Command = {
+  path: "context inspect",
+  usage: "[OPTIONS] [CONTEXT] [CONTEXT...]",
+  short: "Show everything about contexts",
+  flags: [singleFormatFlag],
+  args: { min: 0 },
+  async run(context, parsed) {
+    const printer = inspectPrinter(parsed.string("format"));
+    const names = parsed.positional.length === 0 ? [context.contextName()] : parsed.positional;
+    context.print(printer.print(names.map((name) => inspected(context, name))));
+    return 0;
+  },
+};
+
+export default command;
+
+function inspected(context: CommandContext, name: string): object {
+  const store = new ContextStore(context.configDirectory);
+  const { endpoint, tls } = copiedEndpoint(context, store, name);
+  const files = Object.keys(tls);
+  const isDefault = name === "default";
+  const meta = isDefault ? undefined : store.get(name);
+  return {
+    Name: name,
+    Metadata: meta?.Metadata ?? {},
+    Endpoints: { ...meta?.Endpoints, docker: endpoint },
+    TLSMaterial: files.length === 0 ? {} : { docker: files },
+    Storage: isDefault
+      ? { MetadataPath: "<IN MEMORY>", TLSPath: "<IN MEMORY>" }
+      : { MetadataPath: store.metaPath(name), TLSPath: store.tlsPath(name) },
+  };
+}
