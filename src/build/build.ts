@@ -269,6 +269,8 @@ export interface BuildFailure {
   readonly exitCode: number | undefined;
   /** The command as the classic builder's words show it. */
   readonly command: string | undefined;
+  /** What the step wrote last. */
+  readonly lastLines: readonly string[];
 }
 
 // The cache

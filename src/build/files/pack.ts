@@ -104,7 +104,7 @@ export class Pack implements FileTree, Disposable {
   }
 
   /** Bytes that several callers bring at the same time: each keeps its pieces until {@link commitFile}. */
-  commitFile(entry: Omit<FileEntry, "sizeBytes">, pieces: readonly Uint8Array[]): void {
+  commitFile(entry: Omit<FileEntry, "sizeBytes">, pieces: Iterable<Uint8Array>): void {
     const hash = createHash("sha256");
     const offset = this.sizeBytes;
     for (const piece of pieces) {

@@ -8,9 +8,14 @@ import type { Pack } from "./pack.ts";
 
 /**
  * Receives a tar, plain or compressed, into a pack. Everything in it belongs to root then, as in a context that BuildKit's
- * client sends. Throws `invalidArgument` for what is no tar.
+ * client sends, unless `keepsOwners`. Throws `invalidArgument` for what is no tar.
  */
-export async function receiveTar(stream: Readable, pack: Pack, signal: AbortSignal): Promise<void> {
+export async function receiveTar(
+  stream: Readable,
+  pack: Pack,
+  signal: AbortSignal,
+  options: { readonly keepsOwners?: boolean } = {},
+): Promise<void> {
   const tar = new TarReader(decompress(stream));
   let sliceStart = performance.now();
   for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
@@ -19,8 +24,8 @@ export async function receiveTar(stream: Readable, pack: Pack, signal: AbortSign
     const common = {
       path,
       mode: entry.mode,
-      uid: 0,
-      gid: 0,
+      uid: options.keepsOwners === true ? entry.uid : 0,
+      gid: options.keepsOwners === true ? entry.gid : 0,
       timeNs: entry.timeNs,
       linkTarget: entry.linkName,
       device: entry.device,

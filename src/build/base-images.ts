@@ -1,0 +1,169 @@
+/** FROM and `--from` of images: found here, or brought in from their registry. */
+import { existsSync } from "node:fs";
+import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
+import type { ImageRecord } from "../image/image.ts";
+import { chainIds } from "../oci/chain-id.ts";
+import type { Platform } from "../oci/image-spec.ts";
+import { formatPlatform, hostPlatform, platformMatches } from "../oci/platform.ts";
+import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
+import type { BuildRequest } from "./build.ts";
+import type { BuildHost, BuildLease } from "./host.ts";
+import type { Layers } from "./layers.ts";
+import { nowNs, type Progress, type VertexProgress } from "./progress.ts";
+
+export interface BaseImage {
+  readonly image: ImageRecord;
+  readonly layers: Layers;
+  /** `docker.io/library/busybox:latest`, with its digest when it is known. */
+  readonly name: string;
+  /** Of the manifest in its registry; undefined for one that was made here. */
+  readonly digest: string | undefined;
+}
+
+export class BaseImages {
+  readonly #host: BuildHost;
+  readonly #request: BuildRequest;
+  readonly #progress: Progress;
+  readonly #lease: BuildLease;
+  readonly #found = new Map<string, Promise<BaseImage>>();
+
+  constructor(parts: { host: BuildHost; request: BuildRequest; progress: Progress; lease: BuildLease }) {
+    this.#host = parts.host;
+    this.#request = parts.request;
+    this.#progress = parts.progress;
+    this.#lease = parts.lease;
+  }
+
+  /** What was used, for provenance. */
+  async used(): Promise<BaseImage[]> {
+    const settled = await Promise.allSettled(this.#found.values());
+    return settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  }
+
+  /** One resolution for each image and platform, whoever asks. Throws `notFound`, `unavailable`. */
+  get(reference: string, platform: Platform): Promise<BaseImage> {
+    const key = `${reference} ${formatPlatform(platform)}`;
+    let found = this.#found.get(key);
+    if (found === undefined) {
+      found = this.#resolve(reference, platform);
+      this.#found.set(key, found);
+    }
+    return found;
+  }
+
+  async #resolve(reference: string, platform: Platform): Promise<BaseImage> {
+    const name = canonicalName(reference);
+    const vertex = this.#progress.vertex(
+      `metadata ${name} ${formatPlatform(platform)}`,
+      `[internal] load metadata for ${name}`,
+    );
+    return vertex.run(async () => {
+      let image = this.#local(reference, platform);
+      if (image === undefined || this.#request.pull === true)
+        image = await this.#pull(reference, platform, vertex, image);
+      return this.#opened(image, name);
+    });
+  }
+
+  #local(reference: string, platform: Platform): ImageRecord | undefined {
+    const image = this.#host.images.find(reference);
+    if (image === undefined) return undefined;
+    return platformMatches(platform, image.config) ? image : undefined;
+  }
+
+  async #pull(
+    reference: string,
+    platform: Platform,
+    vertex: VertexProgress,
+    known: ImageRecord | undefined,
+  ): Promise<ImageRecord> {
+    const parsed = withDefaultTag(parseReference(reference));
+    const shown = familiarReference(parsed);
+    const credentials = await this.#request.credentials?.get(parsed.domain);
+    const isForeign = formatPlatform(platform) !== formatPlatform(hostPlatform());
+    try {
+      for await (const message of this.#host.pull({
+        image: shown,
+        tag: undefined,
+        platform: isForeign ? formatPlatform(platform) : undefined,
+        ...(credentials === undefined ? {} : { credentials }),
+        signal: this.#request.signal,
+      })) {
+        const { current = 0, total = 0 } = message.progressDetail ?? {};
+        if (message.id !== undefined)
+          vertex.status(message.id, { current, total, startedNs: nowNs(), name: message.status ?? "" });
+      }
+    } catch (error) {
+      if (known !== undefined && isKind(error, "unavailable")) return known;
+      if (!(error instanceof EngineError)) throw error;
+      throw new EngineError(
+        error.kind,
+        `failed to resolve source metadata for ${canonicalName(reference)}: ${errorText(error)}`,
+        {
+          cause: error,
+          ...(error.hint === undefined ? {} : { hint: error.hint }),
+        },
+      );
+    }
+    const image = this.#local(reference, platform);
+    if (image === undefined)
+      throw notFound(`image ${shown} was found, but not for the platform ${formatPlatform(platform)}`);
+    return image;
+  }
+
+  #opened(image: ImageRecord, name: string): BaseImage {
+    const diffIds = image.config.rootfs.diff_ids;
+    const chain = chainIds(diffIds);
+    for (const key of [...chain, ...image.manifest.layers.map(({ digest }) => digest)]) this.#lease.add(key);
+    const layers = diffIds.map((diffId, index) => ({
+      diffId,
+      chainId: chain[index]!,
+      descriptor: image.manifest.layers[index]!,
+    }));
+    const digest = image.repoDigests[0]?.split("@")[1];
+    return {
+      image,
+      layers,
+      name: digest === undefined || name.includes("@") ? name : `${name}@${digest}`,
+      digest,
+    };
+  }
+}
+
+/** `docker.io/library/busybox:latest`; what is no reference stays as it is. */
+export function canonicalName(reference: string): string {
+  try {
+    return formatReference(withDefaultTag(parseReference(reference)));
+  } catch {
+    return reference;
+  }
+}
+
+const emulators: Readonly<Record<string, string>> = {
+  amd64: "x86_64",
+  arm64: "aarch64",
+  "386": "i386",
+  ppc64le: "ppc64le",
+  s390x: "s390x",
+  riscv64: "riscv64",
+  arm: "arm",
+  mips64le: "mips64el",
+  loong64: "loongarch64",
+};
+
+/** Throws `unavailable` when this machine cannot run programs of a platform. */
+export function requireRunnable(platform: Platform, what: string): void {
+  const host = hostPlatform();
+  if (platformMatches(platform, host) || platformMatches(host, platform)) return;
+  if (platform.architecture === "386" && host.architecture === "amd64") return;
+  const emulator = emulators[platform.architecture] ?? platform.architecture;
+  const places = [`qemu-${emulator}`, `qemu-${emulator}-static`, platform.architecture];
+  if (places.some((name) => existsSync(`/proc/sys/fs/binfmt_misc/${name}`))) return;
+  throw new EngineError(
+    "unavailable",
+    `${what} needs programs for ${formatPlatform(platform)} to run on ${formatPlatform(host)}, and no emulator is registered (binfmt_misc has no qemu-${emulator})`,
+    {
+      hint: "Install qemu-user-static and binfmt-support, or build this stage with FROM --platform=$BUILDPLATFORM.",
+    },
+  );
+}

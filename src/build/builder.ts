@@ -1,0 +1,261 @@
+/** The builder: reads the Dockerfile, plans, builds each platform, exports; and keeps the cache within its limits. */
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
+import { KeyedLock } from "../base/keyed-lock.ts";
+import { log } from "../base/log.ts";
+import type { Platform } from "../oci/image-spec.ts";
+import { formatPlatform, hostPlatform } from "../oci/platform.ts";
+import { byteStringOf } from "../oci/tar-reader.ts";
+import { BaseImages } from "./base-images.ts";
+import {
+  type BuildCacheRecord,
+  type Builder,
+  type BuildRequest,
+  type BuildResult,
+  type CachePruneRequest,
+  withBuildFailure,
+} from "./build.ts";
+import { CachePruner } from "./cache-prune.ts";
+import type { CacheStore } from "./cache-store.ts";
+import { ContextStore } from "./contexts.ts";
+import type { Dockerfile, SourceFile } from "./dockerfile/ast.ts";
+import { DockerfileError } from "./dockerfile/error.ts";
+import { parseDockerfile } from "./dockerfile/parse.ts";
+import { metaVariables, platformArgs, unknownBuildArgs } from "./dockerfile/scope.ts";
+import { exportResult, type PlatformResult } from "./export.ts";
+import { type FileTree, findEntry } from "./files/file-tree.ts";
+import { filteredTree } from "./files/filtered-tree.ts";
+import { compilePatterns, ignoreLines, type PatternRules } from "./files/patterns.ts";
+import type { BuildHost } from "./host.ts";
+import { stepsDirectory } from "./layers.ts";
+import { planBuild } from "./plan.ts";
+import { Progress } from "./progress.ts";
+import { sweepSteps } from "./run-step.ts";
+import { BuildSession, openContextTree, type SessionParts, type StageState } from "./session.ts";
+import { StepSlots } from "./slots.ts";
+
+/** Steps that may run at the same time, of all builds. */
+const maxSteps = 8;
+const maxDockerfileBytes = 16 * 1024 * 1024;
+
+class ImageBuilder implements Builder {
+  readonly #host: BuildHost;
+  readonly #cache: CacheStore;
+  readonly #contexts: ContextStore;
+  readonly #pruner: CachePruner;
+  readonly #stepLocks = new KeyedLock();
+  readonly #cacheLocks = new KeyedLock();
+  readonly #slots = new StepSlots(maxSteps);
+  readonly #running = new Map<string, AbortController>();
+
+  constructor(host: BuildHost, cache: CacheStore) {
+    this.#host = host;
+    this.#cache = cache;
+    this.#contexts = new ContextStore(host, cache);
+    this.#pruner = new CachePruner(host, cache);
+  }
+
+  cancel(id: string): void {
+    this.#running.get(id)?.abort(new EngineError("conflict", "the build was canceled"));
+  }
+
+  cacheList(): Promise<BuildCacheRecord[]> {
+    return this.#pruner.list();
+  }
+
+  prune(
+    request: CachePruneRequest,
+    onRecord?: (record: BuildCacheRecord) => void,
+  ): Promise<{ removed: string[]; reclaimedBytes: number }> {
+    return this.#pruner.prune(request, onRecord);
+  }
+
+  async build(request: BuildRequest): Promise<BuildResult> {
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort(abortReason(request.signal.reason));
+    if (request.signal.aborted) onAbort();
+    request.signal.addEventListener("abort", onAbort, { once: true });
+    this.#running.set(request.id, stop);
+    try {
+      return await this.#build(request, stop);
+    } finally {
+      request.signal.removeEventListener("abort", onAbort);
+      this.#running.delete(request.id);
+      this.#host.background.add(this.#pruner.collect());
+    }
+  }
+
+  async #build(request: BuildRequest, stop: AbortController): Promise<BuildResult> {
+    const startedAt = new Date().toISOString();
+    const progress = new Progress(request.onEvent);
+    using lease = this.#host.lease();
+    await using undo = new AsyncDisposableStack();
+    const base = { contexts: this.#contexts, signal: stop.signal, undo };
+    const opened = await openDockerfile(base, request, progress);
+    const dockerfile = readDockerfile(opened.source);
+    const platforms =
+      request.platforms && request.platforms.length > 0 ? request.platforms : [hostPlatform()];
+    const buildArgs = request.buildArgs ?? {};
+    const images = new BaseImages({
+      host: this.#host,
+      request: { ...request, signal: stop.signal },
+      progress,
+      lease,
+    });
+    const states = new Map<string, StageState>();
+    const shared = {
+      host: this.#host,
+      cache: this.#cache,
+      stepLocks: this.#stepLocks,
+      cacheLocks: this.#cacheLocks,
+      slots: this.#slots,
+      request,
+      dockerfile,
+      progress,
+      lease,
+      images,
+      ignore: opened.ignore,
+      isMultiPlatform: platforms.length > 1,
+      epochNs: epochOf(buildArgs),
+      startedAt,
+      abort: (reason: Error) => stop.abort(reason),
+      importedRecord: async () => undefined,
+      mainContext: opened.mainContext,
+      stateOf: (platform: Platform) => states.get(formatPlatform(platform))!,
+      ...base,
+    };
+    const sessions = platforms.map((platform) => {
+      const meta = metaVariables(
+        dockerfile,
+        platformArgs({ build: hostPlatform(), target: platform }, request.target ?? "", buildArgs),
+        buildArgs,
+      );
+      const contexts = new Set(Object.keys(request.namedContexts ?? {}));
+      const plan = planBuild(dockerfile, { target: request.target ?? "", meta, contexts });
+      const parts: SessionParts = { ...shared, meta, plan, platform };
+      return { platform, parts, session: new BuildSession(parts) };
+    });
+    const settled = await Promise.allSettled(sessions.map(({ session }) => session.run()));
+    const results = settled.map((outcome, index): PlatformResult => {
+      if (outcome.status === "rejected") throw stop.signal.aborted ? stop.signal.reason : outcome.reason;
+      const { platform } = sessions[index]!;
+      states.set(formatPlatform(platform), outcome.value);
+      return { platform, state: outcome.value };
+    });
+    const exported = await exportResult(sessions[0]!.parts, results);
+    return { ...exported, unusedBuildArgs: unknownBuildArgs(dockerfile, buildArgs) };
+  }
+}
+
+function abortReason(reason: unknown): Error {
+  return reason instanceof EngineError
+    ? reason
+    : new EngineError("conflict", "the build was canceled", { cause: reason });
+}
+
+/** SOURCE_DATE_EPOCH in ns. Throws `invalidArgument` for what is no number of seconds. */
+function epochOf(buildArgs: Readonly<Record<string, string>>): bigint | undefined {
+  const text = buildArgs["SOURCE_DATE_EPOCH"];
+  if (text === undefined || text === "") return undefined;
+  if (!/^\d{1,12}$/.test(text)) throw invalidArgument(`invalid SOURCE_DATE_EPOCH: ${text}`);
+  return BigInt(text) * 1_000_000_000n;
+}
+
+interface OpenedDockerfile {
+  readonly source: SourceFile;
+  readonly ignore: PatternRules;
+  mainContext(): Promise<FileTree>;
+}
+
+/** Finds the Dockerfile and the ignore rules; the main context is received when a step asks for it. */
+async function openDockerfile(
+  parts: Pick<SessionParts, "contexts" | "signal" | "undo">,
+  request: BuildRequest,
+  progress: Progress,
+): Promise<OpenedDockerfile> {
+  const name = request.dockerfile?.name ?? "Dockerfile";
+  const ignoreNames = [`${name}.dockerignore`, ".dockerignore"];
+  const isRemote = request.context.kind === "remote";
+  const vertex = progress.vertex(`dockerfile ${request.id}`, `[internal] load build definition from ${name}`);
+  let whole: Promise<FileTree> | undefined;
+  const openWhole = (): Promise<FileTree> =>
+    (whole ??= isRemote ? Promise.reject(new Error("not opened as a whole")) : openMain());
+  const openMain = (exclude: readonly string[] = []): Promise<FileTree> => {
+    const loading = progress.vertex(`context ${request.id}`, "[internal] load build context");
+    return loading.run(() => openContextTree(parts, request.context, loading, { exclude }));
+  };
+  let ignoreText: string | undefined;
+  const source = await vertex.run(async (): Promise<SourceFile> => {
+    const given = request.dockerfile?.text;
+    const from = request.dockerfile?.source;
+    const include = [name, ...ignoreNames];
+    const tree =
+      from !== undefined
+        ? await openContextTree(parts, from, vertex, { include })
+        : isRemote
+          ? await openContextTree(parts, request.context, vertex, { include })
+          : given === undefined || request.context.kind !== "empty"
+            ? await openWhole()
+            : undefined;
+    if (tree !== undefined) for (const file of ignoreNames) ignoreText ??= readText(tree, file);
+    const text = given ?? (tree === undefined ? undefined : readText(tree, name));
+    if (text === undefined)
+      throw notFound(`failed to read dockerfile: open ${name}: no such file or directory`, {
+        hint: "Name the file with --file.",
+      });
+    return { name, text };
+  });
+  const lines = ignoreText === undefined ? [] : ignoreLines(ignoreText);
+  const ignore = compilePatterns(lines);
+  let context: Promise<FileTree> | undefined;
+  return {
+    source,
+    ignore,
+    mainContext: () =>
+      (context ??= (isRemote ? openMain(lines) : openWhole()).then((tree) => filteredTree(tree, ignore))),
+  };
+}
+
+/** A small text file of a tree; undefined when it is not there. */
+function readText(tree: FileTree, path: string): string | undefined {
+  const entry = findEntry(tree, byteStringOf(path));
+  if (entry === undefined || entry.type !== "file") return undefined;
+  if (entry.sizeBytes > maxDockerfileBytes)
+    throw invalidArgument(`${path} is larger than ${maxDockerfileBytes} bytes`);
+  const pieces: Buffer[] = [];
+  for (const piece of tree.read(entry)) pieces.push(Buffer.from(piece));
+  return Buffer.concat(pieces).toString();
+}
+
+function readDockerfile(source: SourceFile): Dockerfile {
+  try {
+    return parseDockerfile(source);
+  } catch (error) {
+    if (!(error instanceof DockerfileError)) throw error;
+    throw withBuildFailure(error, {
+      source,
+      ranges: error.range === undefined ? [] : [error.range],
+      vertex: undefined,
+      exitCode: undefined,
+      command: undefined,
+      lastLines: [],
+    });
+  }
+}
+
+/** The builder, after what an earlier daemon left of its builds was removed. */
+export async function createBuilder(host: BuildHost, cache: CacheStore): Promise<Builder> {
+  await removeLeftovers(host);
+  return new ImageBuilder(host, cache);
+}
+
+async function removeLeftovers(host: BuildHost): Promise<void> {
+  rmSync(join(host.config.dataRoot, "build", "tmp"), { recursive: true, force: true });
+  try {
+    await sweepSteps(host, readdirSync(stepsDirectory(host)));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT")
+      log.warn("could not remove what is left of an earlier build", { error: errorText(error) });
+  }
+}

@@ -1,0 +1,266 @@
+/** Contexts: what a client has is received once, kept under the client's name for it, and brought up to date by what changed. */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { writeFileAtomic } from "../base/atomic-file.ts";
+import { KeyedLock } from "../base/keyed-lock.ts";
+import type { ContextFile, FileListing, RemoteDirectory } from "./build.ts";
+import type { CacheStore } from "./cache-store.ts";
+import type { FileTree } from "./files/file-tree.ts";
+import { Pack, type PackEntry } from "./files/pack.ts";
+import { receiveTar } from "./files/receive-tar.ts";
+import { typeOf } from "./files/root-tree.ts";
+import type { BuildHost } from "./host.ts";
+import { hashParts } from "./layers.ts";
+
+/** Files of this size and more are received by themselves. */
+const largeFileBytes = 4 * 1024 * 1024;
+/** So many small files are asked for at the same time. */
+const parallelFiles = 64;
+/** A pack of which more than half is out of date is written anew from this size on. */
+const compactBytes = 32 * 1024 * 1024;
+
+export interface OpenContext extends Disposable {
+  readonly tree: FileTree;
+  /** Bytes that were sent for it. */
+  readonly receivedBytes: number;
+}
+
+export interface ReceiveProgress {
+  (receivedBytes: number): void;
+}
+
+interface StoredEntry extends Omit<PackEntry, "timeNs" | "xattrs"> {
+  readonly timeNs: string;
+  readonly xattrs: readonly (readonly [string, string])[];
+}
+
+export class ContextStore {
+  readonly #host: BuildHost;
+  readonly #cache: CacheStore;
+  readonly #locks = new KeyedLock();
+
+  constructor(host: BuildHost, cache: CacheStore) {
+    this.#host = host;
+    this.#cache = cache;
+  }
+
+  get root(): string {
+    return join(this.#host.config.dataRoot, "build");
+  }
+
+  /** A file for a pack that lasts as long as one build. */
+  temporaryPath(): string {
+    const directory = join(this.root, "tmp");
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return join(directory, randomBytes(12).toString("hex"));
+  }
+
+  /** Receives a tar for one build. */
+  async openTar(stream: Readable, signal: AbortSignal): Promise<OpenContext> {
+    const pack = new Pack(this.temporaryPath());
+    try {
+      await receiveTar(stream, pack, signal);
+    } catch (error) {
+      pack.discard();
+      stream.destroy();
+      throw error;
+    }
+    return { tree: pack, receivedBytes: pack.sizeBytes, [Symbol.dispose]: () => pack.discard() };
+  }
+
+  /** Receives what changed of a client's directory since the last time. */
+  async openRemote(
+    source: RemoteDirectory,
+    options: {
+      readonly include: readonly string[];
+      readonly exclude: readonly string[];
+      readonly signal: AbortSignal;
+      readonly onProgress: ReceiveProgress;
+    },
+  ): Promise<OpenContext> {
+    const name = hashParts([source.sharedKey, ...options.include]).slice(0, 32);
+    const directory = join("contexts", name);
+    using _lock = await this.#locks.acquire(name);
+    const place = join(this.root, directory);
+    mkdirSync(place, { recursive: true, mode: 0o700 });
+    const known = readIndex(place);
+    const pack = new Pack(join(place, "pack"), known.sizeBytes);
+    try {
+      const { include, exclude, signal } = options;
+      const listing = await source.open({ include, exclude, followPaths: [], signal });
+      let receivedBytes = 0;
+      try {
+        receivedBytes = await receiveListing(listing, { pack, known: known.entries, ...options });
+      } finally {
+        await listing[Symbol.asyncDispose]();
+      }
+      pack.flush();
+      const kept = compacted(pack, place);
+      writeIndex(place, kept);
+      this.#note(name, directory, kept.sizeBytes);
+      return { tree: kept, receivedBytes, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+    } catch (error) {
+      pack[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #note(name: string, directory: string, sizeBytes: number): void {
+    const key = `context:${name}`;
+    const record = this.#cache.find(key);
+    if (record !== undefined) this.#cache.touch(record.id, { sizeBytes });
+    else
+      this.#cache.put([key], {
+        type: "source.local",
+        description: "local source for context",
+        layers: [],
+        directory,
+        parents: [],
+        sizeBytes,
+        createdAt: new Date().toISOString(),
+      });
+  }
+}
+
+function readIndex(place: string): { entries: ReadonlyMap<string, PackEntry>; sizeBytes: number } {
+  const entries = new Map<string, PackEntry>();
+  const path = join(place, "index.json");
+  if (!existsSync(path) || !existsSync(join(place, "pack"))) return { entries, sizeBytes: 0 };
+  try {
+    const stored = JSON.parse(readFileSync(path, "utf8")) as { sizeBytes: number; entries: StoredEntry[] };
+    // A pack that is shorter than its index was cut off by a crash.
+    if (statSync(join(place, "pack")).size < stored.sizeBytes) return { entries, sizeBytes: 0 };
+    for (const entry of stored.entries)
+      entries.set(entry.path, {
+        ...entry,
+        timeNs: BigInt(entry.timeNs),
+        xattrs: new Map(entry.xattrs.map(([name, value]) => [name, Buffer.from(value, "base64")])),
+      });
+    return { entries, sizeBytes: stored.sizeBytes };
+  } catch {
+    return { entries: new Map(), sizeBytes: 0 };
+  }
+}
+
+function writeIndex(place: string, pack: Pack): void {
+  const entries = [...pack.entries.values()].map((entry): StoredEntry => ({
+    ...entry,
+    timeNs: String(entry.timeNs),
+    xattrs: [...entry.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("base64")] as const),
+  }));
+  writeFileAtomic(join(place, "index.json"), JSON.stringify({ sizeBytes: pack.sizeBytes, entries }));
+}
+
+/** The same pack, or a new one when most of it is out of date. */
+function compacted(pack: Pack, place: string): Pack {
+  let usedBytes = 0;
+  for (const { sizeBytes } of pack.entries.values()) usedBytes += sizeBytes;
+  if (pack.sizeBytes < compactBytes || usedBytes * 2 > pack.sizeBytes) return pack;
+  const path = join(place, "pack.new");
+  rmSync(path, { force: true });
+  const fresh = new Pack(path);
+  for (const entry of pack.entries.values())
+    if (entry.sha256 === "") fresh.add(entry);
+    else fresh.commitFile(entry, pack.read(entry));
+  fresh.flush();
+  rmSync(join(place, "index.json"), { force: true });
+  renameSync(path, join(place, "pack"));
+  pack[Symbol.dispose]();
+  return fresh;
+}
+
+function entryOf(file: ContextFile): Omit<PackEntry, "offset" | "sha256"> | undefined {
+  const type = typeOf(file.mode);
+  if (type === undefined) return undefined;
+  return {
+    path: file.path,
+    type,
+    mode: file.mode & 0o7777,
+    uid: file.uid,
+    gid: file.gid,
+    sizeBytes: type === "file" ? file.sizeBytes : 0,
+    timeNs: file.timeNs,
+    linkTarget: file.linkTarget ?? "",
+    device: file.device ?? { major: 0, minor: 0 },
+    xattrs: file.xattrs ?? new Map(),
+    identity: undefined,
+  };
+}
+
+function isUnchanged(known: PackEntry | undefined, entry: Omit<PackEntry, "offset" | "sha256">): boolean {
+  return (
+    known !== undefined &&
+    known.type === "file" &&
+    known.sizeBytes === entry.sizeBytes &&
+    known.timeNs === entry.timeNs &&
+    known.mode === entry.mode
+  );
+}
+
+/** Takes over what is known and asks for the rest. Returns how many bytes were sent. */
+async function receiveListing(
+  listing: FileListing,
+  options: {
+    readonly pack: Pack;
+    readonly known: ReadonlyMap<string, PackEntry>;
+    readonly signal: AbortSignal;
+    readonly onProgress: ReceiveProgress;
+  },
+): Promise<number> {
+  const { pack, known, signal, onProgress } = options;
+  const links: ContextFile[] = [];
+  const running = new Set<Promise<void>>();
+  let receivedBytes = 0;
+  let failure: unknown;
+  const receive = async (file: ContextFile, entry: Omit<PackEntry, "offset" | "sha256">): Promise<void> => {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of listing.read(file)) {
+      pieces.push(piece);
+      receivedBytes += piece.length;
+    }
+    pack.commitFile(entry, pieces);
+    onProgress(receivedBytes);
+  };
+  for await (const file of listing.files) {
+    signal.throwIfAborted();
+    if (failure !== undefined) throw failure;
+    const entry = entryOf(file);
+    if (entry === undefined) continue;
+    if (file.hardLinkTo !== undefined && file.hardLinkTo !== "") links.push(file);
+    else if (entry.type !== "file") pack.add(entry);
+    else if (isUnchanged(known.get(entry.path), entry)) {
+      const { offset, sha256 } = known.get(entry.path)!;
+      pack.add({ ...entry, offset, sha256 });
+    } else if (entry.sizeBytes >= largeFileBytes) {
+      await Promise.all(running);
+      const pieces = listing.read(file)[Symbol.asyncIterator]();
+      await pack.addFile(entry, async () => {
+        const { value, done } = await pieces.next();
+        if (done === true) return undefined;
+        receivedBytes += value.length;
+        onProgress(receivedBytes);
+        return value;
+      });
+    } else {
+      const work: Promise<void> = receive(file, entry)
+        .catch((error: unknown) => {
+          failure ??= error;
+        })
+        .finally(() => running.delete(work));
+      running.add(work);
+      if (running.size >= parallelFiles) await Promise.race(running);
+    }
+  }
+  await Promise.all(running);
+  if (failure !== undefined) throw failure;
+  for (const file of links) {
+    const target = pack.stat(file.hardLinkTo!);
+    if (target === undefined) continue;
+    const identity = target.identity ?? `link:${target.path}`;
+    pack.add({ ...target, identity });
+    pack.add({ ...target, path: file.path, identity });
+  }
+  return receivedBytes;
+}

@@ -1,0 +1,302 @@
+/** COPY and ADD. */
+import { rmSync } from "node:fs";
+import { posix } from "node:path";
+import { Readable } from "node:stream";
+import { invalidArgument } from "../base/errors.ts";
+import { detectCompression } from "../image/decompress.ts";
+import { byteStringOf } from "../oci/tar-reader.ts";
+import type { AddInstruction, CopyInstruction } from "./dockerfile/ast.ts";
+import { type Owner, parseMode, parseOwner } from "./file-options.ts";
+import { emptyTree, type FileEntry, type FileTree, rootEntry } from "./files/file-tree.ts";
+import { memoryTree } from "./files/filtered-tree.ts";
+import { Pack } from "./files/pack.ts";
+import { compilePatterns } from "./files/patterns.ts";
+import { LayerPlan } from "./files/place.ts";
+import { receiveTar } from "./files/receive-tar.ts";
+import { RootTree } from "./files/root-tree.ts";
+import { type Selection, selectionDigest, selectSources } from "./files/select.ts";
+import { hashParts, layerOfItems, openRoot, topOf } from "./layers.ts";
+import { nowNs } from "./progress.ts";
+import { checkoutGit, download, isHttpUrl, parseGitUrl, resolveGit, urlFileName } from "./remote-sources.ts";
+import type { BuildSession, StageState } from "./session.ts";
+import { type StepPlace, takeCached } from "./steps.ts";
+
+/** Files that one source of the instruction gives. */
+interface Part {
+  readonly tree: FileTree;
+  readonly selections: readonly Selection[];
+  /** Its content for the cache; of a stage, by what it is made of. */
+  readonly digest: () => string;
+}
+
+type CopyLike = CopyInstruction | AddInstruction;
+
+/** Takes a COPY or ADD. Its keys: the identity of the stage that is copied from, then the content of the files. */
+export async function takeCopy(
+  session: BuildSession,
+  state: StageState,
+  instruction: CopyLike,
+  place: StepPlace,
+): Promise<void> {
+  const { host, epochNs, lease } = session.parts;
+  const { config, stage } = state;
+  const destination = absoluteDestination(instruction.destination, config.WorkingDir || "/");
+  const count = instruction.sources.length + instruction.heredocs.length;
+  if (count > 1 && !destination.endsWith("/"))
+    throw invalidArgument(
+      `When using ${instruction.kind.toUpperCase()} with more than one source file, the destination must be a directory and end with a /`,
+    );
+  const chmod = instruction.chmod === undefined ? undefined : parseMode(instruction.chmod);
+  const parent = topOf(state.layers);
+  let parts: Promise<readonly Part[]> | undefined;
+  const load = (): Promise<readonly Part[]> => (parts ??= loadParts(session, state, instruction));
+  const words = [
+    instruction.kind,
+    instruction.link ? "link" : parent,
+    destination,
+    ownerKey(session, state, instruction),
+    instruction.chmod,
+    JSON.stringify([
+      instruction.parents,
+      instruction.excludes,
+      epochNs === undefined ? null : String(epochNs),
+    ]),
+    instruction.kind === "add" ? String(instruction.unpack) : undefined,
+  ];
+  const contentKey = async (): Promise<string> => {
+    const loaded = await load();
+    return hashParts([...words, "content", ...loaded.map((part) => part.digest())]);
+  };
+  const from = instruction.kind === "copy" && instruction.from !== undefined ? instruction.from : undefined;
+  const keys = [contentKey];
+  if (from !== undefined) {
+    const origin = await session.origin(stage, from);
+    if (origin.isLayers)
+      keys.unshift(async () =>
+        hashParts([
+          ...words,
+          "layers",
+          origin.chainId,
+          JSON.stringify(instruction.sources),
+          JSON.stringify(instruction.heredocs),
+        ]),
+      );
+  }
+  await takeCached(session, state, place, {
+    keys,
+    description: instruction.code,
+    createdBy: historyWords(instruction),
+    isLink: instruction.link,
+    make: async () => {
+      using below = openRoot(host, parent);
+      const owner = ownerOf(instruction, below.path);
+      const plan = new LayerPlan(instruction.link ? emptyTree : below.tree, {
+        destination,
+        owner,
+        chmod,
+        nowNs: nowNs(),
+        timeNs: epochNs,
+      });
+      for (const { tree, selections } of await load()) plan.add(tree, selections);
+      return layerOfItems(host, parent, plan.items, { latestNs: epochNs, lease });
+    },
+  });
+}
+
+function absoluteDestination(written: string, workingDirectory: string): string {
+  const path = posix.resolve(workingDirectory, written);
+  const isDirectory = written.endsWith("/") || /(^|\/)\.\.?$/.test(written);
+  return isDirectory && path !== "/" ? `${path}/` : path;
+}
+
+function historyWords({ kind, chown, chmod, link, sources, heredocs, destination }: CopyLike): string {
+  const flags = [
+    ...(chown === undefined ? [] : [`--chown=${chown}`]),
+    ...(chmod === undefined ? [] : [`--chmod=${chmod}`]),
+    ...(link ? ["--link"] : []),
+  ];
+  const names = [...sources, ...heredocs.map(({ name }) => `<<${name}`)];
+  return [kind.toUpperCase(), ...flags, ...names, destination].join(" ");
+}
+
+/** Numbers are the same in every root; names are looked up in the one below. */
+function ownerKey(session: BuildSession, state: StageState, instruction: CopyLike): string | undefined {
+  if (instruction.chown === undefined) return undefined;
+  if (/^\d+(:\d+)?$/.test(instruction.chown) || !instruction.link) return instruction.chown;
+  using root = openRoot(session.parts.host, topOf(state.layers));
+  const { uid, gid } = parseOwner(instruction.chown, root.path);
+  return `${uid}:${gid}`;
+}
+
+const ownerOf = ({ chown }: CopyLike, root: string | undefined): Owner | undefined =>
+  chown === undefined || chown === "" ? undefined : parseOwner(chown, root);
+
+async function loadParts(
+  session: BuildSession,
+  state: StageState,
+  instruction: CopyLike,
+): Promise<readonly Part[]> {
+  const parts: Part[] = [];
+  const local: string[] = [];
+  for (const source of instruction.sources) {
+    const isRemote = instruction.kind === "add" && (isHttpUrl(source) || parseGitUrl(source) !== undefined);
+    if (isRemote) parts.push(await remotePart(session, source, instruction));
+    else local.push(source);
+  }
+  if (local.length > 0) parts.push(...(await localParts(session, state, instruction, local)));
+  if (instruction.heredocs.length > 0) parts.push(heredocPart(instruction));
+  return parts;
+}
+
+function heredocPart({ heredocs }: CopyLike): Part {
+  const files = new Map(heredocs.map(({ name, data }) => [byteStringOf(name), Buffer.from(data)]));
+  const tree = memoryTree(files, (data) => hashParts([data.toString("latin1")]));
+  const selections = [...files.keys()].map((name) => ({ top: tree.stat(name)!, name, kept: [], inner: [] }));
+  return { tree, selections, digest: () => selectionDigest(tree, selections) };
+}
+
+async function localParts(
+  session: BuildSession,
+  state: StageState,
+  instruction: CopyLike,
+  sources: readonly string[],
+): Promise<Part[]> {
+  const from = instruction.kind === "copy" ? instruction.from : undefined;
+  const { tree, name } = await session.origin(state.stage, from);
+  const rules = instruction.excludes.length === 0 ? undefined : compilePatterns(instruction.excludes);
+  const selections = selectSources(tree, {
+    sources,
+    parents: instruction.parents,
+    isExcluded: rules === undefined ? undefined : (path) => rules.matches(path),
+    treeName: name,
+  });
+  const isUnpacking = instruction.kind === "add" && instruction.unpack !== false;
+  if (!isUnpacking) return [{ tree, selections, digest: () => selectionDigest(tree, selections) }];
+  const parts: Part[] = [];
+  for (const selection of selections) {
+    const own = [selection];
+    const digest = (): string => selectionDigest(tree, own);
+    const unpacked = selection.top.type === "file" ? await unpack(session, tree, selection.top) : undefined;
+    if (unpacked === undefined) parts.push({ tree, selections: own, digest });
+    else parts.push({ ...unpacked, digest: () => hashParts(["unpacked", digest()]) });
+  }
+  return parts;
+}
+
+/** The files of an archive; undefined for what is none. */
+async function unpack(
+  session: BuildSession,
+  tree: FileTree,
+  entry: FileEntry,
+): Promise<Omit<Part, "digest"> | undefined> {
+  if (!looksPacked(tree, entry)) return undefined;
+  const { contexts, undo, signal } = session.parts;
+  const pack = new Pack(contexts.temporaryPath());
+  try {
+    const bytes = Readable.from(copied(tree.read(entry)), { objectMode: false });
+    await receiveTar(bytes, pack, signal, { keepsOwners: true });
+  } catch {
+    // Compressed, but no archive: it is copied as it is.
+    pack.discard();
+    signal.throwIfAborted();
+    return undefined;
+  }
+  undo.defer(() => pack.discard());
+  return { tree: pack, selections: [wholeTree(pack)] };
+}
+
+function* copied(pieces: Iterable<Buffer>): Generator<Buffer> {
+  for (const piece of pieces) yield Buffer.from(piece);
+}
+
+function looksPacked(tree: FileTree, entry: FileEntry): boolean {
+  let head = Buffer.alloc(0);
+  for (const piece of tree.read(entry)) {
+    head = Buffer.concat([head, piece.subarray(0, 512)]);
+    if (head.length >= 512) break;
+  }
+  return detectCompression(head) !== "none" || head.toString("latin1", 257, 262) === "ustar";
+}
+
+/** Everything in a tree, to go into a directory. */
+function wholeTree(tree: FileTree): Selection {
+  return selectSources(tree, {
+    sources: ["/"],
+    parents: false,
+    isExcluded: undefined,
+    treeName: "the archive",
+  })[0]!;
+}
+
+async function remotePart(session: BuildSession, source: string, instruction: CopyLike): Promise<Part> {
+  const checksum = instruction.kind === "add" ? instruction.checksum : undefined;
+  const git = parseGitUrl(source);
+  return git === undefined
+    ? httpPart(session, source, instruction, checksum)
+    : gitPart(session, source, instruction, checksum);
+}
+
+async function gitPart(
+  session: BuildSession,
+  source: string,
+  instruction: CopyLike,
+  checksum: string | undefined,
+): Promise<Part> {
+  const { contexts, undo, signal } = session.parts;
+  const reference = parseGitUrl(source)!;
+  const commit = await resolveGit(reference, signal);
+  if (checksum !== undefined && !commit.startsWith(checksum))
+    throw invalidArgument(`expected checksum to match ${checksum}, got ${commit}`);
+  const keepGitDirectory = instruction.kind === "add" && instruction.keepGitDir === true;
+  const directory = contexts.temporaryPath();
+  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const { path } = await checkoutGit(reference, { directory, commit, keepGitDirectory, signal });
+  const files = new RootTree(path);
+  const tree: FileTree = {
+    stat: (at) => {
+      const entry = files.stat(at);
+      return entry === undefined ? undefined : { ...entry, uid: 0, gid: 0 };
+    },
+    list: (at) => files.list(at),
+    read: (entry) => files.read(entry),
+    digest: (entry) => files.digest(entry),
+  };
+  const digest = (): string => hashParts(["git", commit, reference.subdirectory, String(keepGitDirectory)]);
+  return { tree, selections: [wholeTree(tree)], digest };
+}
+
+async function httpPart(
+  session: BuildSession,
+  source: string,
+  instruction: CopyLike,
+  checksum: string | undefined,
+): Promise<Part> {
+  const { contexts, undo, signal } = session.parts;
+  const path = contexts.temporaryPath();
+  undo.defer(() => rmSync(path, { force: true }));
+  const got = (await download(source, path, { signal }))!;
+  if (checksum !== undefined && checksum !== `sha256:${got.sha256}`)
+    throw invalidArgument(`digest mismatch sha256:${got.sha256}: expected ${checksum} for ${source}`);
+  const name = byteStringOf(got.fileName || urlFileName(source) || "download");
+  const whole = new RootTree(path);
+  const entry: FileEntry = {
+    ...rootEntry,
+    path: name,
+    type: "file",
+    mode: 0o600,
+    sizeBytes: got.sizeBytes,
+    timeNs: got.modifiedNs,
+  };
+  const tree: FileTree = {
+    stat: (at) => (at === name ? entry : at === "" ? rootEntry : undefined),
+    list: (at) => (at === "" ? [name] : []),
+    read: () => whole.read({ ...entry, path: "" }),
+    digest: () => got.sha256,
+  };
+  const digest = (): string => hashParts(["http", name, got.sha256, String(got.modifiedNs)]);
+  if (instruction.kind === "add" && instruction.unpack === true) {
+    const unpacked = await unpack(session, tree, entry);
+    if (unpacked !== undefined) return { ...unpacked, digest: () => hashParts(["unpacked", digest()]) };
+  }
+  return { tree, selections: [{ top: entry, name, kept: [], inner: [] }], digest };
+}

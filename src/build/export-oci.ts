@@ -1,0 +1,80 @@
+import type { ContentStore } from "../content/content.ts";
+import { digestOf, parseDigest } from "../oci/digest.ts";
+import { type Descriptor, type ImageIndex, type ImageManifest, mediaTypes } from "../oci/image-spec.ts";
+import { parseReference } from "../oci/reference.ts";
+import { tarEnd, tarHeader, tarPadding } from "../oci/tar-writer.ts";
+
+/**
+ * An OCI image layout as a tar (OCI image specification 1.1, image-layout), also of several platforms: then the names
+ * belong to an index. `onRoot` is told what the names point to.
+ */
+export async function* writeOciLayout(
+  content: ContentStore,
+  layout: {
+    readonly images: readonly Descriptor[];
+    readonly names: readonly string[];
+    readonly isIndex: boolean;
+  },
+  onRoot: (root: Descriptor) => void,
+): AsyncGenerator<Buffer> {
+  const extra = new Map<string, Buffer>();
+  let root = layout.images[0]!;
+  if (layout.isIndex) {
+    const index: ImageIndex = {
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociIndex,
+      manifests: [...layout.images],
+    };
+    const bytes = Buffer.from(JSON.stringify(index));
+    root = { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), size: bytes.length };
+    extra.set(root.digest, bytes);
+  }
+  onRoot(root);
+  yield tarHeader({ name: "blobs/", type: "directory", mode: 0o755 });
+  yield tarHeader({ name: "blobs/sha256/", type: "directory", mode: 0o755 });
+  for (const digest of [...blobsOf(content, layout.images), ...extra.keys()].sort()) {
+    const bytes = extra.get(digest);
+    const sizeBytes = bytes?.length ?? content.info(digest).sizeBytes;
+    yield tarHeader({
+      name: `blobs/sha256/${parseDigest(digest).hex}`,
+      type: "file",
+      mode: 0o644,
+      sizeBytes,
+    });
+    if (bytes === undefined) yield* content.open(digest) as AsyncIterable<Buffer>;
+    else yield bytes;
+    yield tarPadding(sizeBytes);
+  }
+  const manifests = layout.names.length === 0 ? [root] : layout.names.map((name) => named(root, name));
+  yield* file("index.json", { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests });
+  yield* file("oci-layout", { imageLayoutVersion: "1.0.0" });
+  yield tarEnd();
+}
+
+function named(root: Descriptor, name: string): Descriptor {
+  return {
+    ...root,
+    annotations: {
+      "io.containerd.image.name": name,
+      "org.opencontainers.image.ref.name": parseReference(name).tag ?? "latest",
+    },
+  };
+}
+
+function blobsOf(content: ContentStore, images: readonly Descriptor[]): Set<string> {
+  const digests = new Set<string>();
+  for (const { digest } of images) {
+    digests.add(digest);
+    const { config, layers } = JSON.parse(content.read(digest).toString()) as ImageManifest;
+    digests.add(config.digest);
+    for (const layer of layers) digests.add(layer.digest);
+  }
+  return digests;
+}
+
+function* file(name: string, value: unknown): Generator<Buffer> {
+  const data = Buffer.from(JSON.stringify(value));
+  yield tarHeader({ name, type: "file", mode: 0o644, sizeBytes: data.length });
+  yield data;
+  yield tarPadding(data.length);
+}

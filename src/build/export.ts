@@ -1,0 +1,412 @@
+/** What becomes of a build's result: an image in the store, an archive, files, a push. */
+import { once } from "node:events";
+import { Readable, type Writable } from "node:stream";
+import { invalidArgument } from "../base/errors.ts";
+import { type SavedImage, writeArchive } from "../image/archive-writer.ts";
+import { storeManifest } from "../image/build-manifest.ts";
+import type { ImageRecord } from "../image/image.ts";
+import type { StoredImage } from "../image/register.ts";
+import { type Descriptor, type ImageConfig, type ImageConfigFile, type Platform } from "../oci/image-spec.ts";
+import { formatPlatform, hostPlatform } from "../oci/platform.ts";
+import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
+import type { BuildExport, BuildResult, ContextFile, FileListing } from "./build.ts";
+import { writeOciLayout } from "./export-oci.ts";
+import type { FileEntry, FileTree } from "./files/file-tree.ts";
+import { joinPath } from "./files/file-tree.ts";
+import { type LayerItem, layerTar } from "./files/layer-tar.ts";
+import { datedHistory } from "./image-config.ts";
+import { openRoot, topOf } from "./layers.ts";
+import { provenanceOf } from "./provenance.ts";
+import type { Progress } from "./progress.ts";
+import type { SessionParts, StageState } from "./session.ts";
+
+export interface PlatformResult {
+  readonly platform: Platform;
+  readonly state: StageState;
+}
+
+/** An image whose blobs are stored. */
+interface MadeImage {
+  readonly stored: StoredImage;
+  readonly descriptor: Descriptor;
+  readonly platform: Platform;
+}
+
+const epochZero = "1970-01-01T00:00:00Z";
+
+/** Sends the result wherever it was asked for, one after another. */
+export async function exportResult(
+  parts: Omit<SessionParts, "platform">,
+  results: readonly PlatformResult[],
+): Promise<Omit<BuildResult, "unusedBuildArgs">> {
+  const { request } = parts;
+  const wantsImage = request.exports.some(
+    ({ type }) => type === "image" || type === "oci" || type === "docker",
+  );
+  const made = wantsImage ? await makeImages(parts, results) : [];
+  const metadata: Record<string, string> = {};
+  let names: string[] = [];
+  let root: Descriptor | undefined;
+  for (const target of request.exports) {
+    if (target.type === "image") {
+      names = target.names.map(canonical);
+      root = await exportImage(parts, made, target, names);
+    } else if (target.type === "local") await exportLocal(parts, results, target);
+    else if (target.type === "tar") await exportTar(parts, results, target);
+    else if (target.type === "oci" || target.type === "docker") {
+      names = target.names.map(canonical);
+      root = await exportArchive(parts, made, target, names);
+    }
+  }
+  const first =
+    made.find(({ platform }) => formatPlatform(platform) === formatPlatform(hostPlatform())) ?? made[0];
+  if (first !== undefined && root !== undefined) {
+    metadata["containerimage.digest"] = root.digest;
+    metadata["containerimage.config.digest"] = first.stored.configDigest;
+    metadata["containerimage.descriptor"] = Buffer.from(JSON.stringify(root)).toString("base64");
+    if (names.length > 0) metadata["image.name"] = names.join(",");
+  }
+  if (request.provenance !== undefined && results.length === 1)
+    metadata["buildx.build.provenance"] = JSON.stringify((await provenanceOf(parts, results[0]!)).predicate);
+  return {
+    imageId: first?.stored.configDigest,
+    descriptor:
+      root === undefined ? undefined : { mediaType: root.mediaType, digest: root.digest, size: root.size },
+    names,
+    metadata,
+  };
+}
+
+/** As image names stand in a store. Throws `invalidArgument` for what is no name. */
+function canonical(name: string): string {
+  const reference = parseReference(name);
+  if (reference.digest !== undefined)
+    throw invalidArgument("refusing to create a tag with a digest reference");
+  return formatReference(withDefaultTag(reference));
+}
+
+async function makeImages(
+  parts: Omit<SessionParts, "platform">,
+  results: readonly PlatformResult[],
+): Promise<MadeImage[]> {
+  const made: MadeImage[] = [];
+  for (const { platform, state } of results) {
+    const config = imageFile(parts, state, platform);
+    const layers = state.layers.map(({ descriptor }) => descriptor);
+    for (const { digest } of layers) parts.lease.add(digest);
+    const stored = await storeManifest(parts.host.content, { config, layers }, parts.lease);
+    const { sizeBytes } = parts.host.content.info(stored.manifestDigest);
+    made.push({
+      stored,
+      platform,
+      descriptor: {
+        mediaType: stored.manifestMediaType,
+        digest: stored.manifestDigest,
+        size: sizeBytes,
+        platform: {
+          architecture: config.architecture,
+          os: config.os,
+          ...(config.variant ? { variant: config.variant } : {}),
+        },
+      },
+    });
+  }
+  return made;
+}
+
+/** The image's configuration file. The same build gives the same bytes. */
+function imageFile(
+  { request, epochNs }: Omit<SessionParts, "platform">,
+  state: StageState,
+  platform: Platform,
+): ImageConfigFile {
+  const labels = { ...state.config.Labels, ...request.labels };
+  const config: ImageConfig = {
+    ...state.config,
+    ...(Object.keys(labels).length > 0 ? { Labels: labels } : {}),
+  };
+  const history = datedHistory(state.history).map((entry, index) =>
+    // Entries of the base keep their times.
+    epochNs === undefined || state.history[index]?.created !== undefined
+      ? entry
+      : { ...entry, created: isoOf(epochNs) },
+  );
+  const created = epochNs === undefined ? (history.at(-1)?.created ?? epochZero) : isoOf(epochNs);
+  return {
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(platform.variant === undefined ? {} : { variant: platform.variant }),
+    config,
+    created,
+    ...(state.author === undefined ? {} : { author: state.author }),
+    history,
+    rootfs: { type: "layers", diff_ids: state.layers.map(({ diffId }) => diffId) },
+  };
+}
+
+const isoOf = (ns: bigint): string => new Date(Number(ns / 1_000_000n)).toISOString();
+
+/** Puts the images on record under their names; the one of this machine has the names. */
+async function exportImage(
+  parts: Omit<SessionParts, "platform">,
+  made: readonly MadeImage[],
+  target: Extract<BuildExport, { type: "image" }>,
+  names: readonly string[],
+): Promise<Descriptor> {
+  const { host, lease, progress, signal } = parts;
+  const vertex = progress.vertex(`export ${parts.request.id}`, "exporting to image");
+  return vertex.run(async () => {
+    await vertex.part("exporting layers", () => host.snapshotter.flush());
+    signal.throwIfAborted();
+    const own = ownImage(made);
+    const records = new Map<MadeImage, ImageRecord>();
+    for (const image of made)
+      await vertex.part(`writing image ${image.stored.configDigest}`, async () => {
+        records.set(image, await host.register(image.stored, lease));
+      });
+    const record = records.get(own)!;
+    for (const name of names)
+      await vertex.part(`naming to ${name}`, () => {
+        host.images.tag(name, record.id);
+        host.emit("image", "tag", record.id, {
+          ...record.config.config?.Labels,
+          name: familiarReference(parseReference(name)),
+        });
+      });
+    if (target.push === true) for (const name of names) await push(parts, name, progress);
+    return own.descriptor;
+  });
+}
+
+const ownImage = (made: readonly MadeImage[]): MadeImage =>
+  made.find(({ platform }) => formatPlatform(platform) === formatPlatform(hostPlatform())) ?? made[0]!;
+
+async function push(parts: Omit<SessionParts, "platform">, name: string, progress: Progress): Promise<void> {
+  const { host, request, signal } = parts;
+  const reference = parseReference(name);
+  const vertex = progress.vertex(`push ${request.id} ${name}`, `pushing ${name}`);
+  await vertex.run(async () => {
+    const credentials = (await request.credentials?.get(reference.domain)) ?? {};
+    const image = familiarReference(reference);
+    for await (const message of host.push({ image, tag: undefined, credentials, signal }))
+      if (message.id !== undefined) {
+        const { current = 0, total = 0 } = message.progressDetail ?? {};
+        vertex.status(message.id, { current, total, name: message.status ?? "" });
+      }
+  });
+}
+
+/** An archive of the image: `docker load` reads both kinds; `oci` also holds several platforms. */
+async function exportArchive(
+  parts: Omit<SessionParts, "platform">,
+  made: readonly MadeImage[],
+  target: Extract<BuildExport, { type: "tar" | "oci" | "docker" }>,
+  names: readonly string[],
+): Promise<Descriptor> {
+  const { host, progress, request } = parts;
+  if (target.type === "docker" && made.length > 1)
+    throw invalidArgument(
+      "docker exporter does not support exporting manifest lists, use the oci exporter instead",
+    );
+  const title = `exporting to ${target.type === "oci" ? "oci image" : "docker image"} format`;
+  const vertex = progress.vertex(`export ${request.id} ${target.type}`, title);
+  return vertex.run(async () => {
+    const output = await target.open();
+    const own = made[0]!;
+    const attestations = request.provenance === undefined ? [] : await attest(parts, made);
+    const isIndex = made.length > 1 || attestations.length > 0;
+    let root = own.descriptor;
+    const archive =
+      target.type === "docker"
+        ? writeArchive(host.content, [savedImage(own, names)])
+        : Readable.from(
+            writeOciLayout(
+              host.content,
+              { images: [...made.map(({ descriptor }) => descriptor), ...attestations], names, isIndex },
+              (index) => {
+                root = index;
+              },
+            ),
+            { objectMode: false },
+          );
+    await vertex.part("sending tarball", () => drain(archive, output, parts.signal));
+    return root;
+  });
+}
+
+/** Stores each image's provenance as an attestation manifest (in-toto) that refers to it. */
+async function attest(
+  parts: Omit<SessionParts, "platform">,
+  made: readonly MadeImage[],
+): Promise<Descriptor[]> {
+  const { host, lease } = parts;
+  const found: Descriptor[] = [];
+  for (const image of made) {
+    const state = parts.stateOf(image.platform);
+    const { statement } = await provenanceOf(
+      parts,
+      { platform: image.platform, state },
+      image.descriptor.digest,
+    );
+    const layer = await host.content.ingest(Buffer.from(JSON.stringify(statement)));
+    lease.add(layer.digest);
+    const config: ImageConfigFile = {
+      architecture: "unknown",
+      os: "unknown",
+      config: {},
+      rootfs: { type: "layers", diff_ids: [layer.digest] },
+    };
+    const descriptor: Descriptor = {
+      mediaType: "application/vnd.in-toto+json",
+      digest: layer.digest,
+      size: layer.sizeBytes,
+      annotations: { "in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2" },
+    };
+    const stored = await storeManifest(host.content, { config, layers: [descriptor] }, lease);
+    found.push({
+      mediaType: stored.manifestMediaType,
+      digest: stored.manifestDigest,
+      size: host.content.info(stored.manifestDigest).sizeBytes,
+      annotations: {
+        "vnd.docker.reference.digest": image.descriptor.digest,
+        "vnd.docker.reference.type": "attestation-manifest",
+      },
+      platform: { architecture: "unknown", os: "unknown" },
+    });
+  }
+  return found;
+}
+
+function savedImage({ stored }: MadeImage, names: readonly string[]): SavedImage {
+  return {
+    image: {
+      id: stored.configDigest,
+      manifestDigest: stored.manifestDigest,
+      manifestMediaType: stored.manifestMediaType,
+      manifest: stored.manifest,
+      config: stored.config,
+      chainId: undefined,
+      sizeBytes: 0,
+      repoTags: [],
+      repoDigests: [],
+      lastTagTime: "",
+    },
+    tags: names.map((name) => familiarReference(parseReference(name))),
+  };
+}
+
+async function drain(source: Readable, output: Writable, signal: AbortSignal): Promise<void> {
+  const failed = once(output, "error").then(([error]) => {
+    throw error instanceof Error ? error : new Error(String(error));
+  });
+  failed.catch(() => {});
+  for await (const chunk of source as AsyncIterable<Buffer>) {
+    signal.throwIfAborted();
+    if (!output.write(chunk)) await Promise.race([once(output, "drain"), failed]);
+  }
+  const finished = once(output, "finish");
+  output.end();
+  await Promise.race([finished, failed]);
+}
+
+/** Every file of a tree, parents first. */
+export function* walkTree(tree: FileTree, directory = ""): Generator<FileEntry> {
+  for (const name of tree.list(directory)) {
+    const entry = tree.stat(joinPath(directory, name));
+    if (entry === undefined) continue;
+    yield entry;
+    if (entry.type === "directory") yield* walkTree(tree, entry.path);
+  }
+}
+
+const directoryOf = (platform: Platform): string => formatPlatform(platform).replaceAll("/", "_");
+
+async function exportTar(
+  parts: Omit<SessionParts, "platform">,
+  results: readonly PlatformResult[],
+  target: Extract<BuildExport, { type: "tar" | "oci" | "docker" }>,
+): Promise<void> {
+  const vertex = parts.progress.vertex(`export ${parts.request.id} tar`, "exporting to client tarball");
+  await vertex.run(async () => {
+    const output = await target.open();
+    using roots = new DisposableStack();
+    const items = results.flatMap(({ platform, state }): LayerItem[] => {
+      const { tree } = roots.use(openRoot(parts.host, topOf(state.layers)));
+      const prefix = results.length > 1 ? `${directoryOf(platform)}/` : "";
+      return [...walkTree(tree)].map((entry) => ({ path: prefix + entry.path, entry, tree }));
+    });
+    await vertex.part("sending tarball", () =>
+      drain(Readable.from(layerTar(items, parts.epochNs), { objectMode: false }), output, parts.signal),
+    );
+  });
+}
+
+const typeBits = {
+  file: 0o100000,
+  directory: 0o040000,
+  symlink: 0o120000,
+  character: 0o020000,
+  block: 0o060000,
+  fifo: 0o010000,
+} as const;
+
+async function exportLocal(
+  parts: Omit<SessionParts, "platform">,
+  results: readonly PlatformResult[],
+  target: Extract<BuildExport, { type: "local" }>,
+): Promise<void> {
+  const vertex = parts.progress.vertex(`export ${parts.request.id} local`, "exporting to client directory");
+  await vertex.run(async () => {
+    using roots = new DisposableStack();
+    const trees = results.map(({ platform, state }) => ({
+      prefix: results.length > 1 ? directoryOf(platform) : "",
+      tree: roots.use(openRoot(parts.host, topOf(state.layers))).tree,
+    }));
+    await vertex.part("copying files", () => target.send(listingOf(trees, parts.epochNs), parts.signal));
+  });
+}
+
+/** Trees as a listing that a client takes. */
+function listingOf(
+  trees: readonly { readonly prefix: string; readonly tree: FileTree }[],
+  epochNs: bigint | undefined,
+): FileListing {
+  const places = new Map<string, { tree: FileTree; entry: FileEntry }>();
+  async function* files(): AsyncGenerator<ContextFile> {
+    for (const { prefix, tree } of trees) {
+      if (prefix !== "")
+        yield { path: prefix, mode: typeBits.directory | 0o755, uid: 0, gid: 0, sizeBytes: 0, timeNs: 0n };
+      const links = new Map<string, string>();
+      for (const entry of walkTree(tree)) {
+        const path = prefix === "" ? entry.path : `${prefix}/${entry.path}`;
+        places.set(path, { tree, entry });
+        const first = entry.identity === undefined ? undefined : links.get(entry.identity);
+        if (entry.identity !== undefined && first === undefined) links.set(entry.identity, path);
+        const { uid, gid, sizeBytes, xattrs, device } = entry;
+        yield {
+          path,
+          mode: entry.mode | typeBits[entry.type],
+          uid,
+          gid,
+          sizeBytes,
+          timeNs: epochNs !== undefined && entry.timeNs > epochNs ? epochNs : entry.timeNs,
+          ...(entry.type === "symlink" ? { linkTarget: entry.linkTarget } : {}),
+          ...(first === undefined ? {} : { hardLinkTo: first }),
+          ...(entry.type === "character" || entry.type === "block" ? { device } : {}),
+          ...(xattrs.size === 0
+            ? {}
+            : { xattrs: new Map([...xattrs].map(([name, value]) => [name, Buffer.from(value)] as const)) }),
+        };
+      }
+    }
+  }
+  return {
+    files: files(),
+    async *read(file) {
+      const place = places.get(file.path);
+      if (place === undefined || place.entry.type !== "file") return;
+      for (const piece of place.tree.read(place.entry)) yield Buffer.from(piece);
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}

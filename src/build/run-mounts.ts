@@ -1,0 +1,296 @@
+/** `RUN --mount`: what is mounted for one command and gone after it. */
+import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { join, posix } from "node:path";
+import { invalidArgument, notFound } from "../base/errors.ts";
+import type { KeyedLock } from "../base/keyed-lock.ts";
+import { resolveInRoot } from "../linux/resolve-in-root.ts";
+import { byteStringOf } from "../oci/tar-reader.ts";
+import type { RuntimeMount } from "../oci/runtime-spec.ts";
+import type { BuildRequest } from "./build.ts";
+import type { CacheStore } from "./cache-store.ts";
+import type { RunMount } from "./dockerfile/ast.ts";
+import type { FileTree } from "./files/file-tree.ts";
+import { cleanParts } from "./files/file-tree.ts";
+import { layerTar } from "./files/layer-tar.ts";
+import { LayerPlan } from "./files/place.ts";
+import { selectionDigest, selectSources } from "./files/select.ts";
+import type { BuildHost } from "./host.ts";
+import { hashParts, mountSnapshot, snapshotKey, stepsDirectory, unmountSnapshot } from "./layers.ts";
+import { nowNs } from "./progress.ts";
+import { writePrivateFile } from "./run-step.ts";
+
+/** Where a mount's files come from. */
+export interface MountOrigin {
+  readonly tree: FileTree;
+  /** Top layer, when it is a stack of layers; else the files are taken out of `tree`. */
+  readonly chainId: string | undefined;
+  readonly isLayers: boolean;
+  readonly name: string;
+}
+
+export interface MountPreparation {
+  readonly host: BuildHost;
+  readonly cache: CacheStore;
+  readonly cacheLocks: KeyedLock;
+  readonly request: BuildRequest;
+  readonly stepId: string;
+  readonly workingDirectory: string;
+  readonly undo: AsyncDisposableStack;
+  origin(from: string | undefined): Promise<MountOrigin>;
+}
+
+export interface PreparedMounts {
+  readonly mounts: RuntimeMount[];
+  readonly env: string[];
+}
+
+/** Where a mount goes, absolute. */
+export function mountTarget(mount: RunMount, workingDirectory: string): string {
+  const target =
+    mount.target ??
+    (mount.type === "secret"
+      ? `/run/secrets/${posix.basename(mount.id ?? "")}`
+      : mount.type === "ssh"
+        ? "/run/buildkit/ssh_agent.0"
+        : "");
+  if (target === "") throw invalidArgument(`a mount of type ${mount.type} needs a target`);
+  return posix.resolve(workingDirectory === "" ? "/" : workingDirectory, target);
+}
+
+/** What of a mount decides whether a step is the same: files by their content, secrets never. */
+export async function mountKey(
+  mount: RunMount,
+  workingDirectory: string,
+  origin: (from: string | undefined) => Promise<MountOrigin>,
+): Promise<string> {
+  const { type, source, readonly: isReadOnly, sizeBytes, id, sharing, env, mode, uid, gid } = mount;
+  const target = mount.target === undefined && type === "secret" ? "" : mountTarget(mount, workingDirectory);
+  const parts = [type, target, source, String(isReadOnly), String(sizeBytes), id, sharing, env];
+  const rights = [mode, uid, gid].map(String);
+  if (type !== "bind" && (type !== "cache" || mount.from === undefined))
+    return hashParts([...parts, ...rights]);
+  const { tree, name } = await origin(mount.from);
+  const selections = selectSources(tree, {
+    sources: [source ?? "/"],
+    parents: false,
+    isExcluded: undefined,
+    treeName: name,
+  });
+  return hashParts([...parts, ...rights, selectionDigest(tree, selections)]);
+}
+
+/** Makes everything ready; each undo is on `preparation.undo`. */
+export async function prepareMounts(
+  mounts: readonly RunMount[],
+  preparation: MountPreparation,
+): Promise<PreparedMounts> {
+  const prepared: PreparedMounts = { mounts: [], env: [] };
+  let agents = 0;
+  for (const mount of mounts) {
+    const target =
+      mount.type === "secret" && mount.target === undefined && mount.env !== undefined
+        ? undefined
+        : mountTarget(
+            mount.type === "ssh" && mount.target === undefined
+              ? { ...mount, target: `/run/buildkit/ssh_agent.${agents}` }
+              : mount,
+            preparation.workingDirectory,
+          );
+    if (mount.type === "secret") await addSecret(mount, target, preparation, prepared);
+    else if (mount.type === "ssh") {
+      await addAgent(mount, { target: target!, index: agents }, preparation, prepared);
+      agents += 1;
+    } else if (mount.type === "tmpfs") prepared.mounts.push(tmpfs(mount, target!));
+    else if (mount.type === "cache") prepared.mounts.push(await cacheMount(mount, target!, preparation));
+    else prepared.mounts.push(await bindMount(mount, target!, preparation));
+  }
+  return prepared;
+}
+
+const bind = (source: string, destination: string, access: "ro" | "rw"): RuntimeMount => ({
+  destination,
+  type: "bind",
+  source,
+  options: ["rbind", "rprivate", access],
+});
+
+function tmpfs({ sizeBytes }: RunMount, destination: string): RuntimeMount {
+  const size = sizeBytes === undefined ? [] : [`size=${sizeBytes}`];
+  return { destination, type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777", ...size] };
+}
+
+function privateDirectory({ host, stepId, undo: _ }: MountPreparation): string {
+  const directory = join(stepsDirectory(host), stepId, "private");
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  return directory;
+}
+
+async function addSecret(
+  mount: RunMount,
+  target: string | undefined,
+  preparation: MountPreparation,
+  prepared: PreparedMounts,
+): Promise<void> {
+  const id = mount.id ?? posix.basename(mount.target ?? "");
+  const data = await preparation.request.secrets?.get(id);
+  if (data === undefined) {
+    if (mount.required)
+      throw notFound(`secret ${id}: not found`, { hint: `Give it with --secret id=${id}.` });
+    return;
+  }
+  if (mount.env !== undefined) prepared.env.push(`${mount.env || id}=${Buffer.from(data).toString()}`);
+  if (target === undefined) return;
+  // On the exec root, which is a tmpfs: a secret never reaches a disk.
+  const path = join(privateDirectory(preparation), `secret-${prepared.mounts.length}`);
+  writePrivateFile(path, data, { uid: mount.uid ?? 0, gid: mount.gid ?? 0, mode: mount.mode ?? 0o400 });
+  prepared.mounts.push(bind(path, target, "ro"));
+}
+
+async function addAgent(
+  mount: RunMount,
+  place: { readonly target: string; readonly index: number },
+  preparation: MountPreparation,
+  prepared: PreparedMounts,
+): Promise<void> {
+  const { ssh } = preparation.request;
+  const id = mount.id ?? "default";
+  if (ssh === undefined || !(await ssh.has(id))) {
+    if (mount.required)
+      throw notFound(`no ssh agent for the key ${id} is forwarded`, { hint: `Give it with --ssh ${id}.` });
+    return;
+  }
+  const path = join(privateDirectory(preparation), `agent-${place.index}.sock`);
+  const open = new Set<Socket>();
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket.on("close", () => open.delete(socket));
+    socket.on("error", () => socket.destroy());
+    ssh.connect(id).then(
+      (agent) => {
+        agent.on("error", () => socket.destroy());
+        agent.on("close", () => socket.destroy());
+        socket.on("close", () => agent.destroy());
+        socket.pipe(agent).pipe(socket);
+      },
+      () => socket.destroy(),
+    );
+  });
+  await listenOn(server, path);
+  preparation.undo.defer(
+    () =>
+      new Promise<void>((resolve) => {
+        for (const socket of open) socket.destroy();
+        server.close(() => resolve());
+      }),
+  );
+  chownSync(path, mount.uid ?? 0, mount.gid ?? 0);
+  chmodSync(path, mount.mode ?? 0o600);
+  prepared.mounts.push(bind(path, place.target, "rw"));
+  if (place.index === 0) prepared.env.push(`SSH_AUTH_SOCK=${place.target}`);
+}
+
+function listenOn(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => resolve());
+  });
+}
+
+/** One directory a cache; `locked` waits for it, `private` takes another one when it is in use. */
+async function cacheMount(
+  mount: RunMount,
+  target: string,
+  preparation: MountPreparation,
+): Promise<RuntimeMount> {
+  const { host, cache, cacheLocks, undo } = preparation;
+  const id = mount.id ?? target;
+  const base = hashParts([id, mount.from, mount.source]).slice(0, 32);
+  let name = base;
+  if (mount.sharing === "locked") undo.use(await cacheLocks.acquire(base));
+  else if (mount.sharing === "private") {
+    for (let index = 0; cache.isHeld(`mount:${name}`); index += 1) name = `${base}-${index}`;
+    undo.use(cache.hold(`mount:${name}`));
+  }
+  const directory = join("cache-mounts", name);
+  const place = join(host.config.dataRoot, "build", directory);
+  if (!existsSync(place)) await fillCacheMount(mount, place, preparation);
+  const key = `mount:${name}`;
+  const record =
+    cache.find(key) ??
+    cache.put([key], {
+      type: "exec.cachemount",
+      description: `cached mount ${target} from exec with id ${JSON.stringify(id)}`,
+      layers: [],
+      directory,
+      parents: [],
+      sizeBytes: 0,
+      createdAt: new Date().toISOString(),
+    });
+  undo.use(cache.hold(record.id));
+  undo.defer(() => cache.touch(record.id));
+  return bind(place, target, mount.readonly ? "ro" : "rw");
+}
+
+async function fillCacheMount(mount: RunMount, place: string, preparation: MountPreparation): Promise<void> {
+  mkdirSync(place, { recursive: true, mode: 0o755 });
+  if (mount.from !== undefined) {
+    const { copyTree } = await import("../linux/copy-tree.ts");
+    const source = await bindSource({ ...mount, readonly: true }, preparation);
+    copyTree(source, place);
+  }
+  chownSync(place, mount.uid ?? 0, mount.gid ?? 0);
+  chmodSync(place, mount.mode ?? 0o755);
+}
+
+async function bindMount(
+  mount: RunMount,
+  target: string,
+  preparation: MountPreparation,
+): Promise<RuntimeMount> {
+  return bind(await bindSource(mount, preparation), target, mount.readonly ? "ro" : "rw");
+}
+
+/** A path with the files; what is written there is dropped after the step. */
+async function bindSource(mount: RunMount, preparation: MountPreparation): Promise<string> {
+  const { host, undo } = preparation;
+  const { tree, chainId, isLayers, name } = await preparation.origin(mount.from);
+  const source = mount.source ?? "/";
+  let key = chainId;
+  if (!isLayers || !mount.readonly || chainId === undefined) {
+    key = snapshotKey();
+    host.snapshotter.prepare(key, isLayers ? chainId : undefined);
+    undo.defer(() => host.snapshotter.remove(key!));
+    if (!isLayers) await unpackTree(host, key, { tree, source, name });
+  }
+  const root = mountSnapshot(host, key!);
+  undo.defer(() => unmountSnapshot(root));
+  const path = resolveInRoot(root, source);
+  if (!existsSync(path)) throw notFound(`${source}: not found in ${name}`);
+  return path;
+}
+
+async function unpackTree(
+  host: BuildHost,
+  key: string,
+  { tree, source, name }: { readonly tree: FileTree; readonly source: string; readonly name: string },
+): Promise<void> {
+  const path = `/${cleanParts(source).join("/")}`;
+  const selections = selectSources(tree, {
+    sources: [path],
+    parents: false,
+    isExcluded: undefined,
+    treeName: name,
+  });
+  const isDirectory = selections[0]?.top.type === "directory";
+  const destination = isDirectory ? `${path === "/" ? "" : path}/` : path;
+  const plan = new LayerPlan(
+    { stat: () => undefined, list: () => [], read: () => [], digest: () => byteStringOf("") },
+    { destination, owner: undefined, chmod: undefined, nowNs: nowNs(), timeNs: undefined },
+  );
+  plan.add(tree, selections);
+  async function* pieces(): AsyncGenerator<Buffer> {
+    yield* layerTar(plan.items);
+  }
+  await host.snapshotter.unpackInto(key, pieces());
+}

@@ -1,0 +1,515 @@
+/**
+ * One build for one platform: stages are worked out when somebody needs them, each once, all that do not wait for another
+ * at the same time. The first failure ends all of them.
+ */
+import { rmSync } from "node:fs";
+import { errorText, invalidArgument } from "../base/errors.ts";
+import type { KeyedLock } from "../base/keyed-lock.ts";
+import type { Platform } from "../oci/image-spec.ts";
+import { formatPlatform, parsePlatform } from "../oci/platform.ts";
+import { type BaseImages, canonicalName } from "./base-images.ts";
+import type { BuildRequest, ContextSource } from "./build.ts";
+import { withBuildFailure } from "./build.ts";
+import { decompress } from "../image/decompress.ts";
+import type { CacheRecord, CacheStore } from "./cache-store.ts";
+import type { ContextStore, OpenContext } from "./contexts.ts";
+import type { Dockerfile, Instruction, SourceRange, Stage } from "./dockerfile/ast.ts";
+import { DockerfileError } from "./dockerfile/error.ts";
+import { expandInstruction, expandText, stepName } from "./dockerfile/expand.ts";
+import { parseTriggers } from "./dockerfile/parse.ts";
+import { StageScope } from "./dockerfile/scope.ts";
+import { emptyTree, type FileTree } from "./files/file-tree.ts";
+import type { PatternRules } from "./files/patterns.ts";
+import { RootTree } from "./files/root-tree.ts";
+import type { BuildHost, BuildLease } from "./host.ts";
+import { addHistory, applyInstruction, type ConfigDraft } from "./image-config.ts";
+import { chainOn, type Layer, type Layers, openRoot, topOf } from "./layers.ts";
+import { baseName, type BuildPlan, isFileStep, type Origin, originOf } from "./plan.ts";
+import type { Progress, VertexProgress } from "./progress.ts";
+import { checkoutGit, download, parseGitUrl, resolveGit } from "./remote-sources.ts";
+import type { MountOrigin } from "./run-mounts.ts";
+import type { StepSlots } from "./slots.ts";
+import { StepFailure, takeStep } from "./steps.ts";
+
+export interface StageState extends ConfigDraft {
+  readonly stage: Stage;
+  layers: Layers;
+  scope: StageScope;
+  readonly platform: Platform;
+}
+
+/** What all builds and all platforms of one build share. */
+export interface SessionParts {
+  readonly host: BuildHost;
+  readonly cache: CacheStore;
+  readonly contexts: ContextStore;
+  readonly stepLocks: KeyedLock;
+  readonly cacheLocks: KeyedLock;
+  readonly slots: StepSlots;
+  readonly request: BuildRequest;
+  readonly dockerfile: Dockerfile;
+  readonly plan: BuildPlan;
+  readonly meta: ReadonlyMap<string, string>;
+  readonly progress: Progress;
+  readonly lease: BuildLease;
+  readonly images: BaseImages;
+  /** The rules of the context's .dockerignore. */
+  readonly ignore: PatternRules;
+  readonly platform: Platform;
+  readonly isMultiPlatform: boolean;
+  /** SOURCE_DATE_EPOCH in ns. */
+  readonly epochNs: bigint | undefined;
+  /** Aborted at the first failure, with it as the reason. */
+  readonly signal: AbortSignal;
+  abort(reason: Error): void;
+  /** Finds a record in what was imported with `--cache-from`. */
+  importedRecord(key: string): Promise<CacheRecord | undefined>;
+  readonly undo: AsyncDisposableStack;
+  readonly startedAt: string;
+  /** The target's stage for a platform, once all are built. */
+  stateOf(platform: Platform): StageState;
+  /** The main context, opened once for all platforms. */
+  mainContext(): Promise<FileTree>;
+}
+
+/** A place in the Dockerfile's order, for the classic stream. */
+interface StepCounter {
+  readonly total: number;
+  indexOf(stage: Stage, instruction: number): number;
+}
+
+export class BuildSession {
+  readonly parts: SessionParts;
+  readonly #stages = new Map<number, Promise<StageState>>();
+  readonly #contexts = new Map<string, Promise<FileTree>>();
+  readonly #counter: StepCounter;
+  /** Top layer -> the record that it came from. */
+  readonly #recordOf = new Map<string, string>();
+
+  constructor(parts: SessionParts) {
+    this.parts = parts;
+    this.#counter = countSteps(parts);
+  }
+
+  /** Works out all stages that are needed; answers the target's. */
+  async run(): Promise<StageState> {
+    const { plan } = this.parts;
+    const all = plan.stages.map((stage) => this.stage(stage));
+    // Every one has ended before a failure is told: nothing goes on behind the caller's back.
+    const settled = await Promise.allSettled(all);
+    const failed = settled.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    return this.stage(plan.target);
+  }
+
+  stage(stage: Stage): Promise<StageState> {
+    let state = this.#stages.get(stage.index);
+    if (state === undefined) {
+      state = this.#evaluate(stage);
+      this.#stages.set(stage.index, state);
+    }
+    return state;
+  }
+
+  async #evaluate(stage: Stage): Promise<StageState> {
+    const state = await this.#located(stage.range, undefined, () => this.#base(stage));
+    const { source } = this.parts.dockerfile;
+    const triggers = parseTriggers(state.config.OnBuild ?? [], { source, stage });
+    delete state.config.OnBuild;
+    const all: Instruction[] = [...triggers, ...stage.instructions];
+    const fileSteps = all.filter(isFileStep).length;
+    let fileStep = 1;
+    let previous: string | undefined;
+    for (const [index, instruction] of all.entries()) {
+      this.parts.signal.throwIfAborted();
+      if (isFileStep(instruction)) fileStep += 1;
+      const range = index < triggers.length ? stage.range : instruction.range;
+      const own = index - triggers.length;
+      const vertex = this.parts.progress.vertex(
+        `step ${formatPlatform(this.parts.platform)} ${stage.index} ${index} ${source.text}`,
+        this.#stepTitle(stage, instruction, { state, step: fileStep, of: fileSteps + 1 }),
+        previous === undefined ? [] : [previous],
+      );
+      const step = own < 0 ? undefined : this.#counter.indexOf(stage, own);
+      this.#tellStep(vertex, step, { text: instruction.code, state: "begin" });
+      await this.#located(range, vertex, () => this.#instruction(state, instruction, { vertex, step }));
+      this.#tellStep(vertex, step, { text: instruction.code, state: "done" });
+      if (isFileStep(instruction)) previous = vertex.digest;
+    }
+    return state;
+  }
+
+  #stepTitle(
+    stage: Stage,
+    instruction: Instruction,
+    place: { readonly state: StageState; readonly step: number; readonly of: number },
+  ): string {
+    const { dockerfile, isMultiPlatform, platform } = this.parts;
+    const words = [
+      ...(isMultiPlatform ? [formatPlatform(platform)] : []),
+      ...(stage.writtenName !== undefined
+        ? [stage.name ?? stage.writtenName]
+        : dockerfile.stages.length > 1
+          ? [`stage-${stage.index}`]
+          : []),
+      `${place.step}/${place.of}`,
+    ];
+    const { escape } = dockerfile.directives;
+    return `[${words.join(" ")}] ${stepName(instruction, place.state.scope.variables, escape)}`;
+  }
+
+  #tellStep(
+    vertex: VertexProgress,
+    index: number | undefined,
+    step: {
+      readonly text: string;
+      readonly state: "begin" | "cached" | "running" | "removed" | "done";
+      readonly id?: string;
+    },
+  ): void {
+    if (index === undefined) return;
+    this.parts.progress.emit({
+      kind: "step",
+      vertex: vertex.digest,
+      index,
+      total: this.#counter.total,
+      ...step,
+    });
+  }
+
+  async #instruction(
+    state: StageState,
+    written: Instruction,
+    { vertex, step }: { readonly vertex: VertexProgress; readonly step: number | undefined },
+  ): Promise<void> {
+    const { dockerfile, meta, request } = this.parts;
+    if (written.kind === "arg") {
+      const declared = state.scope.declare(written, { dockerfile, meta, buildArgs: request.buildArgs ?? {} });
+      const shown = declared.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`));
+      addHistory(state, `ARG ${shown.join(" ")}`, { isStep: false, hasLayer: false });
+      return;
+    }
+    const instruction = expandInstruction(written, {
+      variables: state.scope.variables,
+      escape: dockerfile.directives.escape,
+      source: dockerfile.source,
+    });
+    if (applyInstruction(state, instruction)) {
+      if (instruction.kind === "env")
+        for (const { key, value } of instruction.entries) state.scope.setEnv(key, value);
+      return;
+    }
+    await takeStep(this, state, instruction, {
+      vertex,
+      tell: (what, id) =>
+        this.#tellStep(vertex, step, {
+          text: written.code,
+          state: what,
+          ...(id === undefined ? {} : { id }),
+        }),
+    });
+  }
+
+  async #base(stage: Stage): Promise<StageState> {
+    const { dockerfile, meta, platform: target } = this.parts;
+    const name = baseName(stage, dockerfile, meta);
+    const written =
+      stage.platform === undefined ? "" : expandText(stage.platform, meta, dockerfile.directives.escape);
+    const platform = written === "" ? target : parsePlatform(written);
+    const origin = originOf(name, { stage, isBase: true }, { dockerfile, contexts: this.#contextNames() });
+    const draft = { stage, history: [], author: undefined, hasOwnCmd: false, platform };
+    const step = this.#counter.indexOf(stage, -1);
+    const tell = (vertex: VertexProgress): void => {
+      this.#tellStep(vertex, step, { text: stage.code, state: "begin" });
+      this.#tellStep(vertex, step, { text: stage.code, state: "done" });
+    };
+    const identity = `from ${formatPlatform(platform)} ${stage.index} ${dockerfile.source.text}`;
+    if (origin.kind === "stage") {
+      const below = await this.stage(origin.stage);
+      tell(this.parts.progress.vertex(identity, stage.code));
+      return {
+        ...draft,
+        platform: below.platform,
+        author: below.author,
+        config: structuredClone(below.config),
+        history: [...below.history],
+        layers: below.layers,
+        scope: StageScope.onStage(below.scope),
+      };
+    }
+    if (origin.kind === "scratch") {
+      tell(this.parts.progress.vertex(identity, stage.code));
+      return { ...draft, config: {}, layers: [], scope: StageScope.onImage([]) };
+    }
+    const reference = origin.kind === "image" ? origin.reference : this.#imageOfContext(origin.name);
+    const base = await this.parts.images.get(reference, platform);
+    const { author, config = {}, history = [] } = base.image.config;
+    const title = this.#fromTitle(stage, base.name);
+    const vertex = this.parts.progress.vertex(identity, title);
+    vertex.cached();
+    tell(vertex);
+    return {
+      ...draft,
+      author,
+      config: { ...structuredClone(config), Env: config.Env ?? [`PATH=${defaultPath}`] },
+      history: [...history],
+      layers: base.layers,
+      scope: StageScope.onImage(config.Env ?? []),
+    };
+  }
+
+  #fromTitle(stage: Stage, name: string): string {
+    const { dockerfile, isMultiPlatform, platform } = this.parts;
+    const of = stage.instructions.filter(isFileStep).length + 1;
+    const words = [
+      ...(isMultiPlatform ? [formatPlatform(platform)] : []),
+      ...(stage.name !== undefined
+        ? [stage.name]
+        : dockerfile.stages.length > 1
+          ? [`stage-${stage.index}`]
+          : []),
+      `1/${of}`,
+    ];
+    return `[${words.join(" ")}] FROM ${name}`;
+  }
+
+  #contextNames(): ReadonlySet<string> {
+    return new Set(Object.keys(this.parts.request.namedContexts ?? {}));
+  }
+
+  #imageOfContext(name: string): string {
+    const source = this.parts.request.namedContexts![name]!;
+    if (source.kind !== "image")
+      throw invalidArgument(`the build context ${name} has files and is no image: FROM needs an image`);
+    return source.reference;
+  }
+
+  /** The files that `--from` (or nothing) means in a stage. */
+  async origin(stage: Stage, from: string | undefined): Promise<MountOrigin> {
+    if (from === undefined)
+      return {
+        tree: await this.parts.mainContext(),
+        chainId: undefined,
+        isLayers: false,
+        name: "the build context",
+      };
+    const { dockerfile } = this.parts;
+    const origin = originOf(from, { stage, isBase: false }, { dockerfile, contexts: this.#contextNames() });
+    return this.#openOrigin(origin, from, stage);
+  }
+
+  async #openOrigin(origin: Origin, from: string, stage: Stage): Promise<MountOrigin> {
+    if (origin.kind === "scratch") return { tree: emptyTree, chainId: undefined, isLayers: true, name: from };
+    if (origin.kind === "stage") {
+      const { layers } = await this.stage(origin.stage);
+      return this.#layersOrigin(layers, `stage ${origin.stage.writtenName ?? origin.stage.index}`);
+    }
+    if (origin.kind === "image") {
+      const { layers } = await this.parts.images.get(origin.reference, this.parts.platform);
+      return this.#layersOrigin(layers, `image ${canonicalName(origin.reference)}`);
+    }
+    const source = this.parts.request.namedContexts![origin.name]!;
+    if (source.kind === "image") {
+      const { layers } = await this.parts.images.get(source.reference, this.parts.platform);
+      return this.#layersOrigin(layers, `context ${origin.name} of stage ${stage.index}`);
+    }
+    let tree = this.#contexts.get(origin.name);
+    if (tree === undefined) {
+      tree = this.#openContext(origin.name, source);
+      this.#contexts.set(origin.name, tree);
+    }
+    return {
+      tree: await tree,
+      chainId: undefined,
+      isLayers: false,
+      name: `the build context ${origin.name}`,
+    };
+  }
+
+  #layersOrigin(layers: Layers, name: string): MountOrigin {
+    const chainId = topOf(layers);
+    // Opened when somebody looks: a step that is found by its parents' identity never does.
+    let opened: FileTree | undefined;
+    const open = (): FileTree => (opened ??= this.#openTree(chainId));
+    return {
+      tree: {
+        stat: (path) => open().stat(path),
+        list: (path) => open().list(path),
+        read: (entry) => open().read(entry),
+        digest: (entry) => open().digest(entry),
+      },
+      chainId,
+      isLayers: true,
+      name,
+    };
+  }
+
+  #openTree(chainId: string | undefined): FileTree {
+    const root = openRoot(this.parts.host, chainId);
+    this.parts.undo.use(root);
+    return root.tree;
+  }
+
+  #openContext(name: string, source: ContextSource): Promise<FileTree> {
+    const vertex = this.parts.progress.vertex(`context ${name}`, `[context ${name}] load from client`);
+    return vertex.run(() => openContextTree(this.parts, source, vertex));
+  }
+
+  /** Keeps a record to the end of the build. */
+  holdRecord(record: CacheRecord): void {
+    const { cache, undo } = this.parts;
+    undo.use(cache.hold(record.id));
+    const top = topOf(record.layers);
+    if (top !== undefined) this.#recordOf.set(top, record.id);
+  }
+
+  /** The record that a stage stands on, as a list of one or none. */
+  recordBelow({ layers }: StageState): string[] {
+    const top = topOf(layers);
+    const id = top === undefined ? undefined : this.#recordOf.get(top);
+    return id === undefined ? [] : [id];
+  }
+
+  importedRecord(key: string, _state: StageState): Promise<CacheRecord | undefined> {
+    return this.parts.importedRecord(key);
+  }
+
+  /** The time in the history of what was made then. */
+  created(createdAt: string): string {
+    const { epochNs } = this.parts;
+    return epochNs === undefined ? createdAt : new Date(Number(epochNs / 1_000_000n)).toISOString();
+  }
+
+  /** Puts the one layer of a record on a stage's others. */
+  async relayer(state: StageState, record: CacheRecord): Promise<Layer> {
+    const { host, lease } = this.parts;
+    const { diffId, descriptor } = record.layers.at(-1)!;
+    const parent = topOf(state.layers);
+    const chainId = chainOn(parent, diffId);
+    lease.add(chainId);
+    if (!host.snapshotter.has(chainId)) {
+      const tar = decompress(host.content.open(descriptor.digest));
+      await host.snapshotter.applyLayer({ chainId, parent, tar, expectDiffId: diffId });
+    }
+    return { diffId, descriptor, chainId };
+  }
+
+  /** Runs a part of a stage; its failure says where in the Dockerfile it is, and ends the whole build. */
+  async #located<T>(
+    range: SourceRange,
+    vertex: VertexProgress | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const failure = withBuildFailure(error, {
+        source: (error instanceof DockerfileError ? error.source : undefined) ?? this.parts.dockerfile.source,
+        ranges: [(error instanceof DockerfileError ? error.range : undefined) ?? range],
+        vertex: vertex?.digest,
+        exitCode: error instanceof StepFailure ? error.exitCode : undefined,
+        command: error instanceof StepFailure ? error.command : undefined,
+        lastLines: error instanceof StepFailure ? error.lastLines : [],
+      });
+      this.parts.abort(failure);
+      throw failure;
+    }
+  }
+}
+
+export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+function countSteps({ plan, dockerfile }: SessionParts): StepCounter {
+  const starts = new Map<number, number>();
+  let next = dockerfile.metaArgs.length + 1;
+  for (const stage of plan.stages) {
+    starts.set(stage.index, next);
+    next += stage.instructions.length + 1;
+  }
+  return { total: next - 1, indexOf: (stage, instruction) => starts.get(stage.index)! + instruction + 1 };
+}
+
+/** Opens any kind of context; what it needs is given back at the build's end. */
+export async function openContextTree(
+  parts: Pick<SessionParts, "contexts" | "signal" | "undo">,
+  source: ContextSource,
+  vertex: VertexProgress,
+  options: { readonly include?: readonly string[]; readonly exclude?: readonly string[] } = {},
+): Promise<FileTree> {
+  const { contexts, signal, undo } = parts;
+  const keep = (opened: OpenContext): FileTree => undo.use(opened).tree;
+  switch (source.kind) {
+    case "tar":
+      return keep(await contexts.openTar(source.stream, signal));
+    case "remote": {
+      const opened = await contexts.openRemote(source, {
+        include: options.include ?? [],
+        exclude: options.exclude ?? [],
+        signal,
+        onProgress: (bytes) => vertex.status("transferring context:", { current: bytes }),
+      });
+      vertex.status("transferring context:", { current: opened.receivedBytes, done: true });
+      return keep(opened);
+    }
+    case "directory":
+      return rootless(new RootTree(source.path));
+    case "git":
+      return openGit(parts, source.url, source.keepGitDirectory === true);
+    case "http":
+      return openHttp(parts, source.url);
+    case "empty":
+      return emptyTree;
+    case "image":
+      throw invalidArgument(`${source.reference} is an image and has no files for a context`);
+  }
+}
+
+/** Everything belongs to root in a context. */
+function rootless(tree: FileTree): FileTree {
+  return {
+    stat: (path) => {
+      const entry = tree.stat(path);
+      return entry === undefined ? undefined : { ...entry, uid: 0, gid: 0 };
+    },
+    list: (path) => tree.list(path),
+    read: (entry) => tree.read(entry),
+    digest: (entry) => tree.digest(entry),
+  };
+}
+
+async function openGit(
+  { contexts, signal, undo }: Pick<SessionParts, "contexts" | "signal" | "undo">,
+  url: string,
+  keepGitDirectory: boolean,
+): Promise<FileTree> {
+  const source = parseGitUrl(url);
+  if (source === undefined) throw invalidArgument(`${url} is no address of a git repository`);
+  const directory = contexts.temporaryPath();
+  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const commit = await resolveGit(source, signal);
+  const { path } = await checkoutGit(source, { directory, commit, keepGitDirectory, signal });
+  return rootless(new RootTree(path));
+}
+
+/** A tar is unpacked; anything else is the Dockerfile. */
+async function openHttp(
+  { contexts, signal, undo }: Pick<SessionParts, "contexts" | "signal" | "undo">,
+  url: string,
+): Promise<FileTree> {
+  const { createReadStream } = await import("node:fs");
+  const path = contexts.temporaryPath();
+  undo.defer(() => rmSync(path, { force: true }));
+  await download(url, path, { signal });
+  try {
+    return undo.use(await contexts.openTar(createReadStream(path), signal)).tree;
+  } catch (error) {
+    const { readFileSync } = await import("node:fs");
+    const { memoryTree } = await import("./files/filtered-tree.ts");
+    const { hashParts } = await import("./layers.ts");
+    const data = readFileSync(path);
+    if (data.includes(0))
+      throw invalidArgument(`${url} is neither a tar nor a Dockerfile: ${errorText(error)}`);
+    return memoryTree(new Map([["Dockerfile", data]]), (bytes) => hashParts([bytes.toString("latin1")]));
+  }
+}

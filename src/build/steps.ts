@@ -1,0 +1,414 @@
+/** The steps that change files: found in the cache by what they are made of, or taken. */
+import { posix } from "node:path";
+import { EngineError, invalidArgument } from "../base/errors.ts";
+import type { Instruction, RunInstruction, WorkdirInstruction } from "./dockerfile/ast.ts";
+import { formatPlatform } from "../oci/platform.ts";
+import { proxyEnvironment } from "./dockerfile/scope.ts";
+import { requireRunnable } from "./base-images.ts";
+import type { CacheRecord } from "./cache-store.ts";
+import { takeCopy } from "./copy-step.ts";
+import { runScript } from "./dockerfile/heredoc.ts";
+import { parseOwner } from "./file-options.ts";
+import { LayerPlan } from "./files/place.ts";
+import { addHistory, commandWords } from "./image-config.ts";
+import {
+  hashParts,
+  type Layer,
+  layerOfItems,
+  layerOfSnapshot,
+  openRoot,
+  snapshotKey,
+  topOf,
+} from "./layers.ts";
+import { nowNs, type VertexProgress } from "./progress.ts";
+import { mountKey, prepareMounts } from "./run-mounts.ts";
+import { mountPlaces, runStep, stepContainerId, writePrivateFile } from "./run-step.ts";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { stepsDirectory } from "./layers.ts";
+import type { BuildSession, StageState } from "./session.ts";
+
+/** So many lines of a failed command are told with its failure. */
+const failureLines = 20;
+const maxLineBytes = 4096;
+
+/** A command that ended with another code than 0. */
+export class StepFailure extends EngineError {
+  readonly exitCode: number;
+  readonly command: string;
+  readonly lastLines: readonly string[];
+
+  constructor(command: string, exitCode: number, lastLines: readonly string[]) {
+    super("invalidArgument", `process "${command}" did not complete successfully: exit code: ${exitCode}`);
+    this.exitCode = exitCode;
+    this.command = command;
+    this.lastLines = lastLines;
+  }
+}
+
+export interface StepPlace {
+  readonly vertex: VertexProgress;
+  readonly tell: (state: "cached" | "running" | "removed", id?: string) => void;
+}
+
+/** Takes a step of a stage: its layer is put on the others, its words into the history. */
+export async function takeStep(
+  session: BuildSession,
+  state: StageState,
+  instruction: Instruction,
+  place: StepPlace,
+): Promise<void> {
+  if (instruction.kind === "workdir") await takeWorkdir(session, state, instruction, place);
+  else if (instruction.kind === "run") await takeRun(session, state, instruction, place);
+  else if (instruction.kind === "copy" || instruction.kind === "add")
+    await takeCopy(session, state, instruction, place);
+  else throw invalidArgument(`instruction ${instruction.name} has no meaning in a stage`);
+}
+
+/** How a step is found and taken. */
+export interface CachedStep {
+  /** Keys from the cheapest to the one that costs most to know; all of them name what is made. */
+  readonly keys: readonly (() => Promise<string>)[];
+  readonly description: string;
+  readonly createdBy: string;
+  /** Only its own layer is the result's, whatever is below (COPY --link). */
+  readonly isLink?: boolean;
+  make(): Promise<Layer>;
+}
+
+/**
+ * Puts a step's layer on a stage: out of the cache when one of its keys is there, else made. Two builds that need the
+ * same step at the same time take it once.
+ */
+export async function takeCached(
+  session: BuildSession,
+  state: StageState,
+  place: StepPlace,
+  step: CachedStep,
+): Promise<void> {
+  const { cache, stepLocks, slots, request, signal } = session.parts;
+  const mayUseCache = request.noCache !== true && !isFiltered(session, state);
+  const keys: string[] = [];
+  const first = await step.keys[0]!();
+  using _one = await stepLocks.acquire(first);
+  signal.throwIfAborted();
+  let found: CacheRecord | undefined;
+  for (const [index, key] of step.keys.entries()) {
+    if (index > 0 && found !== undefined) break;
+    const value = index === 0 ? first : await key();
+    keys.push(value);
+    if (mayUseCache) found = await usable(session, state, value);
+  }
+  if (found !== undefined) {
+    for (const key of keys) cache.alias(key, found.id);
+    cache.touch(found.id);
+    session.holdRecord(found);
+    state.layers =
+      step.isLink === true ? [...state.layers, await session.relayer(state, found)] : found.layers;
+    addHistory(state, step.createdBy, {
+      isStep: true,
+      hasLayer: true,
+      created: session.created(found.createdAt),
+    });
+    place.vertex.cached();
+    place.tell("cached");
+    return;
+  }
+  place.vertex.announce();
+  using _slot = await slots.acquire();
+  signal.throwIfAborted();
+  await place.vertex.run(async () => {
+    const layer = await step.make();
+    const createdAt = new Date().toISOString();
+    const record = cache.put(keys, {
+      type: "regular",
+      description: step.description,
+      layers: step.isLink === true ? [layer] : [...state.layers, layer],
+      parents: session.recordBelow(state),
+      sizeBytes: session.parts.host.snapshotter.has(layer.chainId)
+        ? (await session.parts.host.snapshotter.usage(layer.chainId)).sizeBytes
+        : 0,
+      createdAt,
+      ...(step.isLink === true ? { isLink: true } : {}),
+    });
+    session.holdRecord(record);
+    state.layers = [...state.layers, layer];
+    addHistory(state, step.createdBy, { isStep: true, hasLayer: true, created: session.created(createdAt) });
+  });
+}
+
+function isFiltered(session: BuildSession, { stage }: StageState): boolean {
+  const filters = session.parts.request.noCacheFilter ?? [];
+  return filters.some((name) => name.toLowerCase() === stage.name || name === String(stage.index));
+}
+
+/** A record whose layers are all here (or come from where the cache was imported from). */
+async function usable(
+  session: BuildSession,
+  state: StageState,
+  key: string,
+): Promise<CacheRecord | undefined> {
+  const record = session.parts.cache.find(key) ?? (await session.importedRecord(key, state));
+  if (record === undefined || record.type !== "regular") return undefined;
+  const { host, lease } = session.parts;
+  for (const { descriptor, chainId } of record.layers) {
+    lease.add(descriptor.digest);
+    if (record.isLink !== true) lease.add(chainId);
+    if (!host.content.has(descriptor.digest)) return undefined;
+    if (record.isLink !== true && !host.snapshotter.has(chainId)) return undefined;
+  }
+  return record;
+}
+
+async function takeWorkdir(
+  session: BuildSession,
+  state: StageState,
+  instruction: WorkdirInstruction,
+  place: StepPlace,
+): Promise<void> {
+  const { config } = state;
+  const path = posix.resolve(config.WorkingDir || "/", instruction.path);
+  config.WorkingDir = path;
+  if (path === "/") {
+    addHistory(state, `WORKDIR ${path}`, { isStep: true, hasLayer: false });
+    place.vertex.cached();
+    return;
+  }
+  const { host, epochNs, lease } = session.parts;
+  const parent = topOf(state.layers);
+  const user = config.User ?? "";
+  await takeCached(session, state, place, {
+    keys: [async () => hashParts(["workdir", parent, path, user, String(epochNs)])],
+    description: `WORKDIR ${path}`,
+    createdBy: `WORKDIR ${path}`,
+    make: async () => {
+      using root = openRoot(host, parent);
+      const owner = user === "" ? undefined : parseOwner(user, root.path);
+      const plan = new LayerPlan(root.tree, {
+        destination: path,
+        owner,
+        chmod: undefined,
+        nowNs: nowNs(),
+        timeNs: epochNs,
+      });
+      plan.makeDirectory(path);
+      return layerOfItems(host, parent, plan.items, { latestNs: epochNs, lease });
+    },
+  });
+}
+
+/** Keeps the last lines of what goes by. */
+class LastLines {
+  #text = "";
+
+  add(data: Uint8Array): void {
+    const text = this.#text + Buffer.from(data).toString();
+    this.#text = text.slice(-failureLines * maxLineBytes);
+  }
+
+  get lines(): string[] {
+    return this.#text
+      .replace(/\n$/, "")
+      .split("\n")
+      .slice(-failureLines)
+      .map((line) => line.replace(/\r$/, "").slice(0, maxLineBytes));
+  }
+}
+
+/** ENV and ARG of a stage as a program's environment. */
+const environmentOf = (state: StageState): string[] =>
+  [...state.scope.variables].map(([key, value]) => `${key}=${value}`);
+
+function runNetwork(session: BuildSession, instruction: RunInstruction): string {
+  const { request } = session.parts;
+  const asked = instruction.network;
+  if (
+    asked === "host" &&
+    request.networkMode !== "host" &&
+    !(request.entitlements ?? []).includes("network.host")
+  )
+    throw new EngineError(
+      "permissionDenied",
+      "granting entitlement network.host is not allowed by build daemon configuration",
+      {
+        hint: "Build with --allow network.host, or with --network host.",
+      },
+    );
+  if (asked !== "default") return asked;
+  const mode = request.networkMode ?? "";
+  return mode === "" || mode === "default" ? "bridge" : mode;
+}
+
+function requireInsecure(session: BuildSession, instruction: RunInstruction): boolean {
+  if (instruction.security !== "insecure") return false;
+  if (!(session.parts.request.entitlements ?? []).includes("security.insecure"))
+    throw new EngineError(
+      "permissionDenied",
+      "granting entitlement security.insecure is not allowed by build daemon configuration",
+      {
+        hint: "Build with --allow security.insecure.",
+      },
+    );
+  return true;
+}
+
+async function takeRun(
+  session: BuildSession,
+  state: StageState,
+  instruction: RunInstruction,
+  place: StepPlace,
+): Promise<void> {
+  const { request, epochNs } = session.parts;
+  const { config, stage } = state;
+  const argv = commandWords(instruction.command, config);
+  const env = environmentOf(state);
+  const cwd = config.WorkingDir || "/";
+  const network = runNetwork(session, instruction);
+  const privileged = requireInsecure(session, instruction);
+  if (instruction.devices.length > 0)
+    throw new EngineError(
+      "notImplemented",
+      `RUN --device=${instruction.devices[0]} is not served by this version of gantry`,
+    );
+  const parent = topOf(state.layers);
+  const script = instruction.command.form === "shell" ? runScript(instruction.command) : undefined;
+  const scriptText = script?.kind === "file" ? script.data : undefined;
+  await takeCached(session, state, place, {
+    keys: [
+      async () =>
+        hashParts([
+          "run",
+          parent,
+          formatPlatform(state.platform),
+          JSON.stringify([
+            argv,
+            env,
+            cwd,
+            config.User ?? "",
+            instruction.network,
+            request.networkMode ?? "",
+            privileged,
+          ]),
+          scriptText,
+          JSON.stringify([
+            request.extraHosts ?? [],
+            request.limits?.shmSizeBytes,
+            request.limits?.ulimits ?? [],
+          ]),
+          String(epochNs),
+          ...(await Promise.all(
+            instruction.mounts.map((mount) => mountKey(mount, cwd, (from) => session.origin(stage, from))),
+          )),
+        ]),
+    ],
+    description: `${instruction.code}`,
+    createdBy: `RUN ${state.scope.historyPrefix()}${argv.join(" ")}`,
+    make: () =>
+      executeRun(session, state, instruction, {
+        argv,
+        env: [...env, ...missingProxies(env, request.buildArgs ?? {})],
+        cwd,
+        network,
+        privileged,
+        script: script?.kind === "file" ? script : undefined,
+        place,
+      }),
+  });
+}
+
+function missingProxies(env: readonly string[], buildArgs: Readonly<Record<string, string>>): string[] {
+  return Object.entries(proxyEnvironment(buildArgs))
+    .filter(([key]) => !env.some((entry) => entry.startsWith(`${key}=`)))
+    .map(([key, value]) => `${key}=${value}`);
+}
+
+interface Execution {
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly network: string;
+  readonly privileged: boolean;
+  readonly script: { readonly name: string; readonly data: string } | undefined;
+  readonly place: StepPlace;
+}
+
+async function executeRun(
+  session: BuildSession,
+  state: StageState,
+  instruction: RunInstruction,
+  execution: Execution,
+): Promise<Layer> {
+  const { host, cache, cacheLocks, request, signal, epochNs, lease } = session.parts;
+  const { vertex, tell } = execution.place;
+  requireRunnable(state.platform, `RUN ${instruction.command.words.join(" ").slice(0, 60)}`);
+  const parent = topOf(state.layers);
+  const id = stepContainerId();
+  const key = snapshotKey();
+  host.snapshotter.prepare(key, parent);
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => host.snapshotter.remove(key));
+  const last = new LastLines();
+  let exitCode: number;
+  const hidden = new Set(mountPlaces);
+  {
+    await using mounted = new AsyncDisposableStack();
+    const prepared = await prepareMounts(instruction.mounts, {
+      host,
+      cache,
+      cacheLocks,
+      request,
+      stepId: id,
+      workingDirectory: execution.cwd,
+      undo: mounted,
+      origin: (from) => session.origin(state.stage, from),
+    });
+    if (execution.script !== undefined) prepared.mounts.push(scriptMount(session, id, execution.script));
+    for (const { destination } of prepared.mounts) hideStubs(hidden, destination);
+    tell("running", id);
+    exitCode = await runStep(host, {
+      id,
+      snapshot: key,
+      argv: execution.argv,
+      env: [...execution.env, ...prepared.env],
+      workingDirectory: execution.cwd,
+      user: state.config.User ?? "",
+      network: execution.network,
+      privileged: execution.privileged,
+      extraHosts: request.extraHosts ?? [],
+      hostname: request.hostname ?? "buildkitsandbox",
+      limits: request.limits ?? {},
+      mounts: prepared.mounts,
+      onOutput: (stream, data) => {
+        last.add(data);
+        vertex.log(stream, data);
+      },
+      signal,
+    });
+    tell("removed", id);
+  }
+  if (exitCode !== 0) throw new StepFailure(execution.argv.join(" "), exitCode, last.lines);
+  return layerOfSnapshot(host, { key, parent, hidden }, { latestNs: epochNs, lease });
+}
+
+/** A place made for a mount, and the directories made for it, are no changes while they are empty. */
+function hideStubs(hidden: Set<string>, destination: string): void {
+  const parts = destination.split("/").filter((part) => part !== "");
+  for (let count = parts.length; count > 0; count -= 1) hidden.add(parts.slice(0, count).join("/"));
+}
+
+function scriptMount(
+  session: BuildSession,
+  id: string,
+  script: { readonly name: string; readonly data: string },
+): { destination: string; type: string; source: string; options: string[] } {
+  const directory = join(stepsDirectory(session.parts.host), id, "private");
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  const source = join(directory, "script");
+  writePrivateFile(source, Buffer.from(script.data), { uid: 0, gid: 0, mode: 0o755 });
+  return {
+    destination: `/dev/pipes/${script.name}`,
+    type: "bind",
+    source,
+    options: ["rbind", "rprivate", "ro"],
+  };
+}
