@@ -11,6 +11,9 @@ import { type Database, openDatabase } from "./base/database.ts";
 import { EngineError, errorText, invalidArgument } from "./base/errors.ts";
 import { log, setLogLevel } from "./base/log.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
+import { createBuilder } from "./build/builder.ts";
+import { CacheStore } from "./build/cache-store.ts";
+import type { BuildHost } from "./build/host.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
 import { findRuntimes, type Runtimes } from "./container/runtime.ts";
@@ -27,6 +30,8 @@ import { createContext, type EngineContext } from "./engine/context.ts";
 import { createEngine } from "./engine/create-engine.ts";
 import { EventBus } from "./engine/event-bus.ts";
 import { stopHealthChecks } from "./engine/health-checks.ts";
+import type { Engine } from "./engine/engine.ts";
+import { withHostDefaults } from "./engine/host-config-defaults.ts";
 import { daemonId } from "./engine/info.ts";
 import { followNetworks, serveNames } from "./engine/name-service.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
@@ -126,12 +131,16 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   using _bridge = options.bridge === "none" ? undefined : await claimBridge(options.bridge);
   const database = openDatabase(join(options.dataRoot, "gantry.db"));
   const config = engineConfig(options);
-  const context = await assemble(options, config, database);
+  const buildCache = new CacheStore(database);
+  const context = await assemble(options, config, database, buildCache);
   serveNames(context);
   followNetworks(context);
   await recover(context);
+  const engine = createEngine(context);
+  const builder = await createBuilder(buildHost(context, engine), buildCache);
   const api = createApiServer({
-    engine: createEngine(context),
+    engine,
+    builder,
     versionInfo: { version: engineVersion, apiVersion, minApiVersion },
   });
   try {
@@ -196,6 +205,7 @@ async function assemble(
   options: DaemonOptions,
   config: EngineConfig,
   database: Database,
+  buildCache: CacheStore,
 ): Promise<EngineContext> {
   const { dataRoot, execRoot } = options;
   const content = new FsContentStore(join(dataRoot, "content"), "soon");
@@ -232,7 +242,35 @@ async function assemble(
     runtimes: await configuredRuntimes(options),
     events: new EventBus(),
     cgroups: detectCgroups(),
+    buildPins: () => buildCache.pins(),
   });
+}
+
+/** What the builder takes from the engine. */
+function buildHost(context: EngineContext, engine: Engine): BuildHost {
+  const work = context.imageWork!;
+  return {
+    config: context.config,
+    database: context.database,
+    content: context.content,
+    snapshotter: context.snapshotter,
+    images: context.images,
+    network: context.network,
+    background: context.background,
+    runtimes: () => context.runtimes,
+    hostConfig: (request) =>
+      withHostDefaults(request, {
+        runtime: context.runtimes.defaultName,
+        cgroupVersion: context.cgroups.version,
+        networkMode: "bridge",
+      }),
+    lease: () => work.lease(),
+    collect: (candidates) => work.collect(candidates),
+    register: (image, lease) => work.register(image, lease),
+    pull: (options) => engine.imagePull(options),
+    push: (options) => engine.imagePush(options),
+    emit: (type, action, id, attributes) => context.events.emit(type, action, id, attributes),
+  };
 }
 
 function configuredRuntimes(options: DaemonOptions): Promise<Runtimes> {

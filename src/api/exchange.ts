@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
+import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
 import { readJson, readOptionalJson } from "./body.ts";
 import type { Decoder } from "./decode.ts";
@@ -27,6 +28,7 @@ export interface Upgrade {
 
 interface ExchangeParts {
   readonly engine: Engine;
+  readonly builder: Builder;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: Route;
@@ -39,6 +41,7 @@ interface ExchangeParts {
 /** One request and its answer: all that a handler needs. */
 export class Exchange {
   readonly engine: Engine;
+  readonly builder: Builder;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: Route;
@@ -54,6 +57,7 @@ export class Exchange {
 
   constructor(parts: ExchangeParts) {
     this.engine = parts.engine;
+    this.builder = parts.builder;
     this.request = parts.request;
     this.response = parts.response;
     this.route = parts.route;

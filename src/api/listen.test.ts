@@ -10,7 +10,7 @@ import { isKind } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { type ListenAddress, parseListenAddress } from "./listen.ts";
 import { createApiServer } from "./server.ts";
-import { fakeEngine } from "./test-support.ts";
+import { fakeBuilder, fakeEngine } from "./test-support.ts";
 
 const addresses: readonly [spec: string, address: ListenAddress | undefined][] = [
   ["unix:///run/x.sock", { type: "unix", path: "/run/x.sock" }],
@@ -43,6 +43,7 @@ for (const [spec, address] of addresses) {
 function newApi(warnings: string[] = []): ReturnType<typeof createApiServer> {
   return createApiServer({
     engine: fakeEngine({}),
+    builder: fakeBuilder(),
     versionInfo: { version: "0.1.0" },
     log: { ...log, info: () => {}, warn: (message) => void warnings.push(message) },
   });

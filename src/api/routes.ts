@@ -1,5 +1,6 @@
 /** All routes of the API: those that are served, and those that are known and refused. */
 import type { Route } from "./exchange.ts";
+import { buildRoutes } from "./routes/build.ts";
 import { containerFileRoutes } from "./routes/container-files.ts";
 import { containerResourceRoutes } from "./routes/container-resources.ts";
 import { containerRoutes } from "./routes/containers.ts";
@@ -20,6 +21,7 @@ const servedRoutes: readonly Route[] = [
   ...containerResourceRoutes,
   ...execRoutes,
   ...imageRoutes,
+  ...buildRoutes,
   ...registryRoutes,
   ...networkRoutes,
   ...volumeRoutes,

@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { isLogged, log as daemonLog } from "../base/log.ts";
+import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Exchange, type Route, type Upgrade } from "./exchange.ts";
 import { closeGracefully } from "./hijack.ts";
@@ -26,6 +27,7 @@ const closePollMs = 20;
 
 export interface ApiServerOptions {
   readonly engine: Engine;
+  readonly builder: Builder;
   readonly versionInfo: ServerVersion;
   readonly log?: typeof daemonLog;
 }
@@ -53,6 +55,7 @@ interface Located {
 
 class DockerApiServer implements ApiServer {
   readonly #engine: Engine;
+  readonly #builder: Builder;
   readonly #log: typeof daemonLog;
   readonly #router = new Router<Route>(routes);
   readonly #versions: VersionRange;
@@ -65,6 +68,7 @@ class DockerApiServer implements ApiServer {
 
   constructor(options: ApiServerOptions) {
     this.#engine = options.engine;
+    this.#builder = options.builder;
     this.#log = options.log ?? daemonLog;
     this.#versions = new VersionRange(options.versionInfo);
     this.#headers = new Map([
@@ -206,6 +210,7 @@ class DockerApiServer implements ApiServer {
     const { route, params } = match;
     const exchange = new Exchange({
       engine: this.#engine,
+      builder: this.#builder,
       request,
       response,
       route,

@@ -4,6 +4,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type ApiServer, createApiServer } from "./server.ts";
 
@@ -39,11 +40,26 @@ export function fakeEngine(methods: Partial<Engine>): Engine {
   }) as Engine;
 }
 
+/** A builder that can do what `methods` say, and fails loudly at anything else. */
+export function fakeBuilder(methods: Partial<Builder> = {}): Builder {
+  return new Proxy(methods, {
+    get: (target, name) =>
+      Reflect.get(target, name) ??
+      (() => {
+        throw new Error(`the test's builder has no ${String(name)}`);
+      }),
+  }) as Builder;
+}
+
 /** Starts an API over `methods` on a unix socket of its own. */
-export async function startApi(methods: Partial<Engine>): Promise<TestApi> {
+export async function startApi(methods: Partial<Engine>, builder: Partial<Builder> = {}): Promise<TestApi> {
   const directory = mkdtempSync(join(tmpdir(), "gantry-api-"));
   const socketPath = join(directory, "api.sock");
-  const api = createApiServer({ engine: fakeEngine(methods), versionInfo: { version: "0.1.0" } });
+  const api = createApiServer({
+    engine: fakeEngine(methods),
+    builder: fakeBuilder(builder),
+    versionInfo: { version: "0.1.0" },
+  });
   await api.listen([`unix://${socketPath}`]);
   return {
     api,

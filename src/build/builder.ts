@@ -32,7 +32,8 @@ import { stepsDirectory } from "./layers.ts";
 import { planBuild } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { sweepSteps } from "./run-step.ts";
-import { BuildSession, openContextTree, type SessionParts, type StageState } from "./session.ts";
+import { openContextTree, type OpeningParts } from "./open-context.ts";
+import { BuildSession, type SessionParts, type StageState } from "./session.ts";
 import { StepSlots } from "./slots.ts";
 
 /** Steps that may run at the same time, of all builds. */
@@ -121,7 +122,7 @@ class ImageBuilder implements Builder {
       startedAt,
       abort: (reason: Error) => stop.abort(reason),
       importedRecord: async () => undefined,
-      mainContext: opened.mainContext,
+      mainContext: () => opened.mainContext(),
       stateOf: (platform: Platform) => states.get(formatPlatform(platform))!,
       ...base,
     };
@@ -170,7 +171,7 @@ interface OpenedDockerfile {
 
 /** Finds the Dockerfile and the ignore rules; the main context is received when a step asks for it. */
 async function openDockerfile(
-  parts: Pick<SessionParts, "contexts" | "signal" | "undo">,
+  parts: OpeningParts,
   request: BuildRequest,
   progress: Progress,
 ): Promise<OpenedDockerfile> {

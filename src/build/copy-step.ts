@@ -6,6 +6,7 @@ import { invalidArgument } from "../base/errors.ts";
 import { detectCompression } from "../image/decompress.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import type { AddInstruction, CopyInstruction } from "./dockerfile/ast.ts";
+import { type StepPlace, takeCached } from "./cached-step.ts";
 import { type Owner, parseMode, parseOwner } from "./file-options.ts";
 import { emptyTree, type FileEntry, type FileTree, rootEntry } from "./files/file-tree.ts";
 import { memoryTree } from "./files/filtered-tree.ts";
@@ -16,10 +17,10 @@ import { receiveTar } from "./files/receive-tar.ts";
 import { RootTree } from "./files/root-tree.ts";
 import { type Selection, selectionDigest, selectSources } from "./files/select.ts";
 import { hashParts, layerOfItems, openRoot, topOf } from "./layers.ts";
+import { rootless } from "./open-context.ts";
 import { nowNs } from "./progress.ts";
 import { checkoutGit, download, isHttpUrl, parseGitUrl, resolveGit, urlFileName } from "./remote-sources.ts";
 import type { BuildSession, StageState } from "./session.ts";
-import { type StepPlace, takeCached } from "./steps.ts";
 
 /** Files that one source of the instruction gives. */
 interface Part {
@@ -98,7 +99,7 @@ export async function takeCopy(
         timeNs: epochNs,
       });
       for (const { tree, selections } of await load()) plan.add(tree, selections);
-      return layerOfItems(host, parent, plan.items, { latestNs: epochNs, lease });
+      return await layerOfItems(host, parent, plan.items, { latestNs: epochNs, lease });
     },
   });
 }
@@ -251,16 +252,7 @@ async function gitPart(
   const directory = contexts.temporaryPath();
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   const { path } = await checkoutGit(reference, { directory, commit, keepGitDirectory, signal });
-  const files = new RootTree(path);
-  const tree: FileTree = {
-    stat: (at) => {
-      const entry = files.stat(at);
-      return entry === undefined ? undefined : { ...entry, uid: 0, gid: 0 };
-    },
-    list: (at) => files.list(at),
-    read: (entry) => files.read(entry),
-    digest: (entry) => files.digest(entry),
-  };
+  const tree = rootless(new RootTree(path));
   const digest = (): string => hashParts(["git", commit, reference.subdirectory, String(keepGitDirectory)]);
   return { tree, selections: [wholeTree(tree)], digest };
 }

@@ -1,6 +1,6 @@
 /** Layers as steps make them: the tar goes into the content store while its files go where snapshots are. */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmdirSync } from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { mount, unmount } from "../linux/mount.ts";
@@ -64,6 +64,12 @@ export async function layerOfSnapshot(
 ): Promise<Layer> {
   const { key, parent } = snapshot;
   const { directory, changes } = host.snapshotter.changes(key, snapshot.hidden);
+  removeStubs(host, {
+    directory,
+    parent,
+    hidden: snapshot.hidden,
+    kept: new Set(changes.map(({ path }) => path)),
+  });
   const tree = new RootTree(directory);
   const items = changes.flatMap(({ path, kind }): LayerItem[] => {
     if (kind === "deleted") return [{ path, entry: undefined, tree }];
@@ -74,6 +80,30 @@ export async function layerOfSnapshot(
     Readable.from(layerTar(items, options.latestNs), { objectMode: false }),
   );
   return commit(host, { key, parent, blob, usage: undefined }, options.lease);
+}
+
+/** Takes away what was made for mounts alone, so that the layer's files are those of its tar. */
+function removeStubs(
+  host: BuildHost,
+  snapshot: {
+    readonly directory: string;
+    readonly parent: string | undefined;
+    readonly hidden: ReadonlySet<string>;
+    readonly kept: ReadonlySet<string>;
+  },
+): void {
+  const stubs = [...snapshot.hidden].filter(
+    (path) =>
+      !snapshot.kept.has(path) && lstatSync(join(snapshot.directory, path), { throwIfNoEntry: false }),
+  );
+  if (stubs.length === 0) return;
+  using below = openRoot(host, snapshot.parent);
+  for (const path of stubs.toSorted((a, b) => b.length - a.length)) {
+    if (below.tree.stat(path) !== undefined) continue;
+    const place = join(snapshot.directory, path);
+    if (lstatSync(place).isDirectory()) rmdirSync(place);
+    else unlinkSync(place);
+  }
 }
 
 async function commit(

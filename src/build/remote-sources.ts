@@ -20,8 +20,8 @@ export interface GitReference {
  * `#ref:subdirectory` behind it, or `?branch=`, `?tag=`, `?commit=`, `?subdir=`. Undefined for what is none.
  */
 export function parseGitUrl(text: string): GitReference | undefined {
-  const [address = "", fragment = ""] = splitOnce(text, "#");
-  const [remote = "", query = ""] = splitOnce(address, "?");
+  const [address, fragment] = splitOnce(text, "#");
+  const [remote, query] = splitOnce(address, "?");
   const isGit =
     /^(git|ssh):\/\//.test(remote) ||
     /^[\w.-]+@[\w.-]+:/.test(remote) ||
@@ -29,7 +29,7 @@ export function parseGitUrl(text: string): GitReference | undefined {
     /^(github|gitlab|bitbucket)\.(com|org)\//.test(remote);
   if (!isGit) return undefined;
   const parameters = new URLSearchParams(query);
-  const [ref = "", subdirectory = ""] = splitOnce(fragment, ":");
+  const [ref, subdirectory] = splitOnce(fragment, ":");
   return {
     remote: /^(github|gitlab|bitbucket)\./.test(remote) ? `https://${remote}` : remote,
     ref:

@@ -7,7 +7,7 @@ import type { KeyedLock } from "../base/keyed-lock.ts";
 import { resolveInRoot } from "../linux/resolve-in-root.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import type { RuntimeMount } from "../oci/runtime-spec.ts";
-import type { BuildRequest } from "./build.ts";
+import type { BuildRequest, SshProvider } from "./build.ts";
 import type { CacheStore } from "./cache-store.ts";
 import type { RunMount } from "./dockerfile/ast.ts";
 import type { FileTree } from "./files/file-tree.ts";
@@ -120,7 +120,7 @@ function tmpfs({ sizeBytes }: RunMount, destination: string): RuntimeMount {
   return { destination, type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777", ...size] };
 }
 
-function privateDirectory({ host, stepId, undo: _ }: MountPreparation): string {
+function privateDirectory({ host, stepId }: MountPreparation): string {
   const directory = join(stepsDirectory(host), stepId, "private");
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   return directory;
@@ -166,15 +166,7 @@ async function addAgent(
     open.add(socket);
     socket.on("close", () => open.delete(socket));
     socket.on("error", () => socket.destroy());
-    ssh.connect(id).then(
-      (agent) => {
-        agent.on("error", () => socket.destroy());
-        agent.on("close", () => socket.destroy());
-        socket.on("close", () => agent.destroy());
-        socket.pipe(agent).pipe(socket);
-      },
-      () => socket.destroy(),
-    );
+    void joinAgent(ssh, id, socket);
   });
   await listenOn(server, path);
   preparation.undo.defer(
@@ -188,6 +180,19 @@ async function addAgent(
   chmodSync(path, mount.mode ?? 0o600);
   prepared.mounts.push(bind(path, place.target, "rw"));
   if (place.index === 0) prepared.env.push(`SSH_AUTH_SOCK=${place.target}`);
+}
+
+/** Joins a program's connection with the client's agent. */
+async function joinAgent(ssh: SshProvider, id: string, socket: Socket): Promise<void> {
+  try {
+    const agent = await ssh.connect(id);
+    agent.on("error", () => socket.destroy());
+    agent.on("close", () => socket.destroy());
+    socket.on("close", () => agent.destroy());
+    socket.pipe(agent).pipe(socket);
+  } catch {
+    socket.destroy();
+  }
 }
 
 function listenOn(server: Server, path: string): Promise<void> {

@@ -85,7 +85,7 @@ export async function runStep(host: BuildHost, step: StepRun): Promise<number> {
   writeBundle(host, step, { directory, rootfs, sandbox, cgroup });
   undo.defer(() => removeCgroup(detectCgroups(), cgroup));
   undo.defer(() => deleteContainer(runtime, directory, step.id));
-  return execute(runtime, directory, step);
+  return await execute(runtime, directory, step);
 }
 
 function writeBundle(

@@ -2,8 +2,7 @@
  * One build for one platform: stages are worked out when somebody needs them, each once, all that do not wait for another
  * at the same time. The first failure ends all of them.
  */
-import { rmSync } from "node:fs";
-import { errorText, invalidArgument } from "../base/errors.ts";
+import { invalidArgument } from "../base/errors.ts";
 import type { KeyedLock } from "../base/keyed-lock.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import { formatPlatform, parsePlatform } from "../oci/platform.ts";
@@ -12,7 +11,7 @@ import type { BuildRequest, ContextSource } from "./build.ts";
 import { withBuildFailure } from "./build.ts";
 import { decompress } from "../image/decompress.ts";
 import type { CacheRecord, CacheStore } from "./cache-store.ts";
-import type { ContextStore, OpenContext } from "./contexts.ts";
+import type { ContextStore } from "./contexts.ts";
 import type { Dockerfile, Instruction, SourceRange, Stage } from "./dockerfile/ast.ts";
 import { DockerfileError } from "./dockerfile/error.ts";
 import { expandInstruction, expandText, stepName } from "./dockerfile/expand.ts";
@@ -20,13 +19,12 @@ import { parseTriggers } from "./dockerfile/parse.ts";
 import { StageScope } from "./dockerfile/scope.ts";
 import { emptyTree, type FileTree } from "./files/file-tree.ts";
 import type { PatternRules } from "./files/patterns.ts";
-import { RootTree } from "./files/root-tree.ts";
 import type { BuildHost, BuildLease } from "./host.ts";
 import { addHistory, applyInstruction, type ConfigDraft } from "./image-config.ts";
-import { chainOn, type Layer, type Layers, openRoot, topOf } from "./layers.ts";
+import { chainOn, hashParts, type Layer, type Layers, openRoot, topOf } from "./layers.ts";
+import { openContextTree } from "./open-context.ts";
 import { baseName, type BuildPlan, isFileStep, type Origin, originOf } from "./plan.ts";
 import type { Progress, VertexProgress } from "./progress.ts";
-import { checkoutGit, download, parseGitUrl, resolveGit } from "./remote-sources.ts";
 import type { MountOrigin } from "./run-mounts.ts";
 import type { StepSlots } from "./slots.ts";
 import { StepFailure, takeStep } from "./steps.ts";
@@ -133,7 +131,7 @@ export class BuildSession {
       const step = own < 0 ? undefined : this.#counter.indexOf(stage, own);
       this.#tellStep(vertex, step, { text: instruction.code, state: "begin" });
       await this.#located(range, vertex, () => this.#instruction(state, instruction, { vertex, step }));
-      this.#tellStep(vertex, step, { text: instruction.code, state: "done" });
+      this.#tellStep(vertex, step, { text: instruction.code, state: "done", id: stateId(state) });
       if (isFileStep(instruction)) previous = vertex.digest;
     }
     return state;
@@ -219,9 +217,9 @@ export class BuildSession {
     const origin = originOf(name, { stage, isBase: true }, { dockerfile, contexts: this.#contextNames() });
     const draft = { stage, history: [], author: undefined, hasOwnCmd: false, platform };
     const step = this.#counter.indexOf(stage, -1);
-    const tell = (vertex: VertexProgress): void => {
+    const tell = (vertex: VertexProgress, id?: string): void => {
       this.#tellStep(vertex, step, { text: stage.code, state: "begin" });
-      this.#tellStep(vertex, step, { text: stage.code, state: "done" });
+      this.#tellStep(vertex, step, { text: stage.code, state: "done", ...(id === undefined ? {} : { id }) });
     };
     const identity = `from ${formatPlatform(platform)} ${stage.index} ${dockerfile.source.text}`;
     if (origin.kind === "stage") {
@@ -247,7 +245,7 @@ export class BuildSession {
     const title = this.#fromTitle(stage, base.name);
     const vertex = this.parts.progress.vertex(identity, title);
     vertex.cached();
-    tell(vertex);
+    tell(vertex, base.image.id);
     return {
       ...draft,
       author,
@@ -418,6 +416,10 @@ export class BuildSession {
   }
 }
 
+/** Names a stage's state after a step, as the classic builder's intermediate images were named. */
+const stateId = ({ layers, config, history }: StageState): string =>
+  hashParts([topOf(layers), JSON.stringify(config), String(history.length)]);
+
 export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 function countSteps({ plan, dockerfile }: SessionParts): StepCounter {
@@ -428,88 +430,4 @@ function countSteps({ plan, dockerfile }: SessionParts): StepCounter {
     next += stage.instructions.length + 1;
   }
   return { total: next - 1, indexOf: (stage, instruction) => starts.get(stage.index)! + instruction + 1 };
-}
-
-/** Opens any kind of context; what it needs is given back at the build's end. */
-export async function openContextTree(
-  parts: Pick<SessionParts, "contexts" | "signal" | "undo">,
-  source: ContextSource,
-  vertex: VertexProgress,
-  options: { readonly include?: readonly string[]; readonly exclude?: readonly string[] } = {},
-): Promise<FileTree> {
-  const { contexts, signal, undo } = parts;
-  const keep = (opened: OpenContext): FileTree => undo.use(opened).tree;
-  switch (source.kind) {
-    case "tar":
-      return keep(await contexts.openTar(source.stream, signal));
-    case "remote": {
-      const opened = await contexts.openRemote(source, {
-        include: options.include ?? [],
-        exclude: options.exclude ?? [],
-        signal,
-        onProgress: (bytes) => vertex.status("transferring context:", { current: bytes }),
-      });
-      vertex.status("transferring context:", { current: opened.receivedBytes, done: true });
-      return keep(opened);
-    }
-    case "directory":
-      return rootless(new RootTree(source.path));
-    case "git":
-      return openGit(parts, source.url, source.keepGitDirectory === true);
-    case "http":
-      return openHttp(parts, source.url);
-    case "empty":
-      return emptyTree;
-    case "image":
-      throw invalidArgument(`${source.reference} is an image and has no files for a context`);
-  }
-}
-
-/** Everything belongs to root in a context. */
-function rootless(tree: FileTree): FileTree {
-  return {
-    stat: (path) => {
-      const entry = tree.stat(path);
-      return entry === undefined ? undefined : { ...entry, uid: 0, gid: 0 };
-    },
-    list: (path) => tree.list(path),
-    read: (entry) => tree.read(entry),
-    digest: (entry) => tree.digest(entry),
-  };
-}
-
-async function openGit(
-  { contexts, signal, undo }: Pick<SessionParts, "contexts" | "signal" | "undo">,
-  url: string,
-  keepGitDirectory: boolean,
-): Promise<FileTree> {
-  const source = parseGitUrl(url);
-  if (source === undefined) throw invalidArgument(`${url} is no address of a git repository`);
-  const directory = contexts.temporaryPath();
-  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const commit = await resolveGit(source, signal);
-  const { path } = await checkoutGit(source, { directory, commit, keepGitDirectory, signal });
-  return rootless(new RootTree(path));
-}
-
-/** A tar is unpacked; anything else is the Dockerfile. */
-async function openHttp(
-  { contexts, signal, undo }: Pick<SessionParts, "contexts" | "signal" | "undo">,
-  url: string,
-): Promise<FileTree> {
-  const { createReadStream } = await import("node:fs");
-  const path = contexts.temporaryPath();
-  undo.defer(() => rmSync(path, { force: true }));
-  await download(url, path, { signal });
-  try {
-    return undo.use(await contexts.openTar(createReadStream(path), signal)).tree;
-  } catch (error) {
-    const { readFileSync } = await import("node:fs");
-    const { memoryTree } = await import("./files/filtered-tree.ts");
-    const { hashParts } = await import("./layers.ts");
-    const data = readFileSync(path);
-    if (data.includes(0))
-      throw invalidArgument(`${url} is neither a tar nor a Dockerfile: ${errorText(error)}`);
-    return memoryTree(new Map([["Dockerfile", data]]), (bytes) => hashParts([bytes.toString("latin1")]));
-  }
 }

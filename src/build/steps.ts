@@ -5,7 +5,7 @@ import type { Instruction, RunInstruction, WorkdirInstruction } from "./dockerfi
 import { formatPlatform } from "../oci/platform.ts";
 import { proxyEnvironment } from "./dockerfile/scope.ts";
 import { requireRunnable } from "./base-images.ts";
-import type { CacheRecord } from "./cache-store.ts";
+import { type StepPlace, takeCached } from "./cached-step.ts";
 import { takeCopy } from "./copy-step.ts";
 import { runScript } from "./dockerfile/heredoc.ts";
 import { parseOwner } from "./file-options.ts";
@@ -18,14 +18,14 @@ import {
   layerOfSnapshot,
   openRoot,
   snapshotKey,
+  stepsDirectory,
   topOf,
 } from "./layers.ts";
-import { nowNs, type VertexProgress } from "./progress.ts";
+import { nowNs } from "./progress.ts";
 import { mountKey, prepareMounts } from "./run-mounts.ts";
 import { mountPlaces, runStep, stepContainerId, writePrivateFile } from "./run-step.ts";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { stepsDirectory } from "./layers.ts";
 import type { BuildSession, StageState } from "./session.ts";
 
 /** So many lines of a failed command are told with its failure. */
@@ -46,11 +46,6 @@ export class StepFailure extends EngineError {
   }
 }
 
-export interface StepPlace {
-  readonly vertex: VertexProgress;
-  readonly tell: (state: "cached" | "running" | "removed", id?: string) => void;
-}
-
 /** Takes a step of a stage: its layer is put on the others, its words into the history. */
 export async function takeStep(
   session: BuildSession,
@@ -63,101 +58,6 @@ export async function takeStep(
   else if (instruction.kind === "copy" || instruction.kind === "add")
     await takeCopy(session, state, instruction, place);
   else throw invalidArgument(`instruction ${instruction.name} has no meaning in a stage`);
-}
-
-/** How a step is found and taken. */
-export interface CachedStep {
-  /** Keys from the cheapest to the one that costs most to know; all of them name what is made. */
-  readonly keys: readonly (() => Promise<string>)[];
-  readonly description: string;
-  readonly createdBy: string;
-  /** Only its own layer is the result's, whatever is below (COPY --link). */
-  readonly isLink?: boolean;
-  make(): Promise<Layer>;
-}
-
-/**
- * Puts a step's layer on a stage: out of the cache when one of its keys is there, else made. Two builds that need the
- * same step at the same time take it once.
- */
-export async function takeCached(
-  session: BuildSession,
-  state: StageState,
-  place: StepPlace,
-  step: CachedStep,
-): Promise<void> {
-  const { cache, stepLocks, slots, request, signal } = session.parts;
-  const mayUseCache = request.noCache !== true && !isFiltered(session, state);
-  const keys: string[] = [];
-  const first = await step.keys[0]!();
-  using _one = await stepLocks.acquire(first);
-  signal.throwIfAborted();
-  let found: CacheRecord | undefined;
-  for (const [index, key] of step.keys.entries()) {
-    if (index > 0 && found !== undefined) break;
-    const value = index === 0 ? first : await key();
-    keys.push(value);
-    if (mayUseCache) found = await usable(session, state, value);
-  }
-  if (found !== undefined) {
-    for (const key of keys) cache.alias(key, found.id);
-    cache.touch(found.id);
-    session.holdRecord(found);
-    state.layers =
-      step.isLink === true ? [...state.layers, await session.relayer(state, found)] : found.layers;
-    addHistory(state, step.createdBy, {
-      isStep: true,
-      hasLayer: true,
-      created: session.created(found.createdAt),
-    });
-    place.vertex.cached();
-    place.tell("cached");
-    return;
-  }
-  place.vertex.announce();
-  using _slot = await slots.acquire();
-  signal.throwIfAborted();
-  await place.vertex.run(async () => {
-    const layer = await step.make();
-    const createdAt = new Date().toISOString();
-    const record = cache.put(keys, {
-      type: "regular",
-      description: step.description,
-      layers: step.isLink === true ? [layer] : [...state.layers, layer],
-      parents: session.recordBelow(state),
-      sizeBytes: session.parts.host.snapshotter.has(layer.chainId)
-        ? (await session.parts.host.snapshotter.usage(layer.chainId)).sizeBytes
-        : 0,
-      createdAt,
-      ...(step.isLink === true ? { isLink: true } : {}),
-    });
-    session.holdRecord(record);
-    state.layers = [...state.layers, layer];
-    addHistory(state, step.createdBy, { isStep: true, hasLayer: true, created: session.created(createdAt) });
-  });
-}
-
-function isFiltered(session: BuildSession, { stage }: StageState): boolean {
-  const filters = session.parts.request.noCacheFilter ?? [];
-  return filters.some((name) => name.toLowerCase() === stage.name || name === String(stage.index));
-}
-
-/** A record whose layers are all here (or come from where the cache was imported from). */
-async function usable(
-  session: BuildSession,
-  state: StageState,
-  key: string,
-): Promise<CacheRecord | undefined> {
-  const record = session.parts.cache.find(key) ?? (await session.importedRecord(key, state));
-  if (record === undefined || record.type !== "regular") return undefined;
-  const { host, lease } = session.parts;
-  for (const { descriptor, chainId } of record.layers) {
-    lease.add(descriptor.digest);
-    if (record.isLink !== true) lease.add(chainId);
-    if (!host.content.has(descriptor.digest)) return undefined;
-    if (record.isLink !== true && !host.snapshotter.has(chainId)) return undefined;
-  }
-  return record;
 }
 
 async function takeWorkdir(
@@ -192,7 +92,7 @@ async function takeWorkdir(
         timeNs: epochNs,
       });
       plan.makeDirectory(path);
-      return layerOfItems(host, parent, plan.items, { latestNs: epochNs, lease });
+      return await layerOfItems(host, parent, plan.items, { latestNs: epochNs, lease });
     },
   });
 }
@@ -301,7 +201,7 @@ async function takeRun(
           )),
         ]),
     ],
-    description: `${instruction.code}`,
+    description: instruction.code,
     createdBy: `RUN ${state.scope.historyPrefix()}${argv.join(" ")}`,
     make: () =>
       executeRun(session, state, instruction, {
@@ -387,7 +287,7 @@ async function executeRun(
     tell("removed", id);
   }
   if (exitCode !== 0) throw new StepFailure(execution.argv.join(" "), exitCode, last.lines);
-  return layerOfSnapshot(host, { key, parent, hidden }, { latestNs: epochNs, lease });
+  return await layerOfSnapshot(host, { key, parent, hidden }, { latestNs: epochNs, lease });
 }
 
 /** A place made for a mount, and the directories made for it, are no changes while they are empty. */

@@ -14,6 +14,7 @@ import type { VolumeStore } from "../volume/volume.ts";
 import type { EngineConfig } from "./config.ts";
 import type { EventBus } from "./event-bus.ts";
 import { ExecRegistry } from "./exec-registry.ts";
+import type { ImageWork } from "./image-use-cases.ts";
 import { LiveContainers } from "./live.ts";
 
 export interface EngineParts {
@@ -29,6 +30,8 @@ export interface EngineParts {
   readonly runtimes: Runtimes;
   readonly events: EventBus;
   readonly cgroups: CgroupLayout;
+  /** Blobs and layers of the build cache: they are kept though no image has them. */
+  buildPins?(): Iterable<string>;
 }
 
 export interface EngineContext extends EngineParts {
@@ -38,6 +41,8 @@ export interface EngineContext extends EngineParts {
   readonly locks: KeyedLock;
   readonly live: LiveContainers;
   readonly execs: ExecRegistry;
+  /** Set by `createEngine`, for the builder. */
+  imageWork?: ImageWork;
   /** Clean-up that goes on after the answer. */
   readonly background: Background;
 }

@@ -33,11 +33,12 @@ import { version } from "./version.ts";
 /** Ties the use cases to their context: the engine that the API serves. */
 export function createEngine(context: EngineContext): Engine {
   context.live.restart = (id) => restartByPolicy(context, id);
-  const { imageCommit, ...images } = createImageUseCases({
+  const { imageCommit, imageWork, ...images } = createImageUseCases({
     content: context.content,
     snapshotter: context.snapshotter,
     images: context.images,
     transfers: context.config,
+    pins: () => context.buildPins?.() ?? [],
     isImageUsed: (id) =>
       context.containers
         .list()
@@ -52,6 +53,7 @@ export function createEngine(context: EngineContext): Engine {
         })),
     emit: (type, action, id, attributes) => context.events.emit(type, action, id, attributes),
   });
+  context.imageWork = imageWork;
   return {
     info: () => info(context),
     version: () => version(context),

@@ -21,7 +21,7 @@ export function createImageContext(deps: ImageDeps): ImageContext {
     transfers: deps.transfers,
     isImageUsed: (id) => deps.isImageUsed(id),
     emit: (type, action, id, attributes) => deps.emit(type, action, id, attributes),
-    garbage: new ImageGarbage(deps),
+    garbage: new ImageGarbage({ ...deps, pins: () => deps.pins?.() ?? [] }),
     registry: new RegistryClient(deps.transfers, deps.registryPlace),
     downloads: new BlobDownloads(deps.content, () => deps.transfers.maxConcurrentDownloads),
     uploadSlots: new Slots(() => deps.transfers.maxConcurrentUploads),

@@ -23,6 +23,8 @@ export interface ImageDeps {
   readonly transfers: TransferSettings;
   /** Where the registry client finds things, if not in the usual places. */
   readonly registryPlace?: Partial<RegistryPlace>;
+  /** Blobs and layers that are kept without an image: the build cache's. */
+  pins?(): Iterable<string>;
   /** The containers that were made from an image. */
   isImageUsed(id: string): ImageUser[];
   emit(type: string, action: string, id: string, attributes: Readonly<Record<string, string>>): void;

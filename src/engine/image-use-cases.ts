@@ -1,4 +1,5 @@
 import type { ImageRecord } from "../image/image.ts";
+import { registerImage, type StoredImage } from "../image/register.ts";
 import type { Engine } from "./engine.ts";
 import { createImageContext } from "./image-context.ts";
 import type { ImageDeps } from "./image-deps.ts";
@@ -31,10 +32,20 @@ export type ImageUseCases = Pick<
   | "distributionInspect"
 >;
 
+/** What those need who make images themselves: the builder. */
+export interface ImageWork {
+  /** Holds blobs and layers; at its end, what of them nothing refers to is removed. */
+  lease(): Disposable & { add(key: string): void };
+  /** Removes those of the blobs and layers that nothing refers to. */
+  collect(candidates: ReadonlySet<string>): void;
+  /** Unpacks what is not unpacked yet, and puts the image on record. */
+  register(image: StoredImage, lease: { add(key: string): void }): Promise<ImageRecord>;
+}
+
 /** All that the engine does with images. What an earlier process left behind is removed first. */
 export function createImageUseCases(
   deps: ImageDeps,
-): ImageUseCases & { imageCommit: (request: CommitRequest) => Promise<ImageRecord> } {
+): ImageUseCases & { imageCommit: (request: CommitRequest) => Promise<ImageRecord>; imageWork: ImageWork } {
   const context = createImageContext(deps);
   deps.content.sweep();
   deps.snapshotter.sweep();
@@ -47,6 +58,16 @@ export function createImageUseCases(
     imageSave: (namesOrIds) => imageSave(context, namesOrIds),
     imageImport: (options) => imageImport(context, options),
     imageCommit: (request) => imageCommit(context, request),
+    imageWork: {
+      lease: () => context.garbage.lease(),
+      collect: (candidates) => void context.garbage.collect(candidates),
+      async register(image, lease) {
+        const register = registerImage(context, image, lease);
+        let progress = await register.next();
+        while (progress.done !== true) progress = await register.next();
+        return progress.value;
+      },
+    },
     imageTag: (nameOrId, repository, tag) => imageTag(context, nameOrId, repository, tag),
     imageRemove: (nameOrId, options) => imageRemove(context, nameOrId, options),
     imagePull: (options) => imagePull(context, options),

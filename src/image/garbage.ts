@@ -15,9 +15,17 @@ export class ImageGarbage {
   readonly #content: ContentStore;
   readonly #snapshotter: Snapshotter;
   readonly #images: ImageStore;
+  /** Blobs and layers that something else than an image needs. */
+  readonly #pins: () => Iterable<string>;
   readonly #leases = new Leases();
 
-  constructor(stores: { content: ContentStore; snapshotter: Snapshotter; images: ImageStore }) {
+  constructor(stores: {
+    content: ContentStore;
+    snapshotter: Snapshotter;
+    images: ImageStore;
+    pins?: () => Iterable<string>;
+  }) {
+    this.#pins = stores.pins ?? (() => []);
     this.#content = stores.content;
     this.#snapshotter = stores.snapshotter;
     this.#images = stores.images;
@@ -39,14 +47,15 @@ export class ImageGarbage {
   }
 
   /**
-   * Removes blobs and layers that no image, no container's snapshot and no lease refers to; with `candidates`, only
+   * Removes blobs and layers that no image, no container's snapshot, no pin and no lease refers to; with `candidates`, only
    * those digests and chainIDs. Returns the chainIDs of removed layers, top first.
    */
   collect(candidates?: ReadonlySet<string>): string[] {
     const images = this.#images.list();
     const usedBlobs = new Set(images.flatMap(blobsOf));
+    const pinned = new Set(this.#pins());
     const isGarbage = (key: string): boolean =>
-      (candidates === undefined || candidates.has(key)) && !this.#leases.isHeld(key);
+      !pinned.has(key) && (candidates === undefined || candidates.has(key)) && !this.#leases.isHeld(key);
     const blobs = candidates === undefined ? this.#content.list().map(({ digest }) => digest) : candidates;
     for (const digest of blobs) if (!usedBlobs.has(digest) && isGarbage(digest)) this.#content.remove(digest);
     return this.#collectLayers(images, isGarbage);

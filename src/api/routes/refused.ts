@@ -30,8 +30,6 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   ["GET", "/images/search", notServed("searching a registry (docker search)")],
   ["GET", "/images/{name...}/attestations", notServed("reading an image's attestations")],
   // build
-  ["POST", "/build", notServed("building an image (docker build)")],
-  ["POST", "/build/prune", notServed("removing the build cache (docker builder prune)")],
   ["POST", "/session", notServed("a build session (BuildKit)")],
   ["POST", "/grpc", notServed("BuildKit's API")],
   // volumes

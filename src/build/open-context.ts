@@ -1,0 +1,96 @@
+/** Opening contexts of all kinds as trees of files. */
+import { createReadStream, readFileSync, rmSync } from "node:fs";
+import { errorText, invalidArgument } from "../base/errors.ts";
+import type { ContextSource } from "./build.ts";
+import type { ContextStore, OpenContext } from "./contexts.ts";
+import { emptyTree, type FileTree } from "./files/file-tree.ts";
+import { memoryTree } from "./files/filtered-tree.ts";
+import { RootTree } from "./files/root-tree.ts";
+import { hashParts } from "./layers.ts";
+import type { VertexProgress } from "./progress.ts";
+import { checkoutGit, download, parseGitUrl, resolveGit } from "./remote-sources.ts";
+
+/** What opening needs of a build. */
+export interface OpeningParts {
+  readonly contexts: ContextStore;
+  readonly signal: AbortSignal;
+  /** What was opened is given back by it. */
+  readonly undo: AsyncDisposableStack;
+}
+
+/** Opens any kind of context; what it needs is given back at the build's end. */
+export async function openContextTree(
+  parts: OpeningParts,
+  source: ContextSource,
+  vertex: VertexProgress,
+  options: { readonly include?: readonly string[]; readonly exclude?: readonly string[] } = {},
+): Promise<FileTree> {
+  const { contexts, signal, undo } = parts;
+  const keep = (opened: OpenContext): FileTree => undo.use(opened).tree;
+  switch (source.kind) {
+    case "tar":
+      return keep(await contexts.openTar(source.stream, signal));
+    case "remote": {
+      const opened = await contexts.openRemote(source, {
+        include: options.include ?? [],
+        exclude: options.exclude ?? [],
+        signal,
+        onProgress: (bytes) => vertex.status("transferring context:", { current: bytes }),
+      });
+      vertex.status("transferring context:", { current: opened.receivedBytes, done: true });
+      return keep(opened);
+    }
+    case "directory":
+      return rootless(new RootTree(source.path));
+    case "git":
+      return openGit(parts, source.url, source.keepGitDirectory === true);
+    case "http":
+      return openHttp(parts, source.url);
+    case "empty":
+      return emptyTree;
+    case "image":
+      throw invalidArgument(`${source.reference} is an image and has no files for a context`);
+  }
+}
+
+/** Everything belongs to root in a context. */
+export function rootless(tree: FileTree): FileTree {
+  return {
+    stat: (path) => {
+      const entry = tree.stat(path);
+      return entry === undefined ? undefined : { ...entry, uid: 0, gid: 0 };
+    },
+    list: (path) => tree.list(path),
+    read: (entry) => tree.read(entry),
+    digest: (entry) => tree.digest(entry),
+  };
+}
+
+async function openGit(
+  { contexts, signal, undo }: OpeningParts,
+  url: string,
+  keepGitDirectory: boolean,
+): Promise<FileTree> {
+  const source = parseGitUrl(url);
+  if (source === undefined) throw invalidArgument(`${url} is no address of a git repository`);
+  const directory = contexts.temporaryPath();
+  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const commit = await resolveGit(source, signal);
+  const { path } = await checkoutGit(source, { directory, commit, keepGitDirectory, signal });
+  return rootless(new RootTree(path));
+}
+
+/** A tar is unpacked; anything else is the Dockerfile. */
+async function openHttp({ contexts, signal, undo }: OpeningParts, url: string): Promise<FileTree> {
+  const path = contexts.temporaryPath();
+  undo.defer(() => rmSync(path, { force: true }));
+  await download(url, path, { signal });
+  try {
+    return undo.use(await contexts.openTar(createReadStream(path), signal)).tree;
+  } catch (error) {
+    const data = readFileSync(path);
+    if (data.includes(0))
+      throw invalidArgument(`${url} is neither a tar nor a Dockerfile: ${errorText(error)}`);
+    return memoryTree(new Map([["Dockerfile", data]]), (bytes) => hashParts([bytes.toString("latin1")]));
+  }
+}
