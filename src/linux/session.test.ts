@@ -6,13 +6,13 @@ import { waitForEnd } from "./pidfd.ts";
 import { killSession } from "./session.ts";
 
 test("kills what a process started, and nothing of another session", async () => {
-  const script = "sleep 60 & echo $!; sleep 60 & echo $!; wait";
+  const script = "echo $$; sleep 60 & echo $!; sleep 60 & echo $!; wait";
   const leader = spawn("setsid", ["sh", "-c", script], { stdio: ["ignore", "pipe", "ignore"] });
   const other = spawn("sleep", ["60"], { stdio: "ignore" });
   let text = "";
   for await (const chunk of leader.stdout as AsyncIterable<Buffer>) {
     text += chunk.toString();
-    if (text.split("\n").length > 2) break;
+    if (text.split("\n").length > 3) break;
   }
   const pids = text.trim().split("\n").map(Number);
   const ended = once(leader, "exit");
