@@ -1,5 +1,5 @@
-import type { Command, CommandContext } from "./command.ts";
-import { commands, groups, unservedCommands } from "./commands.ts";
+import type { Command, CommandContext, GroupArguments } from "./command.ts";
+import { commands, groupFlags, groups, unservedCommands } from "./commands.ts";
 import { processContext, type ContextOptions } from "./context.ts";
 import { CliError, exitUsage, UsageError } from "./errors.ts";
 import { globalFlags } from "./global-flags.ts";
@@ -71,7 +71,7 @@ async function dispatch(context: CommandContext, globals: ParsedArguments): Prom
     return 0;
   }
   const isHelp = words[0] === "help";
-  const asked = isHelp ? words.slice(1) : words;
+  const { asked, group } = await takeGroupFlags(isHelp ? words.slice(1) : words);
   if (asked.length === 0) return await showRootHelp(context);
   const found = findCommand(asked);
   if (found === undefined) {
@@ -79,7 +79,26 @@ async function dispatch(context: CommandContext, globals: ParsedArguments): Prom
     throw await unknownCommand(asked, "");
   }
   if (isHelp || globals.helpWanted) return await showCommandHelp(context, found);
-  return await runCommand(context, found);
+  return await runCommand(context, found, group);
+}
+
+/** Takes the flags between a group and its command out of the words. */
+async function takeGroupFlags(
+  words: readonly string[],
+): Promise<{ readonly asked: readonly string[]; readonly group?: GroupArguments }> {
+  const [name, ...rest] = words;
+  if (name === undefined || !Object.hasOwn(groupFlags, name)) return { asked: words };
+  const { default: flags } = await groupFlags[name]!();
+  try {
+    const parsed = parseArguments(rest, flags, { stopAtFirstArgument: true });
+    const { positional } = parsed;
+    const inner = positional[0] === "help" ? [...positional.slice(1), "--help"] : positional;
+    const asked = parsed.helpWanted ? [name] : parsed.bool("version") ? [name, "version"] : [name, ...inner];
+    return { asked, group: { name, parsed } };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new CliError(`${error.message}\n\nSee 'gantry ${name} --help'.`, error.exitCode, { cause: error });
+  }
 }
 
 /** A command and what was typed: `container ls` and the words after it. */
@@ -106,7 +125,11 @@ async function inGroup(context: CommandContext, group: string, words: readonly s
   const { groupHelp } = await import("./help.ts");
   const { listCommands } = await import("./command-list.ts");
   context.print(
-    groupHelp(group, groups[group]!, await listCommands(group), helpWidth(context.stdout.columns)),
+    groupHelp(
+      { name: group, short: groups[group]!, flags: (await groupFlags[group]?.())?.default ?? [] },
+      await listCommands(group),
+      helpWidth(context.stdout.columns),
+    ),
   );
   return 0;
 }
@@ -145,7 +168,11 @@ async function showCommandHelp(context: CommandContext, found: Found): Promise<n
   return 0;
 }
 
-async function runCommand(context: CommandContext, found: Found): Promise<number> {
+async function runCommand(
+  context: CommandContext,
+  found: Found,
+  group: GroupArguments | undefined,
+): Promise<number> {
   const { default: command } = await commands[found.path]!();
   let parsed: ParsedArguments;
   try {
@@ -162,7 +189,7 @@ async function runCommand(context: CommandContext, found: Found): Promise<number
     );
   }
   if (parsed.helpWanted) return await showCommandHelp(context, found);
-  return await command.run(context, parsed);
+  return await command.run(context, parsed, group);
 }
 
 /** Refuses a wrong number of arguments, in Docker's words. */

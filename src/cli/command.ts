@@ -14,7 +14,8 @@ export type CompletionKind =
   | "networks"
   /** First a network, then containers. */
   | "networks-then-containers"
-  | "containers-and-images";
+  | "containers-and-images"
+  | "services";
 
 /** Heading under which `gantry --help` lists a command. */
 export type Section = "common" | "management" | "other";
@@ -55,6 +56,13 @@ export interface ClientConfig {
   readonly currentContext?: string;
 }
 
+/** What stood between a group's name and its command: `-f compose.yaml` in `gantry compose -f compose.yaml up`. */
+export interface GroupArguments {
+  /** The group as it was typed: `compose` or `fig`. */
+  readonly name: string;
+  readonly parsed: ParsedArguments;
+}
+
 /** One command, in a file of its own that is its module's default export. */
 export interface Command {
   /** The shortest name: `run`, or `image bootstrap` where there is no short one. */
@@ -79,5 +87,5 @@ export interface Command {
   /** What its arguments are completed with. */
   readonly completes?: CompletionKind;
   /** Does the work and returns the exit code. May throw CliError, ClientError or ConnectionError. */
-  run(context: CommandContext, parsed: ParsedArguments): Promise<number>;
+  run(context: CommandContext, parsed: ParsedArguments, group?: GroupArguments): Promise<number>;
 }

@@ -1,5 +1,7 @@
 import { actingCommands } from "./acting-commands.ts";
 import type { Command } from "./command.ts";
+import { composeCommands } from "./compose-commands.ts";
+import type { FlagSpec } from "./flags.ts";
 
 export type CommandLoader = () => Promise<{ readonly default: Command }>;
 
@@ -29,12 +31,22 @@ export const commands: Readonly<Record<string, CommandLoader>> = {
   "system info": () => import("./commands/info.ts"),
   version: () => import("./commands/version.ts"),
   ...actingCommands,
+  ...composeCommands,
 };
+
+/** Flags that stand between a group's name and its command. */
+export const groupFlags: Readonly<Record<string, () => Promise<{ readonly default: readonly FlagSpec[] }>>> =
+  {
+    compose: () => import("./compose/flags.ts"),
+    fig: () => import("./compose/flags.ts"),
+  };
 
 /** What the groups are for. */
 export const groups: Readonly<Record<string, string>> = {
+  compose: "Define and run applications of several containers",
   container: "Work with containers",
   context: "Name daemons and switch between them",
+  fig: "Run applications as Fig did: fig.yml, names with underscores",
   image: "Work with images",
   registry: "Run a registry of images",
   network: "Work with networks",
@@ -43,7 +55,7 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 const unservedAtTop =
-  "build builder buildx checkpoint compose config manifest node " +
+  "build builder buildx checkpoint config manifest node " +
   "plugin search secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */

@@ -1,7 +1,7 @@
 import type { Client } from "../client/client.ts";
 import type { Command, CompletionKind } from "./command.ts";
 import { commandNames, listCommands } from "./command-list.ts";
-import { commands, groups } from "./commands.ts";
+import { commands, groupFlags, groups } from "./commands.ts";
 import type { FlagSpec } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
 
@@ -28,16 +28,25 @@ export async function complete(client: Client, words: readonly string[]): Promis
   const current = words.at(-1) ?? "";
   const before = skipFlags(words.slice(0, -1), globalFlags);
   if (before.pending !== undefined) return onlyFiles;
-  const [first, second] = before.words;
+  const [first] = before.words;
   if (first === undefined) {
     return current.startsWith("-") ? flagsOf(globalFlags, current) : await namesOf("", current);
   }
   const isGroup = Object.hasOwn(groups, first);
+  const flags = (await groupFlags[first]?.())?.default ?? [];
+  const inGroup = skipFlags(before.words.slice(1), flags);
+  if (inGroup.pending !== undefined) return await valuesOf(client, inGroup.pending, current);
+  const [second] = inGroup.words;
+  if (isGroup && second === undefined && current.startsWith("-")) return flagsOf(flags, current);
   if (isGroup && second === undefined) return await namesOf(first, current);
   const load = commands[isGroup ? `${first} ${second ?? ""}` : first];
   if (load === undefined) return nothing;
   const { default: command } = await load();
-  return await completeCommand(client, { command, before: before.words.slice(isGroup ? 2 : 1), current });
+  return await completeCommand(client, {
+    command,
+    before: isGroup ? inGroup.words.slice(1) : before.words.slice(1),
+    current,
+  });
 }
 
 interface InCommand {
@@ -160,7 +169,9 @@ const knownValues: Readonly<Record<string, readonly Candidate[]>> = {
 };
 
 const fileFlags = new Set(
-  "cidfile config device env-file input label-file mount output security-opt volume".split(" "),
+  "cidfile config device env-file file project-directory input label-file mount output security-opt volume".split(
+    " ",
+  ),
 );
 
 async function valuesOf(client: Client, flag: FlagSpec, current: string): Promise<Completion> {
@@ -196,6 +207,10 @@ async function namesOfKind(client: Client, kind: CompletionKind, current: string
       return nothing;
     case "files":
       return onlyFiles;
+    case "services": {
+      const { serviceNames } = await import("./compose/service-names.ts");
+      return { candidates: matching(serviceNames(), current), files: false };
+    }
     case "images":
       return { candidates: matching(await imageNames(client), current), files: false };
     case "networks": {

@@ -95,16 +95,21 @@ export function rootHelp(
 
 /** The help of a group such as `container`. */
 export function groupHelp(
-  group: string,
-  short: string,
+  {
+    name,
+    short,
+    flags,
+  }: { readonly name: string; readonly short: string; readonly flags: readonly FlagSpec[] },
   lines: readonly CommandLine[],
   width: number,
 ): string {
+  const options = flagHelp(flags, width);
   return [
-    `Usage:  ${programName} ${group} COMMAND\n`,
+    `Usage:  ${programName} ${name}${options === "" ? "" : " [OPTIONS]"} COMMAND\n`,
     paragraph(short, width),
+    ...(options === "" ? [] : [`Options:\n${options}`]),
     `Commands:\n${commandList(lines, width)}`,
-    `'${programName} ${group} COMMAND --help' tells more about a command.\n`,
+    `'${programName} ${name} COMMAND --help' tells more about a command.\n`,
   ].join("\n");
 }
 

@@ -18,12 +18,19 @@ export async function confirmPrune(
   { warning, what }: { warning: string; what: string },
 ): Promise<void> {
   if (parsed.bool("force")) return;
-  context.print(`${warning}\nAre you sure you want to continue? [y/N] `);
+  if (!(await confirm(context, `${warning}\nAre you sure you want to continue? [y/N] `))) {
+    throw new CliError(`${what} prune has been cancelled`);
+  }
+}
+
+/** Asks a question that `y` says yes to, and everything else no. */
+export async function confirm(context: CommandContext, question: string): Promise<boolean> {
+  context.print(question);
   const lines = createInterface({ input: context.stdin });
   try {
     const next = await lines[Symbol.asyncIterator]().next();
     const answer = next.done === true ? "" : next.value;
-    if (answer.trim().toLowerCase() !== "y") throw new CliError(`${what} prune has been cancelled`);
+    return answer.trim().toLowerCase() === "y";
   } finally {
     lines.close();
   }

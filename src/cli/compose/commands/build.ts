@@ -1,0 +1,75 @@
+import { buildServices } from "../../../compose/act/build.ts";
+import { pushImage } from "../../../compose/act/images.ts";
+import { ComposeError } from "../../../compose/errors.ts";
+import { imageOf, namesOf } from "../../../compose/model/project.ts";
+import { composeCommand } from "../app.ts";
+import { buildOptions } from "../build-output.ts";
+
+export default composeCommand({
+  name: "build",
+  usage: "[OPTIONS] [SERVICE...]",
+  short: "Build images of services",
+  completes: "services",
+  flags: [
+    { name: "build-arg", type: "list", placeholder: "NAME=VALUE", help: "Set a variable of the build" },
+    {
+      name: "builder",
+      type: "string",
+      help: "Another builder",
+      refused: "the daemon that is named by -H builds",
+    },
+    { name: "memory", short: "m", type: "bytes", help: "Most memory of the build's containers" },
+    { name: "no-cache", type: "bool", help: "Build every step anew" },
+    {
+      name: "progress",
+      type: "string",
+      help: "How progress is shown: auto, tty, plain or quiet",
+      hidden: true,
+    },
+    { name: "pull", type: "bool", help: "Look for newer base images" },
+    { name: "push", type: "bool", help: "Push the images" },
+    { name: "quiet", short: "q", type: "bool", help: "Do not show what the builds say" },
+    {
+      name: "ssh",
+      type: "string",
+      help: "Agents for the build",
+      refused: "the daemon's classic build has no session",
+    },
+    { name: "with-dependencies", type: "bool", help: "Also build what the services depend on" },
+  ],
+  async run(app, parsed) {
+    const dependencies = parsed.bool("with-dependencies");
+    const project = app.project(parsed.positional, { dependencies });
+    const names = namesOf(project.services).filter((name) => project.services[name]!.build !== undefined);
+    const unbuildable = parsed.positional.find((name) => project.services[name]?.build === undefined);
+    if (unbuildable !== undefined && names.length === 0) {
+      throw new ComposeError(`service ${unbuildable} has nothing to build`);
+    }
+    if (app.isDryRun) {
+      const lines = names.map(
+        (name) => `Image ${imageOf(project, name, project.services[name]!)}  build (for ${name})\n`,
+      );
+      app.context.print(lines.join(""));
+      return 0;
+    }
+    const args = parsed.list("build-arg").map((text): [string, string | null] => {
+      const equals = text.indexOf("=");
+      return equals < 0 ? [text, null] : [text.slice(0, equals), text.slice(equals + 1)];
+    });
+    return await app.during("Building", async (session) => {
+      await buildServices(session, project, names, {
+        ...buildOptions(app, parsed.bool("quiet")),
+        noCache: parsed.bool("no-cache"),
+        pull: parsed.bool("pull"),
+        args: Object.fromEntries(args),
+        ...(parsed.changed("memory") ? { memoryBytes: parsed.number("memory") } : {}),
+      });
+      if (parsed.bool("push")) {
+        for (const name of names) {
+          await pushImage(session, { name, image: imageOf(project, name, project.services[name]!) }, {});
+        }
+      }
+      return 0;
+    });
+  },
+});

@@ -1,0 +1,128 @@
+import { startProject } from "../../../compose/act/start.ts";
+import { createProject, describeProject } from "../../../compose/up.ts";
+import { CliError } from "../../errors.ts";
+import type { ParsedArguments } from "../../parser.ts";
+import { composeCommand, timeoutFlag, type ComposeApp } from "../app.ts";
+import { buildFlags, createFlags, createOptions, scaled } from "../create-options.ts";
+import { runAttached } from "../run-attached.ts";
+
+export default composeCommand({
+  name: "up",
+  usage: "[OPTIONS] [SERVICE...]",
+  short: "Create and start containers",
+  examples: [
+    ["gantry compose up -d", "start everything in the background"],
+    ["gantry compose up --build --watch", "build, start, and follow changes of sources"],
+    ["gantry compose up --exit-code-from tests", "run until the tests end, and end as they do"],
+  ],
+  completes: "services",
+  flags: [
+    ...createFlags,
+    ...buildFlags,
+    { name: "abort-on-container-exit", type: "bool", help: "Stop everything when one container ends" },
+    { name: "abort-on-container-failure", type: "bool", help: "Stop everything when one container fails" },
+    { name: "attach", type: "list", placeholder: "SERVICE", help: "Show the output of these services only" },
+    { name: "attach-dependencies", type: "bool", help: "Show the output of what services depend on, too" },
+    { name: "detach", short: "d", type: "bool", help: "Leave the containers running in the background" },
+    {
+      name: "exit-code-from",
+      type: "string",
+      placeholder: "SERVICE",
+      help: "End with the exit code of this service's container; stops everything then",
+    },
+    {
+      name: "no-attach",
+      type: "list",
+      placeholder: "SERVICE",
+      help: "Do not show the output of these services",
+    },
+    { name: "no-color", type: "bool", help: "Show output without colours" },
+    { name: "no-log-prefix", type: "bool", help: "Show output without names in front" },
+    { name: "no-start", type: "bool", help: "Create the containers, and do not start them" },
+    timeoutFlag,
+    { name: "timestamps", type: "bool", help: "Show when lines were written" },
+    { name: "wait", type: "bool", help: "Wait until everything runs and is healthy; implies --detach" },
+    { name: "wait-timeout", type: "int", placeholder: "SECONDS", help: "Longest time to wait" },
+    { name: "watch", short: "w", type: "bool", help: "Follow changes of sources (develop.watch)" },
+  ],
+  async run(app, parsed) {
+    check(parsed);
+    const services = parsed.positional;
+    const project = scaled(
+      app.project(services, { dependencies: !parsed.bool("no-deps") }),
+      parsed.list("scale"),
+    );
+    const options = createOptions(app, parsed, project);
+    if (app.isDryRun) {
+      const lines = await describeProject(app.session("Plan"), project, options);
+      app.finish();
+      app.context.print(lines.map((line) => `${line}\n`).join(""));
+      return 0;
+    }
+    const isDetached = parsed.bool("detach") || parsed.bool("wait") || parsed.bool("no-start");
+    const session = app.session("Running");
+    const { containers } = await createProject(session, project, options);
+    if (parsed.bool("no-start")) app.finish();
+    else if (isDetached) {
+      await startProject(session, project, containers, {
+        wait: parsed.bool("wait"),
+        waitTimeoutSeconds: parsed.number("wait-timeout"),
+      });
+      app.finish();
+    } else return await attached(app, parsed, { project, containers });
+    return 0;
+  },
+});
+
+function attached(
+  app: ComposeApp,
+  parsed: ParsedArguments,
+  run: Pick<Parameters<typeof runAttached>[1], "project" | "containers">,
+): Promise<number> {
+  const names = Object.keys(run.project.services);
+  const asked =
+    parsed.positional.length === 0 || parsed.bool("attach-dependencies") ? names : parsed.positional;
+  const wanted = parsed.list("attach").length > 0 ? parsed.list("attach") : asked;
+  const shown = wanted.filter(
+    (name) => !parsed.list("no-attach").includes(name) && run.project.services[name]?.attach !== false,
+  );
+  const exitCodeFrom = parsed.string("exit-code-from");
+  return runAttached(app, {
+    ...run,
+    shown: new Set(shown),
+    abortOnExit: parsed.bool("abort-on-container-exit") || exitCodeFrom !== "",
+    abortOnFailure: parsed.bool("abort-on-container-failure"),
+    exitCodeFrom,
+    timestamps: parsed.bool("timestamps"),
+    colours: !parsed.bool("no-color"),
+    prefix: !parsed.bool("no-log-prefix"),
+    watch: parsed.bool("watch"),
+    ...(parsed.changed("timeout") ? { timeoutSeconds: parsed.number("timeout") } : {}),
+  });
+}
+
+function check(parsed: ParsedArguments): void {
+  const both = (a: string, b: string): boolean => parsed.changed(a) && parsed.changed(b);
+  const refuse = (message: string): never => {
+    throw new CliError(message, 1);
+  };
+  const background = ["detach", "wait"].find((name) => parsed.bool(name));
+  const foreground = [
+    "abort-on-container-exit",
+    "abort-on-container-failure",
+    "exit-code-from",
+    "attach",
+    "watch",
+  ].find((name) => parsed.changed(name));
+  if (background !== undefined && foreground !== undefined) {
+    refuse(`--${background} cannot be combined with --${foreground}`);
+  }
+  if (both("attach", "attach-dependencies")) refuse("cannot combine --attach and --attach-dependencies");
+  if (both("build", "no-build")) refuse("--build and --no-build are incompatible");
+  if (parsed.bool("force-recreate") && parsed.bool("no-recreate")) {
+    refuse("--force-recreate and --no-recreate are incompatible");
+  }
+  if (parsed.bool("always-recreate-deps") && parsed.bool("no-recreate")) {
+    refuse("--always-recreate-deps and --no-recreate are incompatible");
+  }
+}

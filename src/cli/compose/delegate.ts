@@ -1,0 +1,27 @@
+/** Commands that do for a service's container what another command of gantry does for any. */
+import type { Command } from "../command.ts";
+import { parseArguments } from "../parser.ts";
+import type { ComposeApp } from "./app.ts";
+
+/** Runs another command with these words behind its name. */
+export async function delegate(
+  app: ComposeApp,
+  load: () => Promise<{ readonly default: Command }>,
+  words: readonly string[],
+): Promise<number> {
+  const { default: command } = await load();
+  const parsed = parseArguments(words, command.flags, {
+    stopAtFirstArgument: command.stopAtFirstArgument === true,
+  });
+  return await command.run(app.context, parsed);
+}
+
+/** `--name=value` for each of a flag's values. */
+export function flagWords(name: string, values: readonly string[]): string[] {
+  return values.map((value) => `--${name}=${value}`);
+}
+
+/** `--name` when it is wanted. */
+export function boolWords(name: string, isWanted: boolean): string[] {
+  return isWanted ? [`--${name}`] : [];
+}

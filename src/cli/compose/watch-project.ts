@@ -1,0 +1,282 @@
+/** `develop.watch`: what changes in a directory is copied into containers, or has them built, started or asked anew. */
+import { existsSync, statSync, watch, type FSWatcher } from "node:fs";
+import { basename, join, posix, relative } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { PathPatterns } from "../../base/path-patterns.ts";
+import type { Ready } from "../../compose/act/converge.ts";
+import { runHook } from "../../compose/act/hooks.ts";
+import { startProject } from "../../compose/act/start.ts";
+import { ignoreOf } from "../../compose/build-context.ts";
+import { listContainers, type Observed } from "../../compose/engine.ts";
+import { namesOf, type Project, type Service, type WatchTrigger } from "../../compose/model/project.ts";
+import { withServices } from "../../compose/model/select.ts";
+import { createProject } from "../../compose/up.ts";
+import { packLocal } from "../copy/local-archive.ts";
+import type { ComposeApp } from "./app.ts";
+import { buildOptions } from "./build-output.ts";
+
+export interface WatchOptions {
+  readonly signal: AbortSignal;
+  readonly isQuiet?: boolean;
+  readonly isPruning?: boolean;
+  /** A container has been made anew: the moment to listen to it. */
+  readonly onRecreated?: (container: Ready) => Promise<void>;
+}
+
+/** Changes that come together are one: an editor writes a file in several steps. */
+const settleMs = 200;
+
+interface Trigger {
+  readonly service: string;
+  readonly rule: WatchTrigger;
+  readonly ignore: PathPatterns;
+  readonly include: PathPatterns | undefined;
+}
+
+/** Watches until the signal. */
+export async function watchProject(app: ComposeApp, project: Project, options: WatchOptions): Promise<void> {
+  const triggers = namesOf(project.services).flatMap((service) =>
+    triggersOf(service, project.services[service]!),
+  );
+  const changed = new Set<string>();
+  let wake = Promise.withResolvers<void>();
+  const watchers = [...new Set(triggers.map(({ rule }) => rule.path))].map((path) =>
+    watchPath(path, (file) => {
+      changed.add(file);
+      wake.resolve();
+    }),
+  );
+  const stop = new Promise<void>((resolve) => {
+    if (options.signal.aborted) resolve();
+    else options.signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  const worker = new Worker(app, project, options);
+  app.say("Watch enabled");
+  try {
+    await worker.initialSync(triggers);
+    while (!options.signal.aborted) {
+      await Promise.race([wake.promise, stop]);
+      if (options.signal.aborted) break;
+      await Promise.race([delay(settleMs), stop]);
+      const files = [...changed];
+      changed.clear();
+      wake = Promise.withResolvers<void>();
+      await worker.handle(triggers, files);
+    }
+  } finally {
+    for (const watcher of watchers) watcher.close();
+  }
+}
+
+function triggersOf(service: string, { develop, build }: Service): Trigger[] {
+  return (develop?.watch ?? []).map((rule) => {
+    const fromBuild =
+      build === undefined || !existsSync(build.context)
+        ? undefined
+        : ignoreOf(build.context, build.dockerfile ?? "Dockerfile");
+    const own = new PathPatterns([...(rule.ignore ?? []), ".git/", "**/*~", "**/.*.swp", "**/4913"]);
+    const ignore =
+      fromBuild === undefined ? own : either(own, fromBuild, relative(build!.context, rule.path));
+    return {
+      service,
+      rule,
+      ignore,
+      include: rule.include === undefined ? undefined : new PathPatterns(rule.include),
+    };
+  });
+}
+
+/** Ignored by the rule's own patterns, or by those of the build's context. */
+function either(own: PathPatterns, build: PathPatterns, below: string): PathPatterns {
+  const matches = (path: string): boolean => {
+    if (own.matches(path)) return true;
+    const inContext = posix.join(below, path);
+    return !inContext.startsWith("..") && build.matches(inContext);
+  };
+  return { matches } as PathPatterns;
+}
+
+function watchPath(path: string, onChange: (file: string) => void): FSWatcher {
+  const isDirectory = statSync(path).isDirectory();
+  const watcher = watch(path, { recursive: isDirectory }, (_event, name) => {
+    onChange(isDirectory && name !== null ? join(path, name) : path);
+  });
+  // A directory that is taken away ends its watcher; the others go on.
+  watcher.on("error", () => {});
+  return watcher;
+}
+
+class Worker {
+  readonly #app: ComposeApp;
+  readonly #project: Project;
+  readonly #options: WatchOptions;
+
+  constructor(app: ComposeApp, project: Project, options: WatchOptions) {
+    this.#app = app;
+    this.#project = project;
+    this.#options = options;
+  }
+
+  async initialSync(triggers: readonly Trigger[]): Promise<void> {
+    for (const trigger of triggers) {
+      if (trigger.rule.initial_sync === true) await this.#sync(trigger, [trigger.rule.path]);
+    }
+  }
+
+  /** Does what the changes ask for. A failure is told, and the watch goes on. */
+  async handle(triggers: readonly Trigger[], files: readonly string[]): Promise<void> {
+    const rebuild = new Set<string>();
+    const restart = new Set<string>();
+    const execs: Trigger[] = [];
+    for (const trigger of triggers) {
+      const own = files.filter((file) => isWanted(trigger, file));
+      if (own.length === 0) continue;
+      const { action } = trigger.rule;
+      try {
+        if (action === "rebuild") rebuild.add(trigger.service);
+        else if (action === "restart") restart.add(trigger.service);
+        else await this.#sync(trigger, own);
+        if (action === "sync+restart") restart.add(trigger.service);
+        if (action === "sync+exec") execs.push(trigger);
+      } catch (error) {
+        this.#say(`Error handling changed files for service "${trigger.service}": ${messageOf(error)}`);
+      }
+    }
+    for (const trigger of execs)
+      if (!rebuild.has(trigger.service)) await this.#guarded(() => this.#exec(trigger));
+    for (const service of rebuild) await this.#guarded(() => this.#rebuild(service));
+    for (const service of restart)
+      if (!rebuild.has(service)) await this.#guarded(() => this.#restart(service));
+  }
+
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#app.finish();
+      this.#say(`Error: ${messageOf(error)}`);
+    }
+  }
+
+  #say(text: string): void {
+    this.#app.say(text);
+  }
+
+  async #containers(service: string): Promise<Observed[]> {
+    const running = await listContainers(this.#app.context.client, this.#project.name, { all: false });
+    return running.filter((each) => each.service === service);
+  }
+
+  async #sync({ service, rule, ignore }: Trigger, files: readonly string[]): Promise<void> {
+    const { client } = this.#app.context;
+    const target = rule.target!;
+    const containers = await this.#containers(service);
+    this.#say(
+      `Syncing service "${service}" after ${files.length} change${files.length === 1 ? " was" : "s were"} detected`,
+    );
+    for (const file of files) {
+      const inner = relative(rule.path, file);
+      const path = inner === "" ? target : posix.join(target, inner);
+      for (const { id } of containers) {
+        if (existsSync(file))
+          await copyIn(client, id, { file, path, isIgnored: (name) => ignore.matches(name) });
+        else await removeIn(client, id, path);
+      }
+    }
+  }
+
+  async #exec({ service, rule }: Trigger): Promise<void> {
+    if (rule.exec === undefined) return;
+    const session = this.#app.session("Running", true);
+    for (const container of await this.#containers(service)) {
+      await runHook(session, container, { hook: rule.exec, kind: "post_start" });
+    }
+  }
+
+  async #restart(service: string): Promise<void> {
+    this.#say(`Restarting service "${service}" after changes were detected...`);
+    for (const { id } of await this.#containers(service)) await this.#app.context.client.containerRestart(id);
+  }
+
+  async #rebuild(service: string): Promise<void> {
+    this.#say(`Rebuilding service "${service}" after changes were detected...`);
+    const project = withServices(this.#project, [service], "nothing");
+    const { client } = this.#app.context;
+    const old = await client
+      .imageInspect(project.services[service]!.image ?? `${project.name}${project.separator}${service}`)
+      .catch(() => undefined);
+    await this.#app.during("Rebuilding", async (session) => {
+      const { containers } = await createProject(session, project, {
+        services: [service],
+        recreate: "diverged",
+        recreateDependencies: "never",
+        removeOrphans: false,
+        renewVolumes: false,
+        build: true,
+        buildOptions: buildOptions(this.#app, this.#options.isQuiet === true),
+      });
+      await startProject(
+        session,
+        project,
+        containers,
+        this.#options.onRecreated === undefined ? {} : { beforeStart: this.#options.onRecreated },
+      );
+    });
+    if (this.#options.isPruning === true && old !== undefined) {
+      // Who still uses it keeps it.
+      await client.imageRemove(old.Id).catch(() => {});
+    }
+    this.#say(`service "${service}" successfully built`);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function isWanted({ rule, ignore, include }: Trigger, file: string): boolean {
+  const inner = relative(rule.path, file);
+  if (inner.startsWith("..")) return false;
+  if (inner === "") return true;
+  return (
+    !ignore.matches(inner) &&
+    (include === undefined || include.matches(inner) || include.matches(basename(inner)))
+  );
+}
+
+type Client = ComposeApp["context"]["client"];
+
+async function copyIn(
+  client: Client,
+  id: string,
+  {
+    file,
+    path,
+  }: { readonly file: string; readonly path: string; readonly isIgnored: (name: string) => boolean },
+): Promise<void> {
+  const parent = posix.dirname(path);
+  await makeDirectory(client, id, parent);
+  await client.containerExtract(id, parent, packLocal(file, posix.basename(path)));
+}
+
+async function makeDirectory(client: Client, id: string, path: string): Promise<void> {
+  if (path === "/" || path === ".") return;
+  try {
+    await client.containerStatPath(id, path);
+  } catch {
+    const { tarDirectory } = await import("../../compose/tar.ts");
+    await client.containerExtract(id, "/", tarDirectory(path.replace(/^\//, "")));
+  }
+}
+
+/** What is gone here is to be gone there; the API has no word for it, so the container's own rm does it. */
+async function removeIn(client: Client, id: string, path: string): Promise<void> {
+  await runHook(
+    { client },
+    { id, name: id.slice(0, 12) },
+    {
+      hook: { command: ["rm", "-rf", path], user: "root" },
+      kind: "post_start",
+    },
+  );
+}

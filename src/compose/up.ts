@@ -1,0 +1,91 @@
+/** From a project to running containers: look, pull, build, plan, act. */
+import { converge, type Ready } from "./act/converge.ts";
+import { buildServices, type BuildOptions } from "./act/build.ts";
+import { pullServices, servicesToBuild, servicesToPull } from "./act/images.ts";
+import { observeProject } from "./act/observe.ts";
+import { inspectImages, type Session } from "./engine.ts";
+import { ComposeError } from "./errors.ts";
+import { imageOf, namesOf, type Project } from "./model/project.ts";
+import { planLines, planProject, type Observation, type PlanOptions } from "./plan.ts";
+
+export interface CreateOptions extends PlanOptions {
+  readonly quietPull?: boolean;
+  /** Builds every service that can be built; undefined builds what is missing, false nothing. */
+  readonly build?: boolean | undefined;
+  readonly buildOptions?: BuildOptions;
+  readonly timeoutSeconds?: number | undefined;
+}
+
+/** What a run made. */
+export interface Converged {
+  /** The project with images that are there. */
+  readonly seen: Observation;
+  readonly containers: ReadonlyMap<string, Ready[]>;
+}
+
+/** Makes the containers of a project what its files say. Throws {@link ComposeError}, and what the daemon answers. */
+export async function createProject(
+  session: Session,
+  project: Project,
+  options: CreateOptions,
+): Promise<Converged> {
+  const seen = await ensureImages(session, project, await observeProject(session, project), options);
+  const plan = planProject(project, seen, options);
+  const containers = await converge(session, { project, seen, plan }, options);
+  return { seen, containers };
+}
+
+/** The steps that {@link createProject} would take, a line each. */
+export async function describeProject(
+  session: Session,
+  project: Project,
+  options: CreateOptions,
+): Promise<string[]> {
+  const seen = await observeProject(session, project);
+  const pulls = servicesToPull(project, seen.images);
+  const builds = toBuild(project, seen.images, options);
+  return [
+    ...pulls.map((name) => `Image ${project.services[name]!.image!}  pull (for ${name})`),
+    ...builds.map((name) => `Image ${imageOf(project, name, project.services[name]!)}  build (for ${name})`),
+    ...planLines(planProject(project, seen, options), project),
+  ];
+}
+
+function toBuild(project: Project, images: Observation["images"], { build }: CreateOptions): string[] {
+  return build === false ? [] : servicesToBuild(project, images, { force: build === true });
+}
+
+async function ensureImages(
+  session: Session,
+  project: Project,
+  seen: Observation,
+  options: CreateOptions,
+): Promise<Observation> {
+  const pulls = servicesToPull(project, seen.images).filter((name) => {
+    // What is going to be built need not be pulled first.
+    return !(options.build === true && project.services[name]!.build !== undefined);
+  });
+  await pullServices(session, project, pulls, { quiet: options.quietPull === true });
+  let images = seen.images;
+  if (pulls.length > 0) images = await inspectAll(session, project);
+  const builds = toBuild(project, images, options);
+  if (builds.length > 0) {
+    await buildServices(session, project, builds, options.buildOptions ?? {});
+    images = await inspectAll(session, project);
+  }
+  for (const name of namesOf(project.services)) {
+    const image = imageOf(project, name, project.services[name]!);
+    if (images.has(image)) continue;
+    throw new ComposeError(
+      `No such image: ${image} (service ${name}: its pull policy keeps it from being pulled, or --no-build from being built)`,
+    );
+  }
+  return { ...seen, images };
+}
+
+async function inspectAll({ client }: Session, project: Project): Promise<Observation["images"]> {
+  return await inspectImages(
+    client,
+    Object.entries(project.services).map(([name, service]) => imageOf(project, name, service)),
+  );
+}
