@@ -26,7 +26,10 @@ export interface BridgeRules {
   readonly trusted: readonly string[];
 }
 
-/** A published IPv4 port and the container's address that it leads to. */
+/**
+ * A published port and the container's address that it leads to. Where the two addresses are the same, the port is open
+ * and nothing is translated: the network's addresses are known outside.
+ */
 export interface PortForward extends PublishedPort {
   readonly containerAddress: string;
 }
@@ -36,8 +39,10 @@ export function tableName(bridge: string): string {
   return bridge === "gantry0" ? "gantry" : `gantry-${bridge}`;
 }
 
-function element(forward: PortForward): { map: string; key: string; value: string } {
+function element(forward: PortForward): { map: string; key: string; value?: string } {
   const { protocol, hostIp, hostPort } = forward;
+  if (hostIp === forward.containerAddress)
+    return { map: `exposed${familyOf(hostIp)}`, key: `${hostIp} . ${protocol} . ${hostPort}` };
   const isAny = hostIp === "0.0.0.0";
   return {
     map: isAny ? "ports" : "address_ports",
@@ -55,7 +60,7 @@ export function changeForwards(
   return forwards
     .map((forward) => {
       const { map, key, value } = element(forward);
-      return `${verb} element inet ${table} ${map} { ${key}${verb === "add" ? ` : ${value}` : ""} }`;
+      return `${verb} element inet ${table} ${map} { ${key}${verb === "add" && value !== undefined ? ` : ${value}` : ""} }`;
     })
     .join("\n");
 }
@@ -120,6 +125,7 @@ export function wholeTable(
   set subnets${family} { type ${type}; flags interval; }
   set masquerade${family} { type ${type}; flags interval; }
   map source${family} { type ${type} : ${type}; flags interval; }
+  set exposed${family} { type ${type} . inet_proto . inet_service; }
   set open${family} { type ifname; }
   set routed${family} { type ifname; }`;
     })
@@ -153,6 +159,8 @@ table inet ${table} {
     iifname . oifname @trusted accept
     iifname != @bridges meta nfproto ipv4 oifname @open4 accept
     iifname != @bridges meta nfproto ipv6 oifname @open6 accept
+    oifname @routed4 ip daddr . meta l4proto . th dport @exposed4 accept
+    oifname @routed6 ip6 daddr . meta l4proto . th dport @exposed6 accept
     oifname @routed4 meta l4proto icmp accept
     oifname @routed6 meta l4proto ipv6-icmp accept
     oifname @bridges drop

@@ -1,6 +1,7 @@
 /** What can be read from a sandbox's record. Pure, but for the look at the namespace. */
 import { inNetns } from "../linux/netns.ts";
 import type { DefaultRoute } from "./endpoint-kernel.ts";
+import type { PublishedPort } from "./network.ts";
 import type { EndpointRecord, SandboxRecord } from "./records.ts";
 import type { PortForward } from "./ruleset.ts";
 
@@ -14,10 +15,26 @@ export function isNamespace(path: string): boolean {
   }
 }
 
-/** IPv6 host addresses are served by the held sockets alone. */
-export function forwardsOf({ ports }: SandboxRecord, containerAddress: string): PortForward[] {
-  if (containerAddress === "") return [];
-  return ports.filter(({ hostIp }) => !hostIp.includes(":")).map((port) => ({ ...port, containerAddress }));
+/** What the firewall does for a sandbox's ports. IPv6 host addresses are served by the held sockets alone. */
+export function forwardsOf(
+  { ports }: SandboxRecord,
+  endpoint: Pick<EndpointRecord, "ipv4Address" | "ipv6Address"> | undefined,
+): PortForward[] {
+  if (endpoint === undefined) return [];
+  return ports
+    .map((port) => ({
+      ...port,
+      containerAddress: port.hostIp === endpoint.ipv6Address ? endpoint.ipv6Address : endpoint.ipv4Address,
+    }))
+    .filter(({ hostIp, containerAddress }) => !hostIp.includes(":") || hostIp === containerAddress);
+}
+
+/** True for a port that is open at the container's own address. */
+export function isExposed(
+  { hostIp }: PublishedPort,
+  { ipv4Address, ipv6Address }: Pick<EndpointRecord, "ipv4Address" | "ipv6Address">,
+): boolean {
+  return hostIp === ipv4Address || hostIp === ipv6Address;
 }
 
 /** The record of a container that has another name now. */

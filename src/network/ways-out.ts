@@ -5,12 +5,12 @@ import type { NetworkConfig } from "./bridge.ts";
 import { bridgeOptions } from "./driver-options.ts";
 import { setDefaultRoutes } from "./endpoint-kernel.ts";
 import { hasWayOut, isRoutedByDevice } from "./live-network.ts";
-import type { Endpoint, SandboxRequest } from "./network.ts";
+import type { Endpoint, PortRequest, PublishedPort, SandboxRequest } from "./network.ts";
 import type { Networks } from "./networks.ts";
 import { holdAgain, type Publication, publishPorts } from "./port-publisher.ts";
 import type { EndpointRecord, SandboxRecord } from "./records.ts";
 import type { PortForward } from "./ruleset.ts";
-import { defaultRoutes, forwardsOf, publishingEndpoint, type WayOut } from "./sandbox-record.ts";
+import { defaultRoutes, forwardsOf, isExposed, publishingEndpoint, type WayOut } from "./sandbox-record.ts";
 
 export class WaysOut {
   readonly #networks: Networks;
@@ -41,7 +41,7 @@ export class WaysOut {
   }
 
   forwards(record: SandboxRecord): PortForward[] {
-    return forwardsOf(record, this.publishedAddress(record));
+    return forwardsOf(record, publishingEndpoint(record.endpoints, this.#wayOut));
   }
 
   /** Holds the ports that a request is for; undefined when there are none, or no way to them. */
@@ -58,19 +58,27 @@ export class WaysOut {
       return undefined;
     }
     const { definition } = this.#networks.byId(endpoint.networkId)!.record;
-    const { hostBindingIp } = bridgeOptions(definition.options, definition.internal);
-    return await publishPorts({
+    const { hostBindingIp, gatewayModes } = bridgeOptions(definition.options, definition.internal);
+    const exposed = exposedPorts(request.ports, [
+      gatewayModes.ipv4 === "routed" ? endpoint.ipv4Address : "",
+      gatewayModes.ipv6 === "routed" ? endpoint.ipv6Address : "",
+    ]);
+    if (gatewayModes.ipv4 === "routed") return { ports: exposed, close() {}, retarget() {} };
+    const publication = await publishPorts({
       ports: request.ports,
       containerAddress: endpoint.ipv4Address,
       endpoint: `${request.containerName} (${endpoint.id})`,
       defaultHostIp: hostBindingIp || this.#config.ip,
     });
+    return { ...publication, ports: [...publication.ports, ...exposed] };
   }
 
   /** As {@link publish}, for ports that an earlier process published. */
   async holdAgain(record: SandboxRecord): Promise<Publication | undefined> {
-    if (record.ports.length === 0) return undefined;
-    return await holdAgain(record.ports, this.publishedAddress(record), (port, error) =>
+    const endpoint = publishingEndpoint(record.endpoints, this.#wayOut);
+    if (endpoint === undefined || record.ports.length === 0) return undefined;
+    const held = record.ports.filter((port) => !isExposed(port, endpoint));
+    return await holdAgain(held, endpoint.ipv4Address, (port, error) =>
       log.warn("a published port could not be held again; its traffic still reaches the container", {
         container: record.containerId,
         port: `${port.hostIp}:${port.hostPort}/${port.protocol}`,
@@ -78,4 +86,19 @@ export class WaysOut {
       }),
     );
   }
+}
+
+/** Ports that are open at these addresses of a container, each once. */
+function exposedPorts(requests: readonly PortRequest[], addresses: readonly string[]): PublishedPort[] {
+  const found = new Map<string, PublishedPort>();
+  for (const hostIp of addresses)
+    for (const { protocol, containerPort } of requests)
+      if (hostIp !== "")
+        found.set(`${hostIp} ${protocol} ${containerPort}`, {
+          protocol,
+          containerPort,
+          hostIp,
+          hostPort: containerPort,
+        });
+  return [...found.values()];
 }

@@ -223,6 +223,40 @@ describe("endpoints", () => {
     });
   });
 
+  test("gateway modes: routed opens published ports at the container's address, nat-unprotected all of them", async () => {
+    const outside = await connectOutside(suite.daemon.host);
+    await removing(["gt-routed", "gt-open", "gt-nat"], async () => {
+      try {
+        const mode = "-o com.docker.network.bridge.gateway_mode_ipv4";
+        await docker(`network create --subnet 10.201.41.0/24 ${mode}=routed gt-routed`);
+        await docker(`network create --subnet 10.201.42.0/24 ${mode}=nat-unprotected gt-open`);
+        await docker("network create --subnet 10.201.43.0/24 gt-nat");
+        await outside.run(words("ip route add 10.201.40.0/22 via 198.51.100.2"));
+        const serve = (name: string, network: string, options = ""): Promise<string> =>
+          suite.daemon.dockerOk([
+            ...words(`run -d --name ${name} --network ${network}${options} ${busybox} sh -c`),
+            "nc -ll -p 80 -e echo eighty & nc -ll -p 81 -e echo eightyone",
+          ]);
+        await serve("routed", "gt-routed", " -p 80");
+        await serve("open", "gt-open", " -p 18142:80");
+        await serve("nat", "gt-nat", " -p 18143:80");
+        const direct = async (address: string, port: number): Promise<string> =>
+          (await outside.run(words(`busybox nc -w 1 ${address} ${port}`))).stdout.trim();
+        assert.equal(await ask("10.201.41.2", 80, outside), "eighty");
+        assert.equal(await direct("10.201.41.2", 81), "");
+        assert.equal((await outside.run(words("busybox ping -c 1 -W 1 10.201.41.2"))).code, 0);
+        assert.match(await docker("port routed"), /^80\/tcp -> 10\.201\.41\.2:80$/);
+        assert.equal(await ask("10.201.42.2", 81, outside), "eightyone");
+        assert.equal(await ask("198.51.100.2", 18142, outside), "eighty");
+        assert.equal(await ask("198.51.100.2", 18143, outside), "eighty");
+        assert.equal(await direct("10.201.43.2", 80), "");
+      } finally {
+        await suite.daemon.removeContainers();
+        await outside[Symbol.asyncDispose]();
+      }
+    });
+  });
+
   test("network container:X shares devices, hosts, hostname and resolv.conf", () =>
     removing(["gt-a"], async () => {
       await docker("network create gt-a");
