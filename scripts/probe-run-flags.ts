@@ -16,7 +16,7 @@ const samples = JSON.parse(
 ) as Readonly<Record<string, string>>;
 
 /** Settings that stand beside a served flag's other values and are known not to be served. */
-const refusedSettings: readonly string[] = ["--log-driver=syslog", "--mount=type=cluster,src=a,dst=/b"];
+const refusedSettings: readonly string[] = ["--log-driver=gelf", "--mount=type=cluster,src=a,dst=/b"];
 
 /** The engine's words when it does not serve a setting of `run`; undefined when it does. Throws for a bad setting. */
 function refusal(setting: string): string | undefined {

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
 import type { LogLevel } from "./base/log.ts";
+import { validateLogging } from "./container/logging/driver-options.ts";
 import { cutPool } from "./network/ipv4.ts";
 import { insecureRegistryComplaint, mirrorComplaint } from "./registry/hosts.ts";
 
@@ -17,6 +18,8 @@ export interface DaemonOptions {
   group: string;
   debug: boolean;
   logLevel: LogLevel;
+  logDriver: string;
+  logOptions: Record<string, string>;
   bridge: string;
   bip: string;
   fixedCidr: string;
@@ -57,6 +60,8 @@ export const defaultDaemonOptions: DaemonOptions = {
   group: "docker",
   debug: false,
   logLevel: "info",
+  logDriver: "json-file",
+  logOptions: {},
   bridge: "gantry0",
   bip: "",
   fixedCidr: "",
@@ -88,7 +93,7 @@ export const defaultDaemonOptions: DaemonOptions = {
   shutdownTimeoutSeconds: 15,
 };
 
-type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools";
+type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools" | "map";
 
 interface OptionRule {
   readonly option: keyof DaemonOptions;
@@ -112,6 +117,8 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("pidfile", "pidfile", "string"),
   rule("group", "group", "string"),
   rule("debug", "debug", "boolean"),
+  rule("logDriver", "log-driver", "string"),
+  rule("logOptions", "log-opt", "map", "log-opts"),
   rule("logLevel", "log-level", "string"),
   rule("bridge", "bridge", "string"),
   rule("bip", "bip", "string"),
@@ -165,7 +172,7 @@ const refusedKeys = new Set(
     "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder containerd " +
     "containerd-namespace cpu-rt-period cpu-rt-runtime data default-cgroupns-mode default-gateway " +
     "default-gateway-v6 default-ipc-mode default-network-opts default-shm-size default-ulimits exec-opts experimental features " +
-    "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-driver log-format log-opts " +
+    "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-format " +
     "metrics-addr min-api-version no-new-privileges " +
     "node-generic-resources oom-score-adjust proxies raw-logs rootless seccomp-profile selinux-enabled storage-opts swarm-default-advertise-addr " +
     "userland-proxy userland-proxy-path userns-remap validate"
@@ -234,6 +241,12 @@ function hasKind(value: unknown, kind: Kind): boolean {
       value !== null &&
       Object.values(value).every((entry) => typeof (entry as { path?: unknown } | null)?.path === "string")
     );
+  if (kind === "map")
+    return (
+      typeof value === "object" &&
+      value !== null &&
+      Object.values(value).every((entry) => typeof entry === "string")
+    );
   if (kind === "pools")
     return (
       Array.isArray(value) &&
@@ -243,6 +256,15 @@ function hasKind(value: unknown, kind: Kind): boolean {
       )
     );
   return typeof value === kind;
+}
+
+/** Throws `invalidArgument` in Docker's words. */
+function checkLogging({ logDriver, logOptions }: DaemonOptions): void {
+  try {
+    validateLogging({ Type: logDriver, Config: logOptions });
+  } catch (error) {
+    throw invalidArgument(`failed to set log opts: ${errorText(error)}`, { cause: error });
+  }
 }
 
 /** Throws `invalidArgument` in Docker's words. */
@@ -298,6 +320,7 @@ export function mergeDaemonOptions(
   for (const address of [...options.dns, options.ip])
     if (isIP(address) === 0) throw invalidArgument(`${address} is not an ip address`);
   checkRegistryOptions(options);
+  checkLogging(options);
   for (const label of options.labels)
     if (!label.includes("=")) throw invalidArgument(`bad attribute format: ${label} (want key=value)`);
   if (options.hosts.length === 0) options.hosts = [`unix://${options.execRoot}/gantry.sock`];

@@ -16,6 +16,7 @@ import { CacheStore } from "./build/cache-store.ts";
 import type { BuildHost } from "./build/host.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
+import { ContainerLogs } from "./container/logging/container-logs.ts";
 import { findRuntimes, type Runtimes } from "./container/runtime.ts";
 import { FsContentStore } from "./content/fs-content-store.ts";
 import {
@@ -34,6 +35,7 @@ import type { Engine } from "./engine/engine.ts";
 import { withHostDefaults } from "./engine/host-config-defaults.ts";
 import { daemonId } from "./engine/info.ts";
 import { followNetworks, serveNames } from "./engine/name-service.ts";
+import { containerPaths } from "./engine/paths.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
@@ -61,6 +63,7 @@ export function daemonStart(parsed: ParsedArguments): DaemonStart {
     if (kind === "list") flags[option] = [...parsed.list(flag)];
     else if (kind === "runtimes") flags[option] = parseRuntimes(parsed.list(flag));
     else if (kind === "pools") flags[option] = parsed.list(flag).map(parseAddressPool);
+    else if (kind === "map") flags[option] = parseMap(parsed.list(flag));
     else if (kind === "boolean") flags[option] = parsed.bool(flag);
     else flags[option] = kind === "number" ? parsed.number(flag) : parsed.string(flag);
   }
@@ -86,6 +89,15 @@ function parseAddressPool(text: string): DaemonOptions["defaultAddressPools"][nu
       `invalid default address pool "${text}": want base=CIDR,size=LENGTH, as in base=10.0.0.0/8,size=24`,
     );
   return { base, size: Number(size) };
+}
+
+/** `KEY=VALUE`; a key alone has an empty value. */
+function parseMap(entries: readonly string[]): Record<string, string> {
+  const pairs = entries.map((entry) => {
+    const at = entry.indexOf("=");
+    return at < 0 ? [entry, ""] : [entry.slice(0, at), entry.slice(at + 1)];
+  });
+  return Object.fromEntries(pairs) as Record<string, string>;
 }
 
 function parseRuntimes(entries: readonly string[]): DaemonOptions["runtimes"] {
@@ -189,6 +201,7 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     dnsSearch: options.dnsSearch,
     publishIp: options.ip === "0.0.0.0" ? "" : options.ip,
     debug: options.debug,
+    logging: { Type: options.logDriver, Config: options.logOptions },
     labels: options.labels,
     insecureRegistries: options.insecureRegistries,
     registryMirrors: options.registryMirrors,
@@ -239,6 +252,10 @@ async function assemble(
       },
     }),
     monitor: createMonitor({ execRoot }),
+    logs: new ContainerLogs((id) => {
+      const { directory, rawLog } = containerPaths(config, id);
+      return { directory, raw: rawLog };
+    }),
     runtimes: await configuredRuntimes(options),
     events: new EventBus(),
     cgroups: detectCgroups(),
@@ -261,6 +278,8 @@ function buildHost(context: EngineContext, engine: Engine): BuildHost {
     hostConfig: (request) =>
       withHostDefaults(request, {
         runtime: context.runtimes.defaultName,
+        // What a step of a build prints is its client's.
+        logging: { Type: "none" },
         cgroupVersion: context.cgroups.version,
         networkMode: "bridge",
       }),
@@ -395,6 +414,7 @@ async function shutDown(parts: {
   await api.close();
   for (const { id } of context.containers.list()) stopHealthChecks(context, id);
   await context.background.idle();
+  await context.logs.close();
   await context.snapshotter.idle();
   await context.content.idle();
   const isAnyUp = context.containers.list().some((container) => container.state.pid !== 0);

@@ -125,8 +125,12 @@ test("docker logs --timestamps takes the frames apart", needsDocker, async () =>
     containerLogs: async () => ({
       tty: false,
       entries: (async function* () {
-        yield { stream: "stdout" as const, timeNs: 1n, line: Buffer.from("a\n") };
-        yield { stream: "stderr" as const, timeNs: 2n, line: Buffer.from("b\n") };
+        const attributes = undefined;
+        const [first, second] = ["1970-01-01T00:00:00.000000001Z", "1970-01-01T00:00:00.000000002Z"] as const;
+        yield [
+          { stream: "stdout" as const, time: first, line: Buffer.from("a\n"), attributes },
+          { stream: "stderr" as const, time: second, line: Buffer.from("b\n"), attributes },
+        ];
       })(),
     }),
   });

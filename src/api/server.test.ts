@@ -304,7 +304,7 @@ test("wait: a client that goes away aborts it", async () => {
 
 // streams
 
-function logsOf(entries: AsyncIterable<LogEntry>, tty = false): Partial<Engine> & { seen: LogOptions[] } {
+function logsOf(entries: AsyncIterable<LogEntry[]>, tty = false): Partial<Engine> & { seen: LogOptions[] } {
   const seen: LogOptions[] = [];
   return {
     seen,
@@ -315,9 +315,10 @@ function logsOf(entries: AsyncIterable<LogEntry>, tty = false): Partial<Engine> 
   };
 }
 
-async function* entries(...lines: [stream: "stdout" | "stderr", text: string][]): AsyncGenerator<LogEntry> {
+async function* entries(...lines: [stream: "stdout" | "stderr", text: string][]): AsyncGenerator<LogEntry[]> {
+  const time = "2023-11-14T22:13:20.000000001Z";
   for (const [stream, text] of lines)
-    yield { stream, timeNs: 1_700_000_000_000_000_001n, line: Buffer.from(text) };
+    yield [{ stream, time, line: Buffer.from(text), attributes: { tag: "a b", env: "x" } }];
 }
 
 test("logs: a frame a line, with time and details", async () => {
@@ -329,7 +330,10 @@ test("logs: a frame a line, with time and details", async () => {
   );
   assert.equal(answer.headers["content-type"], "application/vnd.docker.multiplexed-stream");
   const time = "2023-11-14T22:13:20.000000001Z";
-  assert.equal(answer.text, `\x01\0\0\0\0\0\0\x22${time}  a\n\x02\0\0\0\0\0\0\x22${time}  b\n`);
+  assert.equal(
+    answer.text,
+    `\x01\0\0\0\0\0\0\x2f${time} env=x,tag=a+b a\n\x02\0\0\0\0\0\0\x2f${time} env=x,tag=a+b b\n`,
+  );
   const { signal: _signal, ...options } = engine.seen[0]!;
   assert.deepEqual(options, {
     stdout: true,

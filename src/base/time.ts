@@ -42,3 +42,13 @@ export function parseRfc3339Ns(text: string): bigint | undefined {
   if (Number.isNaN(ms)) return undefined;
   return BigInt(ms) * 1_000_000n + BigInt((match[3] ?? "").padEnd(9, "0"));
 }
+
+/**
+ * A time of {@link rfc3339Nano} with all nine digits of its fraction (Go's layout `2006-01-02T15:04:05.000000000Z07:00`):
+ * such texts line up, and compare like the times they say.
+ */
+export function fixedRfc3339(time: string): string {
+  if (time.length === 30) return time;
+  const fraction = time.length > 20 ? time.slice(20, -1) : "";
+  return `${time.slice(0, 19)}.${fraction.padEnd(9, "0")}Z`;
+}

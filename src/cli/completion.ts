@@ -157,7 +157,7 @@ const words = (text: string): Candidate[] => text.split(" ").map((value) => ({ v
 const knownValues: Readonly<Record<string, readonly Candidate[]>> = {
   cgroupns: words("host private"),
   ipc: words("host none private shareable"),
-  "log-driver": words("json-file local none"),
+  "log-driver": words("json-file local journald syslog none"),
   "log-level": words("debug info warn error fatal"),
   pid: words("host"),
   pull: words("always missing never"),

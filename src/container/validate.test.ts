@@ -119,8 +119,7 @@ test("mistakes in the host config are refused", () => {
 
 test("what is not served is refused by name", () => {
   const table: [HostConfig, RegExp][] = [
-    [{ LogConfig: { Type: "syslog" } }, /--log-driver syslog/],
-    [{ LogConfig: { Config: { "max-size": "1m" } } }, /--log-opt max-size/],
+    [{ LogConfig: { Type: "gelf" } }, /--log-driver gelf/],
     [{ Mounts: [{ Type: "cluster", Source: "x", Target: "/x" }] }, /type=cluster/],
   ];
   for (const [host, message] of table)

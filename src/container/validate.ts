@@ -11,7 +11,7 @@ import { customSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions } from "./security-options.ts";
 import { parseSignal } from "./signals.ts";
 import { validateLimits } from "./validate-limits.ts";
-import { validateLogging } from "./validate-logging.ts";
+import { validateLogging } from "./logging/driver-options.ts";
 import { validateModes, validateSysctls } from "./validate-modes.ts";
 import { validateMounts } from "./validate-mounts.ts";
 import { checkConfigShape, checkHostConfigShape } from "./validate-shape.ts";

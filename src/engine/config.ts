@@ -1,3 +1,5 @@
+import type { LogConfig } from "../wire/container.ts";
+
 /** What the composition root decides once: where things lie and how the daemon behaves by default. */
 export interface EngineConfig {
   readonly dataRoot: string;
@@ -13,6 +15,8 @@ export interface EngineConfig {
   /** Address that published ports bind to when none is given; empty for all. */
   readonly publishIp: string;
   readonly debug: boolean;
+  /** Log driver and options of containers that ask for none. */
+  readonly logging: LogConfig;
   /** Labels of the daemon, `key=value`; shown by `info`. */
   readonly labels: readonly string[];
   readonly insecureRegistries: readonly string[];

@@ -4,6 +4,8 @@ import { failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { jsonFilePath } from "../container/logging/container-logs.ts";
+import { driverName } from "../container/logging/driver-options.ts";
 import { validateCreate } from "../container/validate.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { mount, unmount } from "../linux/mount.ts";
@@ -49,6 +51,7 @@ export async function containerCreate(
   const image = findImage(context, configRequest.Image ?? "", options.platform);
   const hostConfig = withHostDefaults(withContainerIds(context, hostRequest ?? {}), {
     runtime: context.runtimes.defaultName,
+    logging: context.config.logging,
     cgroupVersion: context.cgroups.version,
     // Without a bridge (`--bridge none`) a container that asked for no network has none.
     networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
@@ -91,7 +94,7 @@ export async function containerCreate(
     ...(links.length > 0 && { links }),
     runtime: hostConfig.Runtime!,
     snapshotDriver: context.snapshotter.name,
-    logPath: paths.log,
+    logPath: driverName(hostConfig.LogConfig) === "json-file" ? jsonFilePath(paths.directory, id) : "",
     restartCount: 0,
     state: newState,
   };

@@ -73,6 +73,8 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   if (exit.oomKilled && !before.state.oomKilled) emitContainer(context, container, "oom");
   emitDie(context, container);
   void releaseTask(context, container);
+  // With `--rm` the log goes too, and nobody needs it in the driver's form.
+  if (container.hostConfig.AutoRemove !== true) context.background.add(context.logs.finish(container));
   emitVolumeUnmounts(context, container);
   live.exited?.resolve();
   live.exited = undefined;

@@ -33,7 +33,7 @@ export async function containerInspect(
     ResolvConfPath: started ? files.resolvConf : "",
     HostnamePath: started ? files.hostname : "",
     HostsPath: started ? files.hosts : "",
-    LogPath: started && container.hostConfig.LogConfig?.Type !== "none" ? container.logPath : "",
+    LogPath: started ? container.logPath : "",
     Name: `/${container.name}`,
     RestartCount: container.restartCount,
     Driver: container.snapshotDriver,

@@ -81,7 +81,7 @@ export async function removeLocked(
   const { id } = container;
   const live = context.live.of(id);
   context.containers.remove(id);
-  context.background.add(removeFiles(context, id, live.cleanup));
+  context.background.add(removeFiles(context, container, live.cleanup));
   failpoint("container-remove.after-record");
   context.execs.forgetContainer(id);
   if (options.volumes) await removeAnonymousVolumes(context, container);
@@ -102,8 +102,14 @@ export async function removeAutomatically(context: EngineContext, container: Con
   }
 }
 
-async function removeFiles(context: EngineContext, id: string, taskReleased: Promise<void>): Promise<void> {
+async function removeFiles(
+  context: EngineContext,
+  container: ContainerRecord,
+  taskReleased: Promise<void>,
+): Promise<void> {
+  const { id } = container;
   await taskReleased;
+  await context.logs.discard(container);
   removeBundle(context, id);
   const { directory } = containerPaths(context.config, id);
   await attempt(`remove the snapshot of ${id}`, () => context.snapshotter.remove(id));

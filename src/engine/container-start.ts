@@ -103,10 +103,12 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
       periodUs: hostConfig.CpuRealtimePeriod ?? 0,
       runtimeUs: hostConfig.CpuRealtimeRuntime!,
     });
+  const logPath = await context.logs.open(container);
+  undo.defer(() => context.logs.finish(container));
   const task = await context.monitor.create({
     containerId: id,
     bundle: paths.bundle,
-    logPath: hostConfig.LogConfig?.Type === "none" ? "" : paths.log,
+    logPath,
     runtime,
     terminal: config.Tty === true,
     openStdin: config.OpenStdin === true,
@@ -115,6 +117,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   });
   undo.defer(() => context.monitor.delete(id, runtime));
   writeBfqWeights(context, id, hostConfig);
+  context.logs.follow(id);
   failpoint("container-start.after-create");
   // Attached clients are connected before the program can write its first byte.
   for (const pending of context.live.of(id).pending) pending.connect();

@@ -3,6 +3,7 @@ import { Background } from "../base/background.ts";
 import type { Database } from "../base/database.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import type { ContainerRecord, ContainerStore } from "../container/container.ts";
+import type { ContainerLogs } from "../container/logging/container-logs.ts";
 import type { Monitor } from "../container/monitor.ts";
 import type { Runtimes } from "../container/runtime.ts";
 import type { ContentStore } from "../content/content.ts";
@@ -27,6 +28,7 @@ export interface EngineParts {
   readonly volumes: VolumeStore;
   readonly network: NetworkManager;
   readonly monitor: Monitor;
+  readonly logs: ContainerLogs;
   readonly runtimes: Runtimes;
   readonly events: EventBus;
   readonly cgroups: CgroupLayout;

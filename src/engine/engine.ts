@@ -83,9 +83,12 @@ export interface LogOptions {
 
 export interface LogEntry {
   readonly stream: "stdout" | "stderr";
-  readonly timeNs: bigint;
+  /** RFC 3339 in UTC, at most nine digits of fraction. */
+  readonly time: string;
   /** With its newline, if the program wrote one. */
   readonly line: Buffer;
+  /** What the log driver was asked to say about the container. */
+  readonly attributes: Readonly<Record<string, string>> | undefined;
 }
 
 export interface ContainerListOptions {
@@ -135,7 +138,7 @@ export interface Engine {
   containerLogs(
     nameOrId: string,
     options: LogOptions,
-  ): Promise<{ readonly tty: boolean; readonly entries: AsyncIterable<LogEntry> }>;
+  ): Promise<{ readonly tty: boolean; readonly entries: AsyncIterable<readonly LogEntry[]> }>;
   containerResize(nameOrId: string, height: number, width: number): Promise<void>;
   containerInspect(nameOrId: string, options: { size: boolean }): Promise<ContainerInspect>;
   containerList(options: ContainerListOptions): Promise<ContainerSummary[]>;

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { withHostDefaults } from "./host-config-defaults.ts";
 
-const defaults = { runtime: "crun", cgroupVersion: 1, networkMode: "bridge" } as const;
+const defaults = {
+  runtime: "crun",
+  logging: { Type: "json-file", Config: {} },
+  cgroupVersion: 1,
+  networkMode: "bridge",
+} as const;
 
 test("an empty request gets every field that Docker writes", () => {
   const hostConfig = withHostDefaults({}, defaults);

@@ -1,4 +1,5 @@
-import type { HostConfig } from "../wire/container.ts";
+import { withDaemonLogging } from "../container/logging/driver-options.ts";
+import type { HostConfig, LogConfig } from "../wire/container.ts";
 
 /** Paths that Docker hides from containers: the OCI spec's linux.maskedPaths. */
 export const defaultMaskedPaths: readonly string[] = [
@@ -96,6 +97,8 @@ export function withHostDefaults(
   request: HostConfig,
   defaults: {
     readonly runtime: string;
+    /** Log driver and options of the daemon. */
+    readonly logging: LogConfig;
     readonly cgroupVersion: 1 | 2;
     /** For a request that names no network. */
     readonly networkMode: string;
@@ -113,7 +116,7 @@ export function withHostDefaults(
       Name: request.RestartPolicy?.Name || "no",
       MaximumRetryCount: request.RestartPolicy?.MaximumRetryCount ?? 0,
     },
-    LogConfig: { Type: request.LogConfig?.Type || "json-file", Config: request.LogConfig?.Config ?? {} },
+    LogConfig: withDaemonLogging(request.LogConfig, defaults.logging),
     ShmSize: request.ShmSize || defaultShmBytes,
     IpcMode: request.IpcMode || "private",
     CgroupnsMode: request.CgroupnsMode || (defaults.cgroupVersion === 2 ? "private" : "host"),

@@ -4,6 +4,7 @@ import { cpus, hostname, machine, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { nowRfc3339 } from "../base/time.ts";
+import { logDrivers } from "../container/logging/driver-options.ts";
 import { installedInit } from "../container/spec-mounts.ts";
 import type { SystemInfo } from "../wire/system.ts";
 import { engineVersion } from "./config.ts";
@@ -31,14 +32,14 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
       Volume: ["local"],
       Network: ["bridge", "host", "null"],
       Authorization: null,
-      Log: ["json-file", "none"],
+      Log: [...logDrivers],
     },
     ...kernelFeatures(context.cgroups.version === 2),
     Debug: config.debug,
     NFd: readdirSync("/proc/self/fd").length,
     NGoroutines: 1,
     SystemTime: nowRfc3339(),
-    LoggingDriver: "json-file",
+    LoggingDriver: config.logging.Type || "json-file",
     CgroupDriver: "cgroupfs",
     CgroupVersion: String(context.cgroups.version),
     NEventsListener: context.events.listenerCount,

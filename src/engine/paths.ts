@@ -5,7 +5,8 @@ import type { EngineConfig } from "./config.ts";
 export interface ContainerPaths {
   /** `<data-root>/containers/<id>`: log, hosts, hostname, resolv.conf. */
   readonly directory: string;
-  readonly log: string;
+  /** What conmon writes, until the log driver has taken it. */
+  readonly rawLog: string;
   readonly hosts: string;
   readonly hostname: string;
   readonly resolvConf: string;
@@ -25,7 +26,7 @@ export function containerPaths(config: EngineConfig, id: string): ContainerPaths
   const bundle = join(config.execRoot, "containers", id);
   return {
     directory,
-    log: join(directory, "container.log"),
+    rawLog: join(directory, "container.log"),
     hosts: join(directory, "hosts"),
     hostname: join(directory, "hostname"),
     resolvConf: join(directory, "resolv.conf"),

@@ -73,6 +73,7 @@ async function takeOver(context: EngineContext, container: ContainerRecord): Pro
   const { id, state } = container;
   if (isRecordedAsRunning(container)) {
     if (hasBundle(context, id)) {
+      context.logs.resume(container);
       context.monitor.endLeftExecs(id, containerPaths(context.config, id).bundle);
       for (const name of volumeNames(container)) context.volumes.adopt(name, id);
       watchTask(context, { containerId: id, pid: state.pid, monitorPid: state.monitorPid });
@@ -92,6 +93,7 @@ async function takeOver(context: EngineContext, container: ContainerRecord): Pro
     }
   } else if (state.status === "restarting") context.containers.updateState(id, { status: "exited" });
   const current = context.containers.byId(id)!;
+  if (!isRecordedAsRunning(current)) context.background.add(context.logs.finish(current));
   const isOver = current.state.status === "exited" || current.state.status === "dead";
   if (isOver && current.hostConfig.AutoRemove === true) {
     using _ = await context.locks.acquire(id);

@@ -50,7 +50,7 @@ function address(path: string): Buffer {
 }
 
 /** connect(2) by a path that always fits: the directory's descriptor stands for what may be longer than 107 bytes. */
-function connectInDirectory(fd: number, path: string): void {
+export function connectInDirectory(fd: number, path: string): void {
   const directory = openSync(dirname(path), O_PATH | constants.O_DIRECTORY);
   try {
     const name = address(`/proc/self/fd/${directory}/${basename(path)}`);

@@ -109,7 +109,8 @@ describe("logs", () => {
     const lines = logs.stdoutBytes.toString("latin1").split("\n");
     assert.equal(lines[0], "x".repeat(40_000));
     assert.equal(lines[1], "");
-    if (suite.daemon.flavour === "gantry") assert.equal(lines[2], "\u00ff\u00fe\u0000");
+    // JSON has no bytes that are no text: the line has a sign in the place of each.
+    assert.equal(Buffer.from(lines[2] ?? "", "latin1").toString(), "\ufffd\ufffd\u0000");
     assert.match(logs.stdoutBytes.toString(), /umlaut ü\n/);
   });
 

@@ -2,12 +2,12 @@ import { errorText, invalidArgument } from "../../base/errors.ts";
 import type { AttachOptions, WaitCondition } from "../../engine/engine.ts";
 import type { WaitResponse } from "../../wire/container.ts";
 import type { Exchange, Route } from "../exchange.ts";
-import { frame, streamContentType } from "../frames.ts";
+import { streamContentType } from "../frames.ts";
 import { serveStdio } from "../hijack.ts";
+import { logBlock } from "../log-frames.ts";
 import { containerCreateRequest } from "../requests.ts";
 import { shapeContainerInspect, shapeContainerSummary, shapeCreateRequest } from "../shape.ts";
 import { StreamAnswer, unlessAborted, untilAborted } from "../stream.ts";
-import { fixedRfc3339 } from "../timestamp.ts";
 import { serveWebSocket } from "../websocket.ts";
 
 async function list(x: Exchange): Promise<void> {
@@ -144,12 +144,8 @@ async function logs(x: Exchange): Promise<void> {
   const withDetails = query.flag("details");
   const answer = new StreamAnswer(x, streamContentType(!tty, x.apiMinor));
   answer.start();
-  for await (const { stream, timeNs, line } of untilAborted(entries, x.signal)) {
-    // Details are attributes of the log driver's; an entry without any still has the blank that ends them.
-    const prefix = `${withTime ? `${fixedRfc3339(timeNs)} ` : ""}${withDetails ? " " : ""}`;
-    const text = prefix === "" ? line : Buffer.concat([Buffer.from(prefix), line]);
-    await answer.write(tty ? text : frame(stream, text));
-  }
+  for await (const block of untilAborted(entries, x.signal))
+    await answer.write(logBlock(block, { withTime, withDetails, framed: !tty }));
   answer.end();
 }
 

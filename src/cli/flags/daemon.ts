@@ -103,6 +103,13 @@ export const daemonFlags: readonly FlagSpec[] = [
   { name: "iptables", type: "bool", default: true, help: "Make firewall rules (with nftables)" },
   { name: "label", type: "list", placeholder: "KEY=VALUE", help: "Label of this daemon, shown by info" },
   {
+    name: "log-driver",
+    type: "string",
+    default: "json-file",
+    help: "Log driver of containers that choose none",
+  },
+  { name: "log-opt", type: "list", placeholder: "KEY=VALUE", help: "Option of that log driver" },
+  {
     name: "log-level",
     short: "l",
     type: "string",
@@ -149,8 +156,6 @@ export const daemonFlags: readonly FlagSpec[] = [
   },
   refused("default-ulimit", "list", "Limits of containers that set none"),
   refused("live-restore", "bool", "Containers always outlive the daemon"),
-  refused("log-driver", "string", "Log driver of containers that choose none"),
-  refused("log-opt", "map", "Options of that log driver"),
   refused("seccomp-profile", "string", "System call filter of containers that choose none"),
   { name: "tls", type: "bool", help: "Encrypt TCP sockets; implied by --tlsverify" },
   {
