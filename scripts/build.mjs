@@ -2,7 +2,8 @@
  * Bundles the program into dist/:
  *
  *   gantry.cjs       what is started; loads the command line together with its code cache
- *   cli.js           the command line, as one function body; cli.cache is V8's compiled form of it
+ *   cli.js           the command line, as one function body; cli.cache is V8's compiled form of it, compose.cache
+ *                    that for compose
  *   daemon.mjs       the daemon, loaded by `gantry daemon` alone
  *   registry-server.mjs  the registry, loaded by `gantry registry serve` and `gc`
  *
@@ -45,6 +46,20 @@ function replace(name, content) {
   renameSync(temporary, path);
 }
 
+/** A compose file with what most of them have. */
+const warmUpProject = `
+services:
+  web:
+    image: "web:\${TAG:-1}"
+    command: sh -c "true"
+    ports: ["8080:80"]
+    volumes: [data:/data, ./src:/src]
+    environment: { A: 1 }
+    depends_on: [db]
+  db: { image: db, environment: [B=2], healthcheck: { test: "true", interval: 5s } }
+volumes: { data: }
+`;
+
 async function buildCli() {
   const result = await build({
     ...shared,
@@ -56,18 +71,29 @@ async function buildCli() {
     plugins: [serversApart],
   });
   const loader = readFileSync(join(root, "scripts", "start.cjs"));
-  rmSync(join(dist, "cli.cache"), { force: true });
+  for (const name of ["cli.cache", "compose.cache"]) rmSync(join(dist, name), { force: true });
   replace("cli.js", result.outputFiles[0].contents);
   replace("gantry.cjs", loader);
   // A first run compiles what most commands use; its failure to find a daemon is meant.
-  const warmUp = ["-H", `unix://${dist}/no-daemon.sock`, "version"];
-  const cache = join(dist, `cli.cache.${process.pid}.tmp`);
-  spawnSync(process.execPath, [join(dist, "gantry.cjs"), ...warmUp], {
+  writeCache("cli.cache", ["version"]);
+  const project = join(dist, `warm-up.${process.pid}.yaml`);
+  writeFileSync(project, warmUpProject);
+  try {
+    writeCache("compose.cache", ["compose", "-f", project, "up", "-d"]);
+  } finally {
+    rmSync(project);
+  }
+}
+
+/** Keeps what V8 has compiled when a command line ends. */
+function writeCache(name, words) {
+  const cache = join(dist, `${name}.${process.pid}.tmp`);
+  spawnSync(process.execPath, [join(dist, "gantry.cjs"), "-H", `unix://${dist}/no-daemon.sock`, ...words], {
     env: { ...process.env, GANTRY_WRITE_CODE_CACHE: cache },
     stdio: "ignore",
   });
   if (!existsSync(cache)) throw new Error("The bundle of the command line does not run.");
-  renameSync(cache, join(dist, "cli.cache"));
+  renameSync(cache, join(dist, name));
 }
 
 async function buildServer(name) {

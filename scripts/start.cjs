@@ -8,9 +8,11 @@ const { Script } = require("node:vm");
 
 const filename = `${__dirname}/cli.js`;
 const source = readFileSync(filename, "latin1");
+// What compose is made of is much, and nobody else is to load it.
+const isCompose = process.argv.slice(2).some((word) => word === "compose" || word === "fig");
 let cachedData;
 try {
-  cachedData = readFileSync(`${__dirname}/cli.cache`);
+  cachedData = readFileSync(`${__dirname}/${isCompose ? "compose" : "cli"}.cache`);
 } catch {
   // Not written yet.
 }
