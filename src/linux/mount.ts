@@ -1,5 +1,8 @@
 /** Mounting. Flags and option words as in mount(2) and mount(8). */
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { EngineError } from "../base/errors.ts";
 import { EINVAL, ENOENT, errno, libc, systemError } from "./libc.ts";
 
 /** A mount to be made: the words of fstab(5), as OCI bundles use them too. */
@@ -65,8 +68,44 @@ export function parseMountOptions(options: readonly string[]): { flags: number; 
   return { flags, data: data.join(",") };
 }
 
+/** The path of a program in PATH, or where the system's own programs are. */
+export function findProgram(name: string): string | undefined {
+  const directories = `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/bin:/sbin:/bin`.split(":");
+  return directories
+    .filter((directory) => directory !== "")
+    .map((directory) => join(directory, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** `fuse.NAME` is served by the program NAME, as with mount(8): it goes into the background when it is mounted. */
+function mountByProgram(what: Mount, target: string): void {
+  const name = what.type.replace(/^fuse3?\./, "");
+  const program = findProgram(name);
+  if (program === undefined)
+    throw new EngineError("unavailable", `mount ${target}: ${name} is not installed`);
+  const options = what.options.filter((option) => option !== "rw").join(",");
+  // Descriptors of ours would keep what they name busy for as long as it is mounted.
+  const { status, stderr, error } = spawnSync(program, ["-o", options, target], {
+    stdio: ["ignore", "ignore", "pipe"],
+    encoding: "utf8",
+  });
+  if (status !== 0)
+    throw new EngineError("internal", `mount ${target} by ${name}: ${error?.message ?? stderr.trim()}`);
+}
+
 /** mount(2). A read-only bind mount takes the second call that the kernel asks for. Throws an EngineError of the errno's kind. */
 export function mount(what: Mount, target: string): void {
+  if (/^fuse3?\./.test(what.type)) {
+    mountByProgram(what, target);
+    return;
+  }
   const { flags, data } = parseMountOptions(what.options);
   if (mountCall(what.source, target, what.type, flags, data === "" ? null : data) !== 0)
     throw systemError(`mount ${what.type || what.source} on ${target}`);

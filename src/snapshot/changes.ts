@@ -76,6 +76,8 @@ interface Place {
 function compareDirectory(place: Place, comparison: Comparison, changes: LayerChange[]): boolean {
   let hasNewNames = false;
   const names = new Set(namesIn(place.fd));
+  // fuse-overlayfs says that a directory is opaque by this file too.
+  if (comparison.isOverlay) names.delete(".wh..wh..opq");
   const below = place.isNew || !comparison.isOverlay ? comparison.namesBefore(place.path) : [];
   for (const name of [...new Set([...names, ...below])].sort()) {
     const path = place.path === "" ? name : `${place.path}/${name}`;

@@ -72,7 +72,7 @@ export function probeOverlay(root: string): void {
     throw new EngineError(
       "unavailable",
       `storage driver overlay2 does not work in ${root} (${backingFileSystem(root)}): ${reason}`,
-      { hint: "put the data root on ext4, xfs or btrfs, or choose --storage-driver vfs" },
+      { hint: "put the data root on ext4, xfs or btrfs, or choose --storage-driver fuse-overlayfs or vfs" },
     );
   } finally {
     unmount(join(directory, "merged"));
@@ -82,6 +82,8 @@ export function probeOverlay(root: string): void {
 
 /** The reason why it does not work, undefined when it does. */
 function tryOverlay(directory: string): string | undefined {
+  if (backingFileSystem(directory) === "overlayfs")
+    return "it lies on an overlay itself (a container's own file system, perhaps), and overlayfs takes none as its upper directory; give the data root a volume";
   for (const name of ["lower", "upper", "work", "merged"]) mkdirSync(join(directory, name));
   writeFileSync(join(directory, "lower/file"), "");
   const at = (name: string): string => join(directory, name).replace(/[\\:,]/g, "\\$&");

@@ -45,8 +45,19 @@ const fixedOptions = ["index=off", "redirect_dir=off", "metacopy=off"];
 /** overlayfs's escape for what separates options and directories. */
 const escapePath = (path: string): string => path.replace(/[\\:,]/g, "\\$&");
 
+export interface OverlayOptions {
+  /** Docker's name of the driver. */
+  readonly name?: string;
+  /** Who puts the layers together: the kernel, or a program (see `fuse-overlay.ts`). */
+  readonly mountType?: string;
+  /** Why this driver, for `info`. */
+  readonly reason?: string;
+}
+
 export class OverlaySnapshotter implements Snapshotter {
-  readonly name = "overlay2";
+  readonly name: string;
+  readonly #mountType: string;
+  readonly #reason: string | undefined;
   readonly #store: SnapshotStore;
   readonly #applier: LayerApplier;
   readonly #links: Set<string>;
@@ -54,7 +65,10 @@ export class OverlaySnapshotter implements Snapshotter {
   #linksFd: number | undefined;
 
   /** `root` must be able to hold overlay mounts: see `probeOverlay`. */
-  constructor(root: string) {
+  constructor(root: string, options: OverlayOptions = {}) {
+    this.name = options.name ?? "overlay2";
+    this.#mountType = options.mountType ?? "overlay";
+    this.#reason = options.reason;
     this.#store = new SnapshotStore(root);
     withFileErrors(`open the snapshots in ${root}`, () =>
       mkdirSync(join(root, "l"), { recursive: true, mode: 0o700 }),
@@ -68,7 +82,10 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   status(): [string, string][] {
-    return overlayStatus(this.#store.root);
+    return [
+      ...overlayStatus(this.#store.root),
+      ...(this.#reason === undefined ? [] : [["Chosen Because", this.#reason] satisfies [string, string]]),
+    ];
   }
 
   applyLayer(layer: LayerRequest): Promise<ApplyResult> {
@@ -109,12 +126,12 @@ export class OverlaySnapshotter implements Snapshotter {
       kind === "active"
         ? [`upperdir=${escapePath(diff)}`, `workdir=${escapePath(join(this.#store.directory(key), "work"))}`]
         : ["ro"];
-    const options = [...fixedOptions, ...upper];
+    const options = [...(this.#mountType === "overlay" ? fixedOptions : []), ...upper];
     const layers = this.#store.stack(kind === "active" ? parent : key);
     const budget = maxOptionBytes - options.join(",").length - ",lowerdir=".length;
     return [
       {
-        type: "overlay",
+        type: this.#mountType,
         source: "overlay",
         options: [`lowerdir=${this.#lowerDirectories(layers, budget)}`, ...options],
       },

@@ -51,10 +51,13 @@ export class SnapshotStore {
   readonly #layers = new Map<string, LayerRecord>();
   readonly #active = new Map<string, string | undefined>();
   #sync!: DeferredSync;
+  readonly #dispose: (directory: string) => void;
   #deletions: Promise<void> = Promise.resolve();
 
-  constructor(root: string) {
+  /** `dispose` is called with each directory before it is deleted. */
+  constructor(root: string, dispose: (directory: string) => void = () => {}) {
     this.root = root;
+    this.#dispose = dispose;
     withFileErrors(`open the snapshots in ${root}`, () => {
       for (const name of ["layers", "active", "tmp", "trash"])
         mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
@@ -193,7 +196,7 @@ export class SnapshotStore {
   }
 
   #delete(path: string): void {
-    this.#deletions = deleteAfter(this.#deletions, path);
+    this.#deletions = deleteAfter(this.#deletions, path, this.#dispose);
   }
 
   /** Forgets and deletes what has no valid record, and everything in `tmp` and `trash`. */
@@ -220,9 +223,14 @@ export class SnapshotStore {
   }
 }
 
-async function deleteAfter(before: Promise<void>, path: string): Promise<void> {
+async function deleteAfter(
+  before: Promise<void>,
+  path: string,
+  dispose: (directory: string) => void,
+): Promise<void> {
   await before;
   try {
+    dispose(path);
     await rm(path, { recursive: true, force: true });
   } catch (error) {
     log.warn("could not delete a removed snapshot; the next start tries again", { path, error });

@@ -16,13 +16,41 @@ import type { ApplyResult, SnapshotInfo, Snapshotter } from "./snapshot.ts";
 import { SnapshotStore } from "./snapshot-store.ts";
 import { diskUsage } from "./usage.ts";
 
+/** How the tree of a snapshot comes about and goes. Paths are of directories whose parents are there. */
+export interface TreeKind {
+  readonly name: string;
+  /** An empty one. */
+  make(path: string): void;
+  /** One that is the same as another. */
+  copy(from: string, to: string): void;
+  /** What must be done before its directory is removed as any other. */
+  dispose?(path: string): void;
+}
+
+const plainTrees: TreeKind = {
+  name: "vfs",
+  make(path) {
+    mkdirSync(path, { mode: 0o755 });
+    chmodSync(path, 0o755);
+  },
+  copy(from, to) {
+    mkdirSync(to, { mode: 0o755 });
+    copyTree(from, to);
+  },
+};
+
 export class VfsSnapshotter implements Snapshotter {
-  readonly name = "vfs";
+  readonly name: string;
   readonly #store: SnapshotStore;
   readonly #applier: LayerApplier;
+  readonly #trees: TreeKind;
+  readonly #reason: string | undefined;
 
-  constructor(root: string) {
-    this.#store = new SnapshotStore(root);
+  constructor(root: string, options: { readonly trees?: TreeKind; readonly reason?: string } = {}) {
+    this.#trees = options.trees ?? plainTrees;
+    this.#reason = options.reason;
+    this.name = this.#trees.name;
+    this.#store = new SnapshotStore(root, (directory) => this.#trees.dispose?.(join(directory, "diff")));
     this.#applier = new LayerApplier(this.#store, {
       unpack: (directory, parent, tar) =>
         unpackLayer(tar, { root: this.#copyParent(directory, parent), form: "merged" }),
@@ -30,7 +58,10 @@ export class VfsSnapshotter implements Snapshotter {
   }
 
   status(): [string, string][] {
-    return [["Backing Filesystem", backingFileSystem(this.#store.root)]];
+    return [
+      ["Backing Filesystem", backingFileSystem(this.#store.root)],
+      ...(this.#reason === undefined ? [] : [["Chosen Because", this.#reason] satisfies [string, string]]),
+    ];
   }
 
   applyLayer(layer: LayerRequest): Promise<ApplyResult> {
@@ -113,9 +144,8 @@ export class VfsSnapshotter implements Snapshotter {
 
   #copyParent(directory: string, parent: string | undefined): string {
     const diff = join(directory, "diff");
-    mkdirSync(diff, { mode: 0o755 });
-    chmodSync(diff, 0o755);
-    if (parent !== undefined) copyTree(this.#directory(parent), diff);
+    if (parent === undefined) this.#trees.make(diff);
+    else this.#trees.copy(this.#directory(parent), diff);
     return diff;
   }
 }

@@ -152,7 +152,7 @@ export const daemonFlags: readonly FlagSpec[] = [
     name: "storage-driver",
     short: "s",
     type: "string",
-    help: "How layers are kept: overlay2 or vfs (default: found by a trial)",
+    help: "How layers are kept: overlay2, btrfs, fuse-overlayfs or vfs (default: found by a trial)",
   },
   refused("default-ulimit", "list", "Limits of containers that set none"),
   refused("live-restore", "bool", "Containers always outlive the daemon"),
