@@ -200,6 +200,7 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     dnsOptions: options.dnsOptions,
     dnsSearch: options.dnsSearch,
     publishIp: options.ip === "0.0.0.0" ? "" : options.ip,
+    defaultAddressPools: options.defaultAddressPools,
     debug: options.debug,
     logging: { Type: options.logDriver, Config: options.logOptions },
     labels: options.labels,

@@ -95,15 +95,14 @@ function shapeEndpoint(endpoint: EndpointSettings, apiMinor: number): EndpointSe
 function withShortId(endpoint: EndpointSettings, id: string): EndpointSettings {
   const aliases = endpoint.Aliases ?? [];
   const shortId = id.slice(0, 12);
-  if (aliases.length === 0 || aliases.includes(shortId)) return endpoint;
+  if ((endpoint.DNSNames ?? []).length === 0 || aliases.includes(shortId)) return endpoint;
   return { ...endpoint, Aliases: [...aliases, shortId] };
 }
 
 export function shapeContainerInspect(container: ContainerInspect, apiMinor: number): Json {
   const { SandboxID, SandboxKey, Ports, Networks } = container.NetworkSettings;
   const networks = mapValues(Networks, (endpoint) => {
-    const shaped = shapeEndpoint(endpoint, apiMinor);
-    return apiMinor < 45 ? withShortId(shaped, container.Id) : shaped;
+    return shapeEndpoint(apiMinor < 45 ? withShortId(endpoint, container.Id) : endpoint, apiMinor);
   });
   const legacy = apiMinor < 52 ? legacyAddresses(container.NetworkSettings) : {};
   let hostConfig: Json = { ...container.HostConfig };

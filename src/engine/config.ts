@@ -14,6 +14,8 @@ export interface EngineConfig {
   readonly dnsSearch: readonly string[];
   /** Address that published ports bind to when none is given; empty for all. */
   readonly publishIp: string;
+  /** Where networks without a subnet of their own get one; empty for Docker's. */
+  readonly defaultAddressPools: readonly { readonly base: string; readonly size: number }[];
   readonly debug: boolean;
   /** Log driver and options of containers that ask for none. */
   readonly logging: LogConfig;

@@ -1,11 +1,10 @@
-import { isKind } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import type { HealthState } from "../container/health.ts";
 import type { ContainerInspect, ContainerStateJson, HealthJson } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
 import { findNetwork } from "./container-sandbox.ts";
 import { shownLinks } from "./links.ts";
-import { nameFilePaths } from "./network-files.ts";
+import { knownNameFilePaths } from "./network-files.ts";
 import { networkSettings } from "./network-settings.ts";
 import { containerPaths } from "./paths.ts";
 import { shownMounts } from "./prepared-mounts.ts";
@@ -17,7 +16,7 @@ export async function containerInspect(
   options: { readonly size: boolean },
 ): Promise<ContainerInspect> {
   const container = context.containers.resolve(nameOrId);
-  const files = nameFiles(context, container);
+  const files = knownNameFilePaths(context, container);
   const started = container.state.status !== "created";
   const execIds = context.execs
     .ofContainer(container.id)
@@ -51,16 +50,6 @@ export async function containerInspect(
       networkId(context, name),
     ),
   };
-}
-
-/** Where its name files are; a container that shares those of one that is gone has none. */
-function nameFiles(context: EngineContext, container: ContainerRecord): ReturnType<typeof nameFilePaths> {
-  try {
-    return nameFilePaths(context, container);
-  } catch (error) {
-    if (!isKind(error, "notFound", "invalidArgument")) throw error;
-    return { hosts: "", hostname: "", resolvConf: "" };
-  }
 }
 
 /** The snapshot's directories, and where all layers are seen as one while the container runs. */

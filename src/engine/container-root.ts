@@ -18,6 +18,7 @@ import { byteStringOf } from "../oci/tar-reader.ts";
 import { cloneMounts, descriptorPath, entryPath, isDirectoryFd, O_PATH } from "../linux/tree-fd.ts";
 import { isErrno } from "../linux/fs-error.ts";
 import type { EngineContext } from "./context.ts";
+import { knownNameFilePaths } from "./network-files.ts";
 import { containerPaths } from "./paths.ts";
 import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
 
@@ -124,7 +125,7 @@ interface Bind {
 
 /** What is mounted over the root, the outer ones first. */
 function bindsOf(context: EngineContext, container: ContainerRecord): Bind[] {
-  const { hosts, hostname, resolvConf } = containerPaths(context.config, container.id);
+  const { hosts, hostname, resolvConf } = knownNameFilePaths(context, container);
   const files = [
     [hosts, "/etc/hosts"],
     [hostname, "/etc/hostname"],

@@ -37,30 +37,30 @@ export async function openSandbox(
     containerName: container.name,
     hostname: container.config.Hostname ?? "",
     mode: Object.hasOwn(container.endpoints, "none") ? "none" : "bridge",
-    endpoints: endpoints.map(([network, settings]) => endpointRequest(container, network, settings)),
+    endpoints: endpoints.map((endpoint) => endpointRequest(context, container, endpoint)),
     ports: mode === "none" ? [] : portRequests(container.config, container.hostConfig, ""),
   });
 }
 
 function sharedSandbox(context: EngineContext, owner: ContainerRecord): Sandbox | undefined {
-  const isUp = owner.state.status === "running" || owner.state.status === "paused";
-  if (!isUp)
+  const { status } = owner.state;
+  if (status !== "running" && status !== "paused")
     throw conflict(
-      `cannot join network namespace of a non running container: container ${owner.name} is ${owner.state.status}`,
+      `cannot join network namespace of a non running container: container ${owner.name} is ${status}`,
     );
-  const next = networkOwner(context, owner);
-  return next === undefined ? context.network.get(owner.id) : sharedSandbox(context, next);
+  return context.network.get(owner.id);
 }
 
 /** What a container asks of one network. */
 export function endpointRequest(
+  context: EngineContext,
   container: ContainerRecord,
-  network: string,
-  settings: EndpointSettings,
+  [network, settings]: readonly [network: string, settings: EndpointSettings],
 ): EndpointRequest {
   const { IPAMConfig: ipam, DriverOpts, GwPriority, Links } = settings;
   // The container-wide address of older clients is for the network that the container was made with.
-  const isFirst = network === container.hostConfig.NetworkMode;
+  const mode = container.hostConfig.NetworkMode ?? "";
+  const isFirst = network === (findNetwork(context, mode)?.name ?? mode);
   const macAddress = settings.MacAddress || (isFirst ? container.config.MacAddress : "");
   return {
     network,

@@ -30,7 +30,7 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     DriverStatus: context.snapshotter.status(),
     Plugins: {
       Volume: ["local"],
-      Network: ["bridge", "host", "null"],
+      Network: ["bridge", "host", "ipvlan", "macvlan", "null"],
       Authorization: null,
       Log: [...logDrivers],
     },
@@ -68,6 +68,9 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     Isolation: "",
     SecurityOptions: securityOptions(context.cgroups.version === 2),
     CDISpecDirs: [...context.config.cdiDirectories],
+    ...(config.defaultAddressPools.length > 0 && {
+      DefaultAddressPools: config.defaultAddressPools.map(({ base: Base, size: Size }) => ({ Base, Size })),
+    }),
     Warnings: [...context.runtimes.warnings],
   };
 }

@@ -1,5 +1,6 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname as osHostname } from "node:os";
+import { isKind } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import type { Sandbox } from "../network/network.ts";
 import { nameServerAddress } from "../network/dns-listener.ts";
@@ -26,10 +27,22 @@ export function nameFilePaths(
   context: EngineContext,
   container: ContainerRecord,
 ): Pick<ContainerPaths, "hosts" | "hostname" | "resolvConf"> {
-  const owner = networkOwner(context, container);
-  if (owner !== undefined) return nameFilePaths(context, owner);
-  const { hosts, hostname, resolvConf } = containerPaths(context.config, container.id);
+  const owner = networkOwner(context, container) ?? container;
+  const { hosts, hostname, resolvConf } = containerPaths(context.config, owner.id);
   return { hosts, hostname, resolvConf };
+}
+
+/** As {@link nameFilePaths}; empty where the container that has them is gone. */
+export function knownNameFilePaths(
+  context: EngineContext,
+  container: ContainerRecord,
+): ReturnType<typeof nameFilePaths> {
+  try {
+    return nameFilePaths(context, container);
+  } catch (error) {
+    if (!isKind(error, "notFound", "invalidArgument", "conflict")) throw error;
+    return { hosts: "", hostname: "", resolvConf: "" };
+  }
 }
 
 /** Writes the container's hostname, hosts and resolv.conf before each start; they are bound over the image's. */

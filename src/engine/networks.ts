@@ -78,7 +78,10 @@ export async function networkConnect(
     context.containers.update(id, { endpoints });
     return;
   }
-  const endpoint = await context.network.connect(id, endpointRequest(container, network.name, settings));
+  const endpoint = await context.network.connect(
+    id,
+    endpointRequest(context, container, [network.name, settings]),
+  );
   failpoint("network-connect.before-record");
   try {
     context.containers.update(id, { endpoints });

@@ -94,6 +94,7 @@ function serverRows(info: SystemInfo): Row[] {
     ["Labels", undefined, listRows(info["Labels"])],
     ["Experimental", info["ExperimentalBuild"]],
     ["Live Restore Enabled", info["LiveRestoreEnabled"]],
+    ["Default Address Pools", undefined, poolRows(info["DefaultAddressPools"])],
   ];
 }
 
@@ -112,6 +113,14 @@ function securityRows(options: unknown): Row[] {
     });
     return [name.replace(/^name=/, ""), nested.length === 0 ? "on" : undefined, nested];
   });
+}
+
+function poolRows(pools: unknown): Row[] {
+  if (!Array.isArray(pools)) return [];
+  return (pools as { Base: string; Size: number }[]).map(({ Base, Size }): Row => [
+    "Base",
+    `${Base}, Size: ${Size}`,
+  ]);
 }
 
 function listRows(values: unknown): Row[] {
