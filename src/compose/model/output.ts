@@ -1,8 +1,8 @@
 /** Projects as text: `config` in YAML or JSON, and hashes of services. */
-import { createHash } from "node:crypto";
 import type { Tree, TreeMap } from "../tree.ts";
 import { extensions, type Decoded } from "./decode.ts";
 import type { FileObject, Project, Service } from "./project.ts";
+import { sha256 } from "./sha256.ts";
 import { projectShape, serviceShape } from "./shape.ts";
 import { indentJson, jsonString, shapeJson, compareBytes } from "./write-json.ts";
 import { shapeNode, treeNode, yamlText } from "./write-yaml.ts";
@@ -67,9 +67,7 @@ export function serviceHash(service: Service): string {
     const { replicas: _replicas, ...kept } = deploy;
     hashed.deploy = kept;
   }
-  return createHash("sha256")
-    .update(shapeJson(hashed as Decoded, serviceShape))
-    .digest("hex");
+  return sha256(shapeJson(hashed as Decoded, serviceShape));
 }
 
 /** A decoded whole with other parts, for output. */
