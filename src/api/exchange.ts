@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { BuildKit } from "./buildkit/buildkit.ts";
 import { readJson, readOptionalJson } from "./body.ts";
 import type { Decoder } from "./decode.ts";
 import type { Query } from "./query.ts";
@@ -29,6 +30,7 @@ export interface Upgrade {
 interface ExchangeParts {
   readonly engine: Engine;
   readonly builder: Builder;
+  readonly buildkit: BuildKit;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: Route;
@@ -42,6 +44,7 @@ interface ExchangeParts {
 export class Exchange {
   readonly engine: Engine;
   readonly builder: Builder;
+  readonly buildkit: BuildKit;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly route: Route;
@@ -58,6 +61,7 @@ export class Exchange {
   constructor(parts: ExchangeParts) {
     this.engine = parts.engine;
     this.builder = parts.builder;
+    this.buildkit = parts.buildkit;
     this.request = parts.request;
     this.response = parts.response;
     this.route = parts.route;

@@ -1,6 +1,7 @@
 /** All routes of the API: those that are served, and those that are known and refused. */
 import type { Route } from "./exchange.ts";
 import { buildRoutes } from "./routes/build.ts";
+import { buildkitRoutes } from "./routes/buildkit.ts";
 import { containerFileRoutes } from "./routes/container-files.ts";
 import { containerResourceRoutes } from "./routes/container-resources.ts";
 import { containerRoutes } from "./routes/containers.ts";
@@ -22,6 +23,7 @@ const servedRoutes: readonly Route[] = [
   ...execRoutes,
   ...imageRoutes,
   ...buildRoutes,
+  ...buildkitRoutes,
   ...registryRoutes,
   ...networkRoutes,
   ...volumeRoutes,

@@ -35,7 +35,7 @@ test("ping", async () => {
       const { date: _date, connection: _connection, ...rest } = headers;
       assert.deepEqual(rest, {
         "api-version": "1.55",
-        "builder-version": "1",
+        "builder-version": "2",
         "cache-control": "no-cache, no-store, must-revalidate",
         "content-length": method === "GET" ? "2" : "0",
         "content-type": "text/plain; charset=utf-8",

@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import { isLogged, log as daemonLog } from "../base/log.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
+import { BuildKit } from "./buildkit/buildkit.ts";
 import { Exchange, type Route, type Upgrade } from "./exchange.ts";
 import { closeGracefully } from "./hijack.ts";
 import { errorAnswer, HttpError } from "./http-error.ts";
@@ -56,6 +57,7 @@ interface Located {
 class DockerApiServer implements ApiServer {
   readonly #engine: Engine;
   readonly #builder: Builder;
+  readonly #buildkit: BuildKit;
   readonly #log: typeof daemonLog;
   readonly #router = new Router<Route>(routes);
   readonly #versions: VersionRange;
@@ -70,6 +72,7 @@ class DockerApiServer implements ApiServer {
     this.#engine = options.engine;
     this.#builder = options.builder;
     this.#log = options.log ?? daemonLog;
+    this.#buildkit = new BuildKit(options.builder, this.#log);
     this.#versions = new VersionRange(options.versionInfo);
     this.#headers = new Map([
       ["Api-Version", this.#versions.newest],
@@ -211,6 +214,7 @@ class DockerApiServer implements ApiServer {
     const exchange = new Exchange({
       engine: this.#engine,
       builder: this.#builder,
+      buildkit: this.#buildkit,
       request,
       response,
       route,

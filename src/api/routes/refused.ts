@@ -29,9 +29,6 @@ const refusals: readonly (readonly [method: string, path: string, refusal: Refus
   // images
   ["GET", "/images/search", notServed("searching a registry (docker search)")],
   ["GET", "/images/{name...}/attestations", notServed("reading an image's attestations")],
-  // build
-  ["POST", "/session", notServed("a build session (BuildKit)")],
-  ["POST", "/grpc", notServed("BuildKit's API")],
   // volumes
   ["PUT", "/volumes/{name}", onlyClusterVolumes],
   // system

@@ -5,7 +5,7 @@ import { StreamAnswer, untilAborted } from "../stream.ts";
 function ping({ request, response }: Exchange): void {
   const text = "OK";
   response.writeHead(200, {
-    "Builder-Version": "1",
+    "Builder-Version": "2",
     Swarm: "inactive",
     "Cache-Control": "no-cache, no-store, must-revalidate",
     Pragma: "no-cache",

@@ -40,11 +40,6 @@ export const platform = message({
 /** A build graph in BuildKit's own form; its operations are kept as they are. */
 export const definition = message({ def: many(1, "bytes") });
 
-/** `errdefs.Source`: where an error comes from, for the excerpt that clients print. */
-export const errorSource = message({ info: one(1, sourceInfo), ranges: many(2, range) });
-/** `errdefs.Vertex`. */
-export const errorVertex = message({ digest: one(1, "string") });
-
 export const apiCapability = message({ ID: one(1, "string"), Enabled: one(2, "bool") });
 
 /** A `map<string, string>` in the form that attributes have elsewhere. */

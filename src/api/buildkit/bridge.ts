@@ -1,0 +1,155 @@
+/**
+ * `moby.buildkit.v1.frontend.LLBBridge`: how a client drives a build itself. buildx asks for a Solve without a frontend,
+ * then for the frontend's Solve over the bridge, and returns its result; both ends meet in a {@link ClientDrivenSolve}.
+ */
+import type { CallStream } from "../../base/grpc/call.ts";
+import { type MethodHandler, method, unary } from "../../base/grpc/server.ts";
+import { GrpcError, grpcCodes } from "../../base/grpc/status.ts";
+import * as gateway from "../../wire/buildkit/gateway.ts";
+import type { Decoded, Encodable } from "../../wire/protobuf.ts";
+import { type ClientDrivenSolve, type Solver, withDetails } from "./solve.ts";
+import { answerSubrequest } from "./subrequests.ts";
+import type { workers } from "./workers.ts";
+
+/** What of the bridge is served (BuildKit, frontend/gateway/pb/caps.go). */
+const capabilities = [
+  "solve.base",
+  "solve.inlinereturn",
+  "return",
+  "returnmap",
+  "importcaches",
+  "proto.refarray",
+  "frontend.caps",
+  "gateway.solve.metadata",
+  "gateway.solve.evaluate",
+  "gateway.evaluate",
+  "gateway.warnings",
+];
+
+/**
+ * What of build graphs clients may count on (BuildKit, solver/pb/caps.go). Only those are here that clients look at before
+ * they use an option.
+ */
+const graphCapabilities = [
+  "source.image",
+  "source.local",
+  "source.git",
+  "source.http",
+  "exec.meta.base",
+  "exec.meta.proxyenv",
+  "exec.meta.ulimit",
+  "exec.mount.bind",
+  "exec.mount.cache",
+  "exec.mount.tmpfs",
+  "exec.mount.secret",
+  "exec.mount.ssh",
+  "file.base",
+  "constraints",
+  "platform",
+  "meta.ignorecache",
+  "meta.description",
+  "meta.exportcache",
+  "exporter.image.attestations",
+  "exporter.sourcedateepoch",
+  "exporter.local.multiple-platforms-split",
+];
+
+type SolveRequest = Decoded<typeof gateway.bridgeSolveRequest>;
+type SolveResponse = Encodable<typeof gateway.bridgeSolveResponse>;
+
+function buildIdOf(call: Pick<CallStream<unknown, unknown>, "metadata">): string {
+  return call.metadata.get(gateway.buildIdKey)?.[0] ?? "";
+}
+
+export function bridgeMethods(
+  solver: Solver,
+  listWorkers: typeof workers,
+): [string, MethodHandler<never, never>][] {
+  const at = (name: string): string => gateway.bridgeService + name;
+  return [
+    method(
+      at("Ping"),
+      unary({ incoming: gateway.pingRequest, outgoing: gateway.pongResponse }, () => ({
+        FrontendAPICaps: capabilities.map((ID) => ({ ID, Enabled: true })),
+        LLBCaps: graphCapabilities.map((ID) => ({ ID, Enabled: true })),
+        Workers: listWorkers(),
+      })),
+    ),
+    method(
+      at("Solve"),
+      unary(
+        { incoming: gateway.bridgeSolveRequest, outgoing: gateway.bridgeSolveResponse },
+        async (request, call) => solve(solver, await solver.driven(buildIdOf(call)), request),
+      ),
+    ),
+    method(
+      at("Return"),
+      unary({ incoming: gateway.returnRequest, outgoing: gateway.returnResponse }, async (request, call) => {
+        const driven = await solver.driven(buildIdOf(call));
+        if (request.error === undefined) driven.finish();
+        else
+          driven.fail(
+            new GrpcError(request.error.code, request.error.message, {
+              details: gateway.returnRequest.fields.error.kind.encode(request.error),
+            }),
+          );
+        return {};
+      }),
+    ),
+    // Everything has been evaluated by the time that there is a reference.
+    method(
+      at("Evaluate"),
+      unary({ incoming: gateway.evaluateRequest, outgoing: gateway.evaluateResponse }, () => ({})),
+    ),
+    method(
+      at("Inputs"),
+      unary({ incoming: gateway.inputsRequest, outgoing: gateway.inputsResponse }, () => ({})),
+    ),
+    method(
+      at("Warn"),
+      unary({ incoming: gateway.warnRequest, outgoing: gateway.warnResponse }, async (warning, call) => {
+        const driven = await solver.driven(buildIdOf(call));
+        const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+        driven.input.onEvent({
+          kind: "warning",
+          vertex: warning.digest,
+          level: warning.level,
+          short: text(warning.short),
+          detail: warning.detail.map(text),
+          url: warning.url,
+          ranges: [],
+        });
+        return {};
+      }),
+    ),
+  ];
+}
+
+async function solve(
+  solver: Solver,
+  driven: ClientDrivenSolve,
+  request: SolveRequest,
+): Promise<SolveResponse> {
+  if (request.Definition !== undefined && request.Definition.def.length > 0)
+    throw new GrpcError(
+      grpcCodes.unimplemented,
+      "build graphs in BuildKit's own form (LLB) are not run by gantry: it builds Dockerfiles (frontend dockerfile.v0)",
+    );
+  const attributes = request.FrontendOpt;
+  const input = {
+    ...driven.input,
+    attributes,
+    cacheFrom: [...(driven.request.Cache?.Imports ?? []), ...request.CacheImports],
+  };
+  const subrequest = attributes.get("requestid");
+  if (subrequest !== undefined && subrequest !== "") {
+    try {
+      return { result: { metadata: await answerSubrequest(subrequest, input), ref: {} } };
+    } catch (error) {
+      throw withDetails(error);
+    }
+  }
+  const response = await solver.build(request.Frontend, input);
+  driven.setResponse(response);
+  return { ref: "", result: { metadata: new Map(), ref: { id: driven.input.ref } } };
+}

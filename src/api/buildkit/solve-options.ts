@@ -1,0 +1,269 @@
+/** From what a client says to BuildKit (frontend attributes, exporters, cache options) to a build's request. */
+import { EngineError, invalidArgument, notImplemented } from "../../base/errors.ts";
+import type {
+  BuildExport,
+  BuildLimits,
+  BuildRequest,
+  CacheAddress,
+  ContextSource,
+} from "../../build/build.ts";
+import { checkFrontend } from "../../build/dockerfile/parse.ts";
+import { parsePlatform } from "../../oci/platform.ts";
+import { attributesOf } from "../../wire/buildkit/common.ts";
+import type { ClientSession } from "./client-session.ts";
+import { openOutput, remoteDirectory, sendListing } from "./session-files.ts";
+import { sessionCredentials, sessionSecrets, sessionSsh, sessionUpload } from "./session-services.ts";
+
+export type Attributes = ReadonlyMap<string, string>;
+
+export interface Exporter {
+  readonly Type: string;
+  readonly Attrs: Attributes;
+}
+
+export interface SolveInput {
+  readonly ref: string;
+  readonly session: ClientSession;
+  readonly attributes: Attributes;
+  readonly exporters: readonly Exporter[];
+  readonly cacheFrom: readonly { readonly Type: string; readonly Attrs: Attributes }[];
+  readonly cacheTo: readonly { readonly Type: string; readonly Attrs: Attributes }[];
+  readonly entitlements: readonly string[];
+  readonly signal: AbortSignal;
+  readonly onEvent: BuildRequest["onEvent"];
+}
+
+const uploadPrefix = /^https?:\/\/buildkit-session\//;
+
+/** Throws `invalidArgument` and `notImplemented`. */
+export function buildRequest(input: SolveInput): BuildRequest {
+  const { attributes, session } = input;
+  const syntax = attributes.get("build-arg:BUILDKIT_SYNTAX");
+  if (syntax !== undefined && syntax !== "") asInvalid(() => checkFrontend(syntax));
+  const sbom = attributes.get("attest:sbom");
+  if (sbom !== undefined && !/disabled=true/.test(sbom))
+    throw notImplemented("SBOM attestations are not made by gantry: build with --sbom=false");
+  const provenance = provenanceOf(attributes.get("attest:provenance"));
+  const filename = attributes.get("filename");
+  const named = namedContexts(input);
+  return {
+    id: input.ref,
+    signal: input.signal,
+    onEvent: input.onEvent,
+    context: contextSource(attributes.get("context") ?? "", attributes.get("contextkey") ?? "context", input),
+    dockerfile: {
+      ...(filename === undefined ? {} : { name: filename }),
+      ...dockerfileSource(input),
+    },
+    buildArgs: prefixed(attributes, "build-arg:"),
+    labels: prefixed(attributes, "label:"),
+    namedContexts: named,
+    platforms: list(attributes.get("platform")).map(parsePlatform),
+    ...noCacheOf(attributes),
+    pull: attributes.get("image-resolve-mode") === "pull",
+    ...optional("target", attributes.get("target")),
+    ...optional("networkMode", attributes.get("force-network-mode")),
+    ...optional("hostname", attributes.get("hostname")),
+    extraHosts: list(attributes.get("add-hosts")).map((entry) => entry.replace("=", ":")),
+    limits: limitsOf(attributes),
+    entitlements: input.entitlements,
+    secrets: sessionSecrets(session),
+    ssh: sessionSsh(session),
+    credentials: sessionCredentials(session),
+    cacheFrom: [...input.cacheFrom.map(cacheAddress), ...oldCacheFrom(attributes)],
+    cacheTo: input.cacheTo.map(cacheAddress),
+    exports: input.exporters.map((exporter, index) => exportOf(exporter, index, input)),
+    ...(provenance === undefined ? {} : { provenance }),
+    frontendAttributes: attributesOf(attributes),
+  };
+}
+
+function asInvalid(check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw error instanceof EngineError ? error : invalidArgument((error as Error).message);
+  }
+}
+
+function optional<Key extends string>(key: Key, value: string | undefined): { [K in Key]?: string } {
+  return value === undefined || value === "" ? {} : ({ [key]: value } as { [K in Key]?: string });
+}
+
+function list(value: string | undefined): string[] {
+  return (value ?? "").split(",").filter((entry) => entry !== "");
+}
+
+function prefixed(attributes: Attributes, prefix: string): Record<string, string> {
+  return attributesOf(
+    new Map(
+      [...attributes]
+        .filter(([key]) => key.startsWith(prefix))
+        .map(([key, value]) => [key.slice(prefix.length), value]),
+    ),
+  );
+}
+
+function noCacheOf(attributes: Attributes): { noCache?: boolean; noCacheFilter?: string[] } {
+  const value = attributes.get("no-cache");
+  if (value === undefined) return {};
+  return value === "" ? { noCache: true } : { noCacheFilter: list(value) };
+}
+
+/** `inline-only=true` is what clients add by themselves; an attestation is made for those who ask. */
+function provenanceOf(value: string | undefined): BuildRequest["provenance"] {
+  if (value === undefined) return undefined;
+  const fields = new Map(
+    list(value).map((field): [string, string] => {
+      const at = field.indexOf("=");
+      return at === -1 ? [field, ""] : [field.slice(0, at), field.slice(at + 1)];
+    }),
+  );
+  if (fields.get("disabled") === "true" || fields.get("inline-only") === "true") return undefined;
+  const mode = fields.get("mode") ?? "min";
+  if (mode !== "min" && mode !== "max")
+    throw invalidArgument(`invalid provenance mode ${JSON.stringify(mode)}`);
+  return { mode, attributes: attributesOf(fields) };
+}
+
+function limitsOf(attributes: Attributes): BuildLimits {
+  const number = (key: string): number | undefined => {
+    const value = attributes.get(key);
+    if (value === undefined || value === "") return undefined;
+    if (!/^\d+$/.test(value)) throw invalidArgument(`invalid ${key}: ${JSON.stringify(value)}`);
+    return Number(value);
+  };
+  const shmSizeBytes = number("shm-size");
+  const ulimits = list(attributes.get("ulimit")).map((entry) => {
+    const [, name = "", soft = "", hard = soft] = /^(\w+)=(-?\d+)(?::(-?\d+))?$/.exec(entry) ?? [];
+    if (name === "") throw invalidArgument(`invalid ulimit: ${JSON.stringify(entry)}`);
+    return { name, soft: Number(soft), hard: Number(hard) };
+  });
+  const cgroupParent = attributes.get("cgroup-parent");
+  const memoryBytes = number("memory");
+  const memorySwapBytes = number("memory-swap");
+  const cpuShares = number("cpu-shares");
+  const cpuPeriodUs = number("cpu-period");
+  const cpuQuotaUs = number("cpu-quota");
+  return {
+    ...(shmSizeBytes === undefined ? {} : { shmSizeBytes }),
+    ...(ulimits.length === 0 ? {} : { ulimits }),
+    ...(cgroupParent === undefined ? {} : { cgroupParent }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+    ...(memorySwapBytes === undefined ? {} : { memorySwapBytes }),
+    ...(cpuShares === undefined ? {} : { cpuShares }),
+    ...(cpuPeriodUs === undefined ? {} : { cpuPeriodUs }),
+    ...(cpuQuotaUs === undefined ? {} : { cpuQuotaUs }),
+    ...optional("cpusetCpus", attributes.get("cpuset-cpus")),
+    ...optional("cpusetMems", attributes.get("cpuset-mems")),
+  };
+}
+
+/** A context as the client writes it: empty for a directory of its own, or an address. */
+function contextSource(value: string, directory: string, { session, signal }: SolveInput): ContextSource {
+  if (value === "") return remoteDirectory(session, directory);
+  if (uploadPrefix.test(value))
+    return { kind: "tar", stream: sessionUpload(session, new URL(value).pathname, signal) };
+  if (value.startsWith("local:")) return remoteDirectory(session, value.slice("local:".length));
+  if (value.startsWith("docker-image://"))
+    return { kind: "image", reference: value.slice("docker-image://".length) };
+  if (isGit(value)) return { kind: "git", url: value };
+  if (/^https?:\/\//.test(value)) return { kind: "http", url: value };
+  throw invalidArgument(`invalid build context ${JSON.stringify(value)}`);
+}
+
+function isGit(value: string): boolean {
+  return (
+    /^(git|ssh):\/\//.test(value) ||
+    /^[\w.-]+@[\w.-]+:/.test(value) ||
+    /^(github|gitlab|bitbucket)\.(com|org)\//.test(value) ||
+    /^https?:\/\/[^#?]+\.git\/?([#?]|$)/.test(value)
+  );
+}
+
+/** With a context elsewhere, the Dockerfile is in it, unless the client has a directory for it. */
+function dockerfileSource(input: SolveInput): { source?: ContextSource } {
+  const { attributes, session } = input;
+  const key = attributes.get("dockerfilekey") ?? "dockerfile";
+  const isElsewhere = (attributes.get("context") ?? "") !== "";
+  if (isElsewhere && !attributes.has("dockerfilekey")) return {};
+  return { source: remoteDirectory(session, key) };
+}
+
+function namedContexts(input: SolveInput): Record<string, ContextSource> {
+  const contexts = new Map<string, ContextSource>();
+  for (const [key, value] of input.attributes) {
+    if (!key.startsWith("context:")) continue;
+    // A name may be given per platform (`name::linux/amd64`); the plain one counts for all others.
+    const name = key.slice("context:".length);
+    if (value.startsWith("input:") || value.startsWith("oci-layout:"))
+      throw notImplemented(
+        `the build context ${name} is of the kind ${value.split(":")[0]}, which gantry does not read: use a directory, an image (docker-image://), a git or an http address`,
+      );
+    contexts.set(name, contextSource(value, name, input));
+  }
+  return Object.assign(Object.create(null) as Record<string, ContextSource>, Object.fromEntries(contexts));
+}
+
+function cacheAddress(entry: { readonly Type: string; readonly Attrs: Attributes }): CacheAddress {
+  return { type: entry.Type, attributes: attributesOf(entry.Attrs) };
+}
+
+/** Older clients put references of images to take cache from into an attribute. */
+function oldCacheFrom(attributes: Attributes): CacheAddress[] {
+  const imports = attributes.get("cache-imports");
+  const references = list(attributes.get("cache-from")).map((ref): CacheAddress => {
+    return { type: "registry", attributes: { ref } };
+  });
+  if (imports === undefined || imports === "") return references;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(imports);
+  } catch (error) {
+    throw invalidArgument("the attribute cache-imports is no JSON", { cause: error });
+  }
+  if (!Array.isArray(parsed)) throw invalidArgument("the attribute cache-imports is no list");
+  const entries = parsed as { Type?: unknown; Attrs?: Record<string, string> }[];
+  return [
+    ...references,
+    ...entries.map((entry) => ({ type: String(entry.Type), attributes: entry.Attrs ?? {} })),
+  ];
+}
+
+function exportOf(exporter: Exporter, index: number, input: SolveInput): BuildExport {
+  const { session, signal } = input;
+  const attributes = attributesOf(exporter.Attrs);
+  const names = list(exporter.Attrs.get("name"));
+  switch (exporter.Type) {
+    case "moby":
+    case "image":
+      return {
+        type: "image",
+        names,
+        // Clients that ask for "moby" push by themselves, through the Engine's API.
+        push: exporter.Type === "image" && exporter.Attrs.get("push") === "true",
+        attributes,
+      };
+    case "local":
+      return {
+        type: "local",
+        send: (listing, signal) => sendListing(session, index, listing, signal),
+        attributes,
+      };
+    case "tar":
+    case "oci":
+    case "docker":
+      return {
+        type: exporter.Type,
+        names,
+        open: async () => openOutput(session, index, { metadata: new Map(), signal }),
+        attributes,
+      };
+    case "":
+      return { type: "none" };
+    default:
+      throw invalidArgument(
+        `exporter ${JSON.stringify(exporter.Type)} is not known: there are image, local, tar, oci and docker`,
+      );
+  }
+}

@@ -1,0 +1,243 @@
+/** What a Dockerfile can be asked without building it: its targets, a target's parameters, and what checks find. */
+import type { CheckWarning, Dockerfile, SourceFile, SourceRange } from "./ast.ts";
+import { excerpt } from "./error.ts";
+import { type BuildArgs, metaVariables } from "./scope.ts";
+import { neededStages, targetStage } from "./stages.ts";
+import { expandText } from "./expand.ts";
+
+/** As BuildKit's JSON has places. */
+interface Location {
+  readonly sourceIndex?: number;
+  readonly ranges: readonly SourceRange[];
+}
+
+const location = (range: SourceRange): Location => ({ ranges: [range] });
+
+export interface Description {
+  /** What programs read. */
+  readonly json: unknown;
+  /** What people read. */
+  readonly text: string;
+}
+
+/** Columns padded to their widest cell and `gap` blanks; the last column is not padded. */
+function table(rows: readonly (readonly string[])[], gap: number): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)) + gap);
+  return rows
+    .map(
+      (row) =>
+        `${row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at]!))).join("")}\n`,
+    )
+    .join("");
+}
+
+/** `--call=targets`. */
+export function describeTargets(dockerfile: Dockerfile): Description {
+  const { stages, source } = dockerfile;
+  const targets = stages.map((stage, index) => ({
+    ...(stage.name === undefined ? {} : { name: stage.name }),
+    ...(index === stages.length - 1 ? { default: true } : {}),
+    ...(stage.description === undefined ? {} : { description: stage.description }),
+    base: stage.base,
+    ...(stage.platform === undefined ? {} : { platform: stage.platform }),
+    location: location(stage.range),
+  }));
+  const rows = targets.map(({ name = "", default: isDefault = false, description = "" }) => [
+    isDefault ? (name === "" ? "(default)" : `${name} (default)`) : name,
+    description,
+  ]);
+  return {
+    json: { targets, sources: [Buffer.from(source.text).toString("base64")] },
+    text: table([["TARGET", "DESCRIPTION"], ...rows], 1),
+  };
+}
+
+interface Parameter {
+  readonly name: string;
+  readonly required?: boolean;
+  readonly location: Location;
+}
+
+/** `--call=outline`: arguments, secrets and agents that a target takes. */
+export function describeOutline(
+  dockerfile: Dockerfile,
+  asked: {
+    readonly target: string;
+    readonly buildArgs: BuildArgs;
+    readonly predefined: ReadonlyMap<string, string>;
+  },
+): Description {
+  const stage = targetStage(dockerfile, asked.target);
+  const meta = metaVariables(dockerfile, asked.predefined, asked.buildArgs);
+  const needed = neededStages(dockerfile, stage, meta);
+  const args = outlineArgs(dockerfile, needed, { ...asked, meta });
+  const secrets = new Map<string, Parameter>();
+  const ssh = new Map<string, Parameter>();
+  const caches = new Map<string, { readonly ID: string; readonly location: Location }>();
+  for (const { instructions } of needed)
+    for (const instruction of instructions) {
+      if (instruction.kind !== "run") continue;
+      for (const mount of instruction.mounts) {
+        const id = mount.id ?? mount.source ?? mount.target?.split("/").at(-1) ?? "";
+        const parameter = {
+          name: id === "" ? "default" : id,
+          ...(mount.required ? { required: true } : {}),
+          location: location(instruction.range),
+        };
+        if (mount.type === "secret" && !secrets.has(id)) secrets.set(id, parameter);
+        if (mount.type === "ssh")
+          ssh.set(mount.id ?? "default", { ...parameter, name: mount.id ?? "default" });
+        if (mount.type === "cache") {
+          const cache = mount.id ?? mount.target ?? "";
+          caches.set(cache, { ID: cache, location: parameter.location });
+        }
+      }
+    }
+  const about = stage.name !== undefined || stage.description !== undefined;
+  const head = [
+    ["TARGET:", stage.name ?? "(default)"],
+    ...(stage.description === undefined ? [] : [["DESCRIPTION:", stage.description]]),
+  ];
+  const required = (list: Iterable<Parameter>): string[][] =>
+    [...list].map(({ name, required = false }) => [name, required ? "true" : ""]);
+  const part = (rows: string[][], gap: number): string => `${table(rows, gap)}\n`;
+  return {
+    json: {
+      ...(stage.name === undefined ? {} : { name: stage.name }),
+      ...(stage.description === undefined ? {} : { description: stage.description }),
+      ...(args.length === 0 ? {} : { args }),
+      ...(secrets.size === 0 ? {} : { secrets: [...secrets.values()] }),
+      ...(ssh.size === 0 ? {} : { ssh: [...ssh.values()] }),
+      ...(caches.size === 0 ? {} : { cache: [...caches.values()] }),
+      sources: [Buffer.from(dockerfile.source.text).toString("base64")],
+    },
+    text: [
+      about ? part(head, 1) : "",
+      args.length === 0
+        ? ""
+        : part(
+            [
+              ["BUILD ARG", "VALUE", "DESCRIPTION"],
+              ...args.map(({ name, value = "", description = "" }) => [name, value, description]),
+            ],
+            3,
+          ),
+      secrets.size === 0 ? "" : part([["SECRET", "REQUIRED"], ...required(secrets.values())], 3),
+      ssh.size === 0 ? "" : part([["SSH", "REQUIRED"], ...required(ssh.values())], 3),
+    ].join(""),
+  };
+}
+
+interface OutlineArg {
+  readonly name: string;
+  readonly description?: string;
+  readonly value?: string;
+  readonly location: Location;
+}
+
+function outlineArgs(
+  dockerfile: Dockerfile,
+  needed: ReadonlySet<Dockerfile["stages"][number]>,
+  asked: { readonly buildArgs: BuildArgs; readonly meta: ReadonlyMap<string, string> },
+): OutlineArg[] {
+  const { escape } = dockerfile.directives;
+  const used = [...needed].map(({ base, platform = "" }) => `${base} ${platform}`).join(" ");
+  const stageArgs = [...needed].flatMap(({ instructions }) =>
+    instructions.filter((instruction) => instruction.kind === "arg"),
+  );
+  const declared = new Set(stageArgs.flatMap(({ entries }) => entries.map(({ key }) => key)));
+  const args = new Map<string, OutlineArg>();
+  const add = (
+    entry: { readonly key: string; readonly value?: string; readonly description?: string },
+    range: SourceRange,
+    value: string | undefined,
+  ): void => {
+    if (args.has(entry.key)) return;
+    args.set(entry.key, {
+      name: entry.key,
+      ...(entry.description === undefined ? {} : { description: entry.description }),
+      ...(value === undefined || value === "" ? {} : { value }),
+      location: location(range),
+    });
+  };
+  for (const { entries, range } of dockerfile.metaArgs)
+    for (const entry of entries)
+      if (declared.has(entry.key) || new RegExp(`\\$\\{?${entry.key}\\b`).test(used))
+        add(entry, range, asked.meta.get(entry.key));
+  for (const { entries, range } of stageArgs)
+    for (const entry of entries) {
+      // Predefined ones are nobody's to set.
+      if (entry.value === undefined && asked.meta.has(entry.key)) continue;
+      const given = Object.hasOwn(asked.buildArgs, entry.key) ? asked.buildArgs[entry.key] : undefined;
+      add(entry, range, given ?? (entry.value && expandText(entry.value, asked.meta, escape)));
+    }
+  return [...args.values()];
+}
+
+/** `--check`: what the checks found, or the fault that kept them from looking. */
+export function describeChecks(
+  source: SourceFile,
+  warnings: readonly CheckWarning[],
+  fault?: { readonly message: string; readonly range: SourceRange | undefined },
+): Description {
+  const sorted = warnings.toSorted((a, b) => a.range.start.line - b.range.start.line);
+  const info = {
+    filename: source.name,
+    data: Buffer.from(source.text).toString("base64"),
+    language: "Dockerfile",
+  };
+  return {
+    json: {
+      warnings: sorted.map(({ rule, description, url, message, range }) => ({
+        ruleName: rule,
+        description,
+        ...(url === "" ? {} : { url }),
+        detail: message,
+        location: location(range),
+      })),
+      sources: [info],
+      ...(fault === undefined
+        ? {}
+        : {
+            buildError: {
+              message: fault.message,
+              location: { ranges: fault.range === undefined ? [] : [fault.range] },
+            },
+          }),
+    },
+    text: sorted
+      .map(
+        ({ rule, url, message, range }) =>
+          `\nWARNING: ${rule}${url === "" ? "" : ` - ${url}`}\n${message}\n${excerpt(source, range)}`,
+      )
+      .join(""),
+  };
+}
+
+const requests = [
+  ["frontend.outline", "List all parameters current build target supports", ["result.json", "result.txt"]],
+  ["frontend.targets", "List all targets current build supports", ["result.json", "result.txt"]],
+  ["frontend.lint", "Lint a Dockerfile", ["result.json", "result.txt", "result.statuscode"]],
+  ["frontend.subrequests.describe", "List available subrequest types", ["result.json", "result.txt"]],
+] as const;
+
+/** `--call=subrequests.describe`: the questions above. */
+export function describeRequests(): Description {
+  return {
+    json: requests.map(([name, description, metadata]) => ({
+      name,
+      version: "1.0.0",
+      type: "rpc",
+      description,
+      opts: name === "frontend.outline" ? [{ name: "target", description: "Target build stage" }] : [],
+      metadata: metadata.map((field) => ({ name: field })),
+    })),
+    text: table(
+      [
+        ["NAME", "VERSION", "DESCRIPTION"],
+        ...requests.map(([name, description]) => [name.replace(/^frontend\./, ""), "1.0.0", description]),
+      ],
+      1,
+    ),
+  };
+}
