@@ -186,6 +186,7 @@ function claim(what: string, directory: string): void {
 function makeDirectories(options: DaemonOptions): void {
   mkdirSync(options.dataRoot, { recursive: true, mode: 0o710 });
   mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
+  mkdirSync(join(options.execRoot, "build"), { recursive: true, mode: 0o700 });
   mkdirSync(dirname(options.pidfile), { recursive: true });
 }
 

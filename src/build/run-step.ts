@@ -250,12 +250,15 @@ async function execute(runtime: RuntimeBinary, directory: string, step: StepRun)
     readStream(errRead, (data) => step.onOutput("stderr", data)),
   ];
   // Whoever is told to stop ends the container; the runtime's process then ends by itself.
+  let stopped: Promise<unknown> | undefined;
   const stop = (): void => {
-    void deleteContainer(runtime, directory, id).finally(() => child.kill(9));
+    stopped = deleteContainer(runtime, directory, id).finally(() => child.kill(9));
   };
   signal.addEventListener("abort", stop, { once: true });
   const status = await child.exited;
   signal.removeEventListener("abort", stop);
+  // The directory goes next: nobody may still work in it.
+  await stopped;
   signal.throwIfAborted();
   // A process that was left behind may hold the pipes: the container ends with its first process.
   await deleteContainer(runtime, directory, id);

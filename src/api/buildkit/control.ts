@@ -90,7 +90,8 @@ function usageRecord(record: BuildCacheRecord): Encodable<typeof control.usageRe
 
 /** `key==value`, `key!=value`, `key~=part` with a comma for "and"; several of them for "or" (containerd's filters). */
 function matches(record: BuildCacheRecord, filters: readonly string[]): boolean {
-  if (filters.length === 0) return true;
+  // An empty one, which clients send when nothing was asked, fits all.
+  if (filters.length === 0 || filters.includes("")) return true;
   const fields = new Map([
     ["id", record.id],
     ["type", record.type],
@@ -113,7 +114,7 @@ function matches(record: BuildCacheRecord, filters: readonly string[]): boolean 
 
 function pruneOf(request: Decoded<typeof control.pruneRequest>): CachePruneRequest {
   const filters = new Map<string, string[]>();
-  for (const part of request.filter.flatMap((filter) => filter.split(","))) {
+  for (const part of request.filter.flatMap((filter) => filter.split(",")).filter(Boolean)) {
     const [, key = part, value = "true"] = /^(\w+)(?:==|=)(.*)$/.exec(part) ?? [];
     filters.set(key, [...(filters.get(key) ?? []), value]);
   }

@@ -108,6 +108,8 @@ export class GrpcConnection implements Disposable {
     });
     this.#session.on("connect", () => this.#session.setLocalWindowSize(grpcSettings.connectionWindowBytes));
     this.#session.on("error", () => {});
+    // Where connections may be half-open, the end of the other side's half is the end of it all.
+    connection.on("end", () => connection.destroy());
     this.#session.on("close", () => abort.abort());
   }
 

@@ -104,6 +104,8 @@ export class GrpcServer {
     });
     session.on("connect", () => session.setLocalWindowSize(connectionWindowBytes));
     session.on("error", () => {});
+    // Where connections may be half-open, the end of the other side's half is the end of it all.
+    connection.on("end", () => connection.destroy());
     session.on("stream", (stream, headers, _flags, rawHeaders) => {
       void this.#answer(stream, String(headers[":path"]), rawHeaders);
     });
