@@ -266,7 +266,13 @@ class Manager implements NetworkManager {
   async #changed(before: OpenSandbox, record: SandboxRecord): Promise<void> {
     this.#open.set(record.containerId, { ...before, record });
     this.#index.put(before.record, record);
-    for (const watcher of this.#watchers) await watcher.changed?.(record);
+    for (const watcher of this.#watchers)
+      try {
+        await watcher.changed?.(record);
+      } catch (error) {
+        // The networks are as they are to be; names that lag behind do not undo that.
+        log.error("names could not follow a container's networks", { container: record.containerId, error });
+      }
   }
 
   close(containerId: string): void {
@@ -327,7 +333,7 @@ class Manager implements NetworkManager {
     await this.#attacher.makeDevice(record.path, planned, endpoint);
     undo.defer(() => detach(record.path, endpoint.interfaceName, endpoint.hostInterface));
     failpoint("network-connect.attached");
-    undo.defer(() => this.#ways.setRoutes(record.path, record.endpoints));
+    undo.defer(() => this.#exchange(this.#open.get(containerId) ?? opened, record));
     await this.#exchange(opened, { ...record, endpoints: [...record.endpoints, endpoint] });
     undo.move();
     return endpoint;
