@@ -38,7 +38,7 @@ import { followNetworks, serveNames } from "./engine/name-service.ts";
 import { containerPaths } from "./engine/paths.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
 import { createImageStore } from "./image/image-store.ts";
-import { detectCgroups, removeCgroupIfEmpty } from "./linux/cgroup.ts";
+import { detectCgroups, leaveRootCgroup, removeCgroupIfEmpty } from "./linux/cgroup.ts";
 import { lockFile } from "./linux/flock.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { claimBridge } from "./network/bridge-claim.ts";
@@ -138,6 +138,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   setLogLevel(options.debug ? "debug" : options.logLevel);
   process.umask(0o022);
   makeDirectories(options);
+  leaveRootCgroup(detectCgroups());
   claim("data root", options.dataRoot);
   claim("exec root", options.execRoot);
   using _bridge = options.bridge === "none" ? undefined : await claimBridge(options.bridge);

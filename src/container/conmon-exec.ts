@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { cgroupOfPid } from "../linux/cgroup.ts";
+import { cgroupOfPid, detectCgroups } from "../linux/cgroup.ts";
 import { killSession } from "../linux/session.ts";
 import { attachToBundle } from "./attached-stdio.ts";
 import { cleanUpExec, discardExec, launchExec, type LaunchedExec } from "./exec-launch.ts";
@@ -47,7 +47,7 @@ export class Execs {
       try {
         const pid = Number(readFileSync(`${directory}/pidfile`, "utf8"));
         // The number may have gone to another process since.
-        const cgroups = [...(cgroupOfPid(pid)?.values() ?? [])];
+        const cgroups = [...(cgroupOfPid(pid, detectCgroups())?.values() ?? [])];
         if (cgroups.some((path) => path.includes(containerId))) killSession(pid);
       } catch (error) {
         log.debug("an exec of an earlier daemon had not started", { directory, error: errorText(error) });

@@ -4,7 +4,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { EngineError, conflict, errorText, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nowNs } from "../base/time.ts";
-import { cgroupOfPid, cgroupPids, detectCgroups, memoryEvents, removeCgroup } from "../linux/cgroup.ts";
+import {
+  type CgroupLayout,
+  cgroupOfPid,
+  cgroupPids,
+  detectCgroups,
+  memoryEvents,
+  removeCgroup,
+} from "../linux/cgroup.ts";
 import { CgroupWarmup } from "../linux/cgroup-warmup.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
 import { SealedBinaries } from "../linux/sealed-binary.ts";
@@ -135,7 +142,7 @@ class ConmonMonitor implements Monitor {
     const pid = message.data;
     this.#records.write(containerId, {
       ...record,
-      cgroup: memoryCgroup(pid),
+      cgroup: memoryCgroup(pid, this.#cgroups),
       containerPid: pid,
       containerStartTicks: ticks(pid),
     });
@@ -305,8 +312,8 @@ function ticks(pid: number): string {
 }
 
 /** Path of the cgroup that has the memory limit: version 1's hierarchy, or the unified one. */
-function memoryCgroup(pid: number): string {
-  const paths = cgroupOfPid(pid);
+function memoryCgroup(pid: number, layout: CgroupLayout): string {
+  const paths = cgroupOfPid(pid, layout);
   return paths?.get("memory") ?? paths?.get("") ?? "";
 }
 

@@ -39,6 +39,7 @@ test("version 1: a directory a controller", () => {
     const layout: CgroupLayout = {
       version: 1,
       isHybrid: false,
+      roots: new Map(),
       v1: new Map(names.map((name) => [name, join(root, name)])),
       unified: undefined,
     };
@@ -78,7 +79,13 @@ test("version 2: one directory", () => {
     "x/io.stat": "8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n",
   };
   withFiles(files, (root) => {
-    const layout: CgroupLayout = { version: 2, isHybrid: false, v1: new Map(), unified: root };
+    const layout: CgroupLayout = {
+      version: 2,
+      isHybrid: false,
+      v1: new Map(),
+      unified: root,
+      roots: new Map(),
+    };
     const counters = cgroupCounters(layout, "/x");
     assert.deepEqual([counters.cpu?.totalNs, counters.cpu?.throttledNs], [5000, 7000]);
     assert.deepEqual([counters.memory?.limitBytes, counters.memory?.failures], [16384, 3]);

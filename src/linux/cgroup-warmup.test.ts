@@ -5,9 +5,9 @@ import { CgroupWarmup } from "./cgroup-warmup.ts";
 import { cgroupOfPid, detectCgroups } from "./cgroup.ts";
 
 test("warming up does not move the process, and may be called often", async () => {
-  const before = cgroupOfPid(process.pid);
+  const before = cgroupOfPid(process.pid, detectCgroups());
   const warmup = new CgroupWarmup(detectCgroups());
   for (let count = 0; count < 10; count += 1) warmup.warm();
   await sleep(60);
-  assert.deepEqual(cgroupOfPid(process.pid), before);
+  assert.deepEqual(cgroupOfPid(process.pid, detectCgroups()), before);
 });

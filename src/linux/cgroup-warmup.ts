@@ -10,7 +10,7 @@ import { cgroupOfPid, type CgroupLayout } from "./cgroup.ts";
 
 /** Path of this process's own `cgroup.procs`, in any hierarchy. */
 function ownProcsFile(layout: CgroupLayout): string | undefined {
-  for (const [controller, path] of cgroupOfPid(process.pid) ?? []) {
+  for (const [controller, path] of cgroupOfPid(process.pid, layout) ?? []) {
     const root = controller === "" ? layout.unified : layout.v1.get(controller);
     if (root !== undefined) return join(root, path, "cgroup.procs");
   }

@@ -40,6 +40,16 @@ test("the layout is read from the mounts", () => {
   assert.equal(parseCgroupMounts([v1Lines[2], v2Line].join("\n")).version, 2);
 });
 
+test("what is mounted of a hierarchy in a container is known", () => {
+  const inside = parseCgroupMounts(
+    v1Lines.map((line) => line.replace(" / /sys", " /gantry/outer /sys")).join("\n"),
+  );
+  assert.equal(inside.roots.get("/sys/fs/cgroup/memory"), "/gantry/outer");
+  const own = cgroupOfPid(process.pid, { ...inside, v1: new Map(), roots: new Map() });
+  assert.ok(own !== undefined && own.size > 0);
+  assert.equal(parseCgroupMounts(v2Line).roots.size, 0);
+});
+
 test("a process's cgroups", () => {
   assert.deepEqual(
     [...parsePidCgroup("4:memory:/a\n3:cpu,cpuacct:/b:c\n1:name=systemd:/\n0::/d\n")],
@@ -51,8 +61,8 @@ test("a process's cgroups", () => {
       ["", "/d"],
     ],
   );
-  assert.ok(cgroupOfPid(process.pid));
-  assert.equal(cgroupOfPid(4_194_305), undefined);
+  assert.ok(cgroupOfPid(process.pid, detectCgroups()));
+  assert.equal(cgroupOfPid(4_194_305, detectCgroups()), undefined);
 });
 
 test("a tree with a process in it is listed, kept, and removed when the process is gone", async () => {

@@ -17,6 +17,11 @@ export interface CgroupLayout {
   readonly v1: ReadonlyMap<string, string>;
   /** Mount point of the version 2 hierarchy; undefined for none. */
   readonly unified: string | undefined;
+  /**
+   * What of a hierarchy is mounted, by mount point, where it is not all of it: in a container that shares the host's
+   * namespace of control groups.
+   */
+  readonly roots: ReadonlyMap<string, string>;
 }
 
 export interface MemoryEvents {
@@ -31,6 +36,7 @@ export interface MemoryEvents {
 export function parseCgroupMounts(mountinfo: string): CgroupLayout {
   const v1 = new Map<string, string>();
   let unified: string | undefined;
+  const roots = new Map<string, string>();
   let controllers = 0;
   for (const line of mountinfo.split("\n")) {
     const [before = "", after = ""] = line.split(" - ");
@@ -38,6 +44,9 @@ export function parseCgroupMounts(mountinfo: string): CgroupLayout {
     const mountPoint = (before.split(" ")[4] ?? "").replace(/\\([0-7]{3})/g, (_, octal: string) =>
       String.fromCharCode(Number.parseInt(octal, 8)),
     );
+    const root = before.split(" ")[3] ?? "/";
+    if ((type === "cgroup" || type === "cgroup2") && root !== "/" && !root.startsWith("/.."))
+      roots.set(mountPoint, root);
     if (type === "cgroup2") unified ??= mountPoint;
     if (type !== "cgroup") continue;
     for (const option of options.split(",")) {
@@ -48,7 +57,7 @@ export function parseCgroupMounts(mountinfo: string): CgroupLayout {
     }
   }
   const version = unified !== undefined && controllers === 0 ? 2 : 1;
-  return { version, isHybrid: version === 1 && unified !== undefined, v1, unified };
+  return { version, isHybrid: version === 1 && unified !== undefined, v1, unified, roots };
 }
 
 /** How this host's control groups are mounted. Throws `unavailable` when none are. */
@@ -82,10 +91,46 @@ export function parsePidCgroup(text: string): Map<string, string> {
   return paths;
 }
 
-/** Cgroup paths of a process, relative to each hierarchy's root, as {@link parsePidCgroup}; undefined when it is gone. */
-export function cgroupOfPid(pid: number): Map<string, string> | undefined {
+/**
+ * Cgroup paths of a process, relative to what is mounted of each hierarchy, as {@link parsePidCgroup}; undefined when it
+ * is gone.
+ */
+export function cgroupOfPid(pid: number, layout: CgroupLayout): Map<string, string> | undefined {
   const text = readText(`/proc/${pid}/cgroup`);
-  return text === undefined || text === "" ? undefined : parsePidCgroup(text);
+  if (text === undefined || text === "") return undefined;
+  const paths = parsePidCgroup(text);
+  for (const [controller, path] of paths) {
+    const mountPoint = controller === "" ? layout.unified : layout.v1.get(controller);
+    const root = mountPoint === undefined ? undefined : layout.roots.get(mountPoint);
+    if (root === undefined) continue;
+    if (path === root) paths.set(controller, "/");
+    else if (path.startsWith(`${root}/`)) paths.set(controller, path.slice(root.length));
+  }
+  return paths;
+}
+
+/**
+ * In a container with version 2 the processes of the container are in the group that is the root here, and a group with
+ * processes of its own cannot give controllers to groups below it (cgroup-v2.rst, "No Internal Process Constraint"). They are
+ * moved to a group `init` beside those that will be made. Nothing happens on the host itself.
+ */
+export function leaveRootCgroup(layout: CgroupLayout): void {
+  const { version, unified } = layout;
+  if (version !== 2 || unified === undefined || !existsSync(join(unified, "cgroup.type"))) return;
+  const leaf = join(unified, "init");
+  mkdirSync(leaf, { recursive: true });
+  for (const pid of (readText(join(unified, "cgroup.procs")) ?? "").split("\n"))
+    try {
+      if (pid !== "" && pid !== "0") writeFileSync(join(leaf, "cgroup.procs"), pid);
+    } catch {
+      // It has ended.
+    }
+  for (const controller of (readText(join(unified, "cgroup.controllers")) ?? "").trim().split(" "))
+    try {
+      writeFileSync(join(unified, "cgroup.subtree_control"), `+${controller}`);
+    } catch {
+      // One that cannot be handed on: what needs it will say so.
+    }
 }
 
 /** Directories that the cgroup `path` (`/gantry/ID`) has in all hierarchies; only those that exist. */

@@ -5,6 +5,10 @@
  */
 import type { PublishedPort } from "./network.ts";
 
+/** By number (IANA): libnftables looks names up in /etc/protocols, which small systems and images have not. */
+const protocolNumbers = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58 } as const;
+const protocolList = [protocolNumbers.tcp, protocolNumbers.udp, protocolNumbers.sctp].join(", ");
+
 /** How one bridge's packets are dealt with. */
 export interface BridgeRules {
   readonly name: string;
@@ -42,11 +46,14 @@ export function tableName(bridge: string): string {
 function element(forward: PortForward): { map: string; key: string; value?: string } {
   const { protocol, hostIp, hostPort } = forward;
   if (hostIp === forward.containerAddress)
-    return { map: `exposed${familyOf(hostIp)}`, key: `${hostIp} . ${protocol} . ${hostPort}` };
+    return {
+      map: `exposed${familyOf(hostIp)}`,
+      key: `${hostIp} . ${protocolNumbers[protocol]} . ${hostPort}`,
+    };
   const isAny = hostIp === "0.0.0.0";
   return {
     map: isAny ? "ports" : "address_ports",
-    key: `${isAny ? "" : `${hostIp} . `}${protocol} . ${hostPort}`,
+    key: `${isAny ? "" : `${hostIp} . `}${protocolNumbers[protocol]} . ${hostPort}`,
     value: `${forward.containerAddress} . ${forward.containerPort}`,
   };
 }
@@ -116,8 +123,8 @@ export function wholeTable(
   forwards: readonly PortForward[],
 ): string {
   const translate = `
-    meta nfproto ipv4 fib daddr type local meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . meta l4proto . th dport map @address_ports
-    meta nfproto ipv4 fib daddr type local meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport map @ports`;
+    meta nfproto ipv4 fib daddr type local meta l4proto { ${protocolList} } dnat ip to ip daddr . meta l4proto . th dport map @address_ports
+    meta nfproto ipv4 fib daddr type local meta l4proto { ${protocolList} } dnat ip to meta l4proto . th dport map @ports`;
   const subnetSets = ["4", "6"]
     .map((family) => {
       const type = `ipv${family}_addr`;
@@ -161,8 +168,8 @@ table inet ${table} {
     iifname != @bridges meta nfproto ipv6 oifname @open6 accept
     oifname @routed4 ip daddr . meta l4proto . th dport @exposed4 accept
     oifname @routed6 ip6 daddr . meta l4proto . th dport @exposed6 accept
-    oifname @routed4 meta l4proto icmp accept
-    oifname @routed6 meta l4proto ipv6-icmp accept
+    oifname @routed4 meta l4proto ${protocolNumbers.icmp} accept
+    oifname @routed6 meta l4proto ${protocolNumbers.icmpv6} accept
     oifname @bridges drop
     iifname @bridges accept
   }

@@ -71,6 +71,17 @@ matches "stats: network and block I/O are counted" "^[0-9.]+[kMG]?B / [0-9.]+[kM
   $engine stats --no-stream --format '{{.NetIO}} {{.BlockIO}}' limited
 $engine rm -f limited >/dev/null
 
+inner="$engine exec outer /gantry/gantry"
+$engine run -d --privileged --name outer -v /gantry:/gantry:ro -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro \
+  -v inner:/var/lib/gantry --tmpfs /run:exec $image /gantry/gantry daemon --bip 10.204.78.1/24 >/dev/null
+tries=0
+until $inner version >/dev/null 2>&1 || [ $tries -gt 100 ]; do tries=$((tries + 1)); sleep 0.3; done
+$inner pull $image >/dev/null 2>&1
+is "a daemon in a container: run, with a limit" 33554432 $inner run --rm -m 32m $image cat /sys/fs/cgroup/memory.max
+is "a daemon in a container: going over the limit" "137 true" sh -c "$inner run --name in -m 16m $image tail /dev/zero >/dev/null 2>&1; echo \$? \$($inner inspect -f '{{.State.OOMKilled}}' in)"
+$engine rm -f -v outer >/dev/null 2>&1
+$engine volume rm inner >/dev/null
+
 $engine run -d --name box -p 8080:80 $image sh -c 'nc -ll -p 80 -e echo web & i=0; while :; do i=$((i+1)); echo $i; usleep 20000; done' >/dev/null
 is "exec" inside $engine exec box echo inside
 is "published port on 127.0.0.1" web sh -c 'sleep 0.5; nc -w 5 127.0.0.1 8080 </dev/null'
