@@ -387,6 +387,7 @@ async function reload(context: EngineContext, config: EngineConfig, start: Daemo
       defaultRuntime,
     });
     setLogLevel(options.debug ? "debug" : options.logLevel);
+    context.network.repair();
     context.events.emit("daemon", "reload", daemonId(options.dataRoot), {
       name: hostname(),
       ...reloadedValues(options),

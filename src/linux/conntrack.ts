@@ -20,12 +20,15 @@ const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_IP_V4_SRC = 1;
 const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_SRC = 3;
+const CTA_IP_V6_DST = 4;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_DST_PORT = 3;
 const AF_INET = 2;
+const AF_INET6 = 10;
 const IPPROTO_UDP = 17;
 
-/** A UDP flow: where its first packet was sent, and the address that answers it. */
+/** A UDP flow: where its first packet was sent, and the address that answers it. IPv6 addresses have all their digits. */
 export interface UdpFlow {
   readonly destination: string;
   readonly destinationPort: number;
@@ -33,10 +36,16 @@ export interface UdpFlow {
 }
 
 /** struct nfgenmsg */
-const header = Buffer.from([AF_INET, 0, 0, 0]);
+const header = (family: number): Buffer => Buffer.from([family, 0, 0, 0]);
 
 interface Entry extends UdpFlow {
   readonly original: Buffer;
+}
+
+function addressIn(attributes: Map<number, Buffer>, v4: number, v6: number): string {
+  const four = attributes.get(v4);
+  if (four !== undefined) return four.join(".");
+  return attributes.get(v6)?.toString("hex").match(/.{4}/g)?.join(":") ?? "";
 }
 
 function parseEntry(body: Buffer): Entry | undefined {
@@ -50,23 +59,27 @@ function parseEntry(body: Buffer): Entry | undefined {
   const originalIp = parseAttributes(parseAttributes(original).get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
   return {
     original,
-    destination: originalIp.get(CTA_IP_V4_DST)?.join(".") ?? "",
+    destination: addressIn(originalIp, CTA_IP_V4_DST, CTA_IP_V6_DST),
     destinationPort: protocol.get(CTA_PROTO_DST_PORT)?.readUInt16BE() ?? 0,
-    replySource: replyIp.get(CTA_IP_V4_SRC)?.join(".") ?? "",
+    replySource: addressIn(replyIp, CTA_IP_V4_SRC, CTA_IP_V6_SRC),
   };
 }
 
 /**
- * Forgets the IPv4 UDP flows that `isStale` picks, in the caller's network namespace, and says how many. Walks the whole
+ * Forgets the UDP flows that `isStale` picks, in the caller's network namespace, and says how many. Walks the whole
  * table: some milliseconds on a host with many connections.
  */
 export function forgetUdpFlows(isStale: (flow: UdpFlow) => boolean): number {
   using socket = new NetlinkSocket(NETLINK_NETFILTER);
+  return forgetFamily(socket, AF_INET, isStale) + forgetFamily(socket, AF_INET6, isStale);
+}
+
+function forgetFamily(socket: NetlinkSocket, family: number, isStale: (flow: UdpFlow) => boolean): number {
   const list = {
     what: "list connections",
     type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET,
     flags: NLM_F_DUMP,
-    body: header,
+    body: header(family),
   };
   let forgotten = 0;
   for (const { body } of socket.request(list)) {
@@ -76,7 +89,7 @@ export function forgetUdpFlows(isStale: (flow: UdpFlow) => boolean): number {
       socket.request({
         what: "forget a connection",
         type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
-        body: Buffer.concat([header, nested(CTA_TUPLE_ORIG, entry.original)]),
+        body: Buffer.concat([header(family), nested(CTA_TUPLE_ORIG, entry.original)]),
       });
       forgotten += 1;
     } catch (error) {

@@ -128,6 +128,11 @@ export function nftInNetns(what: string, path: string, commands: string): void {
   });
 }
 
+/** Runs `list …` and gives what it prints, in nft(8)'s own language. */
+export function nftText(what: string, command: string): string {
+  return run(what, command, 0);
+}
+
 /** Runs `list …` and gives the objects of its JSON output (libnftables-json(5)), without the `metainfo` one. */
 export function nftList(what: string, command: string): Record<string, Record<string, unknown>>[] {
   const output = run(what, command, NFT_CTX_OUTPUT_JSON);

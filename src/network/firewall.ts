@@ -1,53 +1,88 @@
 /** Keeps a daemon's nftables table as its bridges and open sandboxes need it. */
 import { isKind } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { nft, nftList } from "../linux/nftables.ts";
+import { nft } from "../linux/nftables.ts";
+import { ForeignChains } from "./foreign-chains.ts";
 import { type BridgeRules, changeBridge, changeForwards, type PortForward, wholeTable } from "./ruleset.ts";
+import { readUserRules, type UserRules } from "./user-rules.ts";
 
 const keyOf = ({ protocol, hostIp, hostPort }: PortForward): string => `${protocol} ${hostIp} ${hostPort}`;
 
 export class Firewall {
-  readonly #table: string;
+  readonly table: string;
+  readonly #userRules: UserRules;
+  readonly #foreign: ForeignChains;
   readonly #bridges = new Map<string, BridgeRules>();
   readonly #forwards = new Map<string, PortForward>();
   #isInstalled = false;
 
-  constructor(table: string) {
-    this.#table = table;
+  constructor(table: string, userRules: UserRules) {
+    this.table = table;
+    this.#userRules = userRules;
+    this.#foreign = new ForeignChains(table);
   }
 
-  /** Writes the whole table in one transaction: at start-up, and when somebody flushed the ruleset. */
+  /** Writes the whole table in one transaction. The administrator's rules stay as they are there, else as they were kept. */
   install(bridges: readonly BridgeRules[], forwards: readonly PortForward[]): void {
     this.#bridges.clear();
     this.#forwards.clear();
     for (const bridge of bridges) this.#bridges.set(bridge.name, bridge);
     for (const forward of forwards) this.#forwards.set(keyOf(forward), forward);
-    this.#rewrite();
+    this.keepUserRules();
+    this.repair();
   }
 
-  #rewrite(): void {
+  /** Writes the whole table again as it should be, and has other firewalls let our bridges through. */
+  repair(): void {
     this.#isInstalled = true;
-    nft(
-      `write the nftables table ${this.#table}`,
-      wholeTable(this.#table, [...this.#bridges.values()], [...this.#forwards.values()]),
-    );
+    const kept = this.#userRules.kept();
+    try {
+      this.#write(kept);
+    } catch (error) {
+      if (kept.length === 0) throw error;
+      log.error("the administrator's rules cannot be written; the table is written without them", { error });
+      this.#write([]);
+    }
+    this.syncForeignChains();
+  }
+
+  #write(userRules: readonly string[]): void {
+    const parts = {
+      bridges: [...this.#bridges.values()],
+      forwards: [...this.#forwards.values()],
+      userRules,
+    };
+    nft(`write the nftables table ${this.table}`, wholeTable(this.table, parts));
+  }
+
+  /** Remembers the administrator's rules as they are now. */
+  keepUserRules(): void {
+    const rules = readUserRules(this.table);
+    if (rules !== undefined) this.#userRules.keep(rules);
+  }
+
+  /** Has other firewalls' chains let through the packets of the bridges that there are. */
+  syncForeignChains(): void {
+    this.#foreign.sync([...this.#bridges.keys()]);
   }
 
   addBridge(bridge: BridgeRules): void {
     this.#bridges.set(bridge.name, bridge);
     try {
-      this.#change(`add bridge ${bridge.name} to`, changeBridge("add", this.#table, bridge));
+      this.#change(`add bridge ${bridge.name} to`, changeBridge("add", this.table, bridge));
     } catch (error) {
       this.#bridges.delete(bridge.name);
       throw error;
     }
+    this.syncForeignChains();
   }
 
   removeBridge(name: string): void {
     const bridge = this.#bridges.get(name);
     if (bridge === undefined) return;
     this.#bridges.delete(name);
-    this.#change(`delete bridge ${name} from`, changeBridge("delete", this.#table, bridge));
+    this.#change(`delete bridge ${name} from`, changeBridge("delete", this.table, bridge));
+    this.syncForeignChains();
   }
 
   /** Adds forwards in one transaction. On failure none of them is there. */
@@ -55,7 +90,7 @@ export class Firewall {
     if (forwards.length === 0) return;
     for (const forward of forwards) this.#forwards.set(keyOf(forward), forward);
     try {
-      this.#change("add published ports to", changeForwards("add", this.#table, forwards));
+      this.#change("add published ports to", changeForwards("add", this.table, forwards));
     } catch (error) {
       for (const forward of forwards) this.#forwards.delete(keyOf(forward));
       throw error;
@@ -65,7 +100,7 @@ export class Firewall {
   remove(forwards: readonly PortForward[]): void {
     if (forwards.length === 0) return;
     for (const forward of forwards) this.#forwards.delete(keyOf(forward));
-    this.#change("delete published ports from", changeForwards("delete", this.#table, forwards));
+    this.#change("delete published ports from", changeForwards("delete", this.table, forwards));
   }
 
   /** Lets ports lead to another address, in one transaction: there is no moment without them. */
@@ -75,48 +110,28 @@ export class Firewall {
     for (const forward of after) this.#forwards.set(keyOf(forward), forward);
     this.#change(
       "move published ports in",
-      `${changeForwards("delete", this.#table, before)}\n${changeForwards("add", this.#table, after)}`,
+      `${changeForwards("delete", this.table, before)}\n${changeForwards("add", this.table, after)}`,
     );
   }
 
   #change(what: string, commands: string): void {
-    const table = this.#table;
+    const table = this.table;
     try {
       nft(`${what} nftables table ${table}`, commands);
     } catch (error) {
       if (!isKind(error, "notFound", "alreadyExists")) throw error;
       log.warn("the nftables table was changed by somebody else; writing it again", { table, error });
-      this.#rewrite();
+      this.repair();
     }
   }
 
   /** Deletes the table that this process wrote; no error when there is none. */
   uninstall(): void {
     if (!this.#isInstalled) return;
-    const table = this.#table;
+    const table = this.table;
     this.#bridges.clear();
     this.#forwards.clear();
+    this.syncForeignChains();
     nft(`delete the nftables table ${table}`, `table inet ${table} { }\ndelete table inet ${table}`);
-  }
-
-  /**
-   * Other tables whose chain drops forwarded packets unless a rule accepts them: our rules cannot overrule that
-   * (an accept ends one chain only). As `table ip filter, chain FORWARD`.
-   */
-  foreignDrops(): string[] {
-    return nftList("list the nftables chains", "list chains")
-      .map((entry) => entry["chain"])
-      .filter((chain) => chain !== undefined)
-      .filter(
-        (chain) =>
-          chain["hook"] === "forward" &&
-          chain["policy"] === "drop" &&
-          (chain["family"] === "ip" || chain["family"] === "inet") &&
-          chain["table"] !== this.#table,
-      )
-      .map(
-        (chain) =>
-          `table ${String(chain["family"])} ${String(chain["table"])}, chain ${String(chain["name"])}`,
-      );
   }
 }

@@ -7,10 +7,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type EngineError, type ErrorKind, isKind } from "../base/errors.ts";
-import { nft } from "../linux/nftables.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import type { NetworkConfig } from "./bridge.ts";
-import { Firewall } from "./firewall.ts";
 import {
   ask,
   becomePretendHost,
@@ -370,17 +368,6 @@ test("rules that somebody flushed are written again with the next published port
   flushRuleset();
   manager.close("second");
   assert.match((await ask(host.outside, "198.18.0.1", 8140)) ?? "", /^first 198.18.0.2/);
-});
-
-test("a foreign chain that drops forwarded packets is found by name", () => {
-  nft(
-    "test table",
-    "table ip gt-foreign { chain FORWARD { type filter hook forward priority 0; policy drop; }; }",
-  );
-  const firewall = new Firewall("gantry-x");
-  assert.deepEqual(firewall.foreignDrops(), ["table ip gt-foreign, chain FORWARD"]);
-  nft("test table", "delete table ip gt-foreign");
-  assert.deepEqual(firewall.foreignDrops(), []);
 });
 
 const child = `

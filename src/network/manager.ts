@@ -295,13 +295,12 @@ class Manager implements NetworkManager {
     } catch (error) {
       log.error("the rules of published ports could not be removed", { container: containerId, error });
     }
-    const address = this.#ways.publishedAddress(record);
     this.#later(async () => {
       await deleteSandbox(
         record.path,
         record.endpoints.map(({ hostInterface }) => hostInterface),
       );
-      forgetFlowsFrom(forwards, address);
+      forgetFlowsFrom(forwards);
       for (const endpoint of record.endpoints) this.#release(endpoint);
     });
   }
@@ -365,10 +364,9 @@ class Manager implements NetworkManager {
   async #exchange(opened: OpenSandbox, after: SandboxRecord): Promise<void> {
     const before = opened.record;
     this.#ways.setRoutes(after.path, after.endpoints);
-    const address = this.#ways.publishedAddress(after);
-    if (address !== this.#ways.publishedAddress(before)) {
+    if (!this.#ways.leadToTheSame(before, after)) {
       this.#networks.firewall?.move(this.#ways.forwards(before), this.#ways.forwards(after));
-      opened.publication?.retarget(address);
+      opened.publication?.retarget(this.#ways.publishedAddress(after));
     }
     await this.#changed(opened, after);
   }
@@ -442,8 +440,13 @@ class Manager implements NetworkManager {
     return this.#index.lookUp(networkId, name);
   }
 
+  repair(): void {
+    this.#networks.firewall?.repair();
+  }
+
   async shutdown({ removeAll }: { removeAll: boolean }): Promise<void> {
     await this.#warm.stop();
+    this.#networks.stopGuarding();
     await this.idle();
     for (const { publication } of this.#open.values()) publication?.close();
     if (removeAll && this.#open.size === 0) await this.#networks.tearDown();

@@ -173,6 +173,8 @@ export interface NetworkManager {
 
   /** The default bridge's device; `none` when it is disabled. */
   readonly bridgeName: string;
+  /** Writes the firewall's rules again, whatever others made of them. They are watched, too: this is for who is not sure. */
+  repair(): void;
   /** Resolves when the put-off deletions are done. */
   idle(): Promise<void>;
   /** Stops timers and gives up the warm pool. With `removeAll` (no container left) nothing of ours stays in the kernel. */

@@ -24,6 +24,7 @@ import {
 } from "./definition.ts";
 import { bridgeOptions, ipvlanOptions } from "./driver-options.ts";
 import { findNetwork } from "./endpoint-request.ts";
+import { FirewallGuard } from "./firewall-guard.ts";
 import { Firewall } from "./firewall.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "./ip.ts";
 import {
@@ -58,12 +59,13 @@ export class Networks {
   readonly #live = new Map<string, LiveNetwork>();
   /** Undefined when rules are not ours to make. */
   readonly firewall: Firewall | undefined;
+  #guard: FirewallGuard | undefined;
 
   constructor(records: NetworkRecords, names: SandboxNames, config: NetworkConfig) {
     this.#names = names;
     this.#records = records;
     this.#config = config;
-    this.firewall = config.iptables ? new Firewall(tableName(config.bridge)) : undefined;
+    this.firewall = config.iptables ? new Firewall(tableName(config.bridge), records.userRules) : undefined;
     for (const record of records.predefined())
       if (config.bridge !== "none" || record.driver !== "bridge") this.#put({ record, isPredefined: true });
     for (const record of records.networks())
@@ -125,14 +127,13 @@ export class Networks {
       this.list().flatMap((network) => this.#rules(network)),
       forwards(),
     );
-    for (const chain of this.firewall.foreignDrops())
-      log.warn(
-        "another firewall drops forwarded packets: containers may reach nothing outside until it accepts them",
-        {
-          chain,
-          hint: `accept packets from and to ${this.#config.bridge} and the bridges br-* there`,
-        },
-      );
+    this.#guard = new FirewallGuard(this.firewall);
+  }
+
+  /** Stops watching what others do to the firewall. */
+  stopGuarding(): void {
+    this.#guard?.[Symbol.dispose]();
+    this.#guard = undefined;
   }
 
   #setUpAgain(network: LiveNetwork, kept: readonly SandboxRecord[]): void {
@@ -326,6 +327,7 @@ export class Networks {
 
   /** Nothing of any network stays in the kernel. */
   async tearDown(): Promise<void> {
+    this.stopGuarding();
     this.firewall?.uninstall();
     using host = RouteSocket.open();
     for (const { record, isPredefined, bridge } of this.#live.values()) {

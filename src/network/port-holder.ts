@@ -1,7 +1,7 @@
 /**
- * A port of the host that belongs to a container: the bound socket keeps other programs off it. IPv4 packets are
- * translated by nftables before they reach the socket; what does reach it (IPv6, whose addresses containers do not have,
- * and everything when firewall rules are not ours to make) is passed on to the container here.
+ * A port of the host that belongs to a container: the bound socket keeps other programs off it. Packets are translated by
+ * nftables before they reach the socket; what does reach it (IPv6 for a container that has IPv4 alone, and everything
+ * when firewall rules are not ours to make) is passed on to the container here.
  */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { connect, createServer, isIPv6, type Server, type Socket } from "node:net";
@@ -104,7 +104,7 @@ function relayUdp(server: UdpSocket, target: PortTarget): () => void {
     if (client === undefined) {
       const oldest = clients.size >= maxUdpClients ? clients.keys().next().value : undefined;
       if (oldest !== undefined) drop(oldest);
-      const socket = createSocket("udp4");
+      const socket = createSocket(isIPv6(target.address) ? "udp6" : "udp4");
       socket.unref();
       socket.on("error", () => {});
       socket.on("message", (answer) => server.send(answer, from.port, from.address, () => {}));

@@ -4,6 +4,7 @@ import { newId } from "../base/ids.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import { emptyDefinition, type NetworkDefinition } from "./definition.ts";
 import type { Endpoint, NetworkDriver, PublishedPort, Sandbox } from "./network.ts";
+import { UserRules } from "./user-rules.ts";
 
 export interface NetworkRecord {
   readonly id: string;
@@ -96,10 +97,14 @@ export class NetworkRecords {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #dropped = new Set<string>();
 
+  /** The administrator's own rules of the firewall. */
+  readonly userRules: UserRules;
+
   constructor(database: Database) {
     this.#database = database;
     database.exec(schema);
     this.#statements = prepare(database);
+    this.userRules = new UserRules(database);
   }
 
   /** The predefined networks, made with new ids when this is the first start. */

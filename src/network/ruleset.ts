@@ -31,7 +31,7 @@ export interface BridgeRules {
 }
 
 /**
- * A published port and the container's address that it leads to. Where the two addresses are the same, the port is open
+ * A published port and the container's address that it leads to, of the same family. Where the two addresses are the same, the port is open
  * and nothing is translated: the network's addresses are known outside.
  */
 export interface PortForward extends PublishedPort {
@@ -43,6 +43,8 @@ export function tableName(bridge: string): string {
   return bridge === "gantry0" ? "gantry" : `gantry-${bridge}`;
 }
 
+const familyOf = (subnet: string): "4" | "6" => (subnet.includes(":") ? "6" : "4");
+
 function element(forward: PortForward): { map: string; key: string; value?: string } {
   const { protocol, hostIp, hostPort } = forward;
   if (hostIp === forward.containerAddress)
@@ -50,9 +52,9 @@ function element(forward: PortForward): { map: string; key: string; value?: stri
       map: `exposed${familyOf(hostIp)}`,
       key: `${hostIp} . ${protocolNumbers[protocol]} . ${hostPort}`,
     };
-  const isAny = hostIp === "0.0.0.0";
+  const isAny = hostIp === "0.0.0.0" || hostIp === "::";
   return {
-    map: isAny ? "ports" : "address_ports",
+    map: `${isAny ? "ports" : "address_ports"}${familyOf(hostIp)}`,
     key: `${isAny ? "" : `${hostIp} . `}${protocolNumbers[protocol]} . ${hostPort}`,
     value: `${forward.containerAddress} . ${forward.containerPort}`,
   };
@@ -71,8 +73,6 @@ export function changeForwards(
     })
     .join("\n");
 }
-
-const familyOf = (subnet: string): "4" | "6" => (subnet.includes(":") ? "6" : "4");
 
 /** The elements of one bridge: set or map, key, and the value of a map's. */
 function bridgeElements(bridge: BridgeRules): [set: string, key: string, value?: string][] {
@@ -114,17 +114,33 @@ export function changeBridge(verb: "add" | "delete", table: string, bridge: Brid
  * - `forward`: into a bridge goes only what belongs to a connection, comes from the same bridge, or was translated by a
  *   published port, so that networks do not see each other and containers' own addresses are no way in. An internal
  *   bridge has no way in or out at all.
+ * - `user`: the administrator's own rules, before all others for what is forwarded.
  * - `postrouting`: out of a subnet, through a published port into any of them (the answer must come back here to be
  *   translated), and from the host's loopback addresses.
  */
 export function wholeTable(
   table: string,
-  bridges: readonly BridgeRules[],
-  forwards: readonly PortForward[],
+  {
+    bridges,
+    forwards,
+    userRules,
+  }: {
+    readonly bridges: readonly BridgeRules[];
+    readonly forwards: readonly PortForward[];
+    readonly userRules: readonly string[];
+  },
 ): string {
-  const translate = `
-    meta nfproto ipv4 fib daddr type local meta l4proto { ${protocolList} } dnat ip to ip daddr . meta l4proto . th dport map @address_ports
-    meta nfproto ipv4 fib daddr type local meta l4proto { ${protocolList} } dnat ip to meta l4proto . th dport map @ports`;
+  const translate = [
+    ["ip", "4"],
+    ["ip6", "6"],
+  ]
+    .map(([ip, family]) => {
+      const toHost = `meta nfproto ipv${family} fib daddr type local meta l4proto { ${protocolList} }`;
+      return `
+    ${toHost} dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @address_ports${family}
+    ${toHost} dnat ${ip} to meta l4proto . th dport map @ports${family}`;
+    })
+    .join("");
   const subnetSets = ["4", "6"]
     .map((family) => {
       const type = `ipv${family}_addr`;
@@ -133,6 +149,8 @@ export function wholeTable(
   set masquerade${family} { type ${type}; flags interval; }
   map source${family} { type ${type} : ${type}; flags interval; }
   set exposed${family} { type ${type} . inet_proto . inet_service; }
+  map ports${family} { type inet_proto . inet_service : ${type} . inet_service; }
+  map address_ports${family} { type ${type} . inet_proto . inet_service : ${type} . inet_service; }
   set open${family} { type ifname; }
   set routed${family} { type ifname; }`;
     })
@@ -140,8 +158,6 @@ export function wholeTable(
   return `table inet ${table} { }
 delete table inet ${table}
 table inet ${table} {
-  map ports { type inet_proto . inet_service : ipv4_addr . inet_service; }
-  map address_ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
   set bridges { type ifname; }
   set internal { type ifname; }
   set trusted { type ifname . ifname; }
@@ -156,8 +172,12 @@ table inet ${table} {
   chain output {
     type nat hook output priority -100; policy accept;${translate}
   }
+  chain user {
+    ${userRules.join("\n    ")}
+  }
   chain forward {
     type filter hook forward priority filter; policy accept;
+    jump user
     oifname @bridges ct state established,related accept
     iifname . oifname vmap @own
     iifname @internal drop
@@ -182,6 +202,7 @@ table inet ${table} {
     ip saddr @subnets4 oifname @bridges ct status dnat masquerade
     ip6 saddr @subnets6 oifname @bridges ct status dnat masquerade
     ip saddr 127.0.0.0/8 oifname @bridges masquerade
+    ip6 saddr ::1 oifname @bridges masquerade
   }
 }
 ${bridges.map((bridge) => changeBridge("add", table, bridge)).join("\n")}

@@ -15,18 +15,19 @@ export function isNamespace(path: string): boolean {
   }
 }
 
-/** What the firewall does for a sandbox's ports. IPv6 host addresses are served by the held sockets alone. */
+/**
+ * What the firewall does for a sandbox's ports: those of one family lead to the address of the same. The others are the
+ * held sockets' alone.
+ */
 export function forwardsOf(
-  { ports }: SandboxRecord,
+  { ports }: Pick<SandboxRecord, "ports">,
   endpoint: Pick<EndpointRecord, "ipv4Address" | "ipv6Address"> | undefined,
 ): PortForward[] {
   if (endpoint === undefined) return [];
+  const { ipv4Address, ipv6Address } = endpoint;
   return ports
-    .map((port) => ({
-      ...port,
-      containerAddress: port.hostIp === endpoint.ipv6Address ? endpoint.ipv6Address : endpoint.ipv4Address,
-    }))
-    .filter(({ hostIp, containerAddress }) => !hostIp.includes(":") || hostIp === containerAddress);
+    .map((port) => ({ ...port, containerAddress: port.hostIp.includes(":") ? ipv6Address : ipv4Address }))
+    .filter(({ containerAddress }) => containerAddress !== "");
 }
 
 /** True for a port that is open at the container's own address. */

@@ -35,13 +35,20 @@ export class WaysOut {
     setDefaultRoutes(path, defaultRoutes(endpoints, this.#wayOut));
   }
 
-  /** The container's address that published ports lead to; empty when none has a way out. */
+  /** Where the held sockets pass on to: programs that listen on IPv4 alone are many. */
   publishedAddress({ endpoints }: Pick<SandboxRecord, "endpoints">): string {
-    return publishingEndpoint(endpoints, this.#wayOut)?.ipv4Address ?? "";
+    const { ipv4Address = "", ipv6Address = "" } = publishingEndpoint(endpoints, this.#wayOut) ?? {};
+    return ipv4Address || ipv6Address;
   }
 
   forwards(record: SandboxRecord): PortForward[] {
     return forwardsOf(record, publishingEndpoint(record.endpoints, this.#wayOut));
+  }
+
+  /** Whether two states of a sandbox have their published ports lead to the same addresses. */
+  leadToTheSame(one: SandboxRecord, other: SandboxRecord): boolean {
+    const [a, b] = [one, other].map(({ endpoints }) => publishingEndpoint(endpoints, this.#wayOut));
+    return a?.ipv4Address === b?.ipv4Address && a?.ipv6Address === b?.ipv6Address;
   }
 
   /** Holds the ports that a request is for; undefined when there are none, or no way to them. */
@@ -66,7 +73,7 @@ export class WaysOut {
     if (gatewayModes.ipv4 === "routed") return { ports: exposed, close() {}, retarget() {} };
     const publication = await publishPorts({
       ports: request.ports,
-      containerAddress: endpoint.ipv4Address,
+      containerAddress: endpoint.ipv4Address || endpoint.ipv6Address,
       endpoint: `${request.containerName} (${endpoint.id})`,
       defaultHostIp: hostBindingIp || this.#config.ip,
     });
