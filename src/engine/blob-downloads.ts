@@ -18,7 +18,7 @@ export interface DownloadWatcher {
 export interface BlobDownload {
   /** Asked in this order; a later one when an earlier one fails. */
   readonly sessions: readonly RegistrySession[];
-  readonly descriptor: Pick<Descriptor, "digest" | "size">;
+  readonly descriptor: Pick<Descriptor, "digest" | "size" | "urls"> & { readonly mediaType?: string };
   readonly watcher: DownloadWatcher;
   readonly signal: AbortSignal;
 }
@@ -60,13 +60,19 @@ export class BlobDownloads {
 
   async #fetchFrom(
     sessions: readonly RegistrySession[],
-    descriptor: Pick<Descriptor, "digest" | "size">,
+    descriptor: Pick<Descriptor, "digest" | "size" | "urls"> & { readonly mediaType?: string },
     { watchers, signal }: { watchers: ReadonlySet<DownloadWatcher>; signal: AbortSignal },
   ): Promise<void> {
-    for (const [index, session] of sessions.entries()) {
+    const places = [
+      ...sessions.map((session) => ({ session, url: undefined })),
+      // What may not be given away by registries lies elsewhere; the digest says that it is the same.
+      ...foreignUrls(descriptor).map((url) => ({ session: sessions.at(-1)!, url })),
+    ];
+    for (const [index, { session, url }] of places.entries()) {
       try {
         await downloadBlob(session, this.#content, {
           descriptor,
+          ...(url === undefined ? {} : { url }),
           signal,
           onProgress: (bytes) => {
             for (const watcher of watchers) watcher.onProgress(bytes);
@@ -78,9 +84,21 @@ export class BlobDownloads {
         return;
       } catch (error) {
         signal.throwIfAborted();
-        if (index === sessions.length - 1) throw error;
-        log.warn("blob comes from the next registry", { registry: session.host, error: errorText(error) });
+        if (index === places.length - 1) throw error;
+        log.warn("blob comes from the next place", { registry: session.host, error: errorText(error) });
       }
     }
   }
+}
+
+/**
+ * The web addresses that a descriptor names (OCI image specification 1.1, descriptor, `urls`); only of layers that may not
+ * be handed on, so that no image has the daemon ask around for anything else.
+ */
+function foreignUrls({ urls, mediaType }: { urls?: string[]; mediaType?: string }): URL[] {
+  if (!/nondistributable|foreign/.test(mediaType ?? "")) return [];
+  return (urls ?? [])
+    .filter((text) => URL.canParse(text))
+    .map((text) => new URL(text))
+    .filter(({ protocol }) => protocol === "https:" || protocol === "http:");
 }

@@ -112,8 +112,20 @@ async function removeFiles(
   await context.logs.discard(container);
   removeBundle(context, id);
   const { directory } = containerPaths(context.config, id);
+  const below = layersBelow(context, id);
   await attempt(`remove the snapshot of ${id}`, () => context.snapshotter.remove(id));
+  // Its image was removed by force: the layers waited for it.
+  if (context.images.byId(container.imageId) === undefined)
+    await attempt(`remove the layers of ${id}`, () => context.imageWork?.collect(below));
   await attempt(`remove ${directory}`, () => rm(directory, { recursive: true, force: true }));
+}
+
+/** The committed layers that a container stands on, by chainID. */
+function layersBelow(context: EngineContext, id: string): Set<string> {
+  const parents = new Map(context.snapshotter.list().map(({ key, parent }) => [key, parent]));
+  const found = new Set<string>();
+  for (let key = parents.get(id); key !== undefined; key = parents.get(key)) found.add(key);
+  return found;
 }
 
 async function removeAnonymousVolumes(context: EngineContext, container: ContainerRecord): Promise<void> {

@@ -1,5 +1,6 @@
 /** Configuration and layers of an image that is being pulled: several on their way at once, unpacked in their order. */
 import { invalidArgument } from "../base/errors.ts";
+import { checkRoom } from "../image/layer-limits.ts";
 import { maxMetadataBytes, readMetadata, registerImage, type StoredImage } from "../image/register.ts";
 import { parseImageConfig } from "../image/parse.ts";
 import { chainIds } from "../oci/chain-id.ts";
@@ -56,6 +57,16 @@ export async function fetchLayers(context: ImageContext, task: LayersToFetch): P
   const isHere = layers.map(
     ({ digest }, index) => context.snapshotter.has(chain[index]!) && context.content.has(digest),
   );
+  const missingBytes = layers.reduce(
+    (sum, { digest, size }) => sum + (context.content.has(digest) ? 0 : size),
+    0,
+  );
+  // Before anything travels: what does not fit packed does not fit at all.
+  checkRoom({
+    what: `the image has layers of`,
+    compressedBytes: missingBytes,
+    freeBytes: context.snapshotter.freeBytes(),
+  });
   for (const [index, { digest }] of layers.entries())
     report({
       status: isHere[index] ? "Already exists" : "Pulling fs layer",

@@ -7,6 +7,7 @@ import type { Descriptor, ImageConfigFile, ImageManifest } from "../oci/image-sp
 import type { Snapshotter } from "../snapshot/snapshot.ts";
 import { decompress } from "./decompress.ts";
 import type { ImageRecord, ImageStore } from "./image.ts";
+import { checkRoom, withinBudget } from "./layer-limits.ts";
 import type { Lease } from "./leases.ts";
 import { parseImageConfig, parseManifest } from "./parse.ts";
 
@@ -124,12 +125,24 @@ async function applyBlob(
   descriptor: Descriptor,
   arrivals: LayerArrivals | undefined,
 ): Promise<void> {
+  const budget = {
+    digest: descriptor.digest,
+    compressedBytes: content.info(descriptor.digest).sizeBytes,
+    freeBytes: snapshotter.freeBytes(),
+  };
+  checkRoom({ ...budget, what: `layer ${descriptor.digest} has` });
   const blob = content.open(descriptor.digest);
   try {
     await snapshotter.applyLayer({
       chainId: layer.chainId,
       parent: layer.parent,
-      tar: decompress(arrivals === undefined ? blob : watched(blob, layer.index, arrivals)),
+      tar: Readable.from(
+        withinBudget(
+          decompress(arrivals === undefined ? blob : watched(blob, layer.index, arrivals)),
+          budget,
+        ),
+        { objectMode: false, highWaterMark: 256 * 1024 },
+      ),
       expectDiffId: layer.diffId,
     });
   } finally {

@@ -10,6 +10,8 @@ import type { RegistrySession } from "./session.ts";
 
 export interface Download {
   readonly descriptor: Pick<Descriptor, "digest" | "size">;
+  /** Where else it is, when the registry itself has not got it. */
+  readonly url?: URL;
   readonly signal: AbortSignal;
   /** Bytes so far. */
   readonly onProgress: (bytes: number) => void;
@@ -104,7 +106,7 @@ class Transfer {
     return this.#session.send({
       what: `blob ${descriptor.digest} of ${this.#session.options.repository}`,
       method: "GET",
-      path: `/blobs/${descriptor.digest}`,
+      path: this.#download.url ?? `/blobs/${descriptor.digest}`,
       headers: { "Accept-Encoding": "identity", ...range },
       accept: [200, 206],
       once: true,

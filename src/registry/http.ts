@@ -7,6 +7,7 @@ import {
 } from "node:http";
 import type { Agent as TlsAgent } from "node:https";
 import { pipeline, type Readable } from "node:stream";
+import { EngineError } from "../base/errors.ts";
 import { machineAuthorities, type RegistryCertificates, registryCertificates } from "./certificates.ts";
 import { RegistryConnectionError, silence } from "./errors.ts";
 import type { RegistryEndpoint } from "./hosts.ts";
@@ -132,18 +133,22 @@ export function header(answer: Pick<HttpAnswer, "headers">, name: string): strin
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** All of a small body. Throws `RegistryConnectionError` when it is longer than `maxBytes`, or is cut. */
+/** All of a small body. Throws `unavailable` when it is longer than `maxBytes`, `RegistryConnectionError` when it is cut. */
 export async function readBody(answer: HttpAnswer, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   try {
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
       sizeBytes += chunk.length;
-      if (sizeBytes > maxBytes) throw new Error(`its answer is longer than ${maxBytes} bytes`);
+      if (sizeBytes > maxBytes)
+        throw new EngineError(
+          "unavailable",
+          `the registry ${answer.host} sent more than ${maxBytes} bytes where no honest answer is that long`,
+        );
       chunks.push(chunk);
     }
   } catch (error) {
-    throw new RegistryConnectionError(answer.host, error);
+    throw error instanceof EngineError ? error : new RegistryConnectionError(answer.host, error);
   }
   return Buffer.concat(chunks);
 }

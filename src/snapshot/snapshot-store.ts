@@ -20,6 +20,7 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -92,6 +93,12 @@ export class SnapshotStore {
 
   list(): SnapshotInfo[] {
     return [...this.#layers.keys(), ...this.#active.keys()].map((key) => this.info(key));
+  }
+
+  /** What a file system says is free for everybody. */
+  freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.root);
+    return bavail * bsize;
   }
 
   /** The committed snapshots from `top` down to the lowest. */

@@ -72,6 +72,8 @@ export interface Snapshotter {
   /** Removes a snapshot at once by name, its files afterwards. No error when it is not there. */
   remove(key: string): void;
   list(): SnapshotInfo[];
+  /** Room on the file system that snapshots are kept on. */
+  freeBytes(): number;
   /** Removes what a crash left half-made or half-removed. */
   sweep(): void;
   /** Resolves when the deletions that `remove` put off are done. */

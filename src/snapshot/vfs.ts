@@ -76,6 +76,10 @@ export class VfsSnapshotter implements Snapshotter {
     return this.#store.list();
   }
 
+  freeBytes(): number {
+    return this.#store.freeBytes();
+  }
+
   prepare(key: string, parent: string | undefined): void {
     this.#store.checkNew(key, parent);
     withFileErrors(`prepare snapshot ${key}`, () => {

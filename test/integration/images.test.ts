@@ -1,12 +1,12 @@
 /** Images: list, inspect, history, tag, load and save, import, remove. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
-import { mustRun } from "../helpers/process.ts";
+import { eventually, mustRun } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 describe("images", () => {
@@ -20,6 +20,10 @@ describe("images", () => {
 
   const id = (name: string): Promise<string> =>
     suite.daemon.dockerOk(["image", "inspect", "-f", "{{.Id}}", name]);
+
+  /** Names of unpacked layers on the disk. */
+  const layersOf = async ({ dataRoot }: { dataRoot: string }): Promise<string[]> =>
+    (await readdir(join(dataRoot, "snapshots/overlay2/layers"))).toSorted();
 
   /** A root file system tar with a file of its own. */
   async function rootTar(name: string, content: string): Promise<string> {
@@ -247,5 +251,40 @@ describe("images", () => {
     const output = await daemon.dockerOk(["start", "-a", container]);
     assert.match(output, /^1777 0:0 /);
     assert.match(output, /^755 0:0 \d+$/m);
+  });
+
+  test("an image that was removed by force leaves its container startable, and no layer after it", async () => {
+    const { daemon } = suite;
+    await daemon.dockerOk(["tag", busybox, "forced/base:1"]);
+    await daemon.dockerOk([
+      "run",
+      "--name",
+      "maker",
+      "--network",
+      "none",
+      busybox,
+      "sh",
+      "-c",
+      "echo one > /one",
+    ]);
+    await daemon.dockerOk(["commit", "maker", "forced/own:1"], { timeoutMs: 60_000 });
+    await daemon.dockerOk(["rm", "maker"]);
+    const before = await layersOf(daemon);
+    await daemon.dockerOk(["create", "--name", "kept", "--network", "none", "forced/own:1", "cat", "/one"]);
+    const refused = await daemon.docker(["rmi", "forced/own:1"]);
+    assert.match(refused.stderr, /\(must force\) - container \w{12} is using its referenced image/);
+    const removed = await daemon.dockerOk(["rmi", "-f", "forced/own:1"]);
+    assert.match(removed, /^Untagged: forced\/own:1$/m);
+    assert.equal(await daemon.dockerOk(["start", "-a", "kept"]), "one");
+    assert.deepEqual(await layersOf(daemon), before);
+    await daemon.dockerOk(["rm", "kept"]);
+    await daemon.dockerOk(["rmi", "forced/base:1"]);
+    await eventually(async () => (await layersOf(daemon)).length === before.length - 1, {
+      what: "the layer of the image that is no more",
+    });
+    assert.equal(
+      await daemon.dockerOk(["run", "--rm", "--network", "none", busybox, "echo", "still"]),
+      "still",
+    );
   });
 });
