@@ -92,12 +92,14 @@ async function takeOver(context: EngineContext, container: ContainerRecord): Pro
       void releaseTask(context, container);
     }
   } else if (state.status === "restarting") context.containers.updateState(id, { status: "exited" });
-  const current = context.containers.byId(id)!;
+  const current = context.containers.byId(id);
+  // A `--rm` container that ended meanwhile is removed by the handling of its exit.
+  if (current === undefined) return;
   if (!isRecordedAsRunning(current)) context.background.add(context.logs.finish(current));
   const isOver = current.state.status === "exited" || current.state.status === "dead";
   if (isOver && current.hostConfig.AutoRemove === true) {
     using _ = await context.locks.acquire(id);
-    await removeLocked(context, current, { volumes: true });
+    if (context.containers.byId(id) !== undefined) await removeLocked(context, current, { volumes: true });
   }
 }
 
