@@ -30,6 +30,7 @@ import { apiVersion, type EngineConfig, engineVersion, minApiVersion } from "./e
 import { createContext, type EngineContext } from "./engine/context.ts";
 import { createEngine } from "./engine/create-engine.ts";
 import { EventBus } from "./engine/event-bus.ts";
+import { EventJournal } from "./engine/event-journal.ts";
 import { stopHealthChecks } from "./engine/health-checks.ts";
 import type { Engine } from "./engine/engine.ts";
 import { withHostDefaults } from "./engine/host-config-defaults.ts";
@@ -260,7 +261,7 @@ async function assemble(
       return { directory, raw: rawLog };
     }),
     runtimes: await configuredRuntimes(options),
-    events: new EventBus(),
+    events: new EventBus(new EventJournal(join(dataRoot, "events.jsonl"))),
     cgroups: detectCgroups(),
     buildPins: () => buildCache.pins(),
   });

@@ -2,9 +2,10 @@ import { nowNs } from "../base/time.ts";
 import { invalidArgument } from "../base/errors.ts";
 import type { EventMessage, Filters } from "../wire/system.ts";
 import type { EventOptions } from "./engine.ts";
+import type { EventJournal } from "./event-journal.ts";
 import { matchLabels } from "./filters.ts";
 
-/** How many past events `events --since` can give; the same number as Docker's. */
+/** How many past events `events --since` can give without a journal; the same number as Docker's. */
 const historyLength = 256;
 
 const filterKeys = new Set(
@@ -23,10 +24,15 @@ const actorTypes = [
   "volume",
 ];
 
-/** Distributes what happens to those who listen, and keeps the last 256 events for latecomers. */
+/** Distributes what happens to those who listen, and keeps past events for latecomers: in the journal, else the last 256. */
 export class EventBus {
   readonly #history: EventMessage[] = [];
   readonly #listeners = new Set<(event: EventMessage) => void>();
+  readonly #journal: EventJournal | undefined;
+
+  constructor(journal?: EventJournal) {
+    this.#journal = journal;
+  }
 
   /** Number of open `events` streams, for `info`. */
   get listenerCount(): number {
@@ -43,7 +49,8 @@ export class EventBus {
       time: Number(ns / 1_000_000_000n),
       timeNano: Number(ns),
     };
-    this.#history.push(event);
+    if (this.#journal !== undefined) this.#journal.append(event);
+    else this.#history.push(event);
     if (this.#history.length > historyLength) this.#history.shift();
     for (const listener of this.#listeners) listener(event);
   }
@@ -63,7 +70,7 @@ export class EventBus {
     const { sinceNs, untilNs } = options;
     if (sinceNs !== undefined)
       queue.push(
-        ...this.#history.filter(
+        ...(this.#journal?.since(sinceNs) ?? this.#history).filter(
           (event) =>
             BigInt(event.timeNano) >= sinceNs &&
             (untilNs === undefined || BigInt(event.timeNano) <= untilNs) &&

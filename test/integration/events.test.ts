@@ -131,6 +131,20 @@ describe("events", () => {
     await listening.wait();
   });
 
+  test("survive the daemon: since reaches behind a kill", async (context) => {
+    const { daemon } = suite;
+    if (daemon.flavour === "docker") return context.skip("Docker forgets them");
+    const since = (Date.now() / 1000).toFixed(3);
+    await daemon.dockerOk(["create", "--name", "box", busybox, "true"]);
+    await daemon.killHard();
+    await daemon.launch();
+    await daemon.dockerOk(["rm", "box"]);
+    const until = (Date.now() / 1000 + 0.05).toFixed(3);
+    const period = ["--since", since, "--until", until, "--filter", "container=box"];
+    const told = await daemon.dockerOk(["events", ...period, ...format]);
+    assert.deepEqual(told.split("\n"), ["container create", "container destroy"]);
+  });
+
   test("a bad filter is refused at once", async (context) => {
     if (suite.daemon.flavour === "docker")
       return context.skip("20.10 takes no notice of an unknown filter here");
