@@ -118,7 +118,8 @@ export class CachePruner {
   }
 }
 
-const filterKeys = new Set(["until", "id", "parent", "type", "description", "inuse", "shared", "private"]);
+/** Labels come with `system prune`; no record of the cache has one. */
+const filterKeys = new Set("until id parent type description inuse shared private label label!".split(" "));
 
 /** Docker's filters of the build cache. Throws `invalidArgument` for an unknown one. */
 export function filterTest(filters: CachePruneRequest["filters"]): (record: BuildCacheRecord) => boolean {
@@ -132,6 +133,7 @@ export function filterTest(filters: CachePruneRequest["filters"]): (record: Buil
   const isSet = (key: string, value: boolean): boolean =>
     values(key).length === 0 || values(key).some((text) => text === "" || text === String(value));
   return (record) =>
+    values("label").length === 0 &&
     Date.parse(record.lastUsedAt ?? record.createdAt) <= latestMs &&
     (values("id").length === 0 || values("id").some((id) => record.id.startsWith(id))) &&
     (values("parent").length === 0 || record.parents.some((parent) => values("parent").includes(parent))) &&

@@ -91,6 +91,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   update: () => import("./commands/update.ts"),
   "system dial-stdio": () => import("./commands/system-dial-stdio.ts"),
   "system df": () => import("./commands/system-df.ts"),
+  "system prune": () => import("./commands/system-prune.ts"),
   "volume create": () => import("./commands/volume-create.ts"),
   "volume inspect": () => import("./commands/volume-inspect.ts"),
   "volume list": () => import("./commands/volume-ls.ts"),

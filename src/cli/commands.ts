@@ -61,5 +61,4 @@ const unservedAtTop =
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
   image: ["build"],
-  system: ["prune"],
 };

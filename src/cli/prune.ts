@@ -11,15 +11,16 @@ export const pruneFlags: readonly FlagSpec[] = [
   { name: "force", short: "f", type: "bool", help: "Do not ask" },
 ];
 
-/** Asks, unless it is forced. Throws `CliError` when the answer is not yes. */
+/** Asks, unless it is forced. Throws an empty `CliError` with exit code 0 when the answer is not yes. */
 export async function confirmPrune(
   context: CommandContext,
   parsed: ParsedArguments,
-  { warning, what }: { warning: string; what: string },
+  { warning }: { warning: string },
 ): Promise<void> {
   if (parsed.bool("force")) return;
   if (!(await confirm(context, `${warning}\nAre you sure you want to continue? [y/N] `))) {
-    throw new CliError(`${what} prune has been cancelled`);
+    // As with Docker saying no is no failure, and there is nothing more to say.
+    throw new CliError("", 0);
   }
 }
 

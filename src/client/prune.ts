@@ -8,7 +8,7 @@ type PruneQuery = CallOptions & { filters?: FilterValues };
 /** What takes room, and removing what nobody uses. */
 export interface PruneApi {
   /** `GET /system/df`. */
-  diskUsage(options?: CallOptions): Promise<DiskUsageResponse>;
+  diskUsage(options?: CallOptions & { verbose?: boolean }): Promise<DiskUsageResponse>;
   /** `POST /containers/prune`. */
   containerPrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
   /** `POST /images/prune`. */
@@ -17,6 +17,10 @@ export interface PruneApi {
   networkPrune(query?: PruneQuery): Promise<{ removed: string[] }>;
   /** `POST /volumes/prune`. */
   volumePrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
+  /** `POST /build/prune`. */
+  buildCachePrune(
+    query?: PruneQuery & { all?: boolean },
+  ): Promise<{ removed: string[]; reclaimedBytes: number }>;
 }
 
 /** {@link PruneApi} over a connection to a daemon. */
@@ -35,10 +39,19 @@ export function pruneApi(transport: Transport): PruneApi {
     };
   };
   return {
-    diskUsage: ({ signal } = {}) => transport.json("GET", "/system/df", { signal }),
+    diskUsage: ({ signal, verbose } = {}) =>
+      transport.json("GET", "/system/df", { query: verbose === true ? { verbose: "1" } : {}, signal }),
     containerPrune: (query) => prune("Containers", query) as ReturnType<PruneApi["containerPrune"]>,
     imagePrune: (query) => prune("Images", query) as ReturnType<PruneApi["imagePrune"]>,
     networkPrune: (query) => prune("Networks", query) as Promise<{ removed: string[] }>,
+    buildCachePrune: async ({ filters, all, signal } = {}) => {
+      const answer = await transport.json<{ CachesDeleted?: string[] | null; SpaceReclaimed?: number }>(
+        "POST",
+        "/build/prune",
+        { query: { filters: filtersParameter(filters), ...(all === true ? { all: "1" } : {}) }, signal },
+      );
+      return { removed: answer.CachesDeleted ?? [], reclaimedBytes: answer.SpaceReclaimed ?? 0 };
+    },
     volumePrune: (query) => prune("Volumes", query) as ReturnType<PruneApi["volumePrune"]>,
   };
 }

@@ -9,7 +9,7 @@ const command: Command = {
   args: { min: 0, max: 0 },
   async run(context, parsed) {
     const warning = "WARNING! This will remove all stopped containers.";
-    await confirmPrune(context, parsed, { warning, what: "container" });
+    await confirmPrune(context, parsed, { warning });
     const { removed, reclaimedBytes } = await context.client.containerPrune({
       filters: parsed.filters("filter"),
     });

@@ -15,7 +15,7 @@ const command: Command = {
     const warning = all
       ? "WARNING! This will remove all images without at least one container associated to them."
       : "WARNING! This will remove all dangling images.";
-    await confirmPrune(context, parsed, { warning, what: "image" });
+    await confirmPrune(context, parsed, { warning });
     const { removed, reclaimedBytes } = await context.client.imagePrune({
       filters: { ...parsed.filters("filter"), dangling: [all ? "false" : "true"] },
     });

@@ -9,7 +9,7 @@ const command: Command = {
   args: { min: 0, max: 0 },
   async run(context, parsed) {
     const warning = "WARNING! This will remove all custom networks not used by at least one container.";
-    await confirmPrune(context, parsed, { warning, what: "network" });
+    await confirmPrune(context, parsed, { warning });
     const { removed } = await context.client.networkPrune({ filters: parsed.filters("filter") });
     context.print(pruneReport("Deleted Networks", removed));
     return 0;

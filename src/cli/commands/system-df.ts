@@ -8,7 +8,9 @@ import {
 import type { Command } from "../command.ts";
 import { listFormatFlag } from "../flags/listing.ts";
 import { humanSize } from "../output/humanize.ts";
-import { type Listing, renderListing } from "../output/table.ts";
+import { GoStruct } from "../../base/template/values.ts";
+import { diskUsageLists, diskUsageTables } from "../output/disk-usage.ts";
+import { compile, execute, type Listing, renderListing, unescapeBlanks } from "../output/table.ts";
 
 interface Row {
   readonly type: string;
@@ -44,17 +46,32 @@ const command: Command = {
   path: "system df",
   usage: "[OPTIONS]",
   short: "Show how much room images, containers and volumes take",
-  flags: [listFormatFlag],
+  flags: [
+    listFormatFlag,
+    { name: "verbose", short: "v", type: "bool", help: "Each image, container and volume" },
+  ],
   args: { min: 0, max: 0 },
   async run(context, parsed) {
     const asked = parsed.string("format");
     const format = asked === "" || asked === "table" ? defaultFormat : asked;
+    if (parsed.bool("verbose")) {
+      const usage = await context.client.diskUsage({ verbose: true });
+      const isTable = asked === "" || asked === "table";
+      context.print(isTable ? diskUsageTables(usage) : `${renderLists(usage, asked)}\n`);
+      return 0;
+    }
     context.print(renderListing(listing, rowsOf(await context.client.diskUsage()), format));
     return 0;
   },
 };
 
 export default command;
+
+/** The lists by a template, `json` for all of them. */
+function renderLists(usage: DiskUsageResponse, format: string): string {
+  const source = unescapeBlanks(format === "json" ? "{{json .}}" : format);
+  return execute(compile(source), new GoStruct("*formatter.diskUsageContext", diskUsageLists(usage)));
+}
 
 /** Of a newer daemon its sums, of an older one those of its lists. */
 function rowsOf(usage: DiskUsageResponse): Row[] {

@@ -12,7 +12,7 @@ const command: Command = {
     const warning = all
       ? "WARNING! This will remove all volumes not used by at least one container."
       : "WARNING! This will remove anonymous local volumes not used by at least one container.";
-    await confirmPrune(context, parsed, { warning, what: "volume" });
+    await confirmPrune(context, parsed, { warning });
     const { removed, reclaimedBytes } = await context.client.volumePrune({
       filters: { ...parsed.filters("filter"), ...(all ? { all: ["true"] } : {}) },
     });

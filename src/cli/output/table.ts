@@ -30,7 +30,7 @@ export function renderListing<Row>(listing: Listing<Row>, rows: readonly Row[], 
   const body = isTable ? format.slice("table".length).trim() : format.replace(/^ +| +$/g, "");
   const source = unescapeBlanks(body === "json" ? "{{json .}}" : body);
   const template = compile(source);
-  const lines = rows.map((row) => execute(template, toStruct(listing, row)));
+  const lines = rows.map((row) => execute(template, rowStruct(listing, row)));
   if (!isTable) return lines.map((line) => `${line}\n`).join("");
   const header = execute(template, headerOf(listing), { functions: headerFunctions });
   return alignTabs([header, ...lines].map((line) => `${line}\n`).join(""));
@@ -61,7 +61,8 @@ export function unescapeBlanks(format: string): string {
   return format.replaceAll("\\t", "\t").replaceAll("\\n", "\n");
 }
 
-function toStruct<Row>(listing: Listing<Row>, row: Row): GoStruct {
+/** A row as templates see it. */
+export function rowStruct<Row>(listing: Listing<Row>, row: Row): GoStruct {
   const sorted = Object.entries(listing.fields(row)).sort(([a], [b]) => (a < b ? -1 : 1));
   return new GoStruct(listing.typeName, Object.fromEntries(sorted), listing.methods?.(row));
 }
