@@ -68,6 +68,7 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   const before = context.containers.byId(id);
   if (before === undefined || before.state.monitorPid !== task.monitorPid) return;
   const live = context.live.of(id);
+  await live.signalsTold;
   stopHealthChecks(context, id);
   const container = recordExit(context, before, exit);
   if (exit.oomKilled && !before.state.oomKilled) emitContainer(context, container, "oom");

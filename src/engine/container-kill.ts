@@ -42,8 +42,15 @@ export async function sendSignal(
   signal: number,
 ): Promise<void> {
   const runtime = context.runtimes.get(container.runtime);
-  await context.monitor.kill(container.id, runtime, signal);
-  emitContainer(context, container, "kill", { signal: String(signal) });
+  const live = context.live.of(container.id);
+  const told = Promise.withResolvers<void>();
+  live.signalsTold = live.signalsTold.then(() => told.promise);
+  try {
+    await context.monitor.kill(container.id, runtime, signal);
+    emitContainer(context, container, "kill", { signal: String(signal) });
+  } finally {
+    told.resolve();
+  }
   const isPaused = (): boolean => context.containers.byId(container.id)?.state.status === "paused";
   if (!isPaused() || !endsIt(container, signal)) return;
   await context.monitor.resume(container.id, runtime);
