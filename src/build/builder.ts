@@ -1,5 +1,5 @@
 /** The builder: reads the Dockerfile, plans, builds each platform, exports; and keeps the cache within its limits. */
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
@@ -253,10 +253,10 @@ export async function createBuilder(host: BuildHost, cache: CacheStore): Promise
 
 async function removeLeftovers(host: BuildHost): Promise<void> {
   rmSync(join(host.config.dataRoot, "build", "tmp"), { recursive: true, force: true });
+  mkdirSync(stepsDirectory(host), { recursive: true, mode: 0o711 });
   try {
     await sweepSteps(host, readdirSync(stepsDirectory(host)));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT")
-      log.warn("could not remove what is left of an earlier build", { error: errorText(error) });
+    log.warn("could not remove what is left of an earlier build", { error: errorText(error) });
   }
 }

@@ -17,7 +17,7 @@ import { type LayerItem, layerTar } from "./files/layer-tar.ts";
 import { datedHistory } from "./image-config.ts";
 import { openRoot, topOf } from "./layers.ts";
 import { provenanceOf } from "./provenance.ts";
-import type { Progress } from "./progress.ts";
+import { goTime, type Progress } from "./progress.ts";
 import type { SessionParts, StageState } from "./session.ts";
 
 export interface PlatformResult {
@@ -144,7 +144,7 @@ function imageFile(
   };
 }
 
-const isoOf = (ns: bigint): string => new Date(Number(ns / 1_000_000n)).toISOString();
+const isoOf = (ns: bigint): string => goTime(new Date(Number(ns / 1_000_000n)));
 
 /** Puts the images on record under their names; the one of this machine has the names. */
 async function exportImage(

@@ -6,6 +6,9 @@ import type { BuildEvent, SourceFile, SourceRange } from "./build.ts";
 /** Now, in ns since the epoch. */
 export const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
 
+/** A time as Go writes it: RFC 3339, without zeros at the end of the fraction. */
+export const goTime = (date: Date): string => date.toISOString().replace(/\.?0*Z$/, "Z");
+
 export class Progress {
   readonly #emit: (event: BuildEvent) => void;
 

@@ -24,7 +24,7 @@ import { addHistory, applyInstruction, type ConfigDraft } from "./image-config.t
 import { chainOn, hashParts, type Layer, type Layers, openRoot, topOf } from "./layers.ts";
 import { openContextTree } from "./open-context.ts";
 import { baseName, type BuildPlan, isFileStep, type Origin, originOf } from "./plan.ts";
-import type { Progress, VertexProgress } from "./progress.ts";
+import { goTime, type Progress, type VertexProgress } from "./progress.ts";
 import type { MountOrigin } from "./run-mounts.ts";
 import type { StepSlots } from "./slots.ts";
 import { StepFailure, takeStep } from "./steps.ts";
@@ -375,7 +375,7 @@ export class BuildSession {
   /** The time in the history of what was made then. */
   created(createdAt: string): string {
     const { epochNs } = this.parts;
-    return epochNs === undefined ? createdAt : new Date(Number(epochNs / 1_000_000n)).toISOString();
+    return goTime(epochNs === undefined ? new Date(createdAt) : new Date(Number(epochNs / 1_000_000n)));
   }
 
   /** Puts the one layer of a record on a stage's others. */
