@@ -1,6 +1,7 @@
 /** The builder: reads the Dockerfile, plans, builds each platform, exports; and keeps the cache within its limits. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { parseIgnoreFile } from "../base/path-patterns.ts";
 import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { log } from "../base/log.ts";
@@ -20,17 +21,18 @@ import { CachePruner } from "./cache-prune.ts";
 import type { CacheStore } from "./cache-store.ts";
 import { ContextStore } from "./contexts.ts";
 import type { Dockerfile, SourceFile } from "./dockerfile/ast.ts";
+import { checkDockerfile } from "./dockerfile/check.ts";
 import { DockerfileError } from "./dockerfile/error.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { metaVariables, platformArgs, unknownBuildArgs } from "./dockerfile/scope.ts";
 import { exportResult, type PlatformResult } from "./export.ts";
 import { type FileTree, findEntry } from "./files/file-tree.ts";
 import { filteredTree } from "./files/filtered-tree.ts";
-import { compilePatterns, ignoreLines, type PatternRules } from "./files/patterns.ts";
+import { compilePatterns, type PatternRules } from "./files/patterns.ts";
 import type { BuildHost } from "./host.ts";
 import { stepsDirectory } from "./layers.ts";
 import { planBuild } from "./plan.ts";
-import { Progress } from "./progress.ts";
+import { Progress, type VertexProgress } from "./progress.ts";
 import { sweepSteps } from "./run-step.ts";
 import { openContextTree, type OpeningParts } from "./open-context.ts";
 import { BuildSession, type SessionParts, type StageState } from "./session.ts";
@@ -126,6 +128,7 @@ class ImageBuilder implements Builder {
       stateOf: (platform: Platform) => states.get(formatPlatform(platform))!,
       ...base,
     };
+    tellWarnings(opened, dockerfile, { request, platform: platforms[0]! });
     const sessions = platforms.map((platform) => {
       const meta = metaVariables(
         dockerfile,
@@ -165,6 +168,8 @@ function epochOf(buildArgs: Readonly<Record<string, string>>): bigint | undefine
 
 interface OpenedDockerfile {
   readonly source: SourceFile;
+  /** "Load build definition", which has the warnings. */
+  readonly vertex: VertexProgress;
   readonly ignore: PatternRules;
   mainContext(): Promise<FileTree>;
 }
@@ -200,6 +205,11 @@ async function openDockerfile(
             ? await openWhole()
             : undefined;
     if (tree !== undefined) for (const file of ignoreNames) ignoreText ??= readText(tree, file);
+    if (ignoreText === undefined && from !== undefined && isRemote)
+      ignoreText = readText(
+        await openContextTree(parts, request.context, vertex, { include: [".dockerignore"] }),
+        ".dockerignore",
+      );
     const text = given ?? (tree === undefined ? undefined : readText(tree, name));
     if (text === undefined)
       throw notFound(`failed to read dockerfile: open ${name}: no such file or directory`, {
@@ -207,15 +217,46 @@ async function openDockerfile(
       });
     return { name, text };
   });
-  const lines = ignoreText === undefined ? [] : ignoreLines(ignoreText);
+  const lines = ignoreText === undefined ? [] : parseIgnoreFile(ignoreText);
   const ignore = compilePatterns(lines);
   let context: Promise<FileTree> | undefined;
   return {
     source,
+    vertex,
     ignore,
     mainContext: () =>
       (context ??= (isRemote ? openMain(lines) : openWhole()).then((tree) => filteredTree(tree, ignore))),
   };
+}
+
+/** Tells what the build checks find. Throws when the Dockerfile wants that to fail the build. */
+function tellWarnings(
+  { source, vertex, ignore }: OpenedDockerfile,
+  dockerfile: Dockerfile,
+  { request, platform }: { readonly request: BuildRequest; readonly platform: Platform },
+): void {
+  const buildArgs = request.buildArgs ?? {};
+  const target = request.target ?? "";
+  const predefined = platformArgs({ build: hostPlatform(), target: platform }, target, buildArgs);
+  const meta = metaVariables(dockerfile, predefined, buildArgs);
+  const contexts = new Set(Object.keys(request.namedContexts ?? {}));
+  const config = buildArgs["BUILDKIT_DOCKERFILE_CHECK"];
+  const { warnings, failure } = checkDockerfile(dockerfile, {
+    buildArgs,
+    predefined,
+    stages: new Set(planBuild(dockerfile, { target, meta, contexts }).stages),
+    ignore: ignore.patterns,
+    ...(config === undefined ? {} : { config }),
+  });
+  for (const { rule, message, description, url, range } of warnings)
+    vertex.warn({
+      short: `${rule}: ${message} (line ${range.start.line})`,
+      detail: [description],
+      url,
+      source,
+      ranges: [range],
+    });
+  if (failure !== undefined) throw invalidArgument(failure);
 }
 
 /** A small text file of a tree; undefined when it is not there. */

@@ -89,7 +89,7 @@ export class ContextStore {
     const pack = new Pack(join(place, "pack"), known.sizeBytes);
     try {
       const { include, exclude, signal } = options;
-      const listing = await source.open({ include, exclude, followPaths: [], signal });
+      const listing = await source.open({ include, exclude, followPaths: include, signal });
       let receivedBytes = 0;
       try {
         receivedBytes = await receiveListing(listing, { pack, known: known.entries, ...options });

@@ -237,7 +237,9 @@ export class BuildSession {
     }
     if (origin.kind === "scratch") {
       tell(this.parts.progress.vertex(identity, stage.code));
-      return { ...draft, config: {}, layers: [], scope: StageScope.onImage([]) };
+      const env = [`PATH=${defaultPath}`];
+      const config = { Env: env, WorkingDir: "/" };
+      return { ...draft, config, layers: [], scope: StageScope.onImage(env) };
     }
     const reference = origin.kind === "image" ? origin.reference : this.#imageOfContext(origin.name);
     const base = await this.parts.images.get(reference, platform);

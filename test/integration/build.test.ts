@@ -20,8 +20,15 @@ describe("build", () => {
     return result.stdout;
   }
 
-  const shell = (command: string): Promise<string> =>
-    suite.daemon.dockerOk(["run", "--rm", "--entrypoint", "/bin/sh", "test/built", "-c", command]);
+  /** Out of the log, which has everything once the command has ended. */
+  async function shell(command: string): Promise<string> {
+    const { daemon } = suite;
+    const id = await daemon.dockerOk(["run", "-d", "--entrypoint", "/bin/sh", "test/built", "-c", command]);
+    await daemon.dockerOk(["wait", id]);
+    const output = await daemon.dockerOk(["logs", id]);
+    await daemon.dockerOk(["rm", id]);
+    return output;
+  }
 
   async function inspected(field: string): Promise<unknown> {
     return JSON.parse(

@@ -1,10 +1,6 @@
-/** Rules of .dockerignore and --exclude (Docker's `patternmatcher`): the last rule that fits decides, `!` takes back. */
-import { cleanParts } from "./file-tree.ts";
-
-interface Rule {
-  readonly negated: boolean;
-  readonly expression: RegExp;
-}
+/** Rules of .dockerignore and --exclude over the names of a tree, which are bytes. */
+import { PathPatterns } from "../../base/path-patterns.ts";
+import { textOf } from "../../oci/tar-reader.ts";
 
 export interface PatternRules {
   readonly isEmpty: boolean;
@@ -12,71 +8,25 @@ export interface PatternRules {
   matches(path: string): boolean;
   /** Whether something below a directory that is left out may be taken back. */
   mayHaveExceptions(directory: string): boolean;
+  /** The rules for those who read names as text. */
+  readonly patterns: PathPatterns;
 }
 
-/** The rules in a .dockerignore's text: one a line, `#` comments. */
-export function ignoreLines(text: string): string[] {
-  return text
-    .replace(/^\uFEFF/, "")
-    .split(/\r?\n/)
-    .filter((line) => !line.startsWith("#"))
-    .map((line) => line.trim())
-    .filter((line) => line !== "");
-}
-
-/** Patterns as they are written; a rule for the root itself or for nothing is none. */
-export function compilePatterns(patterns: readonly string[]): PatternRules {
-  const rules: Rule[] = [];
-  for (const written of patterns) {
-    const negated = written.startsWith("!");
-    const parts = cleanParts(Buffer.from(negated ? written.slice(1).trim() : written).toString("latin1"));
-    if (parts.length === 0) continue;
-    rules.push({ negated, expression: new RegExp(`^${source(parts.join("/"))}$`, "s") });
-  }
-  const hasExceptions = rules.some(({ negated }) => negated);
+/** Throws `invalidArgument` for a pattern that is none. */
+export function compilePatterns(written: readonly string[]): PatternRules {
+  const patterns = new PathPatterns(written);
   const decided = new Map<string, boolean>();
-  const matches = (path: string): boolean => {
-    if (path === "") return false;
-    const known = decided.get(path);
-    if (known !== undefined) return known;
-    const slash = path.lastIndexOf("/");
-    const prefixes = [path];
-    for (let at = slash; at > 0; at = path.lastIndexOf("/", at - 1)) prefixes.push(path.slice(0, at));
-    let isOut = false;
-    for (const { negated, expression } of rules)
-      if (negated === isOut && prefixes.some((prefix) => expression.test(prefix))) isOut = !negated;
-    decided.set(path, isOut);
-    return isOut;
+  return {
+    isEmpty: patterns.isEmpty,
+    matches: (path) => {
+      let isOut = decided.get(path);
+      if (isOut === undefined) {
+        isOut = path !== "" && patterns.matches(textOf(path));
+        decided.set(path, isOut);
+      }
+      return isOut;
+    },
+    mayHaveExceptions: (directory) => patterns.mayExceptBelow(textOf(directory)),
+    patterns,
   };
-  return { isEmpty: rules.length === 0, matches, mayHaveExceptions: () => hasExceptions };
 }
-
-function source(pattern: string): string {
-  let text = "";
-  for (let at = 0; at < pattern.length; at += 1) {
-    const character = pattern[at]!;
-    if (character === "*") {
-      if (pattern[at + 1] !== "*") {
-        text += "[^/]*";
-        continue;
-      }
-      at += 1;
-      if (pattern[at + 1] === "/") at += 1;
-      text += at + 1 >= pattern.length ? ".*" : "(?:.*/)?";
-    } else if (character === "?") text += "[^/]";
-    else if (character === "\\" && at + 1 < pattern.length) {
-      at += 1;
-      text += escaped(pattern[at]!);
-    } else if (character === "[") {
-      const end = pattern.indexOf("]", at + 2);
-      if (end < 0) text += "\\[";
-      else {
-        text += pattern.slice(at, end + 1).replace(/\\(?=[^\]])/g, "\\\\");
-        at = end;
-      }
-    } else text += escaped(character);
-  }
-  return text;
-}
-
-const escaped = (character: string): string => character.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
