@@ -1,5 +1,5 @@
 /** The mounts of a container: what every container has, what the user added, and their order. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import type { RuntimeMount } from "../oci/runtime-spec.ts";
@@ -138,9 +138,14 @@ function pointMount(mount: MountPoint, { hostConfig }: ContainerRecord): Runtime
       ...(request?.BindOptions?.NonRecursive === true
         ? ["bind", (mount.Propagation || "private").replace(/^r/, "")]
         : ["rbind", mount.Propagation || "rprivate"]),
-      ...(mount.RW ? [] : [readOnlyOption(request?.BindOptions ?? {})]),
+      // Nothing is mounted below a file, and crun 1.8 takes a recursive mount for one of a directory.
+      ...(mount.RW ? [] : [isFile(mount.Source) ? "ro" : readOnlyOption(request?.BindOptions ?? {})]),
     ],
   };
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }
 
 /**
