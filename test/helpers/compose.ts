@@ -91,7 +91,7 @@ export class ComposeProject implements AsyncDisposable {
         .split("\n")
         .filter((line) => line !== "")
         .map((line) => line.split(" ") as [string, string])
-        .sort(),
+        .sort(([a], [b]) => (a < b ? -1 : 1)),
     );
   }
 
