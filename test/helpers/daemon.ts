@@ -145,7 +145,9 @@ export class TestDaemon implements AsyncDisposable {
     });
     closeSync(log);
     this.#child = child;
-    process.once("exit", () => child.kill("SIGKILL"));
+    const endWithTest = (): void => void child.kill("SIGKILL");
+    process.once("exit", endWithTest);
+    child.once("exit", () => process.off("exit", endWithTest));
     await eventually(
       async () => {
         if (!this.running) throw new Error(`the daemon ended at start:\n${await this.log()}`);
