@@ -100,6 +100,7 @@ const modulePatterns = [
   "kernel/net/**",
   "kernel/fs/{overlayfs,fuse}/**",
   "kernel/drivers/net/*.ko",
+  "kernel/drivers/net/ipvlan/*.ko",
   "kernel/lib/**",
   "kernel/crypto/**",
 ];

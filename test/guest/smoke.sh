@@ -71,6 +71,26 @@ matches "stats: network and block I/O are counted" "^[0-9.]+[kMG]?B / [0-9.]+[kM
   $engine stats --no-stream --format '{{.NetIO}} {{.BlockIO}}' limited
 $engine rm -f limited >/dev/null
 
+for parent in gt-wire2 gt-wire3 gt-wire4; do ip link add $parent type dummy; ip link set $parent up; done
+$engine network create -d ipvlan -o parent=gt-wire2 --subnet 10.201.17.0/24 l2 >/dev/null
+$engine run -d --name l2 --network l2 --ip 10.201.17.5 $image sleep 300 >/dev/null
+is "ipvlan l2: the parent's hardware address" "$(cat /sys/class/net/gt-wire2/address)" $engine exec l2 cat /sys/class/net/eth0/address
+matches "ipvlan l2: a route by the gateway, and a neighbour in reach" 'default via 10\.201\.17\.1 dev eth0.* 0% packet loss' \
+  $engine run --rm --network l2 $image sh -c 'ip route; ping -c 1 -W 2 10.201.17.5'
+$engine network create -d ipvlan -o parent=gt-wire3 -o ipvlan_mode=l3 --subnet 10.201.18.0/24 --subnet 10.201.19.0/24 l3 >/dev/null
+$engine run -d --name l3 --network l3 --ip 10.201.18.5 $image sleep 300 >/dev/null
+matches "ipvlan l3: a route by the device, and the other subnet in reach" 'default dev eth0.* 0% packet loss' \
+  $engine run --rm --network l3 --ip 10.201.19.5 $image sh -c 'ip route; ping -c 1 -W 2 10.201.18.5'
+$engine network create -d macvlan -o parent=gt-wire4.50 --subnet 10.201.20.0/24 vlan >/dev/null
+$engine run -d --name vlan --network vlan --ip 10.201.20.5 $image sleep 300 >/dev/null
+matches "macvlan on a VLAN that was made for it" ' 0% packet loss' $engine run --rm --network vlan $image ping -c 1 -W 2 10.201.20.5
+$engine network create -d macvlan --internal apart >/dev/null
+is "macvlan without a parent has a dummy" 1 sh -c 'ip link | grep -c ": dm-[0-9a-f]*:"'
+$engine rm -f l2 l3 vlan >/dev/null
+$engine network rm l2 l3 vlan apart >/dev/null
+is "devices that were made for networks are gone, others stay" "gt-wire2 gt-wire3 gt-wire4" \
+  sh -c 'ls /sys/class/net | grep -E "gt-|^dm-|^di-" | tr "\n" " " | sed "s/ $//"'
+
 inner="$engine exec outer /gantry/gantry"
 $engine run -d --privileged --name outer -v /gantry:/gantry:ro -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro \
   -v inner:/var/lib/gantry --tmpfs /run:exec $image /gantry/gantry daemon --bip 10.204.78.1/24 >/dev/null
