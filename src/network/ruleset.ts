@@ -38,8 +38,11 @@ export interface PortForward extends PublishedPort {
   readonly containerAddress: string;
 }
 
-/** One table a daemon, named by its default bridge: two daemons, each with its own bridge, never meet in one. */
-export function tableName(bridge: string): string {
+/**
+ * One table a daemon, named by its default bridge, or by `tag` where it has none: two daemons never meet in one.
+ */
+export function tableName(bridge: string, tag: string): string {
+  if (bridge === "none") return `gantry-${tag}`;
   return bridge === "gantry0" ? "gantry" : `gantry-${bridge}`;
 }
 

@@ -28,11 +28,14 @@ export interface BridgedSandbox {
  */
 export class SandboxNames {
   readonly directory: string;
+  /** Six digits that no other daemon has. */
+  readonly tag: string;
   readonly #prefix: string;
 
   constructor(execRoot: string) {
     this.directory = join(execRoot, "netns");
-    this.#prefix = `ve${createHash("sha256").update(execRoot).digest("hex").slice(0, 6)}`;
+    this.tag = createHash("sha256").update(execRoot).digest("hex").slice(0, 6);
+    this.#prefix = `ve${this.tag}`;
   }
 
   newPath(): string {
