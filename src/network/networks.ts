@@ -65,7 +65,9 @@ export class Networks {
     this.#names = names;
     this.#records = records;
     this.#config = config;
-    this.firewall = config.iptables ? new Firewall(tableName(config.bridge, names.tag), records.userRules) : undefined;
+    this.firewall = config.iptables
+      ? new Firewall(tableName(config.bridge, names.tag), records.userRules)
+      : undefined;
     for (const record of records.predefined())
       if (config.bridge !== "none" || record.driver !== "bridge") this.#put({ record, isPredefined: true });
     for (const record of records.networks())

@@ -77,7 +77,11 @@ test("what the firewall does for ports: translated ones, and those at the contai
   const at = { ipv4Address: "10.0.0.2", ipv6Address: "fd00::2" };
   assert.deepEqual(
     forwardsOf(record, at).map(({ hostIp, containerAddress }) => `${hostIp}>${containerAddress}`),
-    ["0.0.0.0>10.0.0.2", "10.0.0.2>10.0.0.2", "fd00::2>fd00::2"],
+    ["0.0.0.0>10.0.0.2", "::>fd00::2", "10.0.0.2>10.0.0.2", "fd00::2>fd00::2"],
+  );
+  assert.deepEqual(
+    forwardsOf(record, { ...at, ipv6Address: "" }).map(({ hostIp }) => hostIp),
+    ["0.0.0.0", "10.0.0.2"],
   );
   assert.deepEqual(forwardsOf(record, undefined), []);
 });
