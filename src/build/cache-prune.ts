@@ -76,7 +76,7 @@ export class CachePruner {
       if (limit !== undefined && totalBytes <= limit) break;
       const stored = this.#cache.byId(record.id);
       if (stored === undefined || this.#cache.isHeld(record.id) || !test(record)) continue;
-      if (!request.all && record.type === "internal") continue;
+      if (!request.all && (record.shared || record.type === "internal")) continue;
       for (const { descriptor, chainId } of stored.layers) candidates.add(descriptor.digest).add(chainId);
       this.#cache.remove(record.id);
       if (stored.directory !== undefined)

@@ -47,6 +47,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   "image bootstrap": () => import("./commands/image-bootstrap.ts"),
   "image import": () => import("./commands/import.ts"),
   "image load": () => import("./commands/load.ts"),
+  "builder prune": () => import("./commands/builder-prune.ts"),
   "image prune": () => import("./commands/image-prune.ts"),
   "image pull": () => import("./commands/pull.ts"),
   "image push": () => import("./commands/push.ts"),

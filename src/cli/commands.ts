@@ -43,6 +43,7 @@ export const groupFlags: Readonly<Record<string, () => Promise<{ readonly defaul
 
 /** What the groups are for. */
 export const groups: Readonly<Record<string, string>> = {
+  builder: "Work with the build cache",
   compose: "Define and run applications of several containers",
   container: "Work with containers",
   context: "Name daemons and switch between them",
@@ -55,10 +56,11 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 const unservedAtTop =
-  "build builder buildx checkpoint config manifest node plugin search secret service stack swarm trust";
+  "build buildx checkpoint config manifest node plugin search secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
+  builder: ["build"],
   image: ["build"],
 };

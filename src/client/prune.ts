@@ -19,7 +19,7 @@ export interface PruneApi {
   volumePrune(query?: PruneQuery): Promise<{ removed: string[]; reclaimedBytes: number }>;
   /** `POST /build/prune`. */
   buildCachePrune(
-    query?: PruneQuery & { all?: boolean },
+    query?: PruneQuery & { all?: boolean; keepBytes?: number },
   ): Promise<{ removed: string[]; reclaimedBytes: number }>;
 }
 
@@ -44,11 +44,18 @@ export function pruneApi(transport: Transport): PruneApi {
     containerPrune: (query) => prune("Containers", query) as ReturnType<PruneApi["containerPrune"]>,
     imagePrune: (query) => prune("Images", query) as ReturnType<PruneApi["imagePrune"]>,
     networkPrune: (query) => prune("Networks", query) as Promise<{ removed: string[] }>,
-    buildCachePrune: async ({ filters, all, signal } = {}) => {
+    buildCachePrune: async ({ filters, all, keepBytes, signal } = {}) => {
       const answer = await transport.json<{ CachesDeleted?: string[] | null; SpaceReclaimed?: number }>(
         "POST",
         "/build/prune",
-        { query: { filters: filtersParameter(filters), ...(all === true ? { all: "1" } : {}) }, signal },
+        {
+          query: {
+            filters: filtersParameter(filters),
+            ...(all === true ? { all: "1" } : {}),
+            ...(keepBytes === undefined ? {} : { "keep-storage": String(keepBytes) }),
+          },
+          signal,
+        },
       );
       return { removed: answer.CachesDeleted ?? [], reclaimedBytes: answer.SpaceReclaimed ?? 0 };
     },

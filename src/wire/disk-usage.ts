@@ -7,6 +7,22 @@ export interface VolumeUsage extends VolumeInspect {
   UsageData: { Size: number; RefCount: number };
 }
 
+/** A record of the build cache (definition `BuildCache`). */
+export interface BuildCacheUsage {
+  ID: string;
+  /** Before API version 1.42. */
+  Parent?: string;
+  Parents?: string[] | null;
+  Type: string;
+  Description: string;
+  InUse: boolean;
+  Shared: boolean;
+  Size: number;
+  CreatedAt: string;
+  LastUsedAt: string | null;
+  UsageCount: number;
+}
+
 /** What takes room, by kind; undefined for what was not asked for. */
 export interface DiskUsage {
   /** Unpacked bytes of all layers, each counted once. */
@@ -14,7 +30,7 @@ export interface DiskUsage {
   readonly images: ImageSummary[] | undefined;
   readonly containers: ContainerSummary[] | undefined;
   readonly volumes: VolumeUsage[] | undefined;
-  /** Whether the build cache was asked for; there is none before there are builds. */
+  /** Whether the build cache was asked for; the builder lists it. */
   readonly hasBuildCache: boolean;
 }
 
@@ -34,11 +50,11 @@ export interface DiskUsageResponse {
   Images?: ImageSummary[] | null;
   Containers?: ContainerSummary[] | null;
   Volumes?: VolumeUsage[] | null;
-  BuildCache?: never[] | null;
+  BuildCache?: BuildCacheUsage[] | null;
   ImageUsage?: KindUsage<ImageSummary>;
   ContainerUsage?: KindUsage<ContainerSummary>;
   VolumeUsage?: KindUsage<VolumeUsage>;
-  BuildCacheUsage?: KindUsage<never>;
+  BuildCacheUsage?: KindUsage<BuildCacheUsage>;
 }
 
 /** Sums of one kind, by Docker's rules: what is in use cannot be reclaimed. */
@@ -74,5 +90,17 @@ export function volumeUsage(volumes: readonly VolumeUsage[]): KindUsage<VolumeUs
     TotalCount: volumes.length,
     Reclaimable: bytes(volumes.filter(({ UsageData }) => UsageData.RefCount === 0)),
     TotalSize: bytes(volumes),
+  };
+}
+
+/** What images have is not freed by removing it from the cache. */
+export function buildCacheUsage(records: readonly BuildCacheUsage[]): KindUsage<BuildCacheUsage> {
+  const bytes = (list: readonly BuildCacheUsage[]): number =>
+    list.reduce((sum, { Size, Shared }) => sum + (Shared ? 0 : Size), 0);
+  return {
+    ActiveCount: records.filter(({ InUse }) => InUse).length,
+    TotalCount: records.length,
+    Reclaimable: bytes(records.filter(({ InUse }) => !InUse)),
+    TotalSize: bytes(records),
   };
 }

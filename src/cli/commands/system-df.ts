@@ -1,4 +1,5 @@
 import {
+  buildCacheUsage,
   containerUsage,
   type DiskUsageResponse,
   imageUsage,
@@ -40,8 +41,6 @@ const listing: Listing<Row> = {
   }),
 };
 
-const nothing: KindUsage<unknown> = { ActiveCount: 0, TotalCount: 0, Reclaimable: 0, TotalSize: 0 };
-
 const command: Command = {
   path: "system df",
   usage: "[OPTIONS]",
@@ -79,6 +78,6 @@ function rowsOf(usage: DiskUsageResponse): Row[] {
     { type: "Images", usage: usage.ImageUsage ?? imageUsage(usage.Images ?? [], usage.LayersSize ?? 0) },
     { type: "Containers", usage: usage.ContainerUsage ?? containerUsage(usage.Containers ?? []) },
     { type: "Local Volumes", usage: usage.VolumeUsage ?? volumeUsage(usage.Volumes ?? []) },
-    { type: "Build Cache", usage: usage.BuildCacheUsage ?? nothing },
+    { type: "Build Cache", usage: usage.BuildCacheUsage ?? buildCacheUsage(usage.BuildCache ?? []) },
   ];
 }

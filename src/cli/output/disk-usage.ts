@@ -96,7 +96,7 @@ function rowsOf(usage: DiskUsageResponse, isTruncated: boolean): Rows {
     images: imageRows(summaries, { digests: false, isTruncated }),
     containers: boxes.map((summary) => ({ summary, isTruncated })),
     volumes: usage.Volumes ?? usage.VolumeUsage?.Items ?? [],
-    caches: (usage.BuildCache ?? usage.BuildCacheUsage?.Items ?? []) as readonly unknown[] as CacheRecord[],
+    caches: usage.BuildCache ?? usage.BuildCacheUsage?.Items ?? [],
   };
 }
 
