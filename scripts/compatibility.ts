@@ -44,7 +44,6 @@ const withoutEffect: readonly {
     flags: ["ip6", "link-local-ip"],
     why: "the default network has IPv4 addresses only, and there is no other network",
   },
-  { of: "daemon", flags: ["shutdown-timeout"], why: "containers always go on without the daemon" },
 ];
 
 const ineffective = new Set(withoutEffect.flatMap(({ flags }) => flags));

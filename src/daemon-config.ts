@@ -49,6 +49,10 @@ export interface DaemonOptions {
   tlsCaCert: string;
   tlsCert: string;
   tlsKey: string;
+  /** Containers go on without the daemon. */
+  liveRestore: boolean;
+  /** Restart policies start containers with the daemon. */
+  autoRestart: boolean;
   shutdownTimeoutSeconds: number;
 }
 
@@ -90,6 +94,8 @@ export const defaultDaemonOptions: DaemonOptions = {
   tlsCaCert: "",
   tlsCert: "",
   tlsKey: "",
+  liveRestore: true,
+  autoRestart: true,
   shutdownTimeoutSeconds: 15,
 };
 
@@ -148,6 +154,9 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("tlsCert", "tlscert", "string"),
   rule("tlsKey", "tlskey", "string"),
   rule("cdiSpecDirs", "cdi-spec-dir", "list", "cdi-spec-dirs"),
+  rule("liveRestore", "live-restore", "boolean"),
+  // A flag of old, which daemon.json has never had.
+  rule("autoRestart", "restart", "boolean", ""),
   rule("shutdownTimeoutSeconds", "shutdown-timeout", "number"),
 ];
 
@@ -158,6 +167,7 @@ export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
   "runtimes",
   "defaultRuntime",
   "labels",
+  "liveRestore",
   "insecureRegistries",
   "registryMirrors",
   "maxConcurrentDownloads",
@@ -172,7 +182,7 @@ const refusedKeys = new Set(
     "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder containerd " +
     "containerd-namespace cpu-rt-period cpu-rt-runtime data default-cgroupns-mode default-gateway " +
     "default-gateway-v6 default-ipc-mode default-network-opts default-shm-size default-ulimits exec-opts experimental features " +
-    "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 live-restore log-format " +
+    "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 log-format " +
     "metrics-addr min-api-version no-new-privileges " +
     "node-generic-resources oom-score-adjust proxies raw-logs rootless seccomp-profile selinux-enabled storage-opts swarm-default-advertise-addr " +
     "userland-proxy userland-proxy-path userns-remap validate"
@@ -181,7 +191,6 @@ const refusedKeys = new Set(
 
 /** Values of those keys that ask for what gantry does anyway. */
 const harmless: Readonly<Record<string, unknown>> = {
-  "live-restore": true,
   experimental: false,
   ipv6: false,
   "ip-masq": true,

@@ -2,9 +2,9 @@
  * Composition root of the daemon: reads the options, picks the drivers, wires the rooms together and minds the
  * process's signals. Nothing else decides where things lie or which driver is used.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { ServerTls } from "./api/listen.ts";
 import { createApiServer, type ApiServer } from "./api/server.ts";
 import { type Database, openDatabase } from "./base/database.ts";
@@ -14,6 +14,7 @@ import type { ParsedArguments } from "./cli/parser.ts";
 import { createBuilder } from "./build/builder.ts";
 import { CacheStore } from "./build/cache-store.ts";
 import type { BuildHost } from "./build/host.ts";
+import { claimRoots } from "./daemon-roots.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
 import { ContainerLogs } from "./container/logging/container-logs.ts";
@@ -38,9 +39,9 @@ import { daemonId } from "./engine/info.ts";
 import { followNetworks, serveNames } from "./engine/name-service.ts";
 import { containerPaths } from "./engine/paths.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
+import { stopAll } from "./engine/stop-all.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, leaveRootCgroup, removeCgroupIfEmpty } from "./linux/cgroup.ts";
-import { lockFile } from "./linux/flock.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { claimBridge } from "./network/bridge-claim.ts";
 import { cutPool, defaultPools, joinPools } from "./network/ipv4.ts";
@@ -138,10 +139,8 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
     );
   setLogLevel(options.debug ? "debug" : options.logLevel);
   process.umask(0o022);
-  makeDirectories(options);
   leaveRootCgroup(detectCgroups());
-  claim("data root", options.dataRoot);
-  claim("exec root", options.execRoot);
+  claimRoots(options);
   using _bridge = options.bridge === "none" ? undefined : await claimBridge(options.bridge);
   const database = openDatabase(join(options.dataRoot, "gantry.db"));
   const config = engineConfig(options);
@@ -168,7 +167,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   log.info("daemon is ready", { version: engineVersion, dataRoot: options.dataRoot });
   minimiseSurprises();
   process.on("SIGHUP", () => void reload(context, config, start));
-  void startByPolicy(context);
+  void startContainers(context, options);
   keepResidentMemorySmall();
   await stopSignal();
   await shutDown({ api, context, options });
@@ -177,19 +176,14 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   return 0;
 }
 
-/** Locks a directory for the life of this process: what another daemon has there would be taken for leftovers. */
-function claim(what: string, directory: string): void {
-  if (lockFile(join(directory, "lock")) !== undefined) return;
-  throw new EngineError("conflict", `cannot start the daemon: another one uses the ${what} ${directory}`, {
-    hint: "Stop it, or give this one a --data-root, --exec-root, --bridge and --host of its own.",
-  });
-}
-
-function makeDirectories(options: DaemonOptions): void {
-  mkdirSync(options.dataRoot, { recursive: true, mode: 0o710 });
-  mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
-  mkdirSync(join(options.execRoot, "build"), { recursive: true, mode: 0o700 });
-  mkdirSync(dirname(options.pidfile), { recursive: true });
+/** Without live restore containers that a killed daemon left running are stopped first, as with Docker. */
+async function startContainers(context: EngineContext, options: DaemonOptions): Promise<void> {
+  try {
+    if (!options.liveRestore) await stopAll(context, options.shutdownTimeoutSeconds);
+    if (options.autoRestart) await startByPolicy(context);
+  } catch (error) {
+    log.error("could not start containers for their restart policies", { error: errorText(error) });
+  }
 }
 
 function engineConfig(options: DaemonOptions): EngineConfig {
@@ -213,6 +207,7 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     maxConcurrentUploads: options.maxConcurrentUploads,
     maxDownloadAttempts: options.maxDownloadAttempts,
     cdiDirectories: options.cdiSpecDirs,
+    liveRestore: options.liveRestore,
     shutdownTimeoutSeconds: options.shutdownTimeoutSeconds,
   };
 }
@@ -362,11 +357,22 @@ function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const)
       process.once(signal, () => {
-        log.info("stopping; containers go on", { signal });
+        log.info("stopping", { signal });
         resolve();
       });
   });
 }
+
+/** What of the engine's configuration SIGHUP replaces. */
+const reloadedSettings = [
+  "debug",
+  "labels",
+  "insecureRegistries",
+  "registryMirrors",
+  "liveRestore",
+  "shutdownTimeoutSeconds",
+  "defaultRuntime",
+] as const satisfies readonly (keyof EngineConfig)[];
 
 /** SIGHUP: reads the configuration file again and takes over what can change while containers run. */
 async function reload(context: EngineContext, config: EngineConfig, start: DaemonStart): Promise<void> {
@@ -377,16 +383,8 @@ async function reload(context: EngineContext, config: EngineConfig, start: Daemo
     );
     // First what may fail: either all of it is taken over or nothing.
     context.runtimes = await configuredRuntimes(options);
-    const { debug, labels, insecureRegistries, registryMirrors, shutdownTimeoutSeconds, defaultRuntime } =
-      engineConfig(options);
-    Object.assign(config, {
-      debug,
-      labels,
-      insecureRegistries,
-      registryMirrors,
-      shutdownTimeoutSeconds,
-      defaultRuntime,
-    });
+    const next = engineConfig(options);
+    for (const key of reloadedSettings) Object.assign(config, { [key]: next[key] });
     setLogLevel(options.debug ? "debug" : options.logLevel);
     context.network.repair();
     context.events.emit("daemon", "reload", daemonId(options.dataRoot), {
@@ -417,6 +415,7 @@ async function shutDown(parts: {
 }): Promise<void> {
   const { api, context, options } = parts;
   await api.close();
+  if (!context.config.liveRestore) await stopAll(context, context.config.shutdownTimeoutSeconds);
   for (const { id } of context.containers.list()) stopHealthChecks(context, id);
   await context.background.idle();
   await context.logs.close();

@@ -28,6 +28,8 @@ export interface EngineConfig {
   readonly maxDownloadAttempts: number;
   /** Where CDI specifications of devices lie. */
   readonly cdiDirectories: readonly string[];
+  /** Containers go on without the daemon. */
+  readonly liveRestore: boolean;
   readonly shutdownTimeoutSeconds: number;
 }
 

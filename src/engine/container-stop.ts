@@ -8,6 +8,8 @@ import { startLocked } from "./container-start.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 
 export interface StopOptions {
+  /** False: for the daemon's own end, which restart policies do not take for the user's will. */
+  readonly byUser?: boolean;
   readonly signal?: string;
   /** Undefined for the container's own, else 10; negative to wait for ever. */
   readonly timeoutSeconds?: number;
@@ -34,6 +36,17 @@ export async function containerStop(
   } finally {
     await removeIfAsked(context, container.id);
   }
+}
+
+/** Stops a container because the daemon ends: its restart policy will start it with the next one. */
+export async function stopForDaemon(
+  context: EngineContext,
+  id: string,
+): Promise<ContainerRecord | undefined> {
+  using _ = context.live.of(id).beginStop();
+  const stopped = await stopRunning(context, id, { byUser: false });
+  if (stopped !== undefined) emitContainer(context, stopped, "stop");
+  return stopped;
 }
 
 /** Stops (when it runs) and starts again. The container is not removed in between, even with `--rm`. */
@@ -73,7 +86,7 @@ async function stopRunning(
     const container = context.containers.byId(id);
     if (container === undefined || !isRunning(container)) return container;
     if (container.state.status !== "restarting") return stopTask(context, container, options);
-    context.containers.updateState(id, { stoppedByUser: true });
+    if (options.byUser !== false) context.containers.updateState(id, { stoppedByUser: true });
     using _ = await context.locks.acquire(id);
     const current = context.containers.byId(id);
     if (current?.state.status === "restarting") return cancelRestart(context, current);
@@ -91,7 +104,7 @@ async function stopTask(
   if (signal === undefined) throw invalidArgument(`Invalid signal: ${name}`);
   const timeoutSeconds = options.timeoutSeconds ?? container.config.StopTimeout ?? defaultTimeoutSeconds;
   const live = context.live.of(container.id);
-  context.containers.updateState(container.id, { stoppedByUser: true });
+  if (options.byUser !== false) context.containers.updateState(container.id, { stoppedByUser: true });
   const exited = live.exited?.promise ?? Promise.resolve();
   await sendSignal(context, container, signal).catch(ignoreMissing);
   if (!(await within(exited, timeoutSeconds))) {

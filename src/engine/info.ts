@@ -64,7 +64,7 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
       Error: "",
       RemoteManagers: null,
     },
-    LiveRestoreEnabled: true,
+    LiveRestoreEnabled: config.liveRestore,
     Isolation: "",
     SecurityOptions: securityOptions(context.cgroups.version === 2),
     CDISpecDirs: [...context.config.cdiDirectories],

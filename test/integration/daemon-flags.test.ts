@@ -1,6 +1,6 @@
 /** The daemon's own flags and daemon.json. */
 import assert from "node:assert/strict";
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import Docker from "dockerode";
@@ -8,6 +8,95 @@ import { flavour, TestDaemon } from "../helpers/daemon.ts";
 import { busybox, ensureBusybox } from "../helpers/images.ts";
 import { eventually } from "../helpers/process.ts";
 import { openTestHost } from "../helpers/test-host.ts";
+
+describe("--live-restore=false and --restart=false", () => {
+  const flags = ["--live-restore=false"];
+  const stateOf = (daemon: TestDaemon, name: string): Promise<string> =>
+    daemon.dockerOk(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}", name]);
+
+  async function startSome(daemon: TestDaemon): Promise<void> {
+    await ensureBusybox(daemon);
+    const script = "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.05; done";
+    for (const policy of ["no", "always", "unless-stopped", "on-failure"]) {
+      const options = ["--name", policy, "--restart", policy];
+      await daemon.dockerOk(["run", "-d", ...options, busybox, "sh", "-c", script]);
+    }
+    await daemon.dockerOk([
+      "run",
+      "-d",
+      "--rm",
+      "--init",
+      "--name",
+      "gone",
+      "-v",
+      "/data",
+      busybox,
+      "sleep",
+      "300",
+    ]);
+    await daemon.dockerOk([
+      "run",
+      "-d",
+      "--name",
+      "stopped",
+      "--restart",
+      "unless-stopped",
+      busybox,
+      "sleep",
+      "9",
+    ]);
+    await daemon.dockerOk(["stop", "-t", "0", "stopped"]);
+    for (const name of ["no", "always"])
+      await eventually(async () => (await daemon.dockerOk(["logs", name])).includes("up"));
+  }
+
+  test("containers stop with the daemon, in their own way, and policies start them again", async () => {
+    await using daemon = await TestDaemon.start({ flags });
+    assert.equal(await daemon.dockerOk(["info", "-f", "{{.LiveRestoreEnabled}}"]), "false");
+    await startSome(daemon);
+    assert.equal(await daemon.stop(), 0);
+    const { stdout } = await daemon.host.run(["find", `${daemon.execRoot}/containers`, "-mindepth", "1"]);
+    assert.equal(stdout, "", "nothing of a container is left");
+    await daemon.launch();
+    for (const name of ["always", "unless-stopped", "on-failure"])
+      await eventually(async () => (await stateOf(daemon, name)).startsWith("running"), { what: name });
+    assert.equal(await stateOf(daemon, "no"), "exited 5 0");
+    assert.match(await stateOf(daemon, "stopped"), /^exited/);
+    assert.match(await daemon.dockerOk(["logs", "no"]), /up\nbye/);
+    assert.equal(await daemon.dockerOk(["ps", "-aq", "-f", "name=gone"]), "");
+    assert.equal(await daemon.dockerOk(["volume", "ls", "-q"]), "");
+  });
+
+  test("what a killed daemon left running is stopped by the next one", async () => {
+    await using daemon = await TestDaemon.start({ flags });
+    await ensureBusybox(daemon);
+    await daemon.dockerOk(["run", "-d", "--init", "--name", "box", busybox, "sleep", "300"]);
+    await daemon.killHard();
+    await daemon.launch();
+    await eventually(async () => (await stateOf(daemon, "box")).startsWith("exited"));
+  });
+
+  test("--restart=false leaves containers as they are, whatever their policy", async () => {
+    await using daemon = await TestDaemon.start({ flags: [...flags, "-r=false"] });
+    await ensureBusybox(daemon);
+    await daemon.dockerOk([
+      "run",
+      "-d",
+      "--init",
+      "--name",
+      "box",
+      "--restart",
+      "always",
+      busybox,
+      "sleep",
+      "300",
+    ]);
+    await daemon.stop();
+    await daemon.launch();
+    await daemon.host.run(["sleep", "1"]);
+    assert.match(await stateOf(daemon, "box"), /^exited/);
+  });
+});
 
 describe("daemon flags", () => {
   test("several -H: a unix and a tcp socket", async () => {
@@ -91,6 +180,47 @@ describe("daemon flags", () => {
     await using daemon = await TestDaemon.start({ flags: ["-D"] });
     await daemon.client.version();
     await eventually(async () => /debug/i.test(await daemon.log()));
+  });
+
+  test("one directory for both roots: said, also when it has two names", async () => {
+    await using daemon = await TestDaemon.prepare();
+    await daemon.host.run(["mkdir", daemon.dataRoot]);
+    await daemon.host.run(["ln", "-s", daemon.dataRoot, daemon.execRoot]);
+    const result = await daemon.host.run(daemon.commandLine(), { timeoutMs: 20_000 });
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /the data root and the exec root are one directory/);
+    assert.match(result.stderr, /Give --exec-root a directory of its own/);
+  });
+
+  test("a machine without conmon, without a runtime: said, with the package to install", async () => {
+    await using daemon = await TestDaemon.prepare();
+    await hide(daemon, "crun");
+    await hide(daemon, "runc");
+    // Images and volumes are served all the same.
+    await daemon.launch();
+    await ensureBusybox(daemon);
+    const run = await daemon.docker(["run", "--rm", busybox, "true"]);
+    assert.equal(run.code, 125);
+    assert.match(run.stderr, /no OCI runtime is installed: containers cannot be started/);
+    assert.match(await daemon.dockerOk(["info", "-f", "{{json .Warnings}}"]), /no OCI runtime is installed/);
+    await daemon.stop();
+    await hide(daemon, "conmon");
+    const noMonitor = await daemon.host.run(daemon.commandLine(), { timeoutMs: 20_000 });
+    assert.equal(noMonitor.code, 1);
+    assert.match(noMonitor.stderr, /conmon is not installed: containers cannot be started without it/);
+    assert.match(noMonitor.stderr, /apt-get install conmon/);
+  });
+
+  test("conmon goes while the daemon runs: the start says so, and works when it is back", async () => {
+    await using daemon = await TestDaemon.start();
+    await ensureBusybox(daemon);
+    const path = (await daemon.host.run(["sh", "-c", "command -v conmon"])).stdout.trim();
+    await daemon.host.run(["mount", "--bind", "/dev/null", path]);
+    const result = await daemon.docker(["run", "--name", "box", busybox, "echo", "back"]);
+    assert.notEqual(result.code, 0);
+    assert.match(result.stderr, /conmon cannot be started/);
+    await daemon.host.run(["umount", path]);
+    assert.equal(await daemon.dockerOk(["start", "-a", "box"]), "back");
   });
 
   test("an unknown flag, log level, storage driver: said, and the daemon does not start", async () => {
@@ -177,3 +307,10 @@ describe("API versions", () => {
     assert.equal(pinned.stdout, "1.40\n");
   });
 });
+
+/** Takes a program away from the daemon's host: what cannot be executed counts as missing. */
+async function hide(daemon: TestDaemon, name: string): Promise<void> {
+  for (const directory of ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"])
+    if (existsSync(`${directory}/${name}`))
+      await daemon.host.run(["mount", "--bind", "/dev/null", `${directory}/${name}`]);
+}

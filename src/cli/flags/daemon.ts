@@ -103,6 +103,12 @@ export const daemonFlags: readonly FlagSpec[] = [
   { name: "iptables", type: "bool", default: true, help: "Make firewall rules (with nftables)" },
   { name: "label", type: "list", placeholder: "KEY=VALUE", help: "Label of this daemon, shown by info" },
   {
+    name: "live-restore",
+    type: "bool",
+    default: true,
+    help: "Let containers go on without the daemon; false stops them with it, as Docker does",
+  },
+  {
     name: "log-driver",
     type: "string",
     default: "json-file",
@@ -143,6 +149,13 @@ export const daemonFlags: readonly FlagSpec[] = [
   },
   { name: "registry-mirror", type: "list", help: "URL of a mirror to ask before Docker Hub" },
   {
+    name: "restart",
+    short: "r",
+    type: "bool",
+    default: true,
+    help: "Start containers with the daemon that their restart policies want started",
+  },
+  {
     name: "shutdown-timeout",
     type: "int",
     default: 15,
@@ -155,7 +168,6 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "How layers are kept: overlay2, btrfs, fuse-overlayfs or vfs (default: found by a trial)",
   },
   refused("default-ulimit", "list", "Limits of containers that set none"),
-  refused("live-restore", "bool", "Containers always outlive the daemon"),
   refused("seccomp-profile", "string", "System call filter of containers that choose none"),
   { name: "tls", type: "bool", help: "Encrypt TCP sockets; implied by --tlsverify" },
   {
