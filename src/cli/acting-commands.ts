@@ -82,6 +82,7 @@ export const actingCommands: Readonly<Record<string, CommandLoader>> = {
   rm: () => import("./commands/rm.ts"),
   rmi: () => import("./commands/rmi.ts"),
   run: () => import("./commands/run.ts"),
+  search: () => import("./commands/search.ts"),
   save: () => import("./commands/save.ts"),
   start: () => import("./commands/start.ts"),
   stats: () => import("./commands/stats.ts"),

@@ -56,7 +56,7 @@ export const groups: Readonly<Record<string, string>> = {
 };
 
 const unservedAtTop =
-  "build buildx checkpoint config manifest node plugin search secret service stack swarm trust";
+  "build buildx checkpoint config manifest node plugin secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {

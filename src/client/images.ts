@@ -2,6 +2,7 @@ import type {
   ImageDeleteEntry,
   ImageHistoryEntry,
   ImageInspect,
+  ImageSearchResult,
   ImageSummary,
   ProgressMessage,
 } from "../wire/image.ts";
@@ -33,6 +34,8 @@ export interface PushQuery extends CallOptions {
   readonly image: string;
   /** Undefined for every tag. */
   readonly tag?: string;
+  /** Only when the image is for this platform: `os/architecture[/variant]`. */
+  readonly platform?: string;
   /** Value of the X-Registry-Auth header; anonymous when undefined. */
   readonly registryAuth?: string;
 }
@@ -52,6 +55,11 @@ export interface ImportQuery extends CallOptions {
 export interface ImageApi {
   /** `GET /images/json`. */
   imageList(query?: ImageListQuery): Promise<ImageSummary[]>;
+  /** `GET /images/search`: Docker Hub, or the registry that the term begins with. */
+  imageSearch(
+    term: string,
+    query?: CallOptions & { limit?: number; filters?: FilterValues; registryAuth?: string },
+  ): Promise<ImageSearchResult[]>;
   /** `GET /images/{name}/json`. */
   imageInspect(name: string, query?: CallOptions & { platform?: string }): Promise<ImageInspect>;
   /** `GET /images/{name}/history`. */
@@ -87,12 +95,25 @@ export function imageApi(transport: Transport): ImageApi {
 
 function imageQueries(
   transport: Transport,
-): Pick<ImageApi, "imageList" | "imageInspect" | "imageHistory" | "imageTag" | "imageRemove"> {
+): Pick<
+  ImageApi,
+  "imageList" | "imageSearch" | "imageInspect" | "imageHistory" | "imageTag" | "imageRemove"
+> {
   const path = (name: string, action: string): string => `/images/${pathPart(name)}${action}`;
   return {
     imageList: ({ all, digests, sharedSize, filters, signal } = {}) =>
       transport.json("GET", "/images/json", {
         query: { all, digests, "shared-size": sharedSize, filters: filtersParameter(filters) },
+        signal,
+      }),
+    imageSearch: (term, { limit, filters, registryAuth, signal } = {}) =>
+      transport.json("GET", "/images/search", {
+        query: {
+          term,
+          limit: limit === undefined ? undefined : String(limit),
+          filters: filtersParameter(filters),
+        },
+        headers: { "X-Registry-Auth": registryAuth ?? anonymous },
         signal,
       }),
     imageInspect: (name, { platform, signal } = {}) =>
@@ -130,9 +151,9 @@ function imageStreams(
         headers: { "X-Registry-Auth": registryAuth ?? anonymous },
         signal,
       }),
-    imagePush: ({ image, tag, registryAuth, signal }) =>
+    imagePush: ({ image, tag, platform, registryAuth, signal }) =>
       progress(transport, `/images/${pathPart(image)}/push`, {
-        query: { tag },
+        query: { platform: platformParameter(platform), tag },
         headers: { "X-Registry-Auth": registryAuth ?? anonymous },
         signal,
       }),

@@ -4,6 +4,7 @@
  *
  * Names and ids are given as the user wrote them; the engine resolves them. Every method throws `EngineError`.
  */
+import type { Platform } from "../oci/image-spec.ts";
 import type { Readable } from "node:stream";
 import type {
   ChangeEntry,
@@ -25,6 +26,7 @@ import type {
   ImageDeleteEntry,
   ImageHistoryEntry,
   ImageInspect,
+  ImageSearchResult,
   ImageSummary,
   ProgressMessage,
 } from "../wire/image.ts";
@@ -195,17 +197,21 @@ export interface Engine {
 
   // images
   imageList(options: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<ImageSummary[]>;
+  /** Throws `notFound` for an image that is here for another platform. */
+  imageCheckPlatform(nameOrId: string, platform: Platform): Promise<void>;
   imageInspect(nameOrId: string): Promise<ImageInspect>;
   imageHistory(nameOrId: string): Promise<ImageHistoryEntry[]>;
   /** A docker-archive or OCI layout, plain or compressed. Progress is yielded; errors after the first byte are thrown from the iterator. */
   imageLoad(
     archive: Readable,
-    options: { quiet: boolean; signal: AbortSignal },
+    options: { quiet: boolean; platform?: Platform; signal: AbortSignal },
   ): AsyncIterable<ProgressMessage>;
   imageSave(namesOrIds: readonly string[]): Promise<Readable>;
   /** A root file system tar as a new image. */
   imageImport(options: {
-    source: Readable;
+    /** The archive, or where on the web it is. */
+    source: Readable | string;
+    signal: AbortSignal;
     repository: string | undefined;
     tag: string | undefined;
     message: string | undefined;
@@ -231,6 +237,14 @@ export interface Engine {
   }): AsyncIterable<ProgressMessage>;
 
   // registries
+  /** Images of Docker Hub, or of the registry that the term begins with. */
+  imageSearch(options: {
+    term: string;
+    limit: number | undefined;
+    filters: Filters;
+    credentials: RegistryAuth;
+    signal: AbortSignal;
+  }): Promise<ImageSearchResult[]>;
   /** Shows credentials to a registry. Throws `unauthenticated` when it refuses them. */
   registryLogin(credentials: RegistryAuth, signal: AbortSignal): Promise<RegistryLoginResponse>;
   /** What a registry has under a name. */

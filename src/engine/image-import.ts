@@ -10,9 +10,12 @@ import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { formatReference, parseReference, withDefaultTag, withTag } from "../oci/reference.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import { emitImageEvent, type ImageContext } from "./image-context.ts";
+import { openUrl } from "./url-source.ts";
 
 export interface ImageImportOptions {
-  readonly source: Readable;
+  /** The archive, or where on the web it is. */
+  readonly source: Readable | string;
+  readonly signal: AbortSignal;
   readonly repository: string | undefined;
   readonly tag: string | undefined;
   readonly message: string | undefined;
@@ -33,9 +36,15 @@ export async function* imageImport(
       ? hostPlatform()
       : parsePlatform(options.platform);
   using lease = context.garbage.lease();
-  const layer = await context.content.ingest(decompress(options.source));
+  let { source } = options;
+  if (typeof source === "string") {
+    yield { status: `Downloading from ${source.replace(/\?.*$/s, "")}` };
+    source = await openUrl(source, options.signal);
+  }
+  const layer = await context.content.ingest(decompress(source));
   lease.add(layer.digest);
   const created = nowRfc3339();
+  const origin = typeof options.source === "string" ? options.source.replace(/\?.*$/s, "") : "-";
   const file: ImageConfigFile = {
     created,
     architecture,
@@ -47,7 +56,9 @@ export async function* imageImport(
       {
         created,
         comment:
-          options.message === undefined || options.message === "" ? "Imported from -" : options.message,
+          options.message === undefined || options.message === ""
+            ? `Imported from ${origin}`
+            : options.message,
       },
     ],
   };

@@ -1,8 +1,11 @@
 import type { Readable } from "node:stream";
+import { notFound } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import { type ArchivedImage, findImages } from "../image/archive-images.ts";
 import { readArchive } from "../image/archive-reader.ts";
 import { registerImage } from "../image/register.ts";
+import type { Platform } from "../oci/image-spec.ts";
+import { formatPlatform, platformMatches } from "../oci/platform.ts";
 import { familiarReference, parseReference } from "../oci/reference.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import { emitImageEvent, type ImageContext } from "./image-context.ts";
@@ -14,12 +17,19 @@ import { emitImageEvent, type ImageContext } from "./image-context.ts";
 export async function* imageLoad(
   context: ImageContext,
   archive: Readable,
-  options: { readonly quiet: boolean; readonly signal: AbortSignal },
+  options: { readonly quiet: boolean; readonly platform?: Platform; readonly signal: AbortSignal },
 ): AsyncGenerator<ProgressMessage, void> {
   using lease = context.garbage.lease();
   const { content } = context;
   const files = await readArchive(archive, { content, lease, signal: options.signal });
-  for (const archived of await findImages(files, content, lease)) {
+  const { platform } = options;
+  const found = await findImages(files, content, lease, platform);
+  const fitting = found.filter(
+    ({ image }) => platform === undefined || platformMatches(platform, image.config),
+  );
+  if (platform !== undefined && fitting.length === 0)
+    throw notFound(`the archive has no image for the platform ${formatPlatform(platform)}`);
+  for (const archived of fitting) {
     const register = registerImage(context, archived.image, lease);
     let step = await register.next();
     for (; step.done !== true; step = await register.next()) {

@@ -7,6 +7,7 @@ import { type CommitRequest, imageCommit } from "./image-commit.ts";
 import { imageImport } from "./image-import.ts";
 import { imageHistory, imageInspect } from "./image-inspect.ts";
 import { imageList } from "./image-list.ts";
+import { checkImagePlatform } from "./image-platform.ts";
 import { imageLoad } from "./image-load.ts";
 import { distributionInspect } from "./distribution-inspect.ts";
 import { imagePull } from "./image-pull.ts";
@@ -14,11 +15,14 @@ import { imagePush } from "./image-push.ts";
 import { registryLogin } from "./registry-login.ts";
 import { imageRemove } from "./image-remove.ts";
 import { imageSave } from "./image-save.ts";
+import { imageSearch } from "./image-search.ts";
 import { imageTag } from "./image-tag.ts";
 
 export type ImageUseCases = Pick<
   Engine,
   | "imageList"
+  | "imageCheckPlatform"
+  | "imageSearch"
   | "imageInspect"
   | "imageHistory"
   | "imageLoad"
@@ -52,6 +56,8 @@ export function createImageUseCases(
   context.garbage.collect();
   return {
     imageList: (options) => imageList(context, options),
+    imageCheckPlatform: async (nameOrId, platform) => checkImagePlatform(context, nameOrId, platform),
+    imageSearch: (options) => imageSearch(context, options),
     imageInspect: (nameOrId) => imageInspect(context, nameOrId),
     imageHistory: (nameOrId) => imageHistory(context, nameOrId),
     imageLoad: (archive, options) => imageLoad(context, archive, options),

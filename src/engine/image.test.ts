@@ -93,6 +93,7 @@ async function importTar(tar: Buffer, name?: string, changes: string[] = []): Pr
   const messages = await all(
     cases.imageImport({
       source: Readable.from([tar]),
+      signal: new AbortController().signal,
       repository: name,
       tag: undefined,
       message: undefined,

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { errorText, invalidArgument } from "../base/errors.ts";
 import type { ContentStore } from "../content/content.ts";
-import { mediaTypes, type Descriptor } from "../oci/image-spec.ts";
+import { mediaTypes, type Descriptor, type Platform } from "../oci/image-spec.ts";
 import { hostPlatform, selectPlatform } from "../oci/platform.ts";
 import { formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
 import type { ArchiveFiles } from "./archive-reader.ts";
@@ -36,11 +36,13 @@ export async function findImages(
   files: ArchiveFiles,
   content: ContentStore,
   lease: Pick<Lease, "add">,
+  platform?: Platform,
 ): Promise<ArchivedImage[]> {
   const index = files.metadata.get("index.json");
   const manifest = files.metadata.get("manifest.json");
   const entries = manifest === undefined ? [] : parseDockerManifest(manifest);
-  if (index !== undefined) return ociImages(content, index, namesByConfig(files, entries));
+  if (index !== undefined)
+    return ociImages(content, index, { names: namesByConfig(files, entries), platform });
   if (manifest !== undefined)
     return Promise.all(entries.map((entry) => dockerImage(entry, { files, content, lease })));
   throw invalidArgument(
@@ -108,12 +110,13 @@ function describeLayer(content: ContentStore, digest: string): Descriptor {
   return { mediaType: mediaTypes.ociLayer + suffix, digest, size: content.info(digest).sizeBytes };
 }
 
-/** The images of an OCI layout. Of several platforms under one name, the host's is taken, else the first. */
+/** The images of an OCI layout. Of several platforms under one name, the wanted or the host's is taken, else the first. */
 function ociImages(
   content: ContentStore,
   indexBytes: Buffer,
-  extraNames: ReadonlyMap<string, readonly string[]>,
+  wanted: { readonly names: ReadonlyMap<string, readonly string[]>; readonly platform: Platform | undefined },
 ): ArchivedImage[] {
+  const { names: extraNames, platform } = wanted;
   const groups = new Map<string, { names: Set<string>; offers: Descriptor[] }>();
   for (const descriptor of parseIndex("index.json of the archive", indexBytes).manifests) {
     const name = annotatedName(descriptor);
@@ -126,7 +129,7 @@ function ociImages(
   const images = new Map<string, { image: StoredImage; names: Set<string> }>();
   for (const { names, offers } of groups.values()) {
     const present = offers.filter((offer) => content.has(offer.digest) && !isAttestation(offer));
-    const chosen = selectPlatform(hostPlatform(), present) ?? present[0];
+    const chosen = selectPlatform(platform ?? hostPlatform(), present) ?? present[0];
     if (chosen === undefined) throw invalidArgument("index.json of the archive names no image that is in it");
     const image = readStoredImage(content, chosen);
     const known = images.get(image.configDigest) ?? { image, names: new Set() };

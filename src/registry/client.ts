@@ -82,6 +82,20 @@ export class RegistryClient {
     );
   }
 
+  /** A conversation with the index of Docker Hub, which searches (version 1 of the registry API). */
+  openIndex(credentials: RegistryCredentials): RegistrySession {
+    const { origin, host, protocol } = new URL(this.#place.hubIndex);
+    return this.#session(
+      { origin, prefix: "", host, verifyTls: protocol === "https:", isMirror: false },
+      {
+        reference: { domain: host, path: "" },
+        action: "pull",
+        credentials,
+        signal: new AbortController().signal,
+      },
+    );
+  }
+
   #session(endpoint: RegistryEndpoint, { reference, action, credentials }: OpenOptions): RegistrySession {
     return new RegistrySession({
       endpoint,

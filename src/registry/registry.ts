@@ -17,6 +17,8 @@ export interface RegistryPlace {
   readonly certsDirectory: string;
   /** Where `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are read. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where Docker Hub is searched. */
+  readonly hubIndex: string;
   /** A registry that says nothing for so long counts as gone. */
   readonly silenceTimeoutMs: number;
   /** First pause before something is tried again; doubles each time. */
@@ -26,6 +28,7 @@ export interface RegistryPlace {
 export const defaultRegistryPlace: RegistryPlace = {
   certsDirectory: "/etc/docker/certs.d",
   environment: process.env,
+  hubIndex: "https://index.docker.io",
   silenceTimeoutMs: 60_000,
   retryDelayMs: 500,
 };

@@ -32,6 +32,8 @@ export interface SessionRequest {
   readonly body?: () => Buffer | Readable;
   /** Statuses that are an answer; any other is an error. */
   readonly accept: readonly number[];
+  /** What the token is for, when that is not this repository: `registry:catalog:*`. */
+  readonly scope?: string;
   /** Another repository that is read from. */
   readonly alsoPullFrom?: string;
   /** One try only: the caller minds faults itself. */
@@ -146,7 +148,8 @@ export class RegistrySession {
     return new RegistryResponseError({ status: 401, codes: [], asked: `${what} at ${answer.host}`, said });
   }
 
-  #scopes({ alsoPullFrom }: SessionRequest): string[] {
+  #scopes({ alsoPullFrom, scope }: SessionRequest): string[] {
+    if (scope !== undefined) return [scope];
     const { repository, action } = this.options;
     const own = `repository:${repository}:${action}`;
     return alsoPullFrom === undefined ? [own] : [own, `repository:${alsoPullFrom}:pull`];

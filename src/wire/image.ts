@@ -57,3 +57,12 @@ export interface ProgressMessage {
   errorDetail?: { code?: number; message: string };
   error?: string;
 }
+
+/** One entry of `GET /images/search`. */
+export interface ImageSearchResult {
+  name: string;
+  description: string;
+  star_count: number;
+  is_official: boolean;
+  is_automated: boolean;
+}

@@ -104,6 +104,7 @@ async function makeImage(on: Machine, name: string, sizeBytes = 3_000_000): Prom
   await statuses(
     on.cases.imageImport({
       source: Readable.from([tar]),
+      signal: new AbortController().signal,
       repository: name.slice(0, at),
       tag: name.slice(at + 1),
       message: undefined,

@@ -1,7 +1,8 @@
-import { invalidArgument, notImplemented } from "../../base/errors.ts";
+import { invalidArgument } from "../../base/errors.ts";
 import type { Filters } from "../../wire/system.ts";
 import type { Exchange, Route } from "../exchange.ts";
 import { registryCredentials } from "../registry-header.ts";
+import { parsePlatformJson } from "../platform.ts";
 import { shapeImageInspect, shapeImageSummary } from "../shape.ts";
 import { sendProgress, StreamAnswer, untilAborted } from "../stream.ts";
 
@@ -25,7 +26,16 @@ async function list(x: Exchange): Promise<void> {
   );
 }
 
+/** An image is here for one platform; another that is asked for is not found. */
+async function checkPlatform(x: Exchange, names: readonly string[], parameter = "platform"): Promise<void> {
+  for (const text of x.query.texts(parameter)) {
+    const platform = parsePlatformJson(text);
+    for (const name of names) await x.engine.imageCheckPlatform(name, platform);
+  }
+}
+
 async function inspect(x: Exchange): Promise<void> {
+  await checkPlatform(x, [x.param("name")]);
   x.json(200, shapeImageInspect(await x.engine.imageInspect(x.param("name")), x.apiMinor));
 }
 
@@ -49,13 +59,9 @@ async function create(x: Exchange): Promise<void> {
   }
   if (source === undefined)
     throw invalidArgument("either fromImage or fromSrc says where the image comes from");
-  if (source !== "-") {
-    throw notImplemented(`importing an image from ${source} is not served by this version of gantry`, {
-      hint: "Download the file and import it from standard input (fromSrc=-).",
-    });
-  }
   const imported = x.engine.imageImport({
-    source: x.request,
+    source: source === "-" ? x.request : source,
+    signal: x.signal,
     repository: x.query.text("repo"),
     tag: x.query.text("tag"),
     message: x.query.text("message"),
@@ -68,17 +74,20 @@ async function create(x: Exchange): Promise<void> {
 async function push(x: Exchange): Promise<void> {
   const credentials = registryCredentials(x);
   const { signal } = x;
-  await sendProgress(
-    x,
-    x.engine.imagePush({ image: x.param("name"), tag: x.query.text("tag"), credentials, signal }),
-  );
+  const tag = x.query.text("tag");
+  await checkPlatform(x, [tag === undefined ? x.param("name") : `${x.param("name")}:${tag}`]);
+  await sendProgress(x, x.engine.imagePush({ image: x.param("name"), tag, credentials, signal }));
 }
 
 async function load(x: Exchange): Promise<void> {
-  await sendProgress(x, x.engine.imageLoad(x.request, { quiet: x.query.flag("quiet"), signal: x.signal }));
+  const text = x.query.text("platform");
+  const platform = text === undefined ? {} : { platform: parsePlatformJson(text) };
+  const options = { quiet: x.query.flag("quiet"), signal: x.signal, ...platform };
+  await sendProgress(x, x.engine.imageLoad(x.request, options));
 }
 
 async function save(x: Exchange, names: readonly string[]): Promise<void> {
+  await checkPlatform(x, names);
   const archive = await x.engine.imageSave(names);
   const answer = new StreamAnswer(x, "application/x-tar");
   try {
@@ -89,12 +98,24 @@ async function save(x: Exchange, names: readonly string[]): Promise<void> {
   answer.end();
 }
 
+async function search(x: Exchange): Promise<void> {
+  const found = await x.engine.imageSearch({
+    term: x.requiredQuery("term"),
+    limit: x.query.integer("limit"),
+    filters: x.query.filters(),
+    credentials: registryCredentials(x),
+    signal: x.signal,
+  });
+  x.json(200, found);
+}
+
 async function tag(x: Exchange): Promise<void> {
   await x.engine.imageTag(x.param("name"), x.requiredQuery("repo"), x.query.text("tag") ?? "latest");
   x.empty(201);
 }
 
 async function remove(x: Exchange): Promise<void> {
+  await checkPlatform(x, [x.param("name")], "platforms");
   const removed = await x.engine.imageRemove(x.param("name"), {
     force: x.query.flag("force"),
     noPrune: x.query.flag("noprune"),
@@ -103,11 +124,13 @@ async function remove(x: Exchange): Promise<void> {
 }
 
 async function history(x: Exchange): Promise<void> {
+  await checkPlatform(x, [x.param("name")]);
   x.json(200, await x.engine.imageHistory(x.param("name")));
 }
 
 export const imageRoutes: readonly Route[] = [
   { method: "GET", path: "/images/json", handle: list },
+  { method: "GET", path: "/images/search", handle: search },
   { method: "POST", path: "/images/create", handle: create },
   { method: "POST", path: "/images/load", handle: load },
   { method: "GET", path: "/images/get", handle: (x) => save(x, x.query.texts("names")) },

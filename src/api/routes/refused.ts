@@ -27,7 +27,6 @@ const noSuchPlugin: Refusal = (x) => notFound(`plugin "${x.param("name")}" not f
 const refusals: readonly (readonly [method: string, path: string, refusal: Refusal])[] = [
   // containers
   // images
-  ["GET", "/images/search", notServed("searching a registry (docker search)")],
   ["GET", "/images/{name...}/attestations", notServed("reading an image's attestations")],
   // volumes
   ["PUT", "/volumes/{name}", onlyClusterVolumes],

@@ -28,12 +28,7 @@ const command: Command = {
       refused: "images are not signed for Notary by gantry",
       hidden: true,
     },
-    {
-      name: "platform",
-      type: "string",
-      help: "Platform of the image",
-      refused: "images are kept for one platform only, and pushed as they are",
-    },
+    { name: "platform", type: "string", help: "Push only when it is for this platform (linux/amd64)" },
     { name: "quiet", short: "q", type: "bool", help: "Do not show progress" },
   ],
   args: { min: 1, max: 1 },
@@ -51,6 +46,7 @@ const command: Command = {
       image: reference.domain === "docker.io" ? familiarName(reference) : repositoryName(reference),
       ...(tag === undefined ? {} : { tag }),
       ...(registryAuth === undefined ? {} : { registryAuth }),
+      ...(parsed.string("platform") === "" ? {} : { platform: parsed.string("platform") }),
     });
     if (quiet) for await (const _message of messages) void _message;
     else await showProgress(messages, stdoutProgress(context));
