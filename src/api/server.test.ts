@@ -501,12 +501,12 @@ test("progress: an error before the first byte is a status, later an object", as
   );
 });
 
-test("import reads the body, an address is refused", async () => {
+test("import reads the body, or names an address", async () => {
   let options: Record<string, unknown> = {};
   await using t = await startApi({
-    imageImport: async function* ({ source, ...rest }) {
-      let text = "";
-      for await (const chunk of source) text += String(chunk);
+    imageImport: async function* ({ source, signal: _signal, ...rest }) {
+      let text = typeof source === "string" ? source : "";
+      if (typeof source !== "string") for await (const chunk of source) text += String(chunk);
       options = { ...rest, text };
       yield { status: "sha256:1" };
     },
@@ -523,7 +523,8 @@ test("import reads the body, an address is refused", async () => {
     platform: "linux",
     text: "tar",
   });
-  assert.equal((await t.call("POST", "/images/create?fromSrc=http://x/y.tar")).status, 501);
+  assert.equal((await t.call("POST", "/images/create?fromSrc=http://x/y.tar")).status, 200);
+  assert.equal(options["text"], "http://x/y.tar");
 });
 
 test("load: a client that breaks off fails the source", async () => {

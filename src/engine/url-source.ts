@@ -23,5 +23,5 @@ export async function openUrl(text: string, signal: AbortSignal): Promise<Readab
       "unavailable",
       `cannot download ${shown}: the server answered ${answer.status} ${answer.statusText}`.trim(),
     );
-  return Readable.fromWeb(answer.body as import("node:stream/web").ReadableStream);
+  return Readable.fromWeb(answer.body);
 }

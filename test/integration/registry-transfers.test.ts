@@ -450,7 +450,7 @@ test("what is no registry, no image, or not there says so", { skip }, async () =
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   using here = machine({ attempts: 1 });
   try {
-    await assert.rejects(here.pull(`${address}/app`, { tag: "huge" }), /longer than 4194304 bytes/);
+    await assert.rejects(here.pull(`${address}/app`, { tag: "huge" }), /more than 4194304 bytes/);
     await assert.rejects(here.pull(`${address}/app`, { tag: "old" }), /manifest format 1/);
     await assert.rejects(
       here.pull(`${address}/app`, { tag: "html" }),
