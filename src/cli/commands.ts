@@ -55,8 +55,7 @@ export const groups: Readonly<Record<string, string>> = {
   volume: "Work with volumes",
 };
 
-const unservedAtTop =
-  "build buildx checkpoint config manifest node plugin secret service stack swarm trust";
+const unservedAtTop = "build buildx checkpoint config manifest node plugin secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
