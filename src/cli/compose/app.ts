@@ -177,12 +177,14 @@ export interface ComposeCommand {
   readonly completes?: CompletionKind;
   /** More names within the group. */
   readonly otherNames?: readonly string[];
+  /** Needs no daemon. */
+  readonly offline?: boolean;
   run(app: ComposeApp, parsed: ParsedArguments): Promise<number>;
 }
 
 /** A command of `compose`, which `fig` has too. */
 export function composeCommand(command: ComposeCommand): Command {
-  const { name, otherNames = [], flags, args = { min: 0 }, ...rest } = command;
+  const { name, otherNames = [], flags, args = { min: 0 }, offline: _offline, ...rest } = command;
   const paths = [name, ...otherNames].flatMap((each) => [`compose ${each}`, `fig ${each}`]);
   return {
     ...rest,
@@ -192,6 +194,11 @@ export function composeCommand(command: ComposeCommand): Command {
     flags: [...flags, { name: "dry-run", type: "bool", help: "Show what would be done, and do nothing" }],
     async run(context, parsed, group) {
       const app = new ComposeApp(context, parsed, group);
+      if (command.offline !== true) {
+        // The daemon says who it is while the files are read.
+        context.client.ping().catch(() => {});
+        await new Promise((resolve) => setImmediate(resolve));
+      }
       try {
         return await command.run(app, parsed);
       } catch (error) {

@@ -4,7 +4,7 @@ import { inDependencyOrder, settle } from "../dependency-order.ts";
 import { hasStatus, listContainers, type Observed, type Session } from "../engine.ts";
 import { labels } from "../labels.ts";
 import { imageOf, type Project } from "../model/project.ts";
-import { removeContainers } from "./stop.ts";
+import { removeContainers, stopRunning } from "./stop.ts";
 
 export interface DownOptions {
   /** Services; all of them, with networks, when empty. */
@@ -126,7 +126,10 @@ export function isEmptyDown(plan: DownPlan): boolean {
   );
 }
 
-/** Stops and removes: dependents before what they depend on, networks and the rest when no container is left. */
+/**
+ * Stops and removes: dependents before what they depend on. A container goes as soon as it has stopped, and networks
+ * once nothing runs on them, which need not wait for that.
+ */
 export async function down(
   session: Session,
   plan: DownPlan,
@@ -136,33 +139,66 @@ export async function down(
   }: Pick<DownOptions, "volumes" | "timeoutSeconds"> & { readonly project: Project | undefined },
 ): Promise<void> {
   const byService = Map.groupBy(plan.containers, ({ service }) => service);
-  const remove = (containers: readonly Observed[], volumes: boolean): Promise<void> =>
-    removeContainers(session, containers, {
-      ...options,
-      volumes,
-      ...(project === undefined ? {} : { project }),
-    });
+  const stopOptions = { ...options, ...(project === undefined ? {} : { project }) };
+  const removals: Promise<void>[] = [];
+  const remove = async (containers: readonly Observed[], volumes: boolean): Promise<void> => {
+    await stopRunning(session, containers, stopOptions);
+    const removal = removeContainers(session, containers.map(stopped), { ...stopOptions, volumes });
+    removal.catch(() => {});
+    removals.push(removal);
+  };
   const order = new Map([...byService.keys()].map((name) => [name, plan.dependencies.get(name) ?? []]));
-  await inDependencyOrder(order, (name) => remove(byService.get(name) ?? [], options.volumes), {
-    reverse: true,
-  });
-  await remove(plan.orphans, false);
+  try {
+    await inDependencyOrder(order, (name) => remove(byService.get(name) ?? [], options.volumes), {
+      reverse: true,
+    });
+    await remove(plan.orphans, false);
+  } catch (error) {
+    await Promise.allSettled(removals);
+    throw error;
+  }
+  const removed = settle(removals);
   await settle([
-    ...plan.networks.map((network) => removeNetwork(session, network)),
-    ...plan.images.map((image) =>
-      removeThing(session, `Image ${image}`, () => session.client.imageRemove(image)),
-    ),
-    ...plan.volumes.map((volume) =>
-      removeThing(session, `Volume ${volume}`, () => session.client.volumeRemove(volume, { force: true })),
-    ),
+    removed.then(() => undefined),
+    ...plan.networks.map((network) => removeNetwork(session, network, removed)),
+    removed.then(async () => {
+      await settle([
+        ...plan.images.map((image) =>
+          removeThing(session, `Image ${image}`, () => session.client.imageRemove(image)),
+        ),
+        ...plan.volumes.map((volume) =>
+          removeThing(session, `Volume ${volume}`, () =>
+            session.client.volumeRemove(volume, { force: true }),
+          ),
+        ),
+      ]);
+    }),
   ]);
+}
+
+function stopped(container: Observed): Observed {
+  return { ...container, state: "exited" };
 }
 
 async function removeNetwork(
   session: Session,
   { id, name }: { readonly id: string; readonly name: string },
+  removed: Promise<unknown>,
 ): Promise<void> {
-  await removeThing(session, `Network ${name}`, () => session.client.networkRemove(id));
+  await removeThing(session, `Network ${name}`, async () => {
+    try {
+      await session.client.networkRemove(id);
+    } catch (error) {
+      if (!isInUse(error)) throw error;
+      // An end that is still being tidied up.
+      await removed;
+      await session.client.networkRemove(id);
+    }
+  });
+}
+
+function isInUse(error: unknown): boolean {
+  return hasStatus(error, 409) || (hasStatus(error, 403) && /active endpoints/.test(String(error)));
 }
 
 /** What somebody else still uses stays, with a word. */

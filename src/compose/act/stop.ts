@@ -43,6 +43,37 @@ export async function stopContainers(
   );
 }
 
+const running = new Set(["running", "paused", "restarting"]);
+
+/** Stops those of the containers that run. One that is gone meanwhile is no failure. */
+export async function stopRunning(
+  session: Session,
+  containers: readonly Observed[],
+  options: StopOptions & { readonly project?: Project },
+): Promise<void> {
+  await settle(
+    containers
+      .filter(({ state }) => running.has(state))
+      .map((container) => session.limit(() => stopReported(session, container, options))),
+  );
+}
+
+async function stopReported(
+  session: Session,
+  container: Observed,
+  options: StopOptions & { readonly project?: Project },
+): Promise<void> {
+  const id = `Container ${container.name}`;
+  try {
+    await reported(session.report, id, ["Stopping", "Stopped"], () =>
+      stopContainer(session, options.project, container, options),
+    );
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    session.report({ id, kind: "done", text: "Stopped" });
+  }
+}
+
 /** Stops and removes containers side by side. One that is gone already is what was wanted. */
 export async function removeContainers(
   session: Session,
@@ -62,7 +93,7 @@ async function removeContainer(
   const { client, report } = session;
   const id = `Container ${container.name}`;
   try {
-    if (["running", "paused", "restarting"].includes(container.state)) {
+    if (running.has(container.state)) {
       await reported(report, id, ["Stopping", "Stopped"], () =>
         stopContainer(session, options.project, container, options),
       );

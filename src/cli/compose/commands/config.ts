@@ -17,6 +17,7 @@ import { composeCommand, oneOf, type ComposeApp } from "../app.ts";
 
 export default composeCommand({
   name: "config",
+  offline: true,
   otherNames: ["convert"],
   usage: "[OPTIONS] [SERVICE...]",
   short: "Show what the files say, in one form",

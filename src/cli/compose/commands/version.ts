@@ -4,6 +4,7 @@ import { composeCommand, oneOf } from "../app.ts";
 
 export default composeCommand({
   name: "version",
+  offline: true,
   usage: "[OPTIONS]",
   short: "Show the version, and the Docker Compose whose projects these are",
   args: { min: 0, max: 0 },
