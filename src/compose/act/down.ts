@@ -161,18 +161,19 @@ export async function down(
   await settle([
     removed.then(() => undefined),
     ...plan.networks.map((network) => removeNetwork(session, network, removed)),
-    removed.then(async () => {
-      await settle([
-        ...plan.images.map((image) =>
-          removeThing(session, `Image ${image}`, () => session.client.imageRemove(image)),
-        ),
-        ...plan.volumes.map((volume) =>
-          removeThing(session, `Volume ${volume}`, () =>
-            session.client.volumeRemove(volume, { force: true }),
-          ),
-        ),
-      ]);
-    }),
+    removeUnused(session, plan, removed),
+  ]);
+}
+
+/** Images and volumes, which are in use as long as a container is there. */
+async function removeUnused(session: Session, plan: DownPlan, removed: Promise<unknown>): Promise<void> {
+  await removed;
+  const { client } = session;
+  await settle([
+    ...plan.images.map((image) => removeThing(session, `Image ${image}`, () => client.imageRemove(image))),
+    ...plan.volumes.map((volume) =>
+      removeThing(session, `Volume ${volume}`, () => client.volumeRemove(volume, { force: true })),
+    ),
   ]);
 }
 
