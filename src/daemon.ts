@@ -282,6 +282,7 @@ function buildHost(context: EngineContext, engine: Engine): BuildHost {
         cgroupVersion: context.cgroups.version,
         networkMode: "bridge",
       }),
+    registry: work.registry,
     lease: () => work.lease(),
     collect: (candidates) => work.collect(candidates),
     register: (image, lease) => work.register(image, lease),

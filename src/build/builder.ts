@@ -19,6 +19,7 @@ import {
 } from "./build.ts";
 import { CachePruner } from "./cache-prune.ts";
 import type { CacheStore } from "./cache-store.ts";
+import { CacheImports, exportCache, listRecords } from "./cache-transfer.ts";
 import { ContextStore } from "./contexts.ts";
 import type { Dockerfile, SourceFile } from "./dockerfile/ast.ts";
 import { checkDockerfile } from "./dockerfile/check.ts";
@@ -107,6 +108,16 @@ class ImageBuilder implements Builder {
       lease,
     });
     const states = new Map<string, StageState>();
+    const usedRecords = new Set<string>();
+    const cacheParts = {
+      host: this.#host,
+      cache: this.#cache,
+      request,
+      progress,
+      lease,
+      signal: stop.signal,
+    };
+    const imports = new CacheImports(cacheParts);
     const shared = {
       host: this.#host,
       cache: this.#cache,
@@ -123,7 +134,8 @@ class ImageBuilder implements Builder {
       epochNs: epochOf(buildArgs),
       startedAt,
       abort: (reason: Error) => stop.abort(reason),
-      importedRecord: async () => undefined,
+      usedRecords,
+      importedRecord: (key: string) => imports.find(key),
       mainContext: () => opened.mainContext(),
       stateOf: (platform: Platform) => states.get(formatPlatform(platform))!,
       ...base,
@@ -148,8 +160,26 @@ class ImageBuilder implements Builder {
       return { platform, state: outcome.value };
     });
     const exported = await exportResult(sessions[0]!.parts, results);
+    for (const address of request.cacheTo ?? []) {
+      const ids =
+        address.attributes["mode"] === "max" ? usedRecords : targetRecords(this.#cache, usedRecords, results);
+      await exportCache(cacheParts, address, listRecords(this.#cache, ids));
+    }
     return { ...exported, unusedBuildArgs: unknownBuildArgs(dockerfile, buildArgs) };
   }
+}
+
+/** Of the records those whose layers the results have; `mode=max` exports all. */
+export function targetRecords(
+  cache: CacheStore,
+  used: ReadonlySet<string>,
+  results: readonly PlatformResult[],
+): string[] {
+  const layers = new Set(results.flatMap(({ state }) => state.layers.map(({ diffId }) => diffId)));
+  return [...used].filter((id) => {
+    const top = cache.byId(id)?.layers.at(-1);
+    return top !== undefined && layers.has(top.diffId);
+  });
 }
 
 function abortReason(reason: unknown): Error {

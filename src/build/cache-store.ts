@@ -91,6 +91,10 @@ export class CacheStore {
       .run(key, id);
   }
 
+  keysOf(id: string): string[] {
+    return [...this.#keys].filter(([, named]) => named === id).map(([key]) => key);
+  }
+
   /** One more key for a record. */
   alias(key: string, id: string): void {
     if (this.#keys.get(key) === id || !this.#records.has(id)) return;

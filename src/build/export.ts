@@ -1,23 +1,29 @@
 /** What becomes of a build's result: an image in the store, an archive, files, a push. */
-import { once } from "node:events";
-import { Readable, type Writable } from "node:stream";
+import { Readable } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
 import { type SavedImage, writeArchive } from "../image/archive-writer.ts";
 import { storeManifest } from "../image/build-manifest.ts";
 import type { ImageRecord } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
-import { type Descriptor, type ImageConfig, type ImageConfigFile, type Platform } from "../oci/image-spec.ts";
+import {
+  type Descriptor,
+  type ImageConfig,
+  type ImageConfigFile,
+  type ImageIndex,
+  mediaTypes,
+  type Platform,
+} from "../oci/image-spec.ts";
+import { digestOf } from "../oci/digest.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
-import type { BuildExport, BuildResult, ContextFile, FileListing } from "./build.ts";
+import type { BuildExport, BuildResult } from "./build.ts";
+import { drain, exportLocal, exportTar } from "./export-files.ts";
 import { writeOciLayout } from "./export-oci.ts";
-import type { FileEntry, FileTree } from "./files/file-tree.ts";
-import { joinPath } from "./files/file-tree.ts";
-import { type LayerItem, layerTar } from "./files/layer-tar.ts";
+import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
 import { datedHistory } from "./image-config.ts";
-import { openRoot, topOf } from "./layers.ts";
 import { provenanceOf } from "./provenance.ts";
 import { goTime, type Progress } from "./progress.ts";
+import { pushIndex } from "./registry-transfer.ts";
 import type { SessionParts, StageState } from "./session.ts";
 
 export interface PlatformResult {
@@ -91,7 +97,7 @@ async function makeImages(
 ): Promise<MadeImage[]> {
   const made: MadeImage[] = [];
   for (const { platform, state } of results) {
-    const config = imageFile(parts, state, platform);
+    const config = { ...imageFile(parts, state, platform), ...inlineCache(parts, state) };
     const layers = state.layers.map(({ descriptor }) => descriptor);
     for (const { digest } of layers) parts.lease.add(digest);
     const stored = await storeManifest(parts.host.content, { config, layers }, parts.lease);
@@ -112,6 +118,19 @@ async function makeImages(
     });
   }
   return made;
+}
+
+/** With `--cache-to type=inline`: the image's own steps, in its configuration. */
+function inlineCache(
+  { request, cache, usedRecords }: Omit<SessionParts, "platform">,
+  state: StageState,
+): Record<string, string> {
+  if (!(request.cacheTo ?? []).some(({ type }) => type === "inline")) return {};
+  const layers = new Set(state.layers.map(({ diffId }) => diffId));
+  const own = [...usedRecords].filter((id) =>
+    cache.byId(id)?.layers.every(({ diffId }) => layers.has(diffId)),
+  );
+  return { [inlineField]: inlineText(listRecords(cache, own)) };
 }
 
 /** The image's configuration file. The same build gives the same bytes. */
@@ -173,8 +192,22 @@ async function exportImage(
           name: familiarReference(parseReference(name)),
         });
       });
-    if (target.push === true) for (const name of names) await push(parts, name, progress);
-    return own.descriptor;
+    if (target.push !== true) return own.descriptor;
+    const attestations = parts.request.provenance === undefined ? [] : await attest(parts, made);
+    const manifests = [...made.map(({ descriptor }) => descriptor), ...attestations];
+    if (manifests.length === 1) {
+      for (const name of names) await push(parts, name, progress);
+      return own.descriptor;
+    }
+    const index = Buffer.from(
+      JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests } satisfies ImageIndex),
+    );
+    for (const name of names) {
+      const pushing = progress.vertex(`push ${parts.request.id} ${name}`, `pushing ${name}`);
+      const push = { name, index, mediaType: mediaTypes.ociIndex, manifests };
+      await pushing.run(() => pushIndex(parts, push, pushing));
+    }
+    return { mediaType: mediaTypes.ociIndex, digest: digestOf(index), size: index.length };
   });
 }
 
@@ -292,121 +325,5 @@ function savedImage({ stored }: MadeImage, names: readonly string[]): SavedImage
       lastTagTime: "",
     },
     tags: names.map((name) => familiarReference(parseReference(name))),
-  };
-}
-
-async function drain(source: Readable, output: Writable, signal: AbortSignal): Promise<void> {
-  const failed = once(output, "error").then(([error]) => {
-    throw error instanceof Error ? error : new Error(String(error));
-  });
-  failed.catch(() => {});
-  for await (const chunk of source as AsyncIterable<Buffer>) {
-    signal.throwIfAborted();
-    if (!output.write(chunk)) await Promise.race([once(output, "drain"), failed]);
-  }
-  const finished = once(output, "finish");
-  output.end();
-  await Promise.race([finished, failed]);
-}
-
-/** Every file of a tree, parents first. */
-export function* walkTree(tree: FileTree, directory = ""): Generator<FileEntry> {
-  for (const name of tree.list(directory)) {
-    const entry = tree.stat(joinPath(directory, name));
-    if (entry === undefined) continue;
-    yield entry;
-    if (entry.type === "directory") yield* walkTree(tree, entry.path);
-  }
-}
-
-const directoryOf = (platform: Platform): string => formatPlatform(platform).replaceAll("/", "_");
-
-async function exportTar(
-  parts: Omit<SessionParts, "platform">,
-  results: readonly PlatformResult[],
-  target: Extract<BuildExport, { type: "tar" | "oci" | "docker" }>,
-): Promise<void> {
-  const vertex = parts.progress.vertex(`export ${parts.request.id} tar`, "exporting to client tarball");
-  await vertex.run(async () => {
-    const output = await target.open();
-    using roots = new DisposableStack();
-    const items = results.flatMap(({ platform, state }): LayerItem[] => {
-      const { tree } = roots.use(openRoot(parts.host, topOf(state.layers)));
-      const prefix = results.length > 1 ? `${directoryOf(platform)}/` : "";
-      return [...walkTree(tree)].map((entry) => ({ path: prefix + entry.path, entry, tree }));
-    });
-    await vertex.part("sending tarball", () =>
-      drain(Readable.from(layerTar(items, parts.epochNs), { objectMode: false }), output, parts.signal),
-    );
-  });
-}
-
-const typeBits = {
-  file: 0o100000,
-  directory: 0o040000,
-  symlink: 0o120000,
-  character: 0o020000,
-  block: 0o060000,
-  fifo: 0o010000,
-} as const;
-
-async function exportLocal(
-  parts: Omit<SessionParts, "platform">,
-  results: readonly PlatformResult[],
-  target: Extract<BuildExport, { type: "local" }>,
-): Promise<void> {
-  const vertex = parts.progress.vertex(`export ${parts.request.id} local`, "exporting to client directory");
-  await vertex.run(async () => {
-    using roots = new DisposableStack();
-    const trees = results.map(({ platform, state }) => ({
-      prefix: results.length > 1 ? directoryOf(platform) : "",
-      tree: roots.use(openRoot(parts.host, topOf(state.layers))).tree,
-    }));
-    await vertex.part("copying files", () => target.send(listingOf(trees, parts.epochNs), parts.signal));
-  });
-}
-
-/** Trees as a listing that a client takes. */
-function listingOf(
-  trees: readonly { readonly prefix: string; readonly tree: FileTree }[],
-  epochNs: bigint | undefined,
-): FileListing {
-  const places = new Map<string, { tree: FileTree; entry: FileEntry }>();
-  async function* files(): AsyncGenerator<ContextFile> {
-    for (const { prefix, tree } of trees) {
-      if (prefix !== "")
-        yield { path: prefix, mode: typeBits.directory | 0o755, uid: 0, gid: 0, sizeBytes: 0, timeNs: 0n };
-      const links = new Map<string, string>();
-      for (const entry of walkTree(tree)) {
-        const path = prefix === "" ? entry.path : `${prefix}/${entry.path}`;
-        places.set(path, { tree, entry });
-        const first = entry.identity === undefined ? undefined : links.get(entry.identity);
-        if (entry.identity !== undefined && first === undefined) links.set(entry.identity, path);
-        const { uid, gid, sizeBytes, xattrs, device } = entry;
-        yield {
-          path,
-          mode: entry.mode | typeBits[entry.type],
-          uid,
-          gid,
-          sizeBytes,
-          timeNs: epochNs !== undefined && entry.timeNs > epochNs ? epochNs : entry.timeNs,
-          ...(entry.type === "symlink" ? { linkTarget: entry.linkTarget } : {}),
-          ...(first === undefined ? {} : { hardLinkTo: first }),
-          ...(entry.type === "character" || entry.type === "block" ? { device } : {}),
-          ...(xattrs.size === 0
-            ? {}
-            : { xattrs: new Map([...xattrs].map(([name, value]) => [name, Buffer.from(value)] as const)) }),
-        };
-      }
-    }
-  }
-  return {
-    files: files(),
-    async *read(file) {
-      const place = places.get(file.path);
-      if (place === undefined || place.entry.type !== "file") return;
-      for (const piece of place.tree.read(place.entry)) yield Buffer.from(piece);
-    },
-    async [Symbol.asyncDispose]() {},
   };
 }

@@ -5,6 +5,7 @@ import type { ContentStore } from "../content/content.ts";
 import type { ImageRecord, ImageStore } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
 import type { NetworkManager } from "../network/network.ts";
+import type { RegistryClient } from "../registry/client.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
 import type { HostConfig } from "../wire/container.ts";
 import type { ProgressMessage } from "../wire/image.ts";
@@ -38,6 +39,8 @@ export interface BuildHost {
   lease(): BuildLease;
   /** Removes those of the blobs and layers that nothing refers to. */
   collect(candidates: ReadonlySet<string>): void;
+  /** Registries, for what is no image of the store: indexes and cache. */
+  readonly registry: RegistryClient;
   /** Brings an image in by its name. */
   pull(options: {
     readonly image: string;

@@ -60,6 +60,8 @@ export interface SessionParts {
   /** Aborted at the first failure, with it as the reason. */
   readonly signal: AbortSignal;
   abort(reason: Error): void;
+  /** Records that the build made or used. */
+  readonly usedRecords: Set<string>;
   /** Finds a record in what was imported with `--cache-from`. */
   importedRecord(key: string): Promise<CacheRecord | undefined>;
   readonly undo: AsyncDisposableStack;
@@ -355,9 +357,10 @@ export class BuildSession {
     return vertex.run(() => openContextTree(this.parts, source, vertex));
   }
 
-  /** Keeps a record to the end of the build. */
+  /** Keeps a record to the end of the build; it goes along with exported cache. */
   holdRecord(record: CacheRecord): void {
-    const { cache, undo } = this.parts;
+    const { cache, undo, usedRecords } = this.parts;
+    usedRecords.add(record.id);
     undo.use(cache.hold(record.id));
     const top = topOf(record.layers);
     if (top !== undefined) this.#recordOf.set(top, record.id);

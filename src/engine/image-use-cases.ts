@@ -1,5 +1,6 @@
 import type { ImageRecord } from "../image/image.ts";
 import { registerImage, type StoredImage } from "../image/register.ts";
+import type { RegistryClient } from "../registry/client.ts";
 import type { Engine } from "./engine.ts";
 import { createImageContext } from "./image-context.ts";
 import type { ImageDeps } from "./image-deps.ts";
@@ -38,6 +39,7 @@ export type ImageUseCases = Pick<
 
 /** What those need who make images themselves: the builder. */
 export interface ImageWork {
+  readonly registry: RegistryClient;
   /** Holds blobs and layers; at its end, what of them nothing refers to is removed. */
   lease(): Disposable & { add(key: string): void };
   /** Removes those of the blobs and layers that nothing refers to. */
@@ -65,6 +67,7 @@ export function createImageUseCases(
     imageImport: (options) => imageImport(context, options),
     imageCommit: (request) => imageCommit(context, request),
     imageWork: {
+      registry: context.registry,
       lease: () => context.garbage.lease(),
       collect: (candidates) => void context.garbage.collect(candidates),
       async register(image, lease) {

@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { test } from "node:test";
+import { TarReader } from "../oci/tar-reader.ts";
+import type { ImageIndex, ImageManifest } from "../oci/image-spec.ts";
+import { type BuildEvent, buildFailureOf, type BuildRequest } from "./build.ts";
+import { memoryDirectory, testBuilder } from "./builder.fixture.ts";
+
+const vertices = (events: readonly BuildEvent[]): { name: string; cached: boolean }[] =>
+  events.flatMap((event) =>
+    event.kind === "vertex" && event.completedNs !== undefined && /^\[.*\d+\/\d+\]/.test(event.name)
+      ? [{ name: event.name, cached: event.cached }]
+      : [],
+  );
+
+const isAllCached = (events: readonly BuildEvent[]): boolean =>
+  vertices(events).every(({ cached }) => cached);
+
+/** The files of a tar, by name. */
+async function untar(bytes: Buffer): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  const tar = new TarReader(
+    (async function* () {
+      yield bytes;
+    })(),
+  );
+  for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
+    const pieces: Buffer[] = [];
+    for (let piece = await tar.read(); piece !== undefined; piece = await tar.read())
+      pieces.push(Buffer.from(piece));
+    files.set(entry.name, Buffer.concat(pieces).toString());
+  }
+  return files;
+}
+
+/** An export that collects an archive. */
+function collected(type: "tar" | "oci" | "docker"): {
+  readonly target: BuildRequest["exports"][number];
+  bytes(): Promise<Buffer>;
+} {
+  const stream = new PassThrough();
+  const bytes = buffer(stream);
+  return { target: { type, names: ["test/x:1"], open: async () => stream }, bytes: () => bytes };
+}
+
+const scratch = "FROM scratch\nCOPY a /d/a\nWORKDIR /w\nCOPY b /b\n";
+
+test("a second build takes all from the cache and has the same image; a changed file changes what stands on it", async () => {
+  await using it = await testBuilder();
+  const first = await it.build({ Dockerfile: scratch, a: "1", b: "2" });
+  assert.deepEqual(
+    vertices(first.events).map(({ name }) => name),
+    ["[2/4] COPY a /d/a", "[3/4] WORKDIR /w", "[4/4] COPY b /b"],
+  );
+  const second = await it.build({ Dockerfile: scratch, a: "1", b: "2" });
+  assert.ok(isAllCached(second.events));
+  assert.equal(second.imageId, first.imageId);
+  const third = await it.build({ Dockerfile: scratch, a: "1", b: "changed" });
+  assert.deepEqual(
+    vertices(third.events).map(({ cached }) => cached),
+    [true, true, false],
+  );
+});
+
+test("times of files do not matter to the cache, and an unchanged context sends only metadata", async () => {
+  await using it = await testBuilder();
+  const files = { Dockerfile: "FROM scratch\nCOPY . /\n", "x/a": "1", b: "2" };
+  const first = memoryDirectory(files, "same");
+  await it.build({}, { context: first });
+  assert.deepEqual(first.asked.toSorted(), ["Dockerfile", "Dockerfile", "b", "x/a"].toSorted());
+  const second = memoryDirectory(files, "same");
+  const again = await it.build({}, { context: second });
+  assert.deepEqual(second.asked, []);
+  assert.ok(isAllCached(again.events));
+  const changed = memoryDirectory({ ...files, b: "two" }, "same");
+  await it.build({}, { context: changed });
+  assert.deepEqual(changed.asked, ["b"]);
+});
+
+test("--no-cache and --no-cache-filter take nothing from the cache", async () => {
+  await using it = await testBuilder();
+  const Dockerfile =
+    "FROM scratch AS one\nCOPY a /a\nFROM scratch AS two\nCOPY a /b\nCOPY --from=one /a /c\n";
+  const files = { Dockerfile, a: "1" };
+  await it.build(files);
+  const filtered = await it.build(files, { noCacheFilter: ["two"] });
+  assert.deepEqual(
+    new Set(vertices(filtered.events).map(({ name, cached }) => `${name} ${cached}`)),
+    new Set([
+      "[one 2/2] COPY a /a true",
+      "[two 2/3] COPY a /b false",
+      "[two 3/3] COPY --from=one /a /c false",
+    ]),
+  );
+  const none = await it.build(files, { noCache: true });
+  assert.ok(vertices(none.events).every(({ cached }) => !cached));
+});
+
+test("only the stages that the target needs are built", async () => {
+  await using it = await testBuilder();
+  const Dockerfile = "FROM scratch AS a\nCOPY f /a\nFROM scratch AS b\nCOPY missing /b\nFROM a\nCOPY f /c\n";
+  const { events } = await it.build({ Dockerfile, f: "" });
+  assert.ok(!vertices(events).some(({ name }) => name.startsWith("[b ")));
+  await assert.rejects(it.build({ Dockerfile, f: "" }, { target: "b" }), /"\/missing": not found/);
+});
+
+test("a failure says where it is, ends the other stages, and leaves nothing", async () => {
+  await using it = await testBuilder();
+  const Dockerfile = "FROM scratch AS a\nCOPY f /a\nCOPY none /x\nFROM scratch\nCOPY --from=a /a /\n";
+  await assert.rejects(it.build({ Dockerfile, f: "" }), (error: unknown) => {
+    const failure = buildFailureOf(error);
+    assert.equal(failure?.ranges[0]?.start.line, 3);
+    assert.equal(failure?.source.text, Dockerfile);
+    return true;
+  });
+  assert.ok(it.host.snapshotter.list().every(({ kind }) => kind === "committed"));
+});
+
+test("SOURCE_DATE_EPOCH makes every time of an image the same", async () => {
+  const ids = await Promise.all(
+    [1, 2].map(async () => {
+      await using it = await testBuilder();
+      const { imageId } = await it.build(
+        { Dockerfile: scratch, a: "1", b: "2" },
+        { buildArgs: { SOURCE_DATE_EPOCH: "1700000000" } },
+      );
+      return imageId;
+    }),
+  );
+  assert.equal(ids[0], ids[1]);
+});
+
+test("a tar of the files, and a listing for a client's directory", async () => {
+  await using it = await testBuilder();
+  const { target, bytes } = collected("tar");
+  const listed: string[] = [];
+  await it.build(
+    { Dockerfile: scratch, a: "1", b: "2" },
+    {
+      exports: [
+        target,
+        {
+          type: "local",
+          async send(listing) {
+            for await (const file of listing.files) {
+              let text = "";
+              for await (const piece of listing.read(file)) text += Buffer.from(piece).toString();
+              listed.push(`${file.path}=${text}`);
+            }
+          },
+        },
+      ],
+    },
+  );
+  assert.deepEqual(
+    [...(await untar(await bytes()))],
+    [
+      ["b", "2"],
+      ["d/", ""],
+      ["d/a", "1"],
+      ["w/", ""],
+    ],
+  );
+  assert.deepEqual(listed, ["b=2", "d=", "d/a=1", "w="]);
+});
+
+test("several platforms make an index, with an attestation for each when provenance is asked for", async () => {
+  await using it = await testBuilder();
+  const { target, bytes } = collected("oci");
+  const platforms = [
+    { os: "linux", architecture: "amd64" },
+    { os: "linux", architecture: "arm64" },
+  ];
+  const Dockerfile = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /arch\n";
+  const result = await it.build(
+    { Dockerfile, amd64: "A", arm64: "B" },
+    { platforms, exports: [target], provenance: { mode: "min" } },
+  );
+  const files = await untar(await bytes());
+  const blob = (digest: string): string => files.get(`blobs/sha256/${digest.slice("sha256:".length)}`)!;
+  const { manifests } = JSON.parse(files.get("index.json")!) as ImageIndex;
+  assert.equal(manifests[0]?.digest, result.descriptor?.digest);
+  const index = JSON.parse(blob(manifests[0]!.digest)) as ImageIndex;
+  assert.deepEqual(
+    index.manifests.map(({ platform }) => platform?.architecture),
+    ["amd64", "arm64", "unknown", "unknown"],
+  );
+  const attestation = JSON.parse(blob(index.manifests[2]!.digest)) as ImageManifest;
+  const statement = JSON.parse(blob(attestation.layers[0]!.digest)) as {
+    predicateType: string;
+    subject: { digest: { sha256: string } }[];
+  };
+  assert.equal(statement.predicateType, "https://slsa.dev/provenance/v0.2");
+  assert.equal(`sha256:${statement.subject[0]?.digest.sha256}`, index.manifests[0]?.digest);
+});
+
+test("cache goes out to a directory and comes in on another machine", async () => {
+  const shared = mkdtempSync(join(tmpdir(), "gantry-cache-"));
+  try {
+    await using first = await testBuilder();
+    const files = { Dockerfile: scratch, a: "1", b: "2" };
+    const built = await first.build(files, { cacheTo: [{ type: "local", attributes: { dest: shared } }] });
+    assert.ok(existsSync(join(shared, "oci-layout")));
+    await using second = await testBuilder();
+    const taken = await second.build(files, { cacheFrom: [{ type: "local", attributes: { src: shared } }] });
+    assert.ok(isAllCached(taken.events));
+    assert.equal(taken.imageId, built.imageId);
+    await using third = await testBuilder();
+    const without = await third.build(files, {
+      cacheFrom: [{ type: "local", attributes: { src: "/nowhere" } }],
+    });
+    assert.ok(!isAllCached(without.events));
+  } finally {
+    rmSync(shared, { recursive: true, force: true });
+  }
+});
+
+test("inline cache is in the image, and an image of that name gives it", async () => {
+  await using it = await testBuilder();
+  const files = { Dockerfile: scratch, a: "1", b: "2" };
+  await it.build(files, {
+    cacheTo: [{ type: "inline", attributes: {} }],
+    exports: [{ type: "image", names: ["test/inline:1"] }],
+  });
+  await it.builder.prune({ all: true, filters: {} });
+  assert.deepEqual(await it.builder.cacheList(), []);
+  const { events } = await it.build(files, {
+    cacheFrom: [{ type: "registry", attributes: { ref: "test/inline:1" } }],
+  });
+  assert.ok(isAllCached(events));
+});
+
+test("pruning keeps what images have, and takes the rest with its layers", async () => {
+  await using it = await testBuilder();
+  await it.build(
+    { Dockerfile: scratch, a: "1", b: "2" },
+    { exports: [{ type: "image", names: ["kept:1"] }] },
+  );
+  await it.build({ Dockerfile: "FROM scratch\nCOPY a /other\n", a: "9" }, { exports: [{ type: "none" }] });
+  const before = await it.builder.cacheList();
+  assert.equal(before.filter(({ shared }) => shared).length, 3);
+  await it.builder.prune({ all: false, filters: {} });
+  const after = await it.builder.cacheList();
+  assert.deepEqual(
+    after.map(({ shared }) => shared),
+    [true, true, true],
+  );
+  await it.builder.prune({ all: true, filters: {} });
+  assert.deepEqual(await it.builder.cacheList(), []);
+  // The image's own layers stay.
+  assert.equal(it.host.snapshotter.list().length, 3);
+  for (const { digest } of it.host.images.resolve("kept:1").manifest.layers)
+    assert.ok(it.host.content.has(digest));
+});
+
+test("a build that is cancelled ends with that, and leaves no active layer", async () => {
+  await using it = await testBuilder();
+  const stop = new AbortController();
+  const building = it.build(
+    { Dockerfile: scratch, a: "1", b: "2" },
+    { signal: stop.signal, onEvent: () => stop.abort() },
+  );
+  await assert.rejects(building, /cancel/);
+  assert.deepEqual(
+    it.host.snapshotter.list().filter(({ kind }) => kind === "active"),
+    [],
+  );
+});
