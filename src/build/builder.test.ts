@@ -40,7 +40,7 @@ async function untar(bytes: Buffer): Promise<Map<string, string>> {
 /** An export that collects an archive. */
 function collected(type: "tar" | "oci" | "docker"): {
   readonly target: BuildRequest["exports"][number];
-  bytes(): Promise<Buffer>;
+  readonly bytes: () => Promise<Buffer>;
 } {
   const stream = new PassThrough();
   const bytes = buffer(stream);
