@@ -6,6 +6,7 @@
  *                    that for compose
  *   daemon.mjs       the daemon, loaded by `gantry daemon` alone
  *   registry-server.mjs  the registry, loaded by `gantry registry serve` and `gc`
+ *   manifest-registry.mjs  the registry client, loaded by `gantry manifest`
  *
  * Every file is replaced by a rename, so that programs that start meanwhile find the old or the new one, never half.
  */
@@ -32,7 +33,7 @@ const shared = {
 const serversApart = {
   name: "servers-apart",
   setup(builder) {
-    builder.onResolve({ filter: /^\.\/(daemon|registry-server)\.ts$/ }, ({ path }) => ({
+    builder.onResolve({ filter: /^\.\/(daemon|registry-server|manifest-registry)\.ts$/ }, ({ path }) => ({
       path: path.replace(/ts$/, "mjs"),
       external: true,
     }));
@@ -112,4 +113,9 @@ async function buildServer(name) {
 }
 
 mkdirSync(dist, { recursive: true });
-await Promise.all([buildCli(), buildServer("daemon"), buildServer("registry-server")]);
+await Promise.all([
+  buildCli(),
+  buildServer("daemon"),
+  buildServer("registry-server"),
+  buildServer("manifest-registry"),
+]);

@@ -6,6 +6,7 @@ const options = {
   env: process.env,
   // Loaded for `gantry daemon` only: a bundle of its own.
   runDaemon: async (parsed: ParsedArguments) => (await import("./daemon.ts")).daemonCommand(parsed),
+  manifestRegistry: async () => (await import("./manifest-registry.ts")).manifestRegistry(),
   runRegistry: async (command: "serve" | "gc", parsed: ParsedArguments) =>
     (await import("./registry-server.ts")).registryCommand(command, parsed),
 };

@@ -13,6 +13,8 @@ export interface RunCliOptions {
   readonly runDaemon?: (parsed: ParsedArguments) => Promise<number>;
   /** Runs a registry; see {@link ContextOptions}. */
   readonly runRegistry?: ContextOptions["runRegistry"];
+  /** Speaks to registries; see {@link ContextOptions}. */
+  readonly manifestRegistry?: ContextOptions["manifestRegistry"];
 }
 
 /** Runs one command line (without the program's name) to its end, and returns the exit code. Prints all errors. */
@@ -29,6 +31,7 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
       env: options.env,
       runDaemon: options.runDaemon,
       runRegistry: options.runRegistry,
+      manifestRegistry: options.manifestRegistry,
       endpoint: {
         host: hosts[0],
         context: globals.string("context"),

@@ -1,6 +1,7 @@
 import type { Client } from "../client/client.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { FlagSpec } from "./flags.ts";
+import type { ManifestRegistry } from "./manifest/access.ts";
 import type { ParsedArguments } from "./parser.ts";
 
 /** Names that a word of a command line is completed with. */
@@ -44,6 +45,8 @@ export interface CommandContext {
   config(): ClientConfig;
   /** Becomes the daemon; resolves with the exit code once it has stopped. */
   runDaemon(parsed: ParsedArguments): Promise<number>;
+  /** The registry client, for commands that ask registries themselves. */
+  manifestRegistry(): Promise<ManifestRegistry>;
   /** Becomes a registry, or collects the garbage of one; resolves with the exit code. */
   runRegistry(command: "serve" | "gc", parsed: ParsedArguments): Promise<number>;
 }

@@ -49,13 +49,14 @@ export const groups: Readonly<Record<string, string>> = {
   context: "Name daemons and switch between them",
   fig: "Run applications as Fig did: fig.yml, names with underscores",
   image: "Work with images",
+  manifest: "Work with lists of images for several platforms",
   registry: "Run a registry of images",
   network: "Work with networks",
   system: "Work with the daemon as a whole",
   volume: "Work with volumes",
 };
 
-const unservedAtTop = "build buildx checkpoint config manifest node plugin secret service stack swarm trust";
+const unservedAtTop = "build buildx checkpoint config node plugin secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {

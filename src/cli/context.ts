@@ -19,6 +19,8 @@ export interface ContextOptions {
   readonly runDaemon?: ((parsed: ParsedArguments) => Promise<number>) | undefined;
   /** Runs a registry, or collects its garbage: given by the composition root too. */
   readonly runRegistry?: CommandContext["runRegistry"] | undefined;
+  /** Speaks to registries for the `manifest` commands: given by the composition root too. */
+  readonly manifestRegistry?: CommandContext["manifestRegistry"] | undefined;
 }
 
 /** The context of a command that runs as this process. Nothing of it is made before it is used. */
@@ -67,6 +69,11 @@ export function processContext(options: ContextOptions): CommandContext {
       if (options.runRegistry === undefined)
         throw new CliError("This program is a client without a registry.");
       return options.runRegistry(command, parsed);
+    },
+    manifestRegistry() {
+      if (options.manifestRegistry === undefined)
+        throw new CliError("This program is a client that speaks to no registry.");
+      return options.manifestRegistry();
     },
     print: (text) => writeAll(1, text),
     printError: (line) => writeAll(2, `${line}\n`),
