@@ -100,7 +100,7 @@ for (const program of ["gantry", "docker"] as const)
     );
     assert.equal(annotated.code, 0, annotated.stderr);
     const local = JSON.parse((await manifest(program, "inspect", `${name}:all`)).stdout) as Index;
-    assert.deepEqual(local.manifests.map(({ platform }) => platform["architecture"]).toSorted(), [
+    assert.deepEqual(local.manifests.map(({ platform }) => String(platform["architecture"])).toSorted(), [
       "amd64",
       "arm64",
     ]);
