@@ -1,5 +1,5 @@
 /** `RUN --mount`: what is mounted for one command and gone after it. */
-import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join, posix } from "node:path";
 import { invalidArgument, notFound } from "../base/errors.ts";
@@ -160,7 +160,12 @@ async function addAgent(
       throw notFound(`no ssh agent for the key ${id} is forwarded`, { hint: `Give it with --ssh ${id}.` });
     return;
   }
-  const path = join(privateDirectory(preparation), `agent-${place.index}.sock`);
+  const directory = privateDirectory(preparation);
+  const name = `agent-${place.index}.sock`;
+  const path = join(directory, name);
+  // An address has room for 107 bytes, which the whole path may pass; the name below an open directory does not.
+  const directoryFd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  preparation.undo.defer(() => closeSync(directoryFd));
   const open = new Set<Socket>();
   const server = createServer((socket) => {
     open.add(socket);
@@ -168,7 +173,7 @@ async function addAgent(
     socket.on("error", () => socket.destroy());
     void joinAgent(ssh, id, socket);
   });
-  await listenOn(server, path);
+  await listenOn(server, `/proc/self/fd/${directoryFd}/${name}`);
   preparation.undo.defer(
     () =>
       new Promise<void>((resolve) => {

@@ -10,6 +10,15 @@ export type CommandLoader = () => Promise<{ readonly default: Command }>;
  * A unit test holds this table and the `path` and `aliases` of the commands together.
  */
 export const commands: Readonly<Record<string, CommandLoader>> = {
+  "builder build": () => import("./commands/build.ts"),
+  "buildx b": () => import("./commands/build.ts"),
+  "buildx build": () => import("./commands/build.ts"),
+  "buildx du": () => import("./commands/buildx-du.ts"),
+  "buildx inspect": () => import("./commands/buildx-inspect.ts"),
+  "buildx ls": () => import("./commands/buildx-ls.ts"),
+  "buildx prune": () => import("./commands/buildx-prune.ts"),
+  "buildx version": () => import("./commands/buildx-version.ts"),
+  build: () => import("./commands/build.ts"),
   __complete: () => import("./commands/complete.ts"),
   completion: () => import("./commands/completion.ts"),
   "container inspect": () => import("./commands/container-inspect.ts"),
@@ -19,6 +28,7 @@ export const commands: Readonly<Record<string, CommandLoader>> = {
   daemon: () => import("./commands/daemon.ts"),
   events: () => import("./commands/events.ts"),
   history: () => import("./commands/history.ts"),
+  "image build": () => import("./commands/build.ts"),
   "image history": () => import("./commands/history.ts"),
   "image inspect": () => import("./commands/image-inspect.ts"),
   "image list": () => import("./commands/images.ts"),
@@ -43,7 +53,8 @@ export const groupFlags: Readonly<Record<string, () => Promise<{ readonly defaul
 
 /** What the groups are for. */
 export const groups: Readonly<Record<string, string>> = {
-  builder: "Work with the build cache",
+  builder: "Build images and mind the build cache",
+  buildx: "Build images, in the words of Docker's plugin",
   compose: "Define and run applications of several containers",
   container: "Work with containers",
   context: "Name daemons and switch between them",
@@ -56,11 +67,10 @@ export const groups: Readonly<Record<string, string>> = {
   volume: "Work with volumes",
 };
 
-const unservedAtTop = "build buildx checkpoint config node plugin secret service stack swarm trust";
+const unservedAtTop = "checkpoint config node plugin secret service stack swarm trust";
 
 /** Commands that Docker has and gantry has not, by group; "" for those without one. */
 export const unservedCommands: Readonly<Record<string, readonly string[]>> = {
   "": unservedAtTop.split(" "),
-  builder: ["build"],
-  image: ["build"],
+  buildx: ["bake", "create", "dial-stdio", "history", "imagetools", "rm", "stop", "use"],
 };

@@ -25,6 +25,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Ask on the path without a version, which every daemon has: spares the question which version it speaks. */
   readonly unversioned?: boolean;
+  /** The protocol that {@link Transport.hijack} asks the connection for; `tcp` when not said. */
+  readonly upgrade?: string;
   /** Statuses that are no error beside 2xx, such as 304 of start and stop. */
   readonly accept?: readonly number[];
 }
@@ -122,7 +124,7 @@ export class Transport {
     path: string,
     options: RequestOptions = {},
   ): Promise<{ socket: Socket; headers: ReadonlyMap<string, string> }> {
-    const headers = { ...options.headers, Connection: "Upgrade", Upgrade: "tcp" };
+    const headers = { ...options.headers, Connection: "Upgrade", Upgrade: options.upgrade ?? "tcp" };
     const wire = await this.#wireRequest("POST", path, { ...options, headers });
     const connection = await this.#open(() => {}, wire.signal);
     const response = await connection.send(wire);
