@@ -85,7 +85,7 @@ export class WaysOut {
     const endpoint = publishingEndpoint(record.endpoints, this.#wayOut);
     if (endpoint === undefined || record.ports.length === 0) return undefined;
     const held = record.ports.filter((port) => !isExposed(port, endpoint));
-    return await holdAgain(held, endpoint.ipv4Address, (port, error) =>
+    return await holdAgain(held, this.publishedAddress(record), (port, error) =>
       log.warn("a published port could not be held again; its traffic still reaches the container", {
         container: record.containerId,
         port: `${port.hostIp}:${port.hostPort}/${port.protocol}`,

@@ -1,14 +1,17 @@
 /**
  * `node test/bench/networks.ts`: what a network costs. The start of a container on the default bridge and on a network of
- * a user's beside the same without a network, by turns; and the last of 200 starts with five published ports each beside
- * the first. Ratios of one run; prints and ends as `bench.ts` does.
+ * a user's beside the same without a network, by turns; the last of 200 starts with five published ports each beside the
+ * first; connections and bytes through a published port, from the host by its loopback and its own address, beside
+ * dockerd. Ratios of one run; prints and ends as `bench.ts` does. GANTRY_BENCH_ONLY (starts,ports,traffic) leaves out the rest.
  */
 import { busybox, ensureBusybox } from "../helpers/images.ts";
 import { gantryProgram, TestDaemon } from "../helpers/daemon.ts";
-import { prepareHybridHost } from "./engines.ts";
+import { prepareHybridHost, startEngines } from "./engines.ts";
 import { finish, type Measurement, median } from "./report.ts";
 
 const rounds = Number(process.env["GANTRY_BENCH_ROUNDS"] ?? 25);
+const only = process.env["GANTRY_BENCH_ONLY"]?.split(",");
+const isWanted = (name: string): boolean => only === undefined || only.includes(name);
 const containerCount = Number(process.env["GANTRY_BENCH_CONTAINERS"] ?? 200);
 
 /** Makes a container, and how long its start takes through the API: the command line is the same for all. */
@@ -53,20 +56,105 @@ async function compareFirstAndLast(daemon: TestDaemon): Promise<[number, number]
   return [median(samples.slice(-10)), median(samples.slice(0, 10))];
 }
 
-async function measure(): Promise<Measurement[]> {
+/** Prints the median time of a connection in ms. */
+const connectScript = `
+const [address, port, count] = process.argv.slice(1);
+const times = [];
+for (let i = 0; i < Number(count); i++) {
+  const begun = performance.now();
+  const socket = require("node:net").connect(Number(port), address);
+  await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  times.push(performance.now() - begun);
+  await new Promise((resolve) => socket.once("close", resolve).resetAndDestroy());
+}
+console.log(times.sort((a, b) => a - b)[times.length >> 1]);`;
+
+/** Reads a connection to its end and prints ms for each 100 MB. */
+const readScript = `
+const [address, port] = process.argv.slice(1);
+let bytes = 0, begun = 0;
+for await (const chunk of require("node:net").connect(Number(port), address)) {
+  if (begun === 0) begun = performance.now();
+  bytes += chunk.length;
+}
+if (bytes < 1e8) throw new Error("only " + bytes + " bytes");
+console.log((performance.now() - begun) / (bytes / 1e8));`;
+
+const port = 18_900;
+
+/** A container behind two published ports: one takes connections, one sends as much as the reader can take. */
+async function serve(daemon: TestDaemon): Promise<void> {
+  const script = "nc -ll -p 80 -e cat & nc -ll -p 81 -e head -c 400000000 /dev/zero";
+  const published = ["-p", `${port}:80`, "-p", `${port + 1}:81`];
+  await daemon.dockerOk(["run", "-d", ...published, busybox, "sh", "-c", script]);
+  await daemon.host.run(["ip", "addr", "add", "198.51.100.2/32", "dev", "lo"]);
+  await sample(daemon, connectScript, ["127.0.0.1", String(port), "20"]);
+}
+
+async function sample(daemon: TestDaemon, script: string, args: readonly string[]): Promise<number> {
+  const command = [process.execPath, "--input-type=commonjs", "-e", `(async () => {${script}})()`, ...args];
+  const { code, stdout, stderr } = await daemon.host.run(command, { timeoutMs: 120_000 });
+  if (code !== 0) throw new Error(stderr);
+  return Number(stdout);
+}
+
+/** Connections and bytes through published ports, both engines by turns. */
+async function compareTraffic(): Promise<Measurement[]> {
+  await using engines = await startEngines();
+  for (const daemon of [engines.gantry, engines.docker]) await serve(daemon);
+  const results: Measurement[] = [];
+  for (const [where, address] of [
+    ["127.0.0.1", "127.0.0.1"],
+    ["the host's address", "198.51.100.2"],
+  ] as const)
+    for (const [what, script, args] of [
+      ["a connection", connectScript, [address, String(port), "200"]],
+      ["100 MB", readScript, [address, String(port + 1)]],
+    ] as const) {
+      const samples: [number[], number[]] = [[], []];
+      for (let round = 0; round < 7; round++) {
+        samples[0].push(await sample(engines.gantry, script, args));
+        samples[1].push(await sample(engines.docker, script, args));
+      }
+      const [gantry, other] = samples.map(median) as [number, number];
+      const name = `${what} through a published port by ${where}`;
+      // At least as good as dockerd; a twentieth is what two medians of the same differ by.
+      results.push({
+        name,
+        unit: "ms",
+        gantry,
+        other,
+        otherName: "dockerd",
+        ratio: gantry / other,
+        limit: 1.05,
+      });
+    }
+  return results;
+}
+
+async function compareStarts(): Promise<Measurement[]> {
   await using daemon = await TestDaemon.start({ flavour: "gantry" });
   await ensureBusybox(daemon);
   await daemon.dockerOk(["network", "create", "gt-bench"]);
   const [none = 0, bridge = 0, user = 0] = await compareModes(daemon, ["none", "bridge", "gt-bench"]);
-  await daemon.dockerOk(["network", "rm", "gt-bench"]);
   return [
     ratio("start on the default bridge", [bridge, none], "--network none"),
     ratio("start on a network of a user's", [user, none], "--network none"),
-    ratio(
-      `start of the last of ${containerCount} containers with 5 ports each`,
-      await compareFirstAndLast(daemon),
-      "the first",
-    ),
+  ];
+}
+
+async function comparePorts(): Promise<Measurement[]> {
+  await using daemon = await TestDaemon.start({ flavour: "gantry" });
+  await ensureBusybox(daemon);
+  const name = `start of the last of ${containerCount} containers with 5 ports each`;
+  return [ratio(name, await compareFirstAndLast(daemon), "the first")];
+}
+
+async function measure(): Promise<Measurement[]> {
+  return [
+    ...(isWanted("starts") ? await compareStarts() : []),
+    ...(isWanted("ports") ? await comparePorts() : []),
+    ...(isWanted("traffic") ? await compareTraffic() : []),
   ];
 }
 
