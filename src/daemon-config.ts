@@ -43,6 +43,7 @@ export interface DaemonOptions {
   maxConcurrentDownloads: number;
   maxConcurrentUploads: number;
   maxDownloadAttempts: number;
+  userNamespaceRemap: string;
   cdiSpecDirs: string[];
   tls: boolean;
   tlsVerify: boolean;
@@ -88,6 +89,7 @@ export const defaultDaemonOptions: DaemonOptions = {
   maxConcurrentDownloads: 3,
   maxConcurrentUploads: 5,
   maxDownloadAttempts: 5,
+  userNamespaceRemap: "",
   cdiSpecDirs: ["/etc/cdi", "/var/run/cdi"],
   tls: false,
   tlsVerify: false,
@@ -153,6 +155,7 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("tlsCaCert", "tlscacert", "string"),
   rule("tlsCert", "tlscert", "string"),
   rule("tlsKey", "tlskey", "string"),
+  rule("userNamespaceRemap", "userns-remap", "string"),
   rule("cdiSpecDirs", "cdi-spec-dir", "list", "cdi-spec-dirs"),
   rule("liveRestore", "live-restore", "boolean"),
   // A flag of old, which daemon.json has never had.
@@ -185,7 +188,7 @@ const refusedKeys = new Set(
     "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 log-format " +
     "metrics-addr min-api-version no-new-privileges " +
     "node-generic-resources oom-score-adjust proxies raw-logs rootless seccomp-profile selinux-enabled storage-opts swarm-default-advertise-addr " +
-    "userland-proxy userland-proxy-path userns-remap validate"
+    "userland-proxy userland-proxy-path validate"
   ).split(" "),
 );
 

@@ -1,5 +1,5 @@
 /** The daemon's directories: made, told apart and locked before anything lies in them. */
-import { mkdirSync, realpathSync } from "node:fs";
+import { chmodSync, mkdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { EngineError, invalidArgument } from "./base/errors.ts";
 import type { DaemonOptions } from "./daemon-config.ts";
@@ -35,6 +35,12 @@ function requireTwoRoots({ dataRoot, execRoot }: DaemonOptions): void {
 
 function makeDirectories(options: DaemonOptions): void {
   mkdirSync(options.dataRoot, { recursive: true, mode: 0o710 });
+  // The root of containers with ids of their own is a stranger here: it may pass through, not look around.
+  if (options.userNamespaceRemap !== "")
+    for (const name of ["", "containers", "volumes", "snapshots"]) {
+      mkdirSync(join(options.dataRoot, name), { recursive: true, mode: 0o711 });
+      chmodSync(join(options.dataRoot, name), 0o711);
+    }
   mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
   mkdirSync(join(options.execRoot, "build"), { recursive: true, mode: 0o700 });
   mkdirSync(dirname(options.pidfile), { recursive: true });

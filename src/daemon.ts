@@ -48,6 +48,7 @@ import { cutPool, defaultPools, joinPools } from "./network/ipv4.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/volume-store.ts";
+import { parseUserRemap } from "./user-remap.ts";
 
 export interface DaemonStart {
   /** Options that were given as flags. */
@@ -206,6 +207,7 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     maxConcurrentDownloads: options.maxConcurrentDownloads,
     maxConcurrentUploads: options.maxConcurrentUploads,
     maxDownloadAttempts: options.maxDownloadAttempts,
+    idMap: parseUserRemap(options.userNamespaceRemap),
     cdiDirectories: options.cdiSpecDirs,
     liveRestore: options.liveRestore,
     shutdownTimeoutSeconds: options.shutdownTimeoutSeconds,

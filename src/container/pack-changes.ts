@@ -6,7 +6,7 @@ import { openInRoot } from "../linux/resolve-in-root.ts";
 import { O_PATH } from "../linux/tree-fd.ts";
 import { tarEnd, tarHeader } from "../oci/tar-writer.ts";
 import type { LayerChange } from "../snapshot/snapshot.ts";
-import { packOne, type PackedLinks } from "./pack-tree.ts";
+import { PackedLinks, packOne } from "./pack-tree.ts";
 
 /** `directory` holds what was added and modified. What vanishes meanwhile is left out. */
 export async function* packChanges(
@@ -14,7 +14,7 @@ export async function* packChanges(
   changes: readonly LayerChange[],
 ): AsyncGenerator<Buffer, void> {
   const root = openSync(directory, O_PATH | constants.O_DIRECTORY);
-  const links: PackedLinks = new Map();
+  const links = new PackedLinks();
   try {
     for (const { path, kind } of changes) {
       const parent = posix.dirname(path);

@@ -6,12 +6,21 @@ import { deviceNumbers, getXattr, listXattrs, pathBytes } from "../linux/inode.t
 import { descriptorPath, entryPath, namesIn, O_PATH, openSubdirectory, readLink } from "../linux/tree-fd.ts";
 import type { TarEntryType } from "../oci/tar-reader.ts";
 import { tarHeader, tarPadding } from "../oci/tar-writer.ts";
+import type { IdMap, IdRange } from "../linux/user-namespace.ts";
 
 const readAsync = promisify(read);
 const pieceBytes = 256 * 1024;
 
 /** Names that inodes with several names were packed under; one per archive. */
-export type PackedLinks = Map<string, string>;
+export class PackedLinks extends Map<string, string> {
+  /** Ids of the tree as the archive has them; undefined when they are the same. */
+  readonly idMap: IdMap | undefined;
+
+  constructor(idMap?: IdMap) {
+    super();
+    this.idMap = idMap;
+  }
+}
 
 /**
  * The entries of what is called `name` in the open directory, and of everything below it; in the archive it is called
@@ -22,7 +31,7 @@ export async function* packEntry(
   directoryFd: number,
   name: string,
   archiveName: string,
-  links: PackedLinks = new Map(),
+  links: PackedLinks = new PackedLinks(),
 ): AsyncGenerator<Buffer, void> {
   const isDirectory = yield* packOne(directoryFd, name, archiveName, links);
   if (!isDirectory) return;
@@ -39,17 +48,17 @@ export async function* packEntry(
 export async function* packDirectory(
   directoryFd: number,
   archiveName: string,
-  links: PackedLinks = new Map(),
+  links: PackedLinks = new PackedLinks(),
 ): AsyncGenerator<Buffer, void> {
-  if (archiveName !== "") yield directoryHeader(directoryFd, archiveName);
+  if (archiveName !== "") yield directoryHeader(directoryFd, archiveName, links.idMap);
   yield* packInner(directoryFd, archiveName === "" ? "" : withSlash(archiveName), links);
 }
 
-function directoryHeader(fd: number, archiveName: string): Buffer {
+function directoryHeader(fd: number, archiveName: string, idMap: IdMap | undefined): Buffer {
   const stat = fstatSync(fd, { bigint: true });
   const place = pathBytes(`${descriptorPath(fd)}/.`);
   return tarHeader({
-    ...metadata(stat),
+    ...metadata(stat, idMap),
     name: withSlash(archiveName),
     type: "directory",
     xattrs: xattrsOf(place),
@@ -75,9 +84,9 @@ export async function* packOne(
     const stat = fstatSync(place, { bigint: true });
     const type = typeOf(stat);
     if (type === undefined) return false;
-    const header = { ...metadata(stat), name: archiveName, type };
+    const header = { ...metadata(stat, links.idMap), name: archiveName, type };
     if (type === "directory") {
-      yield directoryHeader(place, archiveName);
+      yield directoryHeader(place, archiveName, links.idMap);
       return true;
     }
     if (type === "symlink") {
@@ -123,11 +132,20 @@ async function* packFile(
   }
 }
 
-function metadata(stat: BigIntStats): { mode: number; uid: number; gid: number; timeNs: bigint } {
+/** An id of the host as the container has it; nobody's where it has none. */
+function insideId(id: number, range: IdRange | undefined): number {
+  if (range === undefined) return id;
+  return id >= range.first && id < range.first + range.size ? id - range.first : 65_534;
+}
+
+function metadata(
+  stat: BigIntStats,
+  idMap: IdMap | undefined,
+): { mode: number; uid: number; gid: number; timeNs: bigint } {
   return {
     mode: Number(stat.mode & 0o7777n),
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
+    uid: insideId(Number(stat.uid), idMap?.uids),
+    gid: insideId(Number(stat.gid), idMap?.gids),
     // Whole seconds, as Docker's archives have them: fractions would need an extended header for every file.
     timeNs: (stat.mtimeNs / 1_000_000_000n) * 1_000_000_000n,
   };

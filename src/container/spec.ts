@@ -6,7 +6,9 @@ import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs
 import { hostname as hostHostname } from "node:os";
 import { errorText } from "../base/errors.ts";
 import { isErrno } from "../linux/fs-error.ts";
+import type { IdMap, IdRange } from "../linux/user-namespace.ts";
 import type {
+  RuntimeIdMapping,
   RuntimeLinux,
   RuntimeNamespace,
   RuntimeProcess,
@@ -34,6 +36,8 @@ export interface SpecInputs extends NetworkFilePaths {
   readonly sandboxPath: string | undefined;
   readonly cgroupPath: string;
   readonly joined?: JoinedNamespaces;
+  /** Of a container whose ids are not the host's. */
+  readonly userNamespace?: { readonly path: string; readonly map: IdMap } | undefined;
   /** Of `--gpus` and of devices by CDI. */
   readonly deviceEdits?: DeviceEdits | undefined;
 }
@@ -78,7 +82,8 @@ export function buildSpec(container: ContainerRecord, inputs: SpecInputs): Built
   };
   if (mounts.rootfsPropagation !== undefined) spec.linux.rootfsPropagation = mounts.rootfsPropagation;
   if (inputs.deviceEdits !== undefined) addDevices(spec, inputs.deviceEdits);
-  markRoot(inputs.rootfs);
+  // With ids of its own the root is marked by who mounts it.
+  if (inputs.userNamespace === undefined) markRoot(inputs.rootfs);
   return { spec, warnings };
 }
 
@@ -152,11 +157,12 @@ function buildLinux(container: ContainerRecord, inputs: SpecInputs, rights: Righ
     mappings: hostConfig.Devices ?? [],
     cgroupRules: hostConfig.DeviceCgroupRules ?? [],
   });
-  const sysctl = containerSysctls(container, inputs.sandboxPath);
+  const sysctl = containerSysctls(container, inputs.sandboxPath, inputs.userNamespace?.map);
   const seccomp = containerSeccomp(privileged, rights);
   const masked = hostConfig.MaskedPaths ?? [];
   return {
     namespaces: namespaces(hostConfig, inputs),
+    ...idMappings(inputs.userNamespace?.map),
     ...(devices.length > 0 ? { devices } : {}),
     cgroupsPath: inputs.cgroupPath,
     resources: containerResources(hostConfig, rules),
@@ -177,9 +183,15 @@ function containerSeccomp(
   return privileged && security.seccomp === "default" ? undefined : defaultSeccomp(capabilities);
 }
 
+function idMappings(map: IdMap | undefined): Pick<RuntimeLinux, "uidMappings" | "gidMappings"> {
+  if (map === undefined) return {};
+  const mapping = ({ first, size }: IdRange): RuntimeIdMapping[] => [{ containerID: 0, hostID: first, size }];
+  return { uidMappings: mapping(map.uids), gidMappings: mapping(map.gids) };
+}
+
 function namespaces(
   hostConfig: HostConfig,
-  { sandboxPath, joined = {} }: Pick<SpecInputs, "sandboxPath" | "joined">,
+  { sandboxPath, joined = {}, userNamespace }: Pick<SpecInputs, "sandboxPath" | "joined" | "userNamespace">,
 ): RuntimeNamespace[] {
   const withPath = (path: string | undefined): { path?: string } => (path === undefined ? {} : { path });
   const list: RuntimeNamespace[] = [{ type: "mount" }];
@@ -187,6 +199,7 @@ function namespaces(
   if (hostConfig.UTSMode !== "host") list.push({ type: "uts" });
   if (hostConfig.PidMode !== "host") list.push({ type: "pid", ...withPath(joined.pid) });
   if (hostConfig.IpcMode !== "host") list.push({ type: "ipc", ...withPath(joined.ipc) });
+  if (userNamespace !== undefined) list.push({ type: "user", path: userNamespace.path });
   if (hostConfig.CgroupnsMode === "private") list.push({ type: "cgroup" });
   return list;
 }
@@ -198,11 +211,15 @@ function namespaces(
 function containerSysctls(
   { hostConfig, config }: ContainerRecord,
   sandboxPath: string | undefined,
+  map: IdMap | undefined,
 ): Record<string, string> | undefined {
   const settings: Record<string, string> = {};
   const isShared = (hostConfig.NetworkMode ?? "").startsWith("container:");
   if (sandboxPath !== undefined && !isShared) Object.assign(settings, networkDefaults());
   if (config.Domainname && hostConfig.UTSMode !== "host") settings["kernel.domainname"] = config.Domainname;
+  // Only groups that the namespace has can be named.
+  if (map !== undefined && "net.ipv4.ping_group_range" in settings)
+    settings["net.ipv4.ping_group_range"] = `0 ${map.gids.size - 1}`;
   Object.assign(settings, hostConfig.Sysctls ?? {});
   return Object.keys(settings).length > 0 ? settings : undefined;
 }

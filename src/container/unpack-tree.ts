@@ -26,6 +26,7 @@ import { makeNode, pathBytes, setTimes, setXattr } from "../linux/inode.ts";
 import { openInRoot } from "../linux/resolve-in-root.ts";
 import { descriptorPath, entryPath, O_PATH, removeEntry } from "../linux/tree-fd.ts";
 import { byteStringOf, type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
+import type { IdMap } from "../linux/user-namespace.ts";
 
 export interface UnpackTreeOptions {
   /** Descriptor of the container's root. */
@@ -36,6 +37,8 @@ export interface UnpackTreeOptions {
   readonly keepKinds: boolean;
   /** Owner of everything; the archive's own ids when undefined. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  /** Where ids of the archive are other ones on the host. */
+  readonly idMap?: IdMap | undefined;
 }
 
 /** How long the event loop may stand still, in ms. */
@@ -128,8 +131,11 @@ class TreeUnpacker {
     try {
       const path = entryPath(grandparent, parts.at(-1)!);
       mkdirSync(path, { mode: 0o755 });
-      const { owner } = this.#options;
-      if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
+      const { owner, idMap } = this.#options;
+      if (owner !== undefined || idMap !== undefined) {
+        const { uid, gid } = this.#ownerOf({ uid: 0, gid: 0 });
+        lchownSync(path, uid, gid);
+      }
     } finally {
       closeSync(grandparent);
     }
@@ -187,12 +193,18 @@ class TreeUnpacker {
     }
   }
 
+  #ownerOf(entry: { readonly uid: number; readonly gid: number }): { uid: number; gid: number } {
+    const { owner, idMap } = this.#options;
+    const { uid, gid } = owner ?? entry;
+    return { uid: uid + (idMap?.uids.first ?? 0), gid: gid + (idMap?.gids.first ?? 0) };
+  }
+
   async #writeFile(path: Buffer, entry: TarEntry, reader: TarReader): Promise<void> {
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
     const fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     try {
       await writeData(fd, entry, reader);
-      const { uid, gid } = this.#options.owner ?? entry;
+      const { uid, gid } = this.#ownerOf(entry);
       // Owner first: changing it clears setuid and capabilities.
       fchownSync(fd, uid, gid);
       fchmodSync(fd, entry.mode);
@@ -202,7 +214,7 @@ class TreeUnpacker {
   }
 
   #setMetadata(path: Buffer, entry: TarEntry): void {
-    const { uid, gid } = this.#options.owner ?? entry;
+    const { uid, gid } = this.#ownerOf(entry);
     lchownSync(path, uid, gid);
     if (entry.type === "symlink") return;
     const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);

@@ -1,3 +1,5 @@
+import type { IdMap } from "../linux/user-namespace.ts";
+
 import type { LogConfig } from "../wire/container.ts";
 
 /** What the composition root decides once: where things lie and how the daemon behaves by default. */
@@ -26,6 +28,8 @@ export interface EngineConfig {
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;
   readonly maxDownloadAttempts: number;
+  /** Ids of containers on the host (`--userns-remap`); undefined when they are the host's. */
+  readonly idMap: IdMap | undefined;
   /** Where CDI specifications of devices lie. */
   readonly cdiDirectories: readonly string[];
   /** Containers go on without the daemon. */

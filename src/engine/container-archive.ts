@@ -4,7 +4,7 @@ import { posix } from "node:path";
 import { Readable } from "node:stream";
 import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import { rfc3339Nano } from "../base/time.ts";
-import { packDirectory, packEntry } from "../container/pack-tree.ts";
+import { packDirectory, packEntry, PackedLinks } from "../container/pack-tree.ts";
 import { unpackTree } from "../container/unpack-tree.ts";
 import { resolveUser } from "../container/user.ts";
 import { decompress } from "../image/decompress.ts";
@@ -63,11 +63,12 @@ async function* archiveOf(root: ContainerRoot, path: string): AsyncGenerator<Buf
   const base = byteStringOf(posix.basename(absolute));
   const fd = openInRoot(root.fd, absolute, O_PATH | constants.O_NOFOLLOW);
   try {
-    if (fstatSync(fd).isDirectory()) yield* packDirectory(fd, absolute === "/" ? "/" : base);
+    if (fstatSync(fd).isDirectory())
+      yield* packDirectory(fd, absolute === "/" ? "/" : base, new PackedLinks(root.idMap));
     else {
       const parent = openInRoot(root.fd, posix.dirname(absolute), O_PATH | constants.O_DIRECTORY);
       try {
-        yield* packEntry(parent, base, base);
+        yield* packEntry(parent, base, base, new PackedLinks(root.idMap));
       } finally {
         closeSync(parent);
       }
@@ -104,6 +105,7 @@ export async function containerExtract(
       rootFd: root.fd,
       directory,
       keepKinds: options.noOverwriteDirNonDir,
+      idMap: root.idMap,
       owner: owner === undefined ? undefined : { uid: owner.uid, gid: owner.gid },
     });
   } catch (error) {

@@ -1,10 +1,10 @@
 import type { Readable } from "node:stream";
-import { packDirectory } from "../container/pack-tree.ts";
+import { packDirectory, PackedLinks } from "../container/pack-tree.ts";
 import { textOf } from "../oci/tar-reader.ts";
 import { tarEnd } from "../oci/tar-writer.ts";
 import type { ChangeEntry } from "../wire/container.ts";
 import { readableOf } from "./container-archive.ts";
-import { openContainerRoot } from "./container-root.ts";
+import { type ContainerRoot, openContainerRoot } from "./container-root.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 
 /** Where every container has something mounted: the places for it are no changes of the container's. */
@@ -29,10 +29,10 @@ export async function containerChanges(context: EngineContext, nameOrId: string)
 export async function containerExport(context: EngineContext, nameOrId: string): Promise<Readable> {
   const root = await openContainerRoot(context, nameOrId, { withoutMounts: true });
   emitContainer(context, root.container, "export");
-  return readableOf(exported(root.fd), root);
+  return readableOf(exported(root), root);
 }
 
-async function* exported(fd: number): AsyncGenerator<Buffer, void> {
-  yield* packDirectory(fd, "");
+async function* exported({ fd, idMap }: ContainerRoot): AsyncGenerator<Buffer, void> {
+  yield* packDirectory(fd, "", new PackedLinks(idMap));
   yield tarEnd();
 }

@@ -7,6 +7,7 @@ import { attempt } from "./attempt.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths } from "./paths.ts";
+import { dropUserNamespace } from "./remapped.ts";
 import { dropPreparedMounts } from "./prepared-mounts.ts";
 import { unmountVolumes } from "./volume-mounts.ts";
 
@@ -42,6 +43,7 @@ export function removeBundle(context: EngineContext, id: string): void {
     unmount(paths.rootfs);
     unmount(paths.shm);
     dropPreparedMounts(paths.mounts);
+    dropUserNamespace(paths);
     rmSync(paths.bundle, { recursive: true, force: true });
   } catch (error) {
     log.warn(`could not remove the bundle ${paths.bundle}`, { error: errorText(error) });

@@ -26,6 +26,7 @@ import { withHostDefaults } from "./host-config-defaults.ts";
 import { findLinks } from "./links.ts";
 import { mergeConfig } from "./merge-config.ts";
 import { containerPaths } from "./paths.ts";
+import { checkRemapped, idMapOf } from "./remapped.ts";
 import { withContainerIds } from "./shared-namespaces.ts";
 import { parseContainerPort, portRequests } from "./port-requests.ts";
 import { useVolume } from "./volume-mounts.ts";
@@ -56,6 +57,7 @@ export async function containerCreate(
     // Without a bridge (`--bridge none`) a container that asked for no network has none.
     networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
   });
+  checkRemapped(idMapOf(context, hostConfig), hostConfig);
   context.runtimes.get(hostConfig.Runtime!);
   const id = newId();
   const config = finishConfig(id, mergeConfig(configRequest, image.config.config ?? {}), hostConfig);

@@ -19,7 +19,9 @@ import { cloneMounts, descriptorPath, entryPath, isDirectoryFd, O_PATH } from ".
 import { isErrno } from "../linux/fs-error.ts";
 import type { EngineContext } from "./context.ts";
 import { knownNameFilePaths } from "./network-files.ts";
+import type { IdMap } from "../linux/user-namespace.ts";
 import { containerPaths } from "./paths.ts";
+import { idMapOf } from "./remapped.ts";
 import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
 
 /** A container's files as it sees them itself, with its volumes and bind mounts. */
@@ -27,6 +29,8 @@ export interface ContainerRoot extends Disposable {
   /** Descriptor of the root directory, for `openInRoot`. */
   readonly fd: number;
   readonly container: ContainerRecord;
+  /** What its ids are on the host, where they are seen as such: in a container that runs. */
+  readonly idMap: IdMap | undefined;
 }
 
 /**
@@ -59,6 +63,7 @@ export async function openContainerRoot(
     return {
       fd,
       container,
+      idMap: isRunning ? idMapOf(context, container.hostConfig) : undefined,
       [Symbol.dispose]: () => {
         if (!isOpen) return;
         isOpen = false;

@@ -26,6 +26,7 @@ export function networkOwner(
 export async function openSandbox(
   context: EngineContext,
   container: ContainerRecord,
+  namespaceOfPid?: number,
 ): Promise<Sandbox | undefined> {
   const mode = container.hostConfig.NetworkMode ?? "bridge";
   if (mode === "host") return undefined;
@@ -38,6 +39,7 @@ export async function openSandbox(
     hostname: container.config.Hostname ?? "",
     mode: Object.hasOwn(container.endpoints, "none") ? "none" : "bridge",
     endpoints: endpoints.map((endpoint) => endpointRequest(context, container, endpoint)),
+    namespaceOfPid,
     ports: mode === "none" ? [] : portRequests(container.config, container.hostConfig, ""),
   });
 }

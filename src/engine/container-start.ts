@@ -26,6 +26,13 @@ import { nameFilePaths, writeNetworkFiles } from "./network-files.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
 import { dropPreparedMounts, prepareMounts } from "./prepared-mounts.ts";
+import {
+  dropUserNamespace,
+  giveToRoot,
+  mountRemapped,
+  openUserNamespace,
+  type UserNamespace,
+} from "./remapped.ts";
 import { joinedNamespaces, makeSharedMemory } from "./shared-namespaces.ts";
 import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
 
@@ -76,8 +83,10 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
     requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
   mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
   undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
+  undo.defer(() => dropUserNamespace(paths));
+  await using userNamespace = await openUserNamespace(context, recorded, paths);
   if (hostConfig.IpcMode === "shareable") {
-    makeSharedMemory(paths.shm, hostConfig.ShmSize!);
+    makeSharedMemory(paths.shm, hostConfig.ShmSize!, userNamespace?.map);
     undo.defer(() => void unmount(paths.shm));
   }
   undo.defer(() => unmountVolumes(context, recorded, id));
@@ -86,17 +95,25 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   const hasLinks = linkEnv.length > 0 || recorded.linkEnv !== undefined;
   const container = hasMoved || hasLinks ? context.containers.update(id, { mounts, linkEnv }) : recorded;
   failpoint("container-start.after-volumes");
-  const sandbox = await openSandbox(context, container);
+  const sandbox = await openSandbox(context, container, userNamespace?.pid);
   undo.defer(() => releaseNetwork(context, id));
   emitConnects(context, container, sandbox);
   failpoint("container-start.after-network");
-  for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
   undo.defer(() => void unmount(paths.rootfs));
+  if (userNamespace !== undefined) mountRemapped(context.snapshotter.mounts(id), paths.rootfs, userNamespace);
+  else for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
   failpoint("container-start.after-mount");
   undo.defer(() => dropPreparedMounts(paths.mounts));
-  const prepared = prepareMounts(context, container, paths.mounts);
+  const prepared = prepareMounts(context, container, paths.mounts, userNamespace?.ownersFd);
   writeNetworkFiles(context, container, sandbox);
-  writeBundle(context, { ...container, mounts: prepared }, paths, { sandbox, joined, devices });
+  if (userNamespace !== undefined)
+    giveToRoot(userNamespace.map, [paths.hosts, paths.hostname, paths.resolvConf]);
+  writeBundle(context, { ...container, mounts: prepared }, paths, {
+    sandbox,
+    joined,
+    devices,
+    userNamespace,
+  });
   const cgroupParent = hostConfig.CgroupParent || context.config.cgroupParent;
   if ((hostConfig.CpuRealtimeRuntime ?? 0) > 0)
     allowRealtime(context.cgroups, cgroupParent, {
@@ -154,16 +171,19 @@ function writeBundle(
     sandbox,
     joined,
     devices,
+    userNamespace,
   }: {
     readonly sandbox: Sandbox | undefined;
     readonly joined: JoinedNamespaces;
     readonly devices: DeviceEdits | undefined;
+    readonly userNamespace: UserNamespace | undefined;
   },
 ): void {
   const { spec, warnings } = buildSpec(container, {
     rootfs: paths.rootfs,
     sandboxPath: sandbox?.path,
     deviceEdits: devices,
+    userNamespace,
     joined: container.hostConfig.IpcMode === "shareable" ? { ...joined, shm: paths.shm } : joined,
     cgroupPath: `/${container.hostConfig.CgroupParent || context.config.cgroupParent}/${container.id}`,
     ...nameFilePaths(context, container),

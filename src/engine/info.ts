@@ -66,7 +66,10 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     },
     LiveRestoreEnabled: config.liveRestore,
     Isolation: "",
-    SecurityOptions: securityOptions(context.cgroups.version === 2),
+    SecurityOptions: [
+      ...securityOptions(context.cgroups.version === 2),
+      ...(config.idMap === undefined ? [] : ["name=userns"]),
+    ],
     CDISpecDirs: [...context.config.cdiDirectories],
     ...(config.defaultAddressPools.length > 0 && {
       DefaultAddressPools: config.defaultAddressPools.map(({ base: Base, size: Size }) => ({ Base, Size })),

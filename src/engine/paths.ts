@@ -19,6 +19,8 @@ export interface ContainerPaths {
   readonly shm: string;
   /** Mounts that are made before the runtime binds them. */
   readonly mounts: string;
+  /** File that the user namespace of a container with ids of its own is bound to. */
+  readonly userNamespace: string;
 }
 
 export function containerPaths(config: EngineConfig, id: string): ContainerPaths {
@@ -35,5 +37,6 @@ export function containerPaths(config: EngineConfig, id: string): ContainerPaths
     rootfs: join(bundle, "rootfs"),
     shm: join(bundle, "shm"),
     mounts: join(bundle, "mounts"),
+    userNamespace: join(bundle, "userns"),
   };
 }

@@ -6,7 +6,7 @@ import { closeSync, fstatSync, mkdirSync, readdirSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { errorText, invalidArgument } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { bindDescriptor } from "../linux/detached-mount.ts";
+import { bindDescriptor, bindIdmapped } from "../linux/detached-mount.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import { openInRoot } from "../linux/resolve-in-root.ts";
 import { O_PATH } from "../linux/tree-fd.ts";
@@ -31,9 +31,16 @@ export function prepareMounts(
   context: EngineContext,
   container: ContainerRecord,
   directory: string,
+  ownersFd?: number,
 ): MountPoint[] {
   return container.mounts.map((point, index) => {
     const { Subpath: subpath = "" } = point;
+    const isMapped = ownersFd !== undefined && (point.Type === "volume" || point.Type === "image");
+    if (isMapped && point.Type === "volume" && subpath === "")
+      return {
+        ...point,
+        Source: mapOwners(point.Source, join(directory, `mapped-${index}`), ownersFd),
+      };
     if (point.Type !== "image" && subpath === "") return point;
     let source = point.Source;
     if (point.Type === "image") {
@@ -45,6 +52,13 @@ export function prepareMounts(
     bindSubpath(source, subpath, target);
     return { ...point, Source: target };
   });
+}
+
+/** Binds a volume with its owners seen through the container's user namespace. */
+function mapOwners(source: string, target: string, ownersFd: number): string {
+  mkdirSync(target, { recursive: true, mode: 0o711 });
+  bindIdmapped(source, target, ownersFd);
+  return target;
 }
 
 /** An image's layers, which nobody can write to. */

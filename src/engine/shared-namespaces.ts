@@ -4,6 +4,7 @@ import { conflict, invalidArgument, isKind } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import type { JoinedNamespaces } from "../container/spec.ts";
 import { mount } from "../linux/mount.ts";
+import type { IdMap } from "../linux/user-namespace.ts";
 import type { HostConfig } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
 import { containerPaths } from "./paths.ts";
@@ -69,8 +70,9 @@ export function joinedNamespaces(context: EngineContext, { hostConfig }: Contain
 }
 
 /** Makes the `/dev/shm` of a container with `--ipc shareable` on the host, where another container can mount it too. */
-export function makeSharedMemory(directory: string, sizeBytes: number): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+export function makeSharedMemory(directory: string, sizeBytes: number, map?: IdMap): void {
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
   const options = ["nosuid", "nodev", "noexec", "mode=1777", `size=${sizeBytes}`];
+  if (map !== undefined) options.push(`uid=${map.uids.first}`, `gid=${map.gids.first}`);
   mount({ type: "tmpfs", source: "shm", options }, directory);
 }

@@ -27,11 +27,13 @@ function goBack(fd: number): void {
 
 /**
  * Makes a new network namespace and binds it to `path` (its directory is made when missing). `initialize` runs inside
- * it, before anybody else can see the namespace. Takes about 0.4 ms. On failure nothing is left.
+ * it, before anybody else can see the namespace. Takes about 0.4 ms. On failure nothing is left. With `ofPid` it is
+ * the namespace that this process has been given.
  */
-export function createNetns<T>(path: string, initialize: () => T): T {
+export function createNetns<T>(path: string, initialize: () => T, ofPid?: number): T {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   writeFileSync(path, "", { flag: "wx", mode: 0o444 });
+  if (ofPid !== undefined) return adoptNetns(path, initialize, ofPid);
   const home = openSync(ownNamespace, "r");
   let unshared = false;
   try {
@@ -45,6 +47,16 @@ export function createNetns<T>(path: string, initialize: () => T): T {
   } finally {
     if (unshared) goBack(home);
     closeSync(home);
+  }
+}
+
+function adoptNetns<T>(path: string, initialize: () => T, pid: number): T {
+  try {
+    mount({ type: "", source: `/proc/${pid}/ns/net`, options: ["bind"] }, path);
+    return inNetns(path, initialize);
+  } catch (error) {
+    deleteNetns(path);
+    throw error;
   }
 }
 

@@ -166,7 +166,8 @@ class Manager implements NetworkManager {
   }
 
   /** A sandbox without a network: a loopback device, and the entry of network `none`. */
-  #openBare({ containerId, containerName, hostname, mode, ports }: SandboxRequest): OpenSandbox {
+  #openBare(request: SandboxRequest): OpenSandbox {
+    const { containerId, containerName, hostname, mode, ports } = request;
     if (ports.length > 0)
       log.warn("published ports of a container without a network are ignored", { containerId });
     const endpoint = { ...emptyEndpoint(this.#networks.find("none").record), hostInterface: "" };
@@ -179,7 +180,7 @@ class Manager implements NetworkManager {
     };
     this.#records.insert(record);
     try {
-      makeBareSandbox(record.path);
+      makeBareSandbox(record.path, request.namespaceOfPid);
     } catch (error) {
       this.#records.remove(containerId);
       throw error;
@@ -191,10 +192,11 @@ class Manager implements NetworkManager {
     const { containerId, containerName, hostname } = request;
     await using undo = new AsyncDisposableStack();
     const endpoints: EndpointRecord[] = [];
-    const warm = this.#openWarm(request, planned[0]!, undo);
+    const warm =
+      request.namespaceOfPid === undefined ? this.#openWarm(request, planned[0]!, undo) : undefined;
     const path = warm?.path ?? this.#names.newPath();
     if (warm === undefined) {
-      makeBareSandbox(path);
+      makeBareSandbox(path, request.namespaceOfPid);
       undo.defer(() => deleteSandbox(path, []));
     } else endpoints.push(warm.endpoint);
     for (const each of planned.slice(warm === undefined ? 0 : 1)) {

@@ -74,6 +74,8 @@ export interface SandboxRequest {
   readonly mode: "none" | "bridge";
   readonly endpoints: readonly EndpointRequest[];
   readonly ports: readonly PortRequest[];
+  /** A process whose network namespace it is to be; made anew without. */
+  readonly namespaceOfPid?: number | undefined;
 }
 
 export interface Sandbox {

@@ -52,14 +52,18 @@ export class SandboxNames {
 }
 
 /** A namespace with nothing but a loopback device, which is up. About half a millisecond. */
-export function makeBareSandbox(path: string): void {
-  createNetns(path, () => {
-    // Devices made from now on have no IPv6 unless their network has it. The loopback device has ::1.
-    const setting = ["net", "ipv6", "conf", "default", "disable_ipv6"];
-    if (readSysctl(setting) !== undefined) writeSysctl(setting, "1");
-    using inside = RouteSocket.open();
-    inside.setLink(1, { up: true });
-  });
+export function makeBareSandbox(path: string, ofPid?: number): void {
+  createNetns(
+    path,
+    () => {
+      // Devices made from now on have no IPv6 unless their network has it. The loopback device has ::1.
+      const setting = ["net", "ipv6", "conf", "default", "disable_ipv6"];
+      if (readSysctl(setting) !== undefined) writeSysctl(setting, "1");
+      using inside = RouteSocket.open();
+      inside.setLink(1, { up: true });
+    },
+    ofPid,
+  );
 }
 
 /** Makes a namespace on a bridge, ready for a container. On failure nothing is left. */

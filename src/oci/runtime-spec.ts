@@ -149,8 +149,16 @@ export interface RuntimeSeccomp {
   syscalls: { names: string[]; action: string; errnoRet?: number; args?: SeccompArgument[] }[];
 }
 
+export interface RuntimeIdMapping {
+  containerID: number;
+  hostID: number;
+  size: number;
+}
+
 export interface RuntimeLinux {
   namespaces: RuntimeNamespace[];
+  uidMappings?: RuntimeIdMapping[];
+  gidMappings?: RuntimeIdMapping[];
   devices?: RuntimeDevice[];
   cgroupsPath: string;
   resources: RuntimeResources;

@@ -189,5 +189,10 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Key of the daemon's certificate (default ~/.docker/key.pem)",
   },
   { name: "tlsverify", type: "bool", help: "Encrypt TCP sockets, and serve clients with a certificate only" },
-  refused("userns-remap", "string", "User whose subordinate ids containers get"),
+  {
+    name: "userns-remap",
+    type: "string",
+    placeholder: "USER[:GROUP]",
+    help: "User whose subordinate ids (/etc/subuid, /etc/subgid) containers get, or default",
+  },
 ];
