@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { ServerTls } from "./api/listen.ts";
 import { createApiServer, type ApiServer } from "./api/server.ts";
 import { type Database, openDatabase } from "./base/database.ts";
+import { DiskReserve } from "./base/disk-reserve.ts";
 import { EngineError, errorText, invalidArgument } from "./base/errors.ts";
 import { log, setLogLevel } from "./base/log.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
@@ -227,7 +228,7 @@ async function assemble(
     config,
     database,
     content,
-    containers: createContainerStore(database),
+    containers: createContainerStore(database, new DiskReserve(join(dataRoot, "reserve"))),
     images: createImageStore(database),
     snapshotter: createSnapshotter({
       driver: options.storageDriver || undefined,

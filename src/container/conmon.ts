@@ -1,7 +1,7 @@
 /** {@link Monitor} with conmon 2.1 and any runtime that takes runc's command line. */
 import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EngineError, conflict, errorText, notFound } from "../base/errors.ts";
+import { EngineError, conflict, errorText, isKind, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nowNs } from "../base/time.ts";
 import {
@@ -109,7 +109,15 @@ class ConmonMonitor implements Monitor {
     // A terminal's input is never closed: its end is a key, not an end of file.
     if (request.leaveStdinOpen || request.terminal) options.push("--leave-stdin-open");
     // On record before anything exists: whenever this daemon ends, the next one knows where to clean.
-    const planned = { pid: 0, startTicks: "", bundle, cgroup: "", containerPid: 0, containerStartTicks: "" };
+    const planned = {
+      pid: 0,
+      startTicks: "",
+      bundle,
+      cgroup: "",
+      containerPid: 0,
+      containerStartTicks: "",
+      runtime,
+    };
     this.#records.write(containerId, planned);
     using conmon = startConmon(this.#context, {
       options,
@@ -222,7 +230,16 @@ class ConmonMonitor implements Monitor {
   }
 
   async kill(containerId: string, runtime: RuntimeBinary, signal: number): Promise<void> {
-    await this.#verb("kill", runtime, [containerId, String(signal)]);
+    try {
+      await this.#verb("kill", runtime, [containerId, String(signal)]);
+    } catch (error) {
+      // A runtime that was taken off the machine must not make its containers immortal.
+      if (!isKind(error, "unavailable")) throw error;
+      const record = this.#records.read(containerId);
+      using process = record && openRecorded(record.containerPid, record.containerStartTicks);
+      if (process === undefined) throw conflict("the container is not running");
+      process.signal(signal);
+    }
   }
 
   async pause(containerId: string, runtime: RuntimeBinary): Promise<void> {
@@ -286,6 +303,10 @@ class ConmonMonitor implements Monitor {
   exec(request: ExecRequest): Promise<ExecTask> {
     this.prepare();
     return this.#execs.start(request);
+  }
+
+  recordedRuntime(containerId: string): RuntimeBinary | undefined {
+    return this.#records.read(containerId)?.runtime;
   }
 
   endLeftExecs(containerId: string, bundle: string): void {

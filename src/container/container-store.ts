@@ -1,14 +1,16 @@
 import type { Database } from "../base/database.ts";
+import type { DiskReserve } from "../base/disk-reserve.ts";
 import { conflict, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord, ContainerState, ContainerStore } from "./container.ts";
 
 /**
  * Container records in the engine's database, with all of them in memory too: reading costs nothing, and a write is one
- * transaction that is on disk before the caller goes on.
+ * transaction that is on disk before the caller goes on. With a `reserve`, what has become of a container is stored and
+ * containers are removed on a full disk, too.
  */
-export function createContainerStore(database: Database): ContainerStore {
-  return new SqliteContainerStore(database);
+export function createContainerStore(database: Database, reserve?: DiskReserve): ContainerStore {
+  return new SqliteContainerStore(database, reserve);
 }
 
 class SqliteContainerStore implements ContainerStore {
@@ -20,7 +22,10 @@ class SqliteContainerStore implements ContainerStore {
   readonly #update;
   readonly #delete;
 
-  constructor(database: Database) {
+  readonly #reserve: DiskReserve | undefined;
+
+  constructor(database: Database, reserve: DiskReserve | undefined) {
+    this.#reserve = reserve;
     database.exec(
       `CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT`,
     );
@@ -97,7 +102,7 @@ class SqliteContainerStore implements ContainerStore {
     if (before === undefined) throw notFound(`No such container: ${id}`);
     const state = { ...before.state, ...change };
     try {
-      return this.update(id, { state });
+      return this.#withReserve(() => this.update(id, { state }));
     } catch (error) {
       log.error(`could not store the state of container ${before.name}`, { error: errorText(error) });
       const after = { ...before, state };
@@ -105,6 +110,10 @@ class SqliteContainerStore implements ContainerStore {
       this.#unstored.add(id);
       return after;
     }
+  }
+
+  #withReserve<T>(work: () => T): T {
+    return this.#reserve === undefined ? work() : this.#reserve.use(work);
   }
 
   /** Stores what could not be stored before; the first failure ends the attempt. */
@@ -123,7 +132,7 @@ class SqliteContainerStore implements ContainerStore {
   remove(id: string): void {
     const record = this.#byId.get(id);
     if (record === undefined) return;
-    this.#delete.run(id);
+    this.#withReserve(() => this.#delete.run(id));
     this.#unstored.delete(id);
     this.#byId.delete(id);
     this.#idByName.delete(record.name);

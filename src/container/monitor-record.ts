@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
+import type { RuntimeBinary } from "./monitor.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
 
 export interface MonitorRecord {
@@ -16,6 +17,8 @@ export interface MonitorRecord {
   /** Process of the container; 0 until it is known. */
   readonly containerPid: number;
   readonly containerStartTicks: string;
+  /** What made it, and so must look after it. */
+  readonly runtime?: RuntimeBinary;
 }
 
 /** The records of one exec-root. */

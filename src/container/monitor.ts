@@ -124,6 +124,8 @@ export interface Monitor {
    */
   prepareExec(request: ExecLaunchRequest): void;
   exec(request: ExecRequest): Promise<ExecTask>;
+  /** The runtime that made the task, as it was configured then; undefined without a task. */
+  recordedRuntime(containerId: string): RuntimeBinary | undefined;
   /** Ends the execs of an earlier daemon's that were to end with it. Throws never. */
   endLeftExecs(containerId: string, bundle: string): void;
   /** Pids in the container, of the host. */

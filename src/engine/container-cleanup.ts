@@ -4,7 +4,7 @@ import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { unmount } from "../linux/mount.ts";
 import { attempt } from "./attempt.ts";
-import { emitContainer, type EngineContext } from "./context.ts";
+import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths } from "./paths.ts";
 import { dropUserNamespace } from "./remapped.ts";
@@ -30,7 +30,7 @@ async function deleteTask(
 ): Promise<void> {
   await before;
   await attempt(`delete ${container.id} from the runtime`, () =>
-    context.monitor.delete(container.id, context.runtimes.get(container.runtime)),
+    context.monitor.delete(container.id, taskRuntime(context, container)),
   );
   removeBundle(context, container.id);
   await unmountVolumes(context, container, container.id);

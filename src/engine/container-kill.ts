@@ -3,7 +3,7 @@ import { parseSignal } from "../container/signals.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { startHealthChecks } from "./health-checks.ts";
-import { emitContainer, type EngineContext } from "./context.ts";
+import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 
 /** Sends a signal (`KILL`, `SIGTERM`, `9`; empty for KILL) to a container's first process. Throws `conflict` when it does not run. */
 export async function containerKill(context: EngineContext, nameOrId: string, signal: string): Promise<void> {
@@ -41,7 +41,7 @@ export async function sendSignal(
   container: ContainerRecord,
   signal: number,
 ): Promise<void> {
-  const runtime = context.runtimes.get(container.runtime);
+  const runtime = taskRuntime(context, container);
   const live = context.live.of(container.id);
   const told = Promise.withResolvers<void>();
   live.signalsTold = live.signalsTold.then(() => told.promise);

@@ -1,7 +1,7 @@
 import { conflict } from "../base/errors.ts";
 import { startHealthChecks, stopHealthChecks } from "./health-checks.ts";
 import { stoppedHealth } from "../container/health.ts";
-import { emitContainer, type EngineContext } from "./context.ts";
+import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 
 /** Freezes all processes of a running container. Throws `conflict` when it does not run or is frozen already. */
 export async function containerPause(context: EngineContext, nameOrId: string): Promise<void> {
@@ -10,7 +10,7 @@ export async function containerPause(context: EngineContext, nameOrId: string): 
   const container = context.containers.resolve(id);
   if (container.state.status === "paused") throw conflict(`Container ${nameOrId} is already paused`);
   if (container.state.status !== "running") throw conflict(`Container ${id} is not running`);
-  await context.monitor.pause(id, context.runtimes.get(container.runtime));
+  await context.monitor.pause(id, taskRuntime(context, container));
   stopHealthChecks(context, id);
   const { health } = container.state;
   const paused = context.containers.updateState(id, {
@@ -26,7 +26,7 @@ export async function containerUnpause(context: EngineContext, nameOrId: string)
   using _ = await context.locks.acquire(id);
   const container = context.containers.resolve(id);
   if (container.state.status !== "paused") throw conflict(`Container ${id} is not paused`);
-  await context.monitor.resume(id, context.runtimes.get(container.runtime));
+  await context.monitor.resume(id, taskRuntime(context, container));
   const running = context.containers.updateState(id, { status: "running" });
   startHealthChecks(context, running);
   emitContainer(context, running, "unpause");

@@ -32,6 +32,21 @@ export async function containerRemove(
   }
   const container = context.containers.resolve(nameOrId);
   if (!options.force) requireStopped(container);
+  const live = context.live.of(container.id);
+  if (live.isRemoving) throw conflict(`removal of container ${nameOrId} is already in progress`);
+  live.isRemoving = true;
+  try {
+    await removeWhenEnded(context, container, options);
+  } finally {
+    live.isRemoving = false;
+  }
+}
+
+async function removeWhenEnded(
+  context: EngineContext,
+  container: ContainerRecord,
+  options: RemoveOptions,
+): Promise<void> {
   // From here on neither its policy nor its `--rm` acts on the exit: this removal does.
   using _stopping = context.live.of(container.id).beginStop();
   for (;;) {

@@ -95,9 +95,15 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   const hasLinks = linkEnv.length > 0 || recorded.linkEnv !== undefined;
   const container = hasMoved || hasLinks ? context.containers.update(id, { mounts, linkEnv }) : recorded;
   failpoint("container-start.after-volumes");
+  let areMountsTold = false;
+  undo.defer(() => {
+    if (areMountsTold) emitVolumeUnmounts(context, container);
+  });
   const sandbox = await openSandbox(context, container, userNamespace?.pid);
   undo.defer(() => releaseNetwork(context, id));
   emitConnects(context, container, sandbox);
+  emitVolumeMounts(context, container);
+  areMountsTold = true;
   failpoint("container-start.after-network");
   undo.defer(() => void unmount(paths.rootfs));
   if (userNamespace !== undefined) mountRemapped(context.snapshotter.mounts(id), paths.rootfs, userNamespace);
@@ -158,7 +164,6 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   undo.move();
   // Those who came between the two saw a container that did not run yet.
   for (const pending of context.live.of(id).pending) pending.connect();
-  emitVolumeMounts(context, container);
   emitContainer(context, started, "start");
   return task;
 }
@@ -232,8 +237,6 @@ async function noteFailure(
   });
   const live = context.live.of(container.id);
   for (const pending of live.pending) pending.giveUp();
-  emitVolumeUnmounts(context, failed);
-  emitContainer(context, failed, "die", { exitCode: String(exitCode) });
   // Whoever asked for this start learns it from the answer; who waits for a restarting one, that this was its end.
   if (container.state.status === "restarting") live.notifyExit({ StatusCode: exitCode, Error: null });
   if (container.hostConfig.AutoRemove === true) await removeAutomatically(context, failed);

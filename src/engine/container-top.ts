@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import type { TopResponse } from "../wire/container.ts";
-import type { EngineContext } from "./context.ts";
+import { type EngineContext, taskRuntime } from "./context.ts";
 
 const run = promisify(execFile);
 
@@ -21,7 +21,7 @@ export async function containerTop(
   const words = (psArguments === "" ? "-ef" : psArguments).split(/\s+/).filter((word) => word !== "");
   for (const word of words)
     if (!/^[\w\-.,:=+%/]+$/.test(word)) throw invalidArgument(`invalid ps argument: ${word}`);
-  const pids = new Set(await context.monitor.pids(container.id, context.runtimes.get(container.runtime)));
+  const pids = new Set(await context.monitor.pids(container.id, taskRuntime(context, container)));
   let output: string;
   try {
     ({ stdout: output } = await run("ps", words, { maxBuffer: 16 * 1024 * 1024 }));

@@ -4,7 +4,7 @@ import type { Database } from "../base/database.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import type { ContainerRecord, ContainerStore } from "../container/container.ts";
 import type { ContainerLogs } from "../container/logging/container-logs.ts";
-import type { Monitor } from "../container/monitor.ts";
+import type { Monitor, RuntimeBinary } from "../container/monitor.ts";
 import type { Runtimes } from "../container/runtime.ts";
 import type { ContentStore } from "../content/content.ts";
 import type { ImageStore } from "../image/image.ts";
@@ -57,6 +57,11 @@ export function createContext(parts: EngineParts): EngineContext {
     execs: new ExecRegistry(),
     background: new Background(),
   };
+}
+
+/** The runtime that looks after a container's task; it may be configured no more. Throws like {@link Runtimes.get}. */
+export function taskRuntime(context: EngineContext, container: ContainerRecord): RuntimeBinary {
+  return context.monitor.recordedRuntime(container.id) ?? context.runtimes.get(container.runtime);
 }
 
 /** Emits a container event with the attributes that Docker gives them all: labels, image, name. */

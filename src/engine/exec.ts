@@ -6,7 +6,7 @@ import { buildExecProcess } from "../container/exec-process.ts";
 import type { ExecLaunchRequest, ExecTask } from "../container/monitor.ts";
 import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/container.ts";
 import { bridgeStdio } from "./bridge-stdio.ts";
-import { emitContainer, type EngineContext } from "./context.ts";
+import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 import type { StdioSession, StdioSink } from "./engine.ts";
 import type { ExecRecord } from "./exec-registry.ts";
 import { containerPaths } from "./paths.ts";
@@ -95,7 +95,7 @@ function launchRequest(
     logPath: "",
     containerId: container.id,
     execId: exec.id,
-    runtime: context.runtimes.get(container.runtime),
+    runtime: taskRuntime(context, container),
     terminal: exec.request.Tty === true,
     openStdin: exec.request.AttachStdin === true && !detached,
     detached,

@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import { chainIds } from "../oci/chain-id.ts";
 import type { ImageHistoryEntry, ImageInspect } from "../wire/image.ts";
 import type { ImageDeps } from "./image-deps.ts";
@@ -22,11 +23,17 @@ export async function imageInspect(deps: ImageDeps, nameOrId: string): Promise<I
     Size: image.sizeBytes,
     GraphDriver: {
       Name: deps.snapshotter.name,
-      Data: image.chainId === undefined ? null : deps.snapshotter.graphData(image.chainId),
+      Data: image.chainId === undefined ? null : withMerged(deps.snapshotter.graphData(image.chainId)),
     },
     RootFS: { Type: "layers", Layers: config.rootfs.diff_ids },
     Metadata: { LastTagTime: image.lastTagTime },
   };
+}
+
+/** Docker names a place for the merged view too, though an image is never mounted there. */
+function withMerged(data: Record<string, string>): Record<string, string> {
+  const upper = data["UpperDir"];
+  return upper === undefined ? data : { ...data, MergedDir: join(dirname(upper), "merged") };
 }
 
 /** How an image was made, last step first. Only the last has the image's id; the steps before it have none here. */

@@ -48,6 +48,8 @@ export class Live {
   restartTimer: NodeJS.Timeout | undefined;
   /** Settles when the signals that were sent have been told: an exit that one of them caused is told after it. */
   signalsTold: Promise<void> = Promise.resolve();
+  /** Somebody is removing it. */
+  isRemoving = false;
   /** Ends the health checks; undefined while there are none. */
   healthChecks: AbortController | undefined;
   /** Delay of the next policy restart in ms; 0 before the first. */

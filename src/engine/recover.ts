@@ -58,7 +58,10 @@ async function sweepBundles(context: EngineContext): Promise<void> {
     log.info("removing what is left of an unfinished start or removal", { container: id });
     // Its runtime may be configured no more: that is no reason not to start.
     await attempt(`delete ${id} from the runtime`, () =>
-      context.monitor.delete(id, context.runtimes.get(container?.runtime ?? "")),
+      context.monitor.delete(
+        id,
+        context.monitor.recordedRuntime(id) ?? context.runtimes.get(container?.runtime ?? ""),
+      ),
     );
     removeBundle(context, id);
     if (container === undefined) continue;

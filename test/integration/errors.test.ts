@@ -3,16 +3,16 @@
  * behind (the leak check after each test).
  */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { TestDaemon } from "../helpers/daemon.ts";
+import { flavour, TestDaemon } from "../helpers/daemon.ts";
 import { busybox, busyboxTar, ensureBusybox } from "../helpers/images.ts";
 import { takeSettledSnapshot, assertNoLeaks } from "../helpers/leak-check.ts";
 import { openTestHost } from "../helpers/test-host.ts";
-import { mustRun } from "../helpers/process.ts";
+import { eventually, mustRun } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 interface Answer {
@@ -485,6 +485,68 @@ describe("errors of the machine", () => {
       assert.equal(await daemon.dockerOk(["run", "--rm", busybox, "echo", "room again"]), "room again");
     } finally {
       await rm(root, { recursive: true, force: true });
+    }
+  });
+
+  test("on a full disk an exit is noted for good, and rm works and gives room", async (context) => {
+    if (flavour === "docker") return context.skip("Docker's own records cannot be written then");
+    await using host = await openTestHost();
+    const root = await mkdtemp(join(tmpdir(), "gantry-test-full-"));
+    const dataRoot = join(root, "data");
+    await mkdir(dataRoot);
+    await mustRun(host.command(["mount", "-t", "tmpfs", "-o", "size=48m", "none", dataRoot]));
+    try {
+      await using daemon = await TestDaemon.start({ host, root });
+      await ensureBusybox(daemon);
+      const script =
+        "head -c 4m /dev/zero > /filling; trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done";
+      await daemon.dockerOk(["run", "-d", "--name", "box", busybox, "sh", "-c", script]);
+      await eventually(async () => (await daemon.dockerOk(["logs", "box"])).includes("up"));
+      await host.run(["sh", "-c", `head -c 100m /dev/zero > ${dataRoot}/ballast`]);
+      await daemon.dockerOk(["stop", "box"]);
+      await daemon.killHard();
+      await daemon.launch();
+      const state = ["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "box"];
+      assert.equal(await daemon.dockerOk(state), "exited 7");
+      await daemon.dockerOk(["rm", "box"]);
+      assert.equal(await daemon.dockerOk(["ps", "-aq"]), "");
+      // The container's file was bigger than what a new container takes.
+      await eventually(async () => (await daemon.docker(["run", "--rm", busybox, "true"])).code === 0, {
+        what: "the room of the removed container",
+      });
+    } finally {
+      await rm(root, { recursive: true, force: true });
+    }
+    return undefined;
+  });
+
+  test("a runtime that left the configuration still ends what it started", async () => {
+    await using daemon = await TestDaemon.prepare({});
+    const crun = (await daemon.host.run(["sh", "-c", "command -v crun"])).stdout.trim();
+    const config = await daemon.file("daemon.json", JSON.stringify({ runtimes: { other: { path: crun } } }));
+    const withFile = await TestDaemon.start({
+      root: daemon.root,
+      host: daemon.host,
+      flags: ["--config-file", config],
+    });
+    try {
+      await ensureBusybox(withFile);
+      const flags = ["-d", "--init", "--runtime", "other"];
+      for (const name of ["one", "two"])
+        await withFile.dockerOk(["run", ...flags, "--name", name, busybox, "sleep", "300"]);
+      await withFile.stop();
+      await daemon.file("daemon.json", "{}");
+      await withFile.launch();
+      assert.equal(await withFile.dockerOk(["exec", "one", "echo", "in"]), "in");
+      await withFile.dockerOk(["pause", "one"]);
+      await withFile.dockerOk(["unpause", "one"]);
+      await withFile.dockerOk(["stop", "one"]);
+      await withFile.dockerOk(["rm", "-f", "one", "two"]);
+      await eventually(async () => (await readdir(`${withFile.execRoot}/containers`)).length === 0, {
+        what: "what the containers had to go",
+      });
+    } finally {
+      await withFile[Symbol.asyncDispose]();
     }
   });
 

@@ -59,6 +59,35 @@ describe("events", () => {
     ]);
   });
 
+  test("a start that fails tells no start and no end, and gives back what it told of", async () => {
+    const { daemon } = suite;
+    const told = await during(() =>
+      daemon.docker(["run", "--name", "box", "-v", "evt:/data", busybox, "no-such-program"]),
+    );
+    const wanted = [
+      "volume create",
+      "container create",
+      "container attach",
+      "network connect",
+      "volume mount",
+      "network disconnect",
+      "volume unmount",
+    ];
+    assert.deepEqual(told, wanted);
+    await daemon.dockerOk(["rm", "box"]);
+    await daemon.dockerOk(["volume", "rm", "evt"]);
+  });
+
+  test("an exec that cannot be started does not die", async () => {
+    const { daemon } = suite;
+    await daemon.dockerOk(["run", "-d", "--name", "box", busybox, "sleep", "60"]);
+    const told = await during(() => daemon.docker(["exec", "box", "no-such-program"]), ["type=container"]);
+    assert.deepEqual(
+      told.map((line) => line.trimEnd()),
+      ["container exec_create: no-such-program", "container exec_start: no-such-program"],
+    );
+  });
+
   test("exec is told with its command", async () => {
     const { daemon } = suite;
     await daemon.dockerOk(["run", "-d", "--name", "box", busybox, "sleep", "60"]);

@@ -35,6 +35,24 @@ describe("requests at the same time", () => {
     }
   });
 
+  test("of several removals at once one removes, the others are told so", async () => {
+    const { daemon } = suite;
+    for (let round = 0; round < 5; round++) {
+      await daemon.dockerOk(["run", "-d", "--name", "box", busybox, "sleep", "300"]);
+      const container = daemon.client.getContainer("box");
+      const answers = await Promise.allSettled(
+        Array.from({ length: 5 }, () => container.remove({ force: true })),
+      );
+      assert.equal(answers.filter(({ status }) => status === "fulfilled").length, 1);
+      for (const answer of answers)
+        if (answer.status === "rejected")
+          assert.match(
+            String(answer.reason),
+            /removal of container box is already in progress|No such container/,
+          );
+    }
+  });
+
   test("a stop holds, whatever its restart policy is just doing", async () => {
     const container = await suite.daemon.client.createContainer({
       Image: busybox,
