@@ -1,5 +1,6 @@
 /** The image that tests run: built in with gantry, imported from the host's static busybox with Docker. */
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mustRun } from "./process.ts";
@@ -43,4 +44,24 @@ export async function busyboxTar(directory: string): Promise<string> {
   const archive = join(directory, "busybox.tar");
   await mustRun(["tar", "-C", root, "-cf", archive, "--owner=0", "--group=0", "."]);
   return archive;
+}
+
+/** A Debian base image, made once on this machine for all tests that need one. */
+export const debian = "debian:bookworm";
+
+/** Makes sure that {@link debian} is there. It is kept as an archive outside of the tree. */
+export async function ensureDebian(daemon: TestDaemon): Promise<void> {
+  if ((await daemon.docker(["image", "inspect", debian])).code === 0) return;
+  const directory = process.env["GANTRY_TEST_CACHE"] ?? "/var/cache/gantry-test";
+  const archive = join(directory, "debian-bookworm.tar");
+  if (existsSync(archive)) {
+    await daemon.dockerOk(["load", "-q", "-i", archive], { timeoutMs: 120_000 });
+    return;
+  }
+  const made = await daemon.gantry(["image", "bootstrap", debian], { timeoutMs: 240_000 });
+  if (made.code !== 0) throw new Error(`cannot bootstrap ${debian}: ${made.stderr}`);
+  await mkdir(directory, { recursive: true });
+  const unfinished = `${archive}.${process.pid}`;
+  await daemon.dockerOk(["save", "-o", unfinished, debian], { timeoutMs: 120_000 });
+  await rename(unfinished, archive);
 }
