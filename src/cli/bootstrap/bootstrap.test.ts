@@ -15,7 +15,15 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 const mirrors = { main: "http://m/debian", security: "http://m/debian-security" };
 const plan = (options: Partial<PlanOptions>): ReturnType<typeof bootstrapPlan> =>
   bootstrapPlan(
-    { name: "debian:bookworm", suite: "", mirror: "", variant: "minbase", include: [], ...options },
+    {
+      name: "debian:bookworm",
+      suite: "",
+      mirror: "",
+      variant: "minbase",
+      include: [],
+      snapshot: "",
+      ...options,
+    },
     mirrors,
   );
 
@@ -40,6 +48,11 @@ test("names say the suite, the sources and whether it is slim", () => {
   assert.deepEqual(plan({ name: "ubuntu:noble", suite: "noble", mirror: "http://u/ubuntu" }).sources, [
     "deb http://u/ubuntu noble main",
   ]);
+  assert.deepEqual(plan({ snapshot: "20260901" }).sources, [
+    "deb [check-valid-until=no] http://snapshot.debian.org/archive/debian/20260901T000000Z bookworm main",
+    "deb [check-valid-until=no] http://snapshot.debian.org/archive/debian/20260901T000000Z bookworm-updates main",
+    "deb [check-valid-until=no] http://snapshot.debian.org/archive/debian-security/20260901T000000Z bookworm-security main",
+  ]);
   assert.equal(plan({ name: "my/base", suite: "bookworm" }).image, "my/base:latest");
 });
 
@@ -54,6 +67,8 @@ test("what cannot be built is refused before any work", () => {
     [{ include: ["ok", "a;b"] }, /"a;b" is no name of a package/],
     [{ suite: "--hook" }, /no name of a suite/],
     [{ mirror: "mirror" }, /no address of a mirror/],
+    [{ snapshot: "yesterday" }, /"yesterday" is no moment/],
+    [{ snapshot: "20260901", mirror: "http://m/debian" }, /leave out --mirror/],
   ];
   for (const [options, message] of table) assert.throws(() => plan(options), message);
 });
@@ -85,6 +100,7 @@ test("the archive is a whole image: every digest fits, and so does the configura
     createdSeconds: 1_700_000_000,
     createdBy: "test",
     comment: "by hand",
+    releases: ["x sha256:1", "x-updates sha256:2"],
   };
   const files = new Map<string, Buffer>();
   const unpack = extract();
@@ -121,6 +137,7 @@ test("the archive is a whole image: every digest fits, and so does the configura
   assert.deepEqual(config["config"], {
     Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
     Cmd: ["bash"],
+    Labels: { "io.gantry.bootstrap.releases": "x sha256:1\nx-updates sha256:2" },
   });
   assert.equal(config["created"], "2023-11-14T22:13:20Z");
   assert.deepEqual(config["rootfs"], {

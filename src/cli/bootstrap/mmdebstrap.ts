@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { digestOf } from "../../oci/digest.ts";
 import { CliError } from "../errors.ts";
 import type { BootstrapPlan } from "./plan.ts";
 
@@ -58,16 +59,19 @@ export async function mmdebstrapVersion(): Promise<string> {
   }
 }
 
-/**
- * The time of the newest of the mirror's lists of packages (field Date of its InRelease files), in unix seconds: it
- * changes when packages change. Throws `CliError` when the mirror does not answer or has no such suite.
- */
-export async function archiveTime(plan: BootstrapPlan, directory: string): Promise<number> {
-  const fixed = process.env["SOURCE_DATE_EPOCH"];
-  if (fixed !== undefined && /^\d{1,11}$/.test(fixed)) return Number(fixed);
-  const times = await Promise.all(
+/** What an image is made of: the same inputs make the same image. */
+export interface ArchiveInputs {
+  /** Time of the files, in unix seconds: `SOURCE_DATE_EPOCH`, or that of the newest list of packages. */
+  readonly epochSeconds: number;
+  /** `suite sha256:…` of each InRelease file, which signs for every package. */
+  readonly releases: readonly string[];
+}
+
+/** Asks the mirror for its signed lists. Throws `CliError` when it does not answer or has no such suite. */
+export async function archiveInputs(plan: BootstrapPlan, directory: string): Promise<ArchiveInputs> {
+  const found = await Promise.all(
     plan.sources.map(async (line, index) => {
-      const [, mirror = "", suite = ""] = line.split(" ");
+      const [mirror = "", suite = ""] = line.replace(/^deb (\[[^\]]*\] )?/, "").split(" ");
       const url = `${mirror.replace(/\/+$/, "")}/dists/${suite}/InRelease`;
       const path = join(directory, `InRelease.${index}`);
       try {
@@ -79,11 +83,18 @@ export async function archiveTime(plan: BootstrapPlan, directory: string): Promi
           `The mirror cannot be used: ${url}\n${lastLines(stderr === "" ? message : stderr)}`,
         );
       }
-      return Date.parse(/^Date: (.*)$/m.exec(readFileSync(path, "utf8"))?.[1] ?? "") / 1000;
+      const text = readFileSync(path);
+      const seconds = Date.parse(/^Date: (.*)$/m.exec(text.toString("utf8"))?.[1] ?? "") / 1000;
+      return { seconds, release: `${suite} ${digestOf(text)}` };
     }),
   );
-  const known = times.filter((time) => Number.isFinite(time));
-  return known.length === 0 ? Math.floor(Date.now() / 1000) : Math.max(...known);
+  const known = found.map(({ seconds }) => seconds).filter((seconds) => Number.isFinite(seconds));
+  const newest = known.length === 0 ? Math.floor(Date.now() / 1000) : Math.max(...known);
+  const fixed = process.env["SOURCE_DATE_EPOCH"];
+  return {
+    epochSeconds: fixed !== undefined && /^\d{1,11}$/.test(fixed) ? Number(fixed) : newest,
+    releases: found.map(({ release }) => release),
+  };
 }
 
 /** Makes the root file system and returns the path of its tar archive. Throws `CliError` with the last lines of a failure. */

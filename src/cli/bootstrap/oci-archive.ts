@@ -15,7 +15,12 @@ export interface ImageDescription {
   /** History: the command line and the program that made it. */
   readonly createdBy: string;
   readonly comment: string;
+  /** The lists of packages that it was made from, `suite digest` each. */
+  readonly releases: readonly string[];
 }
+
+/** Label that says what an image was made from, one list of packages a line. */
+const releasesLabel = "io.gantry.bootstrap.releases";
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -109,7 +114,11 @@ function imageConfig(layer: Layer, image: ImageDescription): object {
   return {
     ...hostPlatform(),
     created,
-    config: { Env: [`PATH=${defaultPath}`], Cmd: ["bash"] },
+    config: {
+      Env: [`PATH=${defaultPath}`],
+      Cmd: ["bash"],
+      ...(image.releases.length === 0 ? {} : { Labels: { [releasesLabel]: image.releases.join("\n") } }),
+    },
     rootfs: { type: "layers", diff_ids: [layer.diffId] },
     history: [{ created, created_by: image.createdBy, comment: image.comment }],
   };

@@ -21,6 +21,8 @@ export interface PlanOptions {
   readonly mirror: string;
   readonly variant: string;
   readonly include: readonly string[];
+  /** A moment of Debian's archive, `20260901` or `20260901T120000Z`; empty for what it is now. */
+  readonly snapshot: string;
 }
 
 export interface Mirrors {
@@ -79,7 +81,7 @@ export function bootstrapPlan(options: PlanOptions, host: Mirrors = hostMirrors(
   }
   const bad = options.include.find((name) => !packageName.test(name));
   if (bad !== undefined) throw new CliError(`--include: "${bad}" is no name of a package`);
-  const sources = sourceLines(suite, options.mirror, host);
+  const sources = sourceLines(suite, options, host);
   const { variant, include } = options;
   return { image: familiarReference(reference), suite, sources, variant, include, isSlim };
 }
@@ -91,7 +93,31 @@ function unknownName(name: string, isDebian: boolean): string {
   return `"${name}" is none of Debian's suites known here (${tags.join(", ")}): name it with --suite`;
 }
 
-function sourceLines(suite: string, mirror: string, host: Mirrors): string[] {
+const snapshotHost = "http://snapshot.debian.org/archive";
+
+/** Where the packages of a moment are kept for ever. Their lists have expired, which is no fault there. */
+function snapshotSources(suite: string, moment: string): string[] {
+  if (!/^\d{8}(T\d{6}Z)?$/.test(moment))
+    throw new CliError(`--snapshot: "${moment}" is no moment: write it as 20260901 or 20260901T120000Z`);
+  const stamp = moment.length === 8 ? `${moment}T000000Z` : moment;
+  const line = (archive: string, name: string): string =>
+    `deb [check-valid-until=no] ${snapshotHost}/${archive}/${stamp} ${name} main`;
+  if (rollingSuites.has(suite)) return [line("debian", suite)];
+  return [
+    line("debian", suite),
+    line("debian", `${suite}-updates`),
+    line("debian-security", `${suite}-security`),
+  ];
+}
+
+function sourceLines(
+  suite: string,
+  { mirror, snapshot }: Pick<PlanOptions, "mirror" | "snapshot">,
+  host: Mirrors,
+): string[] {
+  if (snapshot !== "" && mirror !== "")
+    throw new CliError("--snapshot names a mirror by itself: leave out --mirror");
+  if (snapshot !== "") return snapshotSources(suite, snapshot);
   if (mirror !== "") {
     if (!/^(https?|file|copy|ftp):\/?\/\S+$/.test(mirror)) {
       throw new CliError(`"${mirror}" is no address of a mirror: use http://host/path`);

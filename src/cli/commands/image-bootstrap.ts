@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { archiveTime, mmdebstrapVersion, runMmdebstrap } from "../bootstrap/mmdebstrap.ts";
+import { archiveInputs, mmdebstrapVersion, runMmdebstrap } from "../bootstrap/mmdebstrap.ts";
 import { compressLayer, ociArchive } from "../bootstrap/oci-archive.ts";
 import { bootstrapPlan, variants, type BootstrapPlan } from "../bootstrap/plan.ts";
 import type { Command, CommandContext } from "../command.ts";
@@ -16,7 +16,8 @@ const command: Command = {
   long:
     "Make a base image out of the packages of a Debian mirror with mmdebstrap, and load it. The name says which: " +
     "debian:bookworm, debian:trixie-slim, debian:12 … Another name needs --suite, and outside of Debian --mirror. " +
-    'The configuration is an official image\'s: CMD ["bash"] and a PATH.',
+    'The configuration is an official image\'s: CMD ["bash"] and a PATH. The same packages make the same image, to the ' +
+    "last byte: times are those of the mirror's newest list, or SOURCE_DATE_EPOCH, and a label names the lists.",
   examples: [
     ["gantry image bootstrap debian:bookworm", "Debian 12, as small as apt allows"],
     ["gantry image bootstrap --include curl,ca-certificates debian:trixie-slim", "with more packages"],
@@ -29,6 +30,12 @@ const command: Command = {
   flags: [
     { name: "include", type: "strings", placeholder: "PACKAGES", help: "More packages, separated by commas" },
     { name: "mirror", type: "string", placeholder: "URL", help: "Mirror to use instead of this machine's" },
+    {
+      name: "snapshot",
+      type: "string",
+      placeholder: "TIME",
+      help: "Take the packages of a moment from snapshot.debian.org: 20260901 or 20260901T120000Z",
+    },
     { name: "suite", type: "string", help: "Suite to use instead of the one that the name says" },
     {
       name: "variant",
@@ -45,6 +52,7 @@ const command: Command = {
       mirror: parsed.string("mirror"),
       variant: parsed.string("variant"),
       include: parsed.list("include"),
+      snapshot: parsed.string("snapshot"),
     });
     if (process.getuid?.() !== 0) {
       throw new CliError('Making a file system takes root: run "sudo gantry image bootstrap …"');
@@ -78,7 +86,7 @@ async function bootstrap(context: CommandContext, plan: BootstrapPlan, workshop:
   const { directory, version, signal } = workshop;
   const step = (text: string): void => context.print(`${text}\n`);
   step(`${plan.image}: ${plan.variant} of ${plan.suite} from ${plan.sources[0]!.split(" ")[1]}`);
-  const epochSeconds = await archiveTime(plan, directory);
+  const { epochSeconds, releases } = await archiveInputs(plan, directory);
   const tar = await runMmdebstrap({ plan, directory, epochSeconds, signal, onStep: step });
   step("compressing the layer...");
   const layer = await compressLayer(tar);
@@ -90,6 +98,7 @@ async function bootstrap(context: CommandContext, plan: BootstrapPlan, workshop:
     createdSeconds: epochSeconds,
     createdBy: `gantry image bootstrap --suite ${plan.suite} --variant ${plan.variant}${include} ${plan.image}`,
     comment: `mmdebstrap ${version}`,
+    releases,
   });
   await showProgress(context.client.imageLoad(archive, { quiet: true, signal }), stdoutProgress(context));
 }
