@@ -23,7 +23,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { packDirectory } from "../../src/container/pack-tree.ts";
 import { getXattr, listXattrs, makeNode, pathBytes, setTimes, setXattr } from "../../src/linux/inode.ts";
 import { tarEnd } from "../../src/oci/tar-writer.ts";
@@ -139,7 +139,7 @@ function facts(root: string, { inSeconds = false } = {}): string[] {
   const lines: string[] = [];
   const links = new Map<bigint, string>();
   const walk = (directory: Buffer, prefix: string): void => {
-    const entries = readdirSync(directory, { encoding: "buffer" }).toSorted(Buffer.compare);
+    const entries = readdirSync(directory, { encoding: "buffer" }).toSorted((a, b) => a.compare(b));
     for (const entry of entries) {
       const path = within(directory, entry);
       const shown = prefix + entry.toString("latin1");
