@@ -4,9 +4,9 @@
  *   gantry.cjs       what is started; loads the command line together with its code cache
  *   cli.js           the command line, as one function body; cli.cache is V8's compiled form of it, compose.cache
  *                    that for compose
- *   daemon.mjs       the daemon, loaded by `gantry daemon` alone
- *   registry-server.mjs  the registry, loaded by `gantry registry serve` and `gc`
- *   manifest-registry.mjs  the registry client, loaded by `gantry manifest`
+ *   daemon.cjs       the daemon, loaded by `gantry daemon` alone
+ *   registry-server.cjs  the registry, loaded by `gantry registry serve` and `gc`
+ *   manifest-registry.cjs  the registry client, loaded by `gantry manifest`
  *
  * Every file is replaced by a rename, so that programs that start meanwhile find the old or the new one, never half.
  */
@@ -34,7 +34,7 @@ const serversApart = {
   name: "servers-apart",
   setup(builder) {
     builder.onResolve({ filter: /^\.\/(daemon|registry-server|manifest-registry)\.ts$/ }, ({ path }) => ({
-      path: path.replace(/ts$/, "mjs"),
+      path: path.replace(/ts$/, "cjs"),
       external: true,
     }));
   },
@@ -61,6 +61,13 @@ services:
 volumes: { data: }
 `;
 
+/**
+ * Writes characters outside of ASCII as escapes. The command line's bundle is read as Latin-1; of a server's, one such
+ * character makes V8 keep the whole text with two bytes each, megabytes of memory.
+ */
+const asciiOnly = (code) =>
+  code.replaceAll(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 async function buildCli() {
   const result = await build({
     ...shared,
@@ -73,7 +80,7 @@ async function buildCli() {
   });
   const loader = readFileSync(join(root, "scripts", "start.cjs"));
   for (const name of ["cli.cache", "compose.cache"]) rmSync(join(dist, name), { force: true });
-  replace("cli.js", result.outputFiles[0].contents);
+  replace("cli.js", asciiOnly(result.outputFiles[0].text));
   replace("gantry.cjs", loader);
   // A first run compiles what most commands use; its failure to find a daemon is meant.
   writeCache("cli.cache", ["version"]);
@@ -101,15 +108,11 @@ async function buildServer(name) {
   const result = await build({
     ...shared,
     entryPoints: [`src/${name}.ts`],
-    format: "esm",
+    // Not a module: importing Node's own http that way loads its fetch too, for megabytes and 40 ms.
+    format: "cjs",
     external: ["koffi"],
-    sourcemap: "inline",
-    sourcesContent: false,
-    banner: {
-      js: 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);',
-    },
   });
-  replace(`${name}.mjs`, result.outputFiles[0].contents);
+  replace(`${name}.cjs`, asciiOnly(result.outputFiles[0].text));
 }
 
 mkdirSync(dist, { recursive: true });

@@ -126,8 +126,10 @@ async function serve(parsed: ParsedArguments): Promise<number> {
   servers.push(await serveControl(stores, join(root, "control.sock")));
   const timer = collectRegularly(stores, options, parsed.number("gc-interval") / 1e6);
   if (tls !== undefined) process.on("SIGHUP", () => renewCertificates(server, parsed));
+  // Before anybody is told that it serves, and may want it to stop.
+  const stopped = stopSignal();
   process.stdout.write(`Serving ${tls === undefined ? "http" : "https"}://${address} from ${root}\n`);
-  await stopSignal();
+  await stopped;
   clearInterval(timer);
   await Promise.all(servers.map(close));
   stores.metadata.database.close();

@@ -1,6 +1,6 @@
 /** Calls gRPC methods of whoever is at the other end of a connection. */
 import type { OutgoingHttpHeaders } from "node:http";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { CallStream, type Decoder, type Encoder, type Metadata } from "./call.ts";
 import { grpcSettings } from "./server.ts";
@@ -102,6 +102,8 @@ export class GrpcConnection implements Disposable {
   constructor(connection: Duplex) {
     const abort = new AbortController();
     this.signal = abort.signal;
+    // As in server.ts: loaded when it is needed.
+    const { connect } = process.getBuiltinModule("node:http2");
     this.#session = connect("http://localhost", {
       createConnection: () => connection,
       settings: { initialWindowSize: grpcSettings.streamWindowBytes, enablePush: false },

@@ -1,5 +1,5 @@
 /** Answers gRPC calls on connections that somebody else has opened. */
-import { type ServerHttp2Stream, performServerHandshake } from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { CallStream, type Decoder, type Encoder, type Metadata, metadataOf } from "./call.ts";
 import { GrpcError, encodeMessage, grpcCodes, toGrpcError } from "./status.ts";
@@ -99,6 +99,8 @@ export class GrpcServer {
 
   /** Speaks HTTP/2 on a connection until either side ends it. */
   async serve(connection: Duplex): Promise<void> {
+    // Loaded with the first connection: a daemon that builds nothing does without its megabytes.
+    const { performServerHandshake } = process.getBuiltinModule("node:http2");
     const session = performServerHandshake(connection, {
       settings: { initialWindowSize: streamWindowBytes, maxConcurrentStreams: 1000 },
     });
