@@ -36,7 +36,6 @@ export async function openSandbox(
   return context.network.open({
     containerId: container.id,
     containerName: container.name,
-    hostname: container.config.Hostname ?? "",
     mode: Object.hasOwn(container.endpoints, "none") ? "none" : "bridge",
     endpoints: endpoints.map((endpoint) => endpointRequest(context, container, endpoint)),
     namespaceOfPid,
@@ -74,6 +73,7 @@ export function endpointRequest(
     links: Links ?? [],
     driverOptions: DriverOpts ?? {},
     gatewayPriority: GwPriority ?? 0,
+    hostname: container.config.Hostname ?? "",
   };
 }
 

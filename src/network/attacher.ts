@@ -21,7 +21,7 @@ export interface PlannedEndpoint {
 }
 
 /** Whose endpoint it is. */
-export type Owner = Pick<SandboxRequest, "containerId" | "containerName" | "hostname">;
+export type Owner = Pick<SandboxRequest, "containerId" | "containerName">;
 
 /** Addresses of an endpoint that does not have to have any. */
 interface Addresses {
@@ -119,7 +119,7 @@ export class Attacher {
       linkLocalAddresses: request.linkLocalAddresses ?? [],
       aliases: request.aliases,
       links: request.links ?? [],
-      dnsNames: isPredefined ? [] : dnsNames(owner, request.aliases),
+      dnsNames: isPredefined ? [] : dnsNames({ ...owner, hostname: request.hostname ?? "" }, request.aliases),
       gatewayPriority: request.gatewayPriority ?? 0,
     };
   }

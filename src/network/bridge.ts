@@ -1,4 +1,5 @@
 /** Sets up the default bridge: its device, its addresses and the kernel settings that go with it. */
+import { readdirSync } from "node:fs";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { type Link, type LinkAddress, RouteSocket } from "../linux/rtnetlink.ts";
@@ -227,12 +228,28 @@ export function existingBridge(route: RouteSocket, name: string): Link | undefin
   return link;
 }
 
+/**
+ * Switches IPv6 forwarding on. A router takes no router advertisements any more unless it is told to (accept_ra=2): the
+ * host's own devices that listen to them go on, so that it keeps the addresses and routes that it has by them.
+ */
+function forwardIpv6(): void {
+  if (readSysctl("net.ipv6.conf.all.forwarding") === "1") return;
+  for (const device of readdirSync("/proc/sys/net/ipv6/conf"))
+    if (
+      device !== "all" &&
+      device !== "default" &&
+      readSysctl(["net", "ipv6", "conf", device, "accept_ra"]) === "1"
+    )
+      setOrWarn(["net", "ipv6", "conf", device, "accept_ra"], "2");
+  setOrWarn("net.ipv6.conf.all.forwarding", "1");
+}
+
 /** Kernel settings of the host for a bridge. What cannot be set is only warned of: the host may have it so already. */
 function applySettings(config: NetworkConfig, { name, addresses, isOurs }: BridgePlan): void {
   const hasIpv6 = addresses.some(({ address }) => address.includes(":"));
   if (config.ipForward) {
     setOrWarn("net.ipv4.ip_forward", "1");
-    if (hasIpv6) setOrWarn("net.ipv6.conf.all.forwarding", "1");
+    if (hasIpv6) forwardIpv6();
   } else if (readSysctl("net.ipv4.ip_forward") !== "1")
     log.warn("IPv4 forwarding is off: containers reach neither the outside nor each other's published ports");
   // The host's own connections to 127.0.0.1:PORT are translated and leave by the bridge; chain `guard` does the rest.

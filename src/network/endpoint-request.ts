@@ -106,8 +106,8 @@ export function dnsNames(
   {
     containerId,
     containerName,
-    hostname = "",
-  }: Pick<SandboxRequest, "containerId" | "containerName" | "hostname">,
+    hostname,
+  }: Pick<SandboxRequest, "containerId" | "containerName"> & { readonly hostname: string },
   aliases: readonly string[],
 ): string[] {
   const names = [containerName, ...aliases, shortId(containerId), hostname];

@@ -44,7 +44,6 @@ export interface NetworkManagerOptions {
 interface OpenSandbox {
   readonly record: SandboxRecord;
   readonly publication: Publication | undefined;
-  readonly hostname: string | undefined;
 }
 
 /** The one implementation of {@link NetworkManager}. Touches no kernel object before {@link NetworkManager.restore}. */
@@ -97,7 +96,7 @@ class Manager implements NetworkManager {
     reattachDevices(kept, this.#networks);
     for (const record of kept) {
       const publication = await this.#ways.holdAgain(record);
-      this.#open.set(record.containerId, { record, publication, hostname: undefined });
+      this.#open.set(record.containerId, { record, publication });
       await this.#announce(record);
     }
     await this.#warm.fill();
@@ -167,7 +166,7 @@ class Manager implements NetworkManager {
 
   /** A sandbox without a network: a loopback device, and the entry of network `none`. */
   #openBare(request: SandboxRequest): OpenSandbox {
-    const { containerId, containerName, hostname, mode, ports } = request;
+    const { containerId, containerName, mode, ports } = request;
     if (ports.length > 0)
       log.warn("published ports of a container without a network are ignored", { containerId });
     const endpoint = { ...emptyEndpoint(this.#networks.find("none").record), hostInterface: "" };
@@ -185,11 +184,11 @@ class Manager implements NetworkManager {
       this.#records.remove(containerId);
       throw error;
     }
-    return { record, publication: undefined, hostname };
+    return { record, publication: undefined };
   }
 
   async #openConnected(request: SandboxRequest, planned: readonly PlannedEndpoint[]): Promise<OpenSandbox> {
-    const { containerId, containerName, hostname } = request;
+    const { containerId, containerName } = request;
     await using undo = new AsyncDisposableStack();
     const endpoints: EndpointRecord[] = [];
     const warm =
@@ -225,7 +224,7 @@ class Manager implements NetworkManager {
     failpoint("network-open-published");
     forgetFlowsTo(forwards);
     undo.move();
-    return { record, publication, hostname };
+    return { record, publication };
   }
 
   /** A ready sandbox, if it fits the first endpoint and one is there. */
@@ -326,8 +325,7 @@ class Manager implements NetworkManager {
       );
     using _ = this.#use([planned.network]);
     await using undo = new AsyncDisposableStack();
-    const owner = { ...record, ...(opened.hostname !== undefined && { hostname: opened.hostname }) };
-    const endpoint = await this.#attacher.plan(planned, owner, record.endpoints, undo);
+    const endpoint = await this.#attacher.plan(planned, record, record.endpoints, undo);
     this.#records.addEndpoint(containerId, endpoint);
     undo.defer(() => this.#records.removeEndpoint(endpoint.id));
     failpoint("network-connect.recorded");

@@ -40,6 +40,8 @@ export interface EndpointRequest {
   readonly driverOptions?: Readonly<Record<string, string>>;
   /** The endpoint with the highest one gives the default route. */
   readonly gatewayPriority?: number;
+  /** The container's hostname, one of its names on the network; empty when it has none of its own. */
+  readonly hostname?: string;
 }
 
 export interface Endpoint {
@@ -68,8 +70,6 @@ export interface Endpoint {
 export interface SandboxRequest {
   readonly containerId: string;
   readonly containerName: string;
-  /** Empty when it has none of its own. */
-  readonly hostname?: string;
   /** `none` has a loopback device only; `bridge` stands for any list of endpoints. Host mode needs no sandbox. */
   readonly mode: "none" | "bridge";
   readonly endpoints: readonly EndpointRequest[];

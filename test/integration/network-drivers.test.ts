@@ -105,6 +105,7 @@ describe("network drivers", () => {
 
   test("IPv6: addresses asked for and given, both default routes, and the way between containers", () =>
     removing(["gt-six", "gt-auto"], async () => {
+      await host("ip", "link", "add", "gt-ra", "type", "bridge");
       await docker(
         "network",
         "create",
@@ -115,6 +116,10 @@ describe("network drivers", () => {
         "fd00:201:12::/64",
         "gt-six",
       );
+      // A device of the host that hears routers goes on to, although the host is a router itself now.
+      assert.equal(await host("cat", "/proc/sys/net/ipv6/conf/all/forwarding"), "1");
+      assert.equal(await host("cat", "/proc/sys/net/ipv6/conf/gt-ra/accept_ra"), "2");
+      await host("ip", "link", "del", "gt-ra");
       await sleeper("one", "--network", "gt-six", "--ip6", "fd00:201:12::77", "--ip", "10.201.12.77");
       await sleeper("two", "--network", "gt-six");
       assert.match(await inside("one", "ip -6 -o addr show eth0"), /inet6 fd00:201:12::77\/64 scope global/);
