@@ -55,7 +55,7 @@ cat > /tmp/init.sql <<END
 CREATE DATABASE IF NOT EXISTS \${DATABASE:-app};
 GRANT ALL ON *.* TO 'root'@'%' IDENTIFIED BY 'secret' WITH GRANT OPTION;
 END
-exec mariadbd --user=mysql --datadir=/data --bind-address=0.0.0.0 --init-file=/tmp/init.sql
+exec mariadbd --user=mysql --datadir=/data --bind-address=0.0.0.0 --skip-name-resolve --init-file=/tmp/init.sql
 `;
 
 const python = (text: string): string =>

@@ -57,7 +57,7 @@ describe("applications", { skip }, () => {
   async function ask(app: ComposeProject, { url, status = 200, body }: Question): Promise<void> {
     let last = "";
     const answered = async (): Promise<boolean> => {
-      const command = ["curl", "-s", "-L", "-m", "10", "-w", "\n%{http_code}", url];
+      const command = ["curl", "-s", "-L", "-m", "20", "-w", "\n%{http_code}", url];
       last = (await daemon.host.run(command)).stdout;
       const code = last.slice(last.lastIndexOf("\n") + 1);
       return code === String(status) && body.test(last.slice(0, last.lastIndexOf("\n")));
@@ -69,8 +69,8 @@ describe("applications", { skip }, () => {
         what: `${url} answers ${String(body)}`,
       });
     } catch (error) {
-      const { stdout } = await app.run(["logs", "--tail", "30"]);
-      throw new Error(`${(error as Error).message}\nlast answer: ${last.slice(0, 600)}\n${stdout}`, {
+      const { stdout, stderr } = await app.run(["logs", "--tail", "30"]);
+      throw new Error(`${(error as Error).message}\nlast answer: ${last.slice(0, 600)}\n${stdout}${stderr}`, {
         cause: error,
       });
     }
@@ -183,6 +183,8 @@ define('DB_USER', 'root');
 define('DB_PASSWORD', 'secret');
 define('DB_HOST', getenv('DB_1_PORT_3306_TCP_ADDR') . ':' . getenv('DB_1_PORT_3306_TCP_PORT'));
 define('DB_CHARSET', 'utf8');
+// There is no way out of the tests' network, and asking for translations would wait for it.
+define('WP_HTTP_BLOCK_EXTERNAL', true);
 $table_prefix = 'wp_';
 if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
 require_once ABSPATH . 'wp-settings.php';
@@ -267,9 +269,11 @@ services:
     command: docker-registry serve /etc/docker/registry/config.yml
     restart: always
     ports: [ "127.0.0.1:5000:5000" ]
-    volumes: [ "images:/var/lib/docker-registry" ]
+    volumes: [ "images:/var/lib/docker-registry", "./config.yml:/etc/docker/registry/config.yml:ro" ]
 volumes: { images: }
 `,
+      "config.yml":
+        "version: 0.1\nstorage: { filesystem: { rootdirectory: /var/lib/docker-registry } }\nhttp: { addr: ':5000' }\n",
     };
     await using app = await ComposeProject.make(daemon, files, "registry");
     await app.ok(["up", "-d"]);
