@@ -55,6 +55,7 @@ export async function attachToBridge(
       { host, inside },
       { bridgeName: bridge.name, hostInterface, inner: wire.interfaceName },
     );
+    announce(inside, wire);
   } catch (error) {
     await host.deleteLinkAsync(hostInterface);
     throw error;
@@ -99,6 +100,25 @@ function configure(inside: RouteSocket, { path, interfaceName, addresses, sysctl
     });
   inside.setLink(link.index, { up: true });
   for (const address of addresses) inside.addAddress(link.index, address);
+}
+
+/**
+ * Tells the neighbours whose the addresses are: another container may have had them a moment ago, and host and
+ * containers would send to its hardware address for up to a minute. With these settings the kernel does it when a hardware
+ * address is set (ip-sysctl: arp_notify, ndisc_notify), also when it stays the same.
+ */
+function announce(inside: RouteSocket, { path, interfaceName }: WireRequest): void {
+  inNetns(path, () => {
+    for (const [family, setting] of [
+      ["ipv4", "arp_notify"],
+      ["ipv6", "ndisc_notify"],
+    ] as const) {
+      const name = ["net", family, "conf", interfaceName, setting];
+      if (readSysctl(name) !== undefined) writeSysctl(name, "1");
+    }
+  });
+  const link = inside.link(interfaceName);
+  if (link !== undefined) inside.setLink(link.index, { mac: link.mac });
 }
 
 /**

@@ -138,7 +138,9 @@ export function wholeTable(
     ["ip6", "6"],
   ]
     .map(([ip, family]) => {
-      const toHost = `meta nfproto ipv${family} fib daddr type local meta l4proto { ${protocolList} }`;
+      // The kernel takes answers for ::1 from the loopback device alone: the held socket serves it.
+      const notLoopback = family === "6" ? "ip6 daddr != ::1 " : "";
+      const toHost = `meta nfproto ipv${family} ${notLoopback}fib daddr type local meta l4proto { ${protocolList} }`;
       return `
     ${toHost} dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @address_ports${family}
     ${toHost} dnat ${ip} to meta l4proto . th dport map @ports${family}`;
@@ -205,7 +207,6 @@ table inet ${table} {
     ip saddr @subnets4 oifname @bridges ct status dnat masquerade
     ip6 saddr @subnets6 oifname @bridges ct status dnat masquerade
     ip saddr 127.0.0.0/8 oifname @bridges masquerade
-    ip6 saddr ::1 oifname @bridges masquerade
   }
 }
 ${bridges.map((bridge) => changeBridge("add", table, bridge)).join("\n")}

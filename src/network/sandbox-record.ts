@@ -16,8 +16,8 @@ export function isNamespace(path: string): boolean {
 }
 
 /**
- * What the firewall does for a sandbox's ports: those of one family lead to the address of the same. The others are the
- * held sockets' alone.
+ * What the firewall does for a sandbox's ports: those of one family lead to the address of the same. The others, and
+ * those on ::1, are the held sockets' alone.
  */
 export function forwardsOf(
   { ports }: Pick<SandboxRecord, "ports">,
@@ -27,7 +27,7 @@ export function forwardsOf(
   const { ipv4Address, ipv6Address } = endpoint;
   return ports
     .map((port) => ({ ...port, containerAddress: port.hostIp.includes(":") ? ipv6Address : ipv4Address }))
-    .filter(({ containerAddress }) => containerAddress !== "");
+    .filter(({ hostIp, containerAddress }) => containerAddress !== "" && hostIp !== "::1");
 }
 
 /** True for a port that is open at the container's own address. */
