@@ -15,6 +15,8 @@ export interface ImageListQuery extends CallOptions {
   readonly all?: boolean;
   readonly digests?: boolean;
   readonly sharedSize?: boolean;
+  /** With the platforms of each image. */
+  readonly manifests?: boolean;
   readonly filters?: FilterValues;
 }
 
@@ -101,9 +103,9 @@ function imageQueries(
 > {
   const path = (name: string, action: string): string => `/images/${pathPart(name)}${action}`;
   return {
-    imageList: ({ all, digests, sharedSize, filters, signal } = {}) =>
+    imageList: ({ all, digests, sharedSize, manifests, filters, signal } = {}) =>
       transport.json("GET", "/images/json", {
-        query: { all, digests, "shared-size": sharedSize, filters: filtersParameter(filters) },
+        query: { all, digests, manifests, "shared-size": sharedSize, filters: filtersParameter(filters) },
         signal,
       }),
     imageSearch: (term, { limit, filters, registryAuth, signal } = {}) =>

@@ -196,7 +196,12 @@ export interface Engine {
   execResize(execId: string, height: number, width: number): Promise<void>;
 
   // images
-  imageList(options: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<ImageSummary[]>;
+  imageList(options: {
+    all: boolean;
+    filters: Filters;
+    sharedSize: boolean;
+    manifests?: boolean;
+  }): Promise<ImageSummary[]>;
   /** Throws `notFound` for an image that is here for another platform. */
   imageCheckPlatform(nameOrId: string, platform: Platform): Promise<void>;
   imageInspect(nameOrId: string): Promise<ImageInspect>;

@@ -2,7 +2,7 @@ import { invalidArgument } from "../base/errors.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { chainIds } from "../oci/chain-id.ts";
 import { familiarName, parseReference } from "../oci/reference.ts";
-import type { ImageSummary } from "../wire/image.ts";
+import type { ImageManifestSummary, ImageSummary } from "../wire/image.ts";
 import type { Filters } from "../wire/system.ts";
 import { checkFilterKeys, filterBoolean, filterValues, matchLabels, untilMs } from "./filters.ts";
 import type { ImageDeps } from "./image-deps.ts";
@@ -12,7 +12,12 @@ const filterKeys = new Set(["before", "dangling", "label", "reference", "since",
 /** Images, newest first. Throws `invalidArgument` for a filter that is unknown or can't be read. */
 export async function imageList(
   deps: ImageDeps,
-  options: { readonly all: boolean; readonly filters: Filters; readonly sharedSize: boolean },
+  options: {
+    readonly all: boolean;
+    readonly filters: Filters;
+    readonly sharedSize: boolean;
+    readonly manifests?: boolean;
+  },
 ): Promise<ImageSummary[]> {
   checkFilterKeys(options.filters, filterKeys);
   const wanted = imageTest(deps, options.filters);
@@ -32,8 +37,29 @@ export async function imageList(
       SharedSize: options.sharedSize ? await sharedBytes(deps, image, users) : -1,
       Labels: image.config.config?.Labels ?? null,
       Containers: deps.isImageUsed(image.id).length,
+      ...(options.manifests === true ? { Manifests: [manifestSummary(deps, image)] } : {}),
     }));
   return Promise.all(summaries);
+}
+
+/** Each image is here for one platform. */
+function manifestSummary(deps: ImageDeps, image: ImageRecord): ImageManifestSummary {
+  const { architecture, os, variant } = image.config;
+  const size = deps.content.has(image.manifestDigest) ? deps.content.info(image.manifestDigest).sizeBytes : 0;
+  const blobs = [image.manifest.config, ...image.manifest.layers];
+  const contentBytes = blobs.reduce((sum, blob) => sum + blob.size, size);
+  return {
+    ID: image.manifestDigest,
+    Descriptor: { mediaType: image.manifestMediaType, digest: image.manifestDigest, size },
+    Available: true,
+    Size: { Content: contentBytes, Total: contentBytes + image.sizeBytes },
+    Kind: "image",
+    ImageData: {
+      Platform: { architecture, os, ...(variant === undefined || variant === "" ? {} : { variant }) },
+      Size: { Unpacked: image.sizeBytes },
+      Containers: deps.isImageUsed(image.id).map(({ containerId }) => containerId),
+    },
+  };
 }
 
 /** With a `reference` filter only the names that it asks for are shown. */

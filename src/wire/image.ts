@@ -1,4 +1,4 @@
-import type { ImageConfig } from "../oci/image-spec.ts";
+import type { Descriptor, ImageConfig, Platform } from "../oci/image-spec.ts";
 
 /** One entry of `GET /images/json`. */
 export interface ImageSummary {
@@ -13,6 +13,21 @@ export interface ImageSummary {
   VirtualSize?: number;
   Labels: Record<string, string> | null;
   Containers: number;
+  /** With `manifests=1`, since API 1.47: the platforms of the image. */
+  Manifests?: ImageManifestSummary[];
+}
+
+/** One platform of an image in a list. */
+export interface ImageManifestSummary {
+  /** Digest of the manifest. */
+  ID: string;
+  Descriptor: Descriptor;
+  /** All of it is here. */
+  Available: boolean;
+  /** Bytes: of the blobs as they came, and of all that it takes. */
+  Size: { Content: number; Total: number };
+  Kind: "image";
+  ImageData: { Platform: Platform; Size: { Unpacked: number }; Containers: string[] };
 }
 
 export interface ImageInspect {

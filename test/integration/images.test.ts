@@ -253,6 +253,23 @@ describe("images", () => {
     assert.match(output, /^755 0:0 \d+$/m);
   });
 
+  test("--tree shows the platform of each image, to both command lines", async () => {
+    const { daemon } = suite;
+    await daemon.dockerOk(["create", "--name", "user", "--network", "none", busybox, "true"]);
+    const ours = await daemon.gantry(["images", "--tree", busybox]);
+    const [head = "", image = "", platform = ""] = ours.stdout.split("\n");
+    assert.match(head, /^IMAGE\s+ID\s+DISK USAGE\s+CONTENT SIZE\s+EXTRA$/);
+    assert.match(image, /^gantry\/busybox:latest\s+[0-9a-f]{12}\s+\d\S*B\s+\d\S*B\s+U$/);
+    assert.match(platform, /^└─ linux\/\w+\s+[0-9a-f]{12}\s+\d\S*B\s+\d\S*B\s+U$/);
+    const theirs = await daemon.docker(["images", "--tree", busybox]);
+    assert.match(theirs.stdout, /└─ linux\/\w+\s+[0-9a-f]{12}\s+\S+B\s+\S+B/, theirs.stderr);
+    assert.match(
+      (await daemon.gantry(["images", "--tree", "-q"])).stderr,
+      /--quiet is not yet supported with --tree/,
+    );
+    await daemon.dockerOk(["rm", "user"]);
+  });
+
   test("an image that was removed by force leaves its container startable, and no layer after it", async () => {
     const { daemon } = suite;
     await daemon.dockerOk(["tag", busybox, "forced/base:1"]);

@@ -19,6 +19,7 @@ async function list(x: Exchange): Promise<void> {
     all: x.query.flag("all"),
     filters: listFilters(x),
     sharedSize: x.apiMinor >= 42 && x.query.flag("shared-size"),
+    ...(x.apiMinor >= 47 && x.query.flag("manifests") ? { manifests: true } : {}),
   });
   x.json(
     200,

@@ -8,6 +8,7 @@ import {
   imageRows,
   rawImagesFormat,
 } from "../output/images.ts";
+import { imageTree } from "../output/image-tree.ts";
 import { renderListing } from "../output/table.ts";
 import type { ParsedArguments } from "../parser.ts";
 
@@ -30,6 +31,12 @@ const command: Command = {
       }
       filters["reference"] = [name];
     }
+    if (parsed.bool("tree")) {
+      refuseWithTree(parsed);
+      const trees = await context.client.imageList({ all: parsed.bool("all"), filters, manifests: true });
+      context.print(imageTree(trees));
+      return 0;
+    }
     const images = await context.client.imageList({ all: parsed.bool("all"), filters });
     const rows = imageRows(images, {
       digests: parsed.bool("digests") || /\{\{[^}]*\.Digest\b/.test(format),
@@ -39,6 +46,13 @@ const command: Command = {
     return 0;
   },
 };
+
+/** What says another form of the list. */
+function refuseWithTree(parsed: ParsedArguments): void {
+  for (const name of ["quiet", "no-trunc", "digests"])
+    if (parsed.bool(name)) throw new CliError(`--${name} is not yet supported with --tree`);
+  if (parsed.string("format") !== "") throw new CliError("--format is not yet supported with --tree");
+}
 
 function imagesFormat(parsed: ParsedArguments, configured: () => string | undefined): string {
   const isQuiet = parsed.bool("quiet");

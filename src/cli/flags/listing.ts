@@ -70,12 +70,7 @@ export const imagesFlags: readonly FlagSpec[] = [
   listFormatFlag,
   noTruncFlag,
   quietFlag,
-  {
-    name: "tree",
-    type: "bool",
-    help: "List the platforms of each image below it",
-    refused: "an image is kept for one platform",
-  },
+  { name: "tree", type: "bool", help: "List the platforms of each image below it" },
 ];
 
 export const historyFlags: readonly FlagSpec[] = [
