@@ -24,7 +24,7 @@ test("what is wrong with a configuration is said", () => {
     ['{"debug": "yes"}', /"debug" must be a boolean/],
     ['{"dns": "10.0.0.1"}', /"dns" must be a list/],
     ['{"foo": 1, "bar": 2}', /don't match any configuration option: foo, bar/],
-    ['{"userns-remap": "default"}', /"userns-remap" is not served/],
+    ['{"raw-logs": true}', /"raw-logs" is not served/],
   ];
   for (const [text, message] of table) assert.throws(() => parseConfig(text, "f"), message, text);
 });
