@@ -20,6 +20,9 @@ const largeFileBytes = 4 * 1024 * 1024;
 const parallelFiles = 64;
 /** A pack of which more than half is out of date is written anew from this size on. */
 const compactBytes = 32 * 1024 * 1024;
+/** Indexes that are kept in memory: so many, of so many entries at most. */
+const keptIndexes = 2;
+const keptEntries = 20_000;
 
 export interface OpenContext extends Disposable {
   readonly tree: FileTree;
@@ -40,6 +43,7 @@ export class ContextStore {
   readonly #host: BuildHost;
   readonly #cache: CacheStore;
   readonly #locks = new KeyedLock();
+  readonly #indexes = new Map<string, Index>();
 
   constructor(host: BuildHost, cache: CacheStore) {
     this.#host = host;
@@ -85,7 +89,7 @@ export class ContextStore {
     using _lock = await this.#locks.acquire(name);
     const place = join(this.root, directory);
     mkdirSync(place, { recursive: true, mode: 0o700 });
-    const known = readIndex(place);
+    const known = this.#index(place);
     const pack = new Pack(join(place, "pack"), known.sizeBytes);
     try {
       const { include, exclude, signal } = options;
@@ -96,14 +100,37 @@ export class ContextStore {
       } finally {
         await listing[Symbol.asyncDispose]();
       }
-      pack.flush();
-      const kept = compacted(pack, place);
-      writeIndex(place, kept);
+      let kept = pack;
+      if (!isSame(known, pack)) {
+        pack.flush();
+        kept = compacted(pack, place);
+        this.#indexes.delete(place);
+        writeIndex(place, kept);
+      }
+      this.#keepIndex(place, kept);
       this.#note(name, directory, kept.sizeBytes);
       return { tree: kept, receivedBytes, [Symbol.dispose]: () => kept[Symbol.dispose]() };
     } catch (error) {
       pack[Symbol.dispose]();
       throw error;
+    }
+  }
+
+  /** What was received the last time. */
+  #index(place: string): Index {
+    const kept = this.#indexes.get(place);
+    const isThere = existsSync(join(place, "index.json")) && existsSync(join(place, "pack"));
+    return kept !== undefined && isThere ? kept : readIndex(place);
+  }
+
+  /** The contexts of the last builds are likely those of the next ones. */
+  #keepIndex(place: string, pack: Pack): void {
+    this.#indexes.delete(place);
+    if (pack.entries.size <= keptEntries)
+      this.#indexes.set(place, { entries: pack.entries, sizeBytes: pack.sizeBytes });
+    for (const oldest of this.#indexes.keys()) {
+      if (this.#indexes.size <= keptIndexes) break;
+      this.#indexes.delete(oldest);
     }
   }
 
@@ -124,7 +151,38 @@ export class ContextStore {
   }
 }
 
-function readIndex(place: string): { entries: ReadonlyMap<string, PackEntry>; sizeBytes: number } {
+interface Index {
+  readonly entries: ReadonlyMap<string, PackEntry>;
+  readonly sizeBytes: number;
+}
+
+/** Whether a listing brought nothing new: then what is on disk stays as it is. */
+function isSame(known: Index, pack: Pack): boolean {
+  if (known.sizeBytes !== pack.sizeBytes || known.entries.size !== pack.entries.size) return false;
+  for (const [path, entry] of pack.entries) {
+    const before = known.entries.get(path);
+    if (
+      before === undefined ||
+      before.type !== entry.type ||
+      before.mode !== entry.mode ||
+      before.timeNs !== entry.timeNs ||
+      before.sha256 !== entry.sha256 ||
+      before.sizeBytes !== entry.sizeBytes ||
+      before.linkTarget !== entry.linkTarget ||
+      before.uid !== entry.uid ||
+      before.gid !== entry.gid ||
+      before.identity !== entry.identity ||
+      before.device.major !== entry.device.major ||
+      before.device.minor !== entry.device.minor ||
+      before.xattrs.size > 0 ||
+      entry.xattrs.size > 0
+    )
+      return false;
+  }
+  return true;
+}
+
+function readIndex(place: string): Index {
   const entries = new Map<string, PackEntry>();
   const path = join(place, "index.json");
   if (!existsSync(path) || !existsSync(join(place, "pack"))) return { entries, sizeBytes: 0 };

@@ -63,6 +63,33 @@ test("the bytes are those of other implementations", () => {
   assert.deepEqual(inner.decode(Uint8Array.from([0x12, 0x03, 0x03, 0x8e, 0x02])).ids, [3, 270]);
 });
 
+test("stats are written as other packets are", () => {
+  const table = [
+    { path: "a", mode: 0o644, size: 5, modTime: 1_763_000_000_123_456_789n },
+    { path: "d/\xff", mode: 2 ** 31 + 0o755, uid: 1000, gid: 2 ** 31, modTime: 1n },
+    { path: "x".repeat(300), mode: 0o777 + 2 ** 27, linkname: "y".repeat(200), size: 2 ** 40 },
+    { path: "dev", mode: 1, devmajor: 8, devminor: 2 ** 20, modTime: -1n },
+    {},
+  ];
+  for (const stat of table) {
+    const { stat: read } = packet.decode(packet.encode({ type: 0, stat }));
+    const empty = {
+      path: "",
+      mode: 0,
+      uid: 0,
+      gid: 0,
+      size: 0,
+      modTime: 0n,
+      linkname: "",
+      devmajor: 0,
+      devminor: 0,
+    };
+    assert.deepEqual(read, { ...empty, ...stat, xattrs: new Map() });
+    const attributed = { ...stat, xattrs: new Map([["user.a", Uint8Array.from([1])]]) };
+    assert.equal(packet.decode(packet.encode({ type: 0, stat: attributed })).stat?.xattrs.size, 1);
+  }
+});
+
 test("broken bytes are refused", () => {
   assert.throws(() => outer.decode(Uint8Array.from([0x0a, 0x05, 0x61])));
   assert.throws(() => outer.decode(Uint8Array.from([0x08, 0x01])), /wrong wire type/);

@@ -93,6 +93,7 @@ export function map<K extends Kind>(number: number, kind: K): Field<K, "map"> {
 
 export function message<F extends Fields>(fields: F): MessageType<F> {
   const byNumber = new Map(Object.entries(fields).map(([name, field]) => [field.number, { name, field }]));
+  const empty = Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, emptyOf(field)]));
   const numbered = [...byNumber.values()].sort((a, b) => a.field.number - b.field.number);
   return {
     fields,
@@ -104,8 +105,7 @@ export function message<F extends Fields>(fields: F): MessageType<F> {
     },
     decode(bytes) {
       const reader = new BinaryReader(bytes);
-      const value: Record<string, unknown> = {};
-      for (const { name, field } of numbered) value[name] = emptyOf(field);
+      const value: Record<string, unknown> = { ...empty };
       while (reader.pos < reader.len) {
         const [number, wireType] = reader.tag();
         const known = byNumber.get(number);
@@ -117,9 +117,13 @@ export function message<F extends Fields>(fields: F): MessageType<F> {
   };
 }
 
+/** Shared by all messages; a field that was sent gets one of its own. */
+const noItems: readonly never[] = Object.freeze([]);
+const noEntries: ReadonlyMap<string, never> = new Map<string, never>();
+
 function emptyOf({ repeat, kind }: Field<Kind, "one" | "many" | "map">): unknown {
-  if (repeat === "many") return [];
-  if (repeat === "map") return new Map();
+  if (repeat === "many") return noItems;
+  if (repeat === "map") return noEntries;
   return typeof kind === "string" ? emptyScalar(kind) : undefined;
 }
 
@@ -179,6 +183,8 @@ function readField(
 ): void {
   const { kind, repeat } = field;
   const wanted = repeat === "map" ? WireType.LengthDelimited : wireTypeOf(kind);
+  if (repeat === "many" && into.value[into.name] === noItems) into.value[into.name] = [];
+  if (repeat === "map" && into.value[into.name] === noEntries) into.value[into.name] = new Map();
   if (repeat === "many" && wanted === WireType.Varint && wireType === WireType.LengthDelimited) {
     // Numbers of a list come packed.
     const end = reader.uint32() + reader.pos;

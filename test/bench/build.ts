@@ -4,44 +4,18 @@
  * each that do not wait for each other. `--only cached,cold,diamond` picks.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { busybox } from "../helpers/images.ts";
 import { mustRun } from "../helpers/process.ts";
+import { fileCount, makeContext } from "./build-context.ts";
 import { type Engines, prepareHybridHost, startEngines } from "./engines.ts";
 import { finish, type Measurement, median } from "./report.ts";
 
 const rounds = Number(process.env["GANTRY_BENCH_ROUNDS"] ?? 5);
-const fileCount = 5_000;
-const totalBytes = 64_000_000;
 const only = process.argv[process.argv.indexOf("--only") + 1]?.split(",");
 const isWanted = (name: string): boolean => !process.argv.includes("--only") || only!.includes(name);
-
-/** Half of the bytes in small files, half in larger ones, in a hundred directories. */
-function makeContext(directory: string): void {
-  const large = 50;
-  const smallBytes = Math.floor(totalBytes / 2 / (fileCount - large));
-  const largeBytes = Math.floor(totalBytes / 2 / large);
-  for (let index = 0; index < fileCount; index++) {
-    const inner = join(directory, "files", `d${index % 100}`);
-    mkdirSync(inner, { recursive: true });
-    writeFileSync(join(inner, `f${index}`), randomBytes(index < large ? largeBytes : smallBytes));
-  }
-  writeFileSync(
-    join(directory, "Dockerfile"),
-    [
-      `FROM ${busybox}`,
-      "WORKDIR /app",
-      "COPY files/d0 d0/",
-      "RUN echo one > /app/one",
-      "COPY files files/",
-      "RUN find /app -type f | wc -l > /app/count",
-      "",
-    ].join("\n"),
-  );
-}
 
 function makeDiamond(directory: string): void {
   mkdirSync(directory, { recursive: true });

@@ -62,12 +62,15 @@ export function localDirectory(root: string): OfferedDirectory {
   };
 }
 
-/** A path of bytes for the file system. */
-function join(root: string, path: string): Buffer {
+const notAscii = /[\x80-\xff]/;
+
+/** A path of bytes for the file system; most are plain text, which is quicker. */
+function join(root: string, path: string): Buffer | string {
+  if (!notAscii.test(path)) return path === "" ? root : `${root}/${path}`;
   return Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, "latin1")]);
 }
 
-async function* readChunks(path: Buffer, sizeBytes: number): AsyncGenerator<Uint8Array> {
+async function* readChunks(path: Buffer | string, sizeBytes: number): AsyncGenerator<Uint8Array> {
   if (sizeBytes <= wholeFileBytes) {
     yield readFileSync(path);
     return;
@@ -137,7 +140,8 @@ class Walk {
 
   /** Whether a path is sent; `below`: perhaps something in it. */
   #selected(path: string): "yes" | "below" | "never" {
-    const text = /[\x80-\xff]/.test(path) ? Buffer.from(path, "latin1").toString("utf8") : path;
+    if (this.#include === undefined && this.#exclude.isEmpty) return "yes";
+    const text = notAscii.test(path) ? Buffer.from(path, "latin1").toString("utf8") : path;
     let result: "yes" | "below" | "never" = "yes";
     if (this.#include !== undefined && !this.#include.matches(text))
       result = this.#include.mayMatchBelow(text) ? "below" : "never";
