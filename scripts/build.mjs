@@ -2,8 +2,8 @@
  * Bundles the program into dist/:
  *
  *   gantry.cjs       what is started; loads the command line together with its code cache
- *   cli.js           the command line, as one function body; cli.cache is V8's compiled form of it, compose.cache
- *                    that for compose
+ *   cli.js           the command line without compose, as one function body; cli.cache is V8's compiled form of it
+ *   compose.js       the command line with compose, and compose.cache
  *   daemon.cjs       the daemon, loaded by `gantry daemon` alone
  *   registry-server.cjs  the registry, loaded by `gantry registry serve` and `gc`
  *   manifest-registry.cjs  the registry client, loaded by `gantry manifest`
@@ -68,7 +68,20 @@ volumes: { data: }
 const asciiOnly = (code) =>
   code.replaceAll(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
-async function buildCli() {
+/** Compose is half of the command line, which nobody else is to load: start.cjs takes the whole for its words alone. */
+const composeApart = {
+  name: "compose-apart",
+  setup(builder) {
+    builder.onResolve({ filter: /^\.\/compose\// }, ({ kind, path }) =>
+      kind === "dynamic-import" ? { path, namespace: "apart" } : undefined,
+    );
+    builder.onLoad({ filter: /./, namespace: "apart" }, ({ path }) => ({
+      contents: `throw new Error("${path} is not in this bundle");`,
+    }));
+  },
+};
+
+async function bundleCli(name, plugins) {
   const result = await build({
     ...shared,
     entryPoints: ["src/main.ts"],
@@ -76,11 +89,15 @@ async function buildCli() {
     minify: true,
     // The bundle is run as a script, which has `require` and no loader for `import()`.
     supported: { "dynamic-import": false },
-    plugins: [serversApart],
+    plugins: [serversApart, ...plugins],
   });
+  rmSync(join(dist, `${name}.cache`), { force: true });
+  replace(`${name}.js`, asciiOnly(result.outputFiles[0].text));
+}
+
+async function buildCli() {
   const loader = readFileSync(join(root, "scripts", "start.cjs"));
-  for (const name of ["cli.cache", "compose.cache"]) rmSync(join(dist, name), { force: true });
-  replace("cli.js", asciiOnly(result.outputFiles[0].text));
+  await Promise.all([bundleCli("cli", [composeApart]), bundleCli("compose", [])]);
   replace("gantry.cjs", loader);
   // A first run compiles what most commands use; its failure to find a daemon is meant.
   writeCache("cli.cache", ["version"]);

@@ -6,13 +6,14 @@
 const { readFileSync, writeFileSync } = require("node:fs");
 const { Script } = require("node:vm");
 
-const filename = `${__dirname}/cli.js`;
-const source = readFileSync(filename, "latin1");
 // What compose is made of is much, and nobody else is to load it.
 const isCompose = process.argv.slice(2).some((word) => word === "compose" || word === "fig");
+const name = isCompose ? "compose" : "cli";
+const filename = `${__dirname}/${name}.js`;
+const source = readFileSync(filename, "latin1");
 let cachedData;
 try {
-  cachedData = readFileSync(`${__dirname}/${isCompose ? "compose" : "cli"}.cache`);
+  cachedData = readFileSync(`${__dirname}/${name}.cache`);
 } catch {
   // Not written yet.
 }
