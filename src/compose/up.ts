@@ -1,12 +1,12 @@
 /** From a project to running containers: look, pull, build, plan, act. */
-import { converge, type Ready } from "./act/converge.ts";
-import { buildServices, type BuildOptions } from "./act/build.ts";
-import { pullServices, servicesToBuild, servicesToPull } from "./act/images.ts";
+import type { Ready } from "./act/converge.ts";
+import type { BuildOptions } from "./act/build.ts";
+import { servicesToBuild, servicesToPull } from "./act/needed-images.ts";
 import { observeProject } from "./act/observe.ts";
 import { inspectImages, type Session } from "./engine.ts";
 import { ComposeError } from "./errors.ts";
 import { imageOf, namesOf, type Project } from "./model/project.ts";
-import { planLines, planProject, type Observation, type PlanOptions } from "./plan.ts";
+import { planLines, planProject, type ConvergePlan, type Observation, type PlanOptions } from "./plan.ts";
 
 export interface CreateOptions extends PlanOptions {
   readonly quietPull?: boolean;
@@ -31,8 +31,43 @@ export async function createProject(
 ): Promise<Converged> {
   const seen = await ensureImages(session, project, await observeProject(session, project), options);
   const plan = planProject(project, seen, options);
-  const containers = await converge(session, { project, seen, plan }, options);
-  return { seen, containers };
+  if (isNothing(plan)) return { seen, containers: kept(session, plan) };
+  // What acts is loaded when there is something to do: mostly there is not.
+  const { converge } = await import("./act/converge.ts");
+  return { seen, containers: await converge(session, { project, seen, plan }, options) };
+}
+
+/** Nothing is to be made or to be taken away. */
+function isNothing(plan: ConvergePlan): boolean {
+  return (
+    plan.networks.length + plan.volumes.length === 0 &&
+    (plan.orphans.length === 0 || !plan.removeOrphans) &&
+    plan.services.every(
+      ({ create, recreate, remove }) => create.length + recreate.length + remove.length === 0,
+    )
+  );
+}
+
+/** The containers of a plan that changes none. */
+function kept({ report, warn }: Session, plan: ConvergePlan): Map<string, Ready[]> {
+  for (const warning of plan.warnings) warn(warning);
+  return new Map(
+    plan.services.map(({ name: service, keep }) => [
+      service,
+      keep.map(({ id, name, number, state }) => {
+        const isRunning = state === "running";
+        report({ id: `Container ${name}`, kind: "done", text: isRunning ? "Running" : "Created" });
+        return { id, name, service, number, isRunning, isNew: false };
+      }),
+    ]),
+  );
+}
+
+/** True when everything runs already, and nobody has to be waited for. */
+export function isRunning(containers: ReadonlyMap<string, readonly Ready[]>): boolean {
+  return [...containers.values()].every((own) =>
+    own.every((container) => container.isRunning && !container.isNew),
+  );
 }
 
 /** The steps that {@link createProject} would take, a line each. */
@@ -65,11 +100,15 @@ async function ensureImages(
     // What is going to be built need not be pulled first.
     return !(options.build === true && project.services[name]!.build !== undefined);
   });
-  await pullServices(session, project, pulls, { quiet: options.quietPull === true });
   let images = seen.images;
-  if (pulls.length > 0) images = await inspectAll(session, project);
+  if (pulls.length > 0) {
+    const { pullServices } = await import("./act/images.ts");
+    await pullServices(session, project, pulls, { quiet: options.quietPull === true });
+    images = await inspectAll(session, project);
+  }
   const builds = toBuild(project, images, options);
   if (builds.length > 0) {
+    const { buildServices } = await import("./act/build.ts");
     await buildServices(session, project, builds, options.buildOptions ?? {});
     images = await inspectAll(session, project);
   }

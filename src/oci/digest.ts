@@ -1,5 +1,4 @@
 /** Digests: `algorithm:hex` (OCI image specification 1.1, descriptor, section Digests). */
-import { createHash } from "node:crypto";
 import { invalidArgument } from "../base/errors.ts";
 
 /** Registered algorithms and the number of hexadecimal digits each has. */
@@ -49,6 +48,8 @@ export function digestOf(
   data: string | NodeJS.ArrayBufferView,
   algorithm: DigestAlgorithm = "sha256",
 ): string {
+  // Loaded at the first use: the command line reads references and mostly hashes nothing.
+  const { createHash } = process.getBuiltinModule("node:crypto");
   return `${algorithm}:${createHash(algorithm).update(data).digest("hex")}`;
 }
 

@@ -1,10 +1,9 @@
-import { startProject } from "../../../compose/act/start.ts";
-import { createProject, describeProject } from "../../../compose/up.ts";
+import { createProject, describeProject, isRunning } from "../../../compose/up.ts";
 import { CliError } from "../../errors.ts";
 import type { ParsedArguments } from "../../parser.ts";
 import { composeCommand, timeoutFlag, type ComposeApp } from "../app.ts";
 import { buildFlags, createFlags, createOptions, scaled } from "../create-options.ts";
-import { runAttached } from "../run-attached.ts";
+import type { AttachedRun } from "../run-attached.ts";
 
 export default composeCommand({
   name: "up",
@@ -62,8 +61,10 @@ export default composeCommand({
     const isDetached = parsed.bool("detach") || parsed.bool("wait") || parsed.bool("no-start");
     const session = app.session("Running");
     const { containers } = await createProject(session, project, options);
-    if (parsed.bool("no-start")) app.finish();
+    if (parsed.bool("no-start") || (parsed.bool("detach") && !parsed.bool("wait") && isRunning(containers)))
+      app.finish();
     else if (isDetached) {
+      const { startProject } = await import("../../../compose/act/start.ts");
       await startProject(session, project, containers, {
         wait: parsed.bool("wait"),
         waitTimeoutSeconds: parsed.number("wait-timeout"),
@@ -74,10 +75,10 @@ export default composeCommand({
   },
 });
 
-function attached(
+async function attached(
   app: ComposeApp,
   parsed: ParsedArguments,
-  run: Pick<Parameters<typeof runAttached>[1], "project" | "containers">,
+  run: Pick<AttachedRun, "project" | "containers">,
 ): Promise<number> {
   const names = Object.keys(run.project.services);
   const asked =
@@ -87,7 +88,8 @@ function attached(
     (name) => !parsed.list("no-attach").includes(name) && run.project.services[name]?.attach !== false,
   );
   const exitCodeFrom = parsed.string("exit-code-from");
-  return runAttached(app, {
+  const { runAttached } = await import("../run-attached.ts");
+  return await runAttached(app, {
     ...run,
     shown: new Set(shown),
     abortOnExit: parsed.bool("abort-on-container-exit") || exitCodeFrom !== "",
