@@ -455,6 +455,43 @@ export function snapshotterSuite(
       assert.ok(dirname(root).startsWith(work));
     });
 
+    test("an active snapshot becomes a layer, once it is flushed also for the next daemon", async () => {
+      const base = await apply(layerOf({ name: "a", text: "below" }, { name: "gone", text: "x" }));
+      const layer = layerOf({ name: "dir/" }, { name: "dir/new", text: "made" }, { name: ".wh.gone" });
+      snapshotter.prepare("build", base);
+      async function* tar(): AsyncGenerator<Buffer> {
+        yield layer;
+      }
+      await snapshotter.unpackInto("build", tar());
+      const diffId = digestOf(layer);
+      const chainId = digestOf(`${base} ${diffId}`);
+      await snapshotter.commit("build", { chainId, diffId });
+      assert.ok(snapshotter.has(chainId) && !snapshotter.has("build"));
+      assert.equal((await snapshotter.usage(chainId)).sizeBytes, 4);
+      snapshotter.prepare("above", chainId);
+      const seen = see("above");
+      assert.deepEqual(readdirSync(seen).sort(), ["a", "dir"]);
+      assert.equal(readFileSync(join(seen, "dir/new"), "utf8"), "made");
+      await snapshotter.flush();
+      const again = open(join(work, "root"));
+      assert.equal(again.list().find(({ key }) => key === chainId)?.parent, base);
+    });
+
+    test("a layer that is there already takes the place of an active snapshot with the same", async () => {
+      const layer = layerOf({ name: "f", text: "1" });
+      const chainId = await apply(layer);
+      snapshotter.prepare("twice", undefined);
+      async function* tar(): AsyncGenerator<Buffer> {
+        yield layer;
+      }
+      await snapshotter.unpackInto("twice", tar());
+      await snapshotter.commit("twice", { chainId, diffId: digestOf(layer) });
+      assert.deepEqual(
+        snapshotter.list().map(({ key }) => key),
+        [chainId],
+      );
+    });
+
     test("the event loop goes on while a large layer is unpacked", async () => {
       const entries = Array.from({ length: 4000 }, (_, index) => ({
         name: `d${index % 50}/f${index}`,

@@ -289,7 +289,7 @@ describe("build", () => {
       dockerfile: "",
       args: ["--target", "no"],
       code: 1,
-      error: /target stage "no" could not be found/,
+      error: /failed to reach build target no in Dockerfile/,
     },
     {
       name: "a circle of stages",

@@ -1,7 +1,7 @@
 /** The Engine's classic builder: `POST /build` with its context as a tar; and the build cache. */
 import { randomUUID } from "node:crypto";
 import { PassThrough, type Readable } from "node:stream";
-import { errorText, invalidArgument, notImplemented } from "../../base/errors.ts";
+import { EngineError, errorText, invalidArgument, notImplemented } from "../../base/errors.ts";
 import {
   buildFailureOf,
   type BuildExport,
@@ -172,7 +172,7 @@ async function build(x: Exchange): Promise<void> {
   } catch (error) {
     stream.flushVertex(buildFailureOf(error)?.vertex);
     await sending;
-    if (!answer.isStarted) throw error;
+    if (!answer.isStarted) throw classicWords(error);
     send(failureMessage(error));
     await sending;
     answer.end();
@@ -201,6 +201,21 @@ function tellResult(
     result.imageId,
     result.names.map((name) => familiarReference(parseReference(name))),
   );
+}
+
+/** The classic builder's words for what it refuses before the first step. */
+function classicWords(error: unknown): unknown {
+  if (!(error instanceof EngineError)) return error;
+  const target = /^target stage "(.*)" could not be found/.exec(error.message)?.[1];
+  if (target !== undefined)
+    return invalidArgument(`failed to reach build target ${target} in Dockerfile`, {
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      cause: error,
+    });
+  const missing = /^failed to read dockerfile: open (.*): no such file or directory/.exec(error.message)?.[1];
+  if (missing !== undefined)
+    return invalidArgument(`Cannot locate specified Dockerfile: ${missing}`, { cause: error });
+  return error;
 }
 
 /** A failed command has Docker's words and its exit code, which is the command line's then. */
