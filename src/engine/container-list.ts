@@ -41,28 +41,41 @@ export async function containerList(
     .filter((container) => tests.every((test) => test(container)))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
   if (options.limit > 0) matching = matching.slice(0, options.limit);
-  return Promise.all(matching.map((container) => summary(context, container, options.size)));
+  const shared: Shared = {
+    size: options.size,
+    linkNames: linkNames(context),
+    imageIds: new Map(),
+  };
+  return Promise.all(matching.map((container) => summary(context, container, shared)));
 }
 
 function isUp(container: ContainerRecord): boolean {
   return ["running", "paused", "restarting"].includes(container.state.status);
 }
 
+/** What is looked up once for a whole list. */
+interface Shared {
+  readonly size: boolean;
+  readonly linkNames: ReadonlyMap<string, string[]>;
+  /** By reference; undefined for one that names no image any more. */
+  readonly imageIds: Map<string, string | undefined>;
+}
+
 async function summary(
   context: EngineContext,
   container: ContainerRecord,
-  size: boolean,
+  shared: Shared,
 ): Promise<ContainerSummary> {
   const sandbox = context.network.get(container.id);
   return {
     Id: container.id,
-    Names: [`/${container.name}`, ...linkNames(context, container)],
-    Image: imageName(context, container),
+    Names: [`/${container.name}`, ...(shared.linkNames.get(container.id) ?? [])],
+    Image: imageName(context, container, shared),
     ImageID: container.imageId,
     Command: [container.path, ...container.args].map(shellWord).join(" "),
     Created: Math.floor(Date.parse(container.createdAt) / 1000),
     Ports: portSummaries(container, sandbox),
-    ...(size ? await sizes(context, container) : {}),
+    ...(shared.size ? await sizes(context, container) : {}),
     Labels: container.config.Labels ?? {},
     State: container.state.status,
     Status: statusText(container.state, Date.now()),
@@ -79,8 +92,10 @@ async function summary(
 }
 
 /** The reference it was made from while that still names the same image, else the id. */
-function imageName(context: EngineContext, container: ContainerRecord): string {
-  return context.images.find(container.image)?.id === container.imageId ? container.image : container.imageId;
+function imageName(context: EngineContext, container: ContainerRecord, { imageIds }: Shared): string {
+  const { image, imageId } = container;
+  if (!imageIds.has(image)) imageIds.set(image, context.images.find(image)?.id);
+  return imageIds.get(image) === imageId ? image : imageId;
 }
 
 function shellWord(word: string): string {

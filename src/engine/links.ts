@@ -61,15 +61,13 @@ export function shownLinks(context: EngineContext, container: ContainerRecord): 
   return shown.length > 0 ? shown : null;
 }
 
-/** The names by which others know a container, as listings show them: `/web/alias`. */
-export function linkNames(context: EngineContext, container: ContainerRecord): string[] {
-  return context.containers
-    .list()
-    .flatMap((parent) =>
-      (parent.links ?? [])
-        .filter(({ containerId }) => containerId === container.id)
-        .map(({ alias }) => `/${parent.name}/${alias}`),
-    );
+/** The names by which others know containers, as listings show them: `/web/alias`, by the id of the one that is known. */
+export function linkNames(context: EngineContext): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const parent of context.containers.list())
+    for (const { containerId, alias } of parent.links ?? [])
+      names.set(containerId, [...(names.get(containerId) ?? []), `/${parent.name}/${alias}`]);
+  return names;
 }
 
 function bridgeAddress(context: EngineContext, containerId: string): string {

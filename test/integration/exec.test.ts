@@ -197,4 +197,24 @@ describe("exec", () => {
     for (const [n, result] of results.entries())
       assert.deepEqual([result.stdout, result.code], [`${n}\n`, n]);
   });
+
+  test("500 in a row leave nothing: no descriptor, process, file or growing memory", async () => {
+    const { daemon } = suite;
+    const container = daemon.client.getContainer("box");
+    const one = async (): Promise<void> => {
+      const made = await container.exec({ Cmd: ["echo", "x"], AttachStdout: true });
+      const stream = await made.start({});
+      stream.resume();
+      await once(stream, "end");
+    };
+    const resident = async (): Promise<number> => {
+      const { stdout } = await daemon.host.run(["grep", "VmRSS", `/proc/${daemon.pid}/status`]);
+      return Number(/(\d+) kB/.exec(stdout)?.[1]);
+    };
+    for (let n = 0; n < 250; n++) await one();
+    const between = await resident();
+    for (let n = 0; n < 250; n++) await one();
+    // The rest is the leak check's. The records of execs are kept for five minutes, a kilobyte or two each.
+    assert.ok((await resident()) - between < 15_000, "memory grows with execs");
+  });
 });

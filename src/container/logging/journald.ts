@@ -2,10 +2,10 @@
  * The journald driver: lines go to systemd's journal with Docker's fields, by its native protocol
  * (systemd.io/JOURNAL_NATIVE_PROTOCOL), and come back by journalctl.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { existsSync } from "node:fs";
-import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { rfc3339Nano } from "../../base/time.ts";
 import { UnixDatagram } from "../../linux/unix-datagram.ts";
 import type { LogPosition } from "./checkpoint.ts";
@@ -124,46 +124,79 @@ export interface JournalRead {
   readonly signal: AbortSignal;
 }
 
-/** How long the journal may take until it shows what it was sent, ms. */
-const settleMs = 300;
-
 /** A container's entries, oldest first. */
 export async function* readJournal(read: JournalRead): AsyncGenerator<LogEntry[]> {
-  const { containerId, tail, writer, signal } = read;
-  const follow = writer !== undefined && !writer.hasEnded;
-  const child = spawn(
-    "journalctl",
-    [
-      "--quiet",
-      "--no-pager",
-      "--all",
-      "--output=json",
-      `--lines=${tail ?? "all"}`,
-      ...(follow ? ["--follow"] : []),
-      `CONTAINER_ID_FULL=${containerId}`,
-    ],
-    { stdio: ["ignore", "pipe", "ignore"], signal, killSignal: "SIGTERM" },
-  );
-  child.on("error", () => {});
-  if (follow) void endWith(child, writer, signal);
-  try {
-    for await (const line of createInterface({ input: child.stdout })) {
-      const entry = journalEntry(line);
-      if (entry !== undefined) yield [entry];
-    }
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  } finally {
-    child.kill();
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit").catch(() => {});
+  const { tail, writer, signal } = read;
+  const place: Place = { cursor: "" };
+  const lines = `--lines=${tail ?? "all"}`;
+  if (writer === undefined) {
+    yield* journalLines(read, [lines], place);
+    return;
   }
+  const over = new AbortController();
+  void untilEnded(writer, signal).then(() => over.abort());
+  yield* journalLines(
+    { ...read, signal: AbortSignal.any([signal, over.signal]) },
+    [lines, "--follow"],
+    place,
+  );
+  if (signal.aborted) return;
+  // What was sent last may not have been shown yet: the journal is asked for it once it has written all.
+  await runToEnd(["--sync"]);
+  const rest = place.cursor === "" ? [lines] : [`--after-cursor=${place.cursor}`];
+  yield* journalLines(read, rest, place);
 }
 
-/** Ends a journalctl that follows when the container has ended and the journal has shown its last lines. */
-async function endWith(child: ChildProcess, writer: LogWriter, signal: AbortSignal): Promise<void> {
+/** The entry that was read last. */
+interface Place {
+  cursor: string;
+}
+
+async function untilEnded(writer: LogWriter, signal: AbortSignal): Promise<void> {
   while (!writer.hasEnded && !signal.aborted) await writer.changed(signal);
-  await new Promise((resolve) => setTimeout(resolve, settleMs).unref());
-  child.kill();
+}
+
+function startJournalctl(words: readonly string[]): ChildProcessByStdio<null, Readable, null> {
+  const child = spawn("journalctl", ["--quiet", "--no-pager", ...words], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  // A journalctl that is not there reads as an empty journal.
+  child.on("error", () => {});
+  return child;
+}
+
+async function runToEnd(words: readonly string[]): Promise<void> {
+  const child = startJournalctl(words);
+  child.stdout.resume();
+  await new Promise<void>((resolve) => {
+    child.once("close", () => resolve());
+  });
+}
+
+async function* journalLines(
+  { containerId, signal }: JournalRead,
+  words: readonly string[],
+  place: Place,
+): AsyncGenerator<LogEntry[]> {
+  const child = startJournalctl(["--all", "--output=json", ...words, `CONTAINER_ID_FULL=${containerId}`]);
+  const closed = new Promise<void>((resolve) => {
+    child.once("close", () => resolve());
+  });
+  const stop = (): void => void child.kill();
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const found = journalEntry(line);
+      if (found === undefined) continue;
+      place.cursor = found.cursor;
+      yield [found.entry];
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    stop();
+    await closed;
+  }
 }
 
 type JournalValue = string | readonly number[] | readonly (string | readonly number[])[] | null | undefined;
@@ -183,7 +216,7 @@ const knownFields = new Set(
 );
 
 /** One line of `journalctl -o json`. */
-export function journalEntry(line: string): LogEntry | undefined {
+export function journalEntry(line: string): { entry: LogEntry; cursor: string } | undefined {
   let fields: Readonly<Record<string, JournalValue>>;
   try {
     fields = JSON.parse(line) as Readonly<Record<string, JournalValue>>;
@@ -196,7 +229,7 @@ export function journalEntry(line: string): LogEntry | undefined {
   const attributes = Object.entries(fields).filter(
     ([name, value]) => !name.startsWith("_") && !knownFields.has(name) && typeof value === "string",
   );
-  return {
+  const entry: LogEntry = {
     stream: fields["PRIORITY"] === priorityError ? "stderr" : "stdout",
     time:
       typeof written === "string"
@@ -206,4 +239,5 @@ export function journalEntry(line: string): LogEntry | undefined {
     attributes:
       attributes.length === 0 ? undefined : (Object.fromEntries(attributes) as Record<string, string>),
   };
+  return { entry, cursor: String(fields["__CURSOR"] ?? "") };
 }
