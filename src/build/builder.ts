@@ -225,7 +225,13 @@ async function openDockerfile(
   const source = await vertex.run(async (): Promise<SourceFile> => {
     const given = request.dockerfile?.text;
     const from = request.dockerfile?.source;
-    const include = [name, ...ignoreNames];
+    // A Dockerfile from elsewhere has its own rules beside it; the general ones are the context's. Both are asked for at once.
+    const contextRules =
+      from !== undefined && isRemote
+        ? openContextTree(parts, request.context, vertex, { include: [".dockerignore"] })
+        : undefined;
+    contextRules?.catch(() => {});
+    const include = contextRules === undefined ? [name, ...ignoreNames] : [name, `${name}.dockerignore`];
     const tree =
       from !== undefined
         ? await openContextTree(parts, from, vertex, { include })
@@ -235,11 +241,8 @@ async function openDockerfile(
             ? await openWhole()
             : undefined;
     if (tree !== undefined) for (const file of ignoreNames) ignoreText ??= readText(tree, file);
-    if (ignoreText === undefined && from !== undefined && isRemote)
-      ignoreText = readText(
-        await openContextTree(parts, request.context, vertex, { include: [".dockerignore"] }),
-        ".dockerignore",
-      );
+    const rules = await contextRules;
+    if (rules !== undefined) ignoreText ??= readText(rules, ".dockerignore");
     const text = given ?? (tree === undefined ? undefined : readText(tree, name));
     if (text === undefined)
       throw notFound(`failed to read dockerfile: open ${name}: no such file or directory`, {

@@ -20,8 +20,8 @@ const largeFileBytes = 4 * 1024 * 1024;
 const parallelFiles = 64;
 /** A pack of which more than half is out of date is written anew from this size on. */
 const compactBytes = 32 * 1024 * 1024;
-/** Indexes that are kept in memory: so many, of so many entries at most. */
-const keptIndexes = 2;
+/** Indexes that are kept in memory: so many (a build has up to three), of so many entries at most. */
+const keptIndexes = 8;
 const keptEntries = 20_000;
 
 export interface OpenContext extends Disposable {

@@ -119,6 +119,13 @@ describe("gantry build", { skip: flavour === "docker" }, () => {
     await writeFile(join(directory, "Other.Dockerfile.dockerignore"), "file\n");
     await ok(["build", "-t", "piped:other", "-f", "Other.Dockerfile", directory]);
     assert.doesNotMatch(await runs("piped:other", "ls", "/c"), /^file$/m);
+    // Rules that lie beside a Dockerfile elsewhere are not the context's.
+    const elsewhere = await context("elsewhere", {
+      Dockerfile: `FROM ${busybox}\nCOPY . /c\n`,
+      ".dockerignore": "file\n",
+    });
+    await ok(["build", "-t", "piped:elsewhere", "-f", join(elsewhere, "Dockerfile"), directory]);
+    assert.match(await runs("piped:elsewhere", "ls", "/c"), /^file$/m);
   });
 
   test("secrets and agents are there for their steps", async () => {

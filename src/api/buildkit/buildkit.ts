@@ -50,7 +50,9 @@ export class BuildKit {
 
   /** `POST /grpc`. */
   async serveCalls(exchange: Exchange): Promise<void> {
-    await this.#server.serve(upgradeToHttp2(exchange));
+    const stream = upgradeToHttp2(exchange);
+    exchange.signal.addEventListener("abort", () => stream.destroy(), { once: true });
+    await this.#server.serve(stream);
   }
 }
 
