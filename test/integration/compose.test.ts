@@ -351,6 +351,38 @@ secrets: { token: { environment: TOKEN }, file: { file: ./secret.txt } }
   });
 });
 
+describe("compose that builds in a session", () => {
+  const suite = useDaemon({ leaves: ["data-root", "exec-root"] });
+
+  test("secrets, further contexts and the images of other services", async () => {
+    const files = {
+      "compose.yaml": `
+services:
+  app:
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM ${busybox}
+        RUN --mount=type=secret,id=token cat /run/secrets/token > /token
+        COPY --from=more file /file
+        COPY --from=base /made /made
+        CMD ["cat", "/token", "/file", "/made"]
+      secrets: [ token ]
+      additional_contexts: { more: ./more, base: "service:base" }
+  base:
+    build: { context: ., dockerfile_inline: "FROM ${busybox}\\nRUN echo made > /made\\n" }
+    command: "true"
+secrets: { token: { environment: TOKEN } }
+`,
+      "more/file": "of another directory\n",
+      ".env": "TOKEN=secret\n",
+    };
+    await using app = await ComposeProject.make(suite.daemon, files);
+    await app.ok(["build"]);
+    assert.equal(await app.ok(["run", "--rm", "app"]), "secretof another directory\nmade\n");
+  });
+});
+
 describe("compose and Docker's own Compose", () => {
   const suite = useDaemon();
 

@@ -1,11 +1,20 @@
 /** What builds say, and what they are told by the command line. */
 import type { BuildOptions } from "../../compose/act/build.ts";
 import type { ComposeApp } from "./app.ts";
+import type { SessionBuildOptions } from "./session-build.ts";
 
 /** Shows the output of builds line by line, each with its service in front. */
-export function buildOptions(app: ComposeApp, isQuiet = false): BuildOptions {
+export function buildOptions(
+  app: ComposeApp,
+  isQuiet = false,
+  session: Omit<SessionBuildOptions, "isQuiet"> = {},
+): BuildOptions {
   const rests = new Map<string, string>();
   return {
+    buildInSession: async (project, service) => {
+      const { buildInSession } = await import("./session-build.ts");
+      await buildInSession(app.context, project, service, { ...session, isQuiet });
+    },
     onOutput: (service, text) => {
       if (isQuiet) return;
       const lines = ((rests.get(service) ?? "") + text).split("\n");

@@ -18,6 +18,8 @@ export interface BuildOptions {
   readonly memoryBytes?: number;
   /** Told what the build says, piece by piece, with the service's name. */
   readonly onOutput?: (service: string, text: string) => void;
+  /** Builds what needs a session with the builder: secrets, ssh, further contexts, several platforms. */
+  readonly buildInSession?: (project: Project, service: string) => Promise<void>;
   /** Credentials for base images. */
   readonly registries?: Readonly<Record<string, unknown>>;
 }
@@ -52,10 +54,14 @@ async function buildService(
 ): Promise<string> {
   const service = project.services[name]!;
   const build = service.build!;
-  checkServed(name, build);
   const { client, report } = session;
   const id = `Image ${imageOf(project, name, service)}`;
+  const foreign = needsSession(build);
+  if (foreign !== undefined && options.buildInSession === undefined) {
+    throw new ComposeError(`services.${name}.build.${foreign} needs a session with the builder`);
+  }
   report({ id, kind: "working", text: "Building" });
+  if (foreign !== undefined) return await inSession(session, project, name, options);
   const query = buildQuery(project, name, build, options);
   let image = "";
   try {
@@ -73,20 +79,37 @@ async function buildService(
   return image;
 }
 
-/** What the classic protocol has no words for is refused, rather than left out. */
-function checkServed(name: string, build: BuildConfig): void {
-  const refuse = (key: string): never => {
-    throw new ComposeError(
-      `services.${name}.build.${key} needs a build session, which the daemon's classic build has not; build the image with "gantry build" or docker buildx, and name it with image:`,
-    );
+async function inSession(
+  { client, report }: Session,
+  project: Project,
+  name: string,
+  { buildInSession }: BuildOptions,
+): Promise<string> {
+  const image = imageOf(project, name, project.services[name]!);
+  const id = `Image ${image}`;
+  try {
+    await buildInSession!(project, name);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    report({ id, kind: "error", text: "Error" });
+    throw new ComposeError(`failed to build service ${name}: ${why}`, { exitCode: 17, cause: error });
+  }
+  report({ id, kind: "done", text: "Built" });
+  return (await client.imageInspect(image)).Id;
+}
+
+/** The first key that the classic protocol has no words for. */
+function needsSession(build: BuildConfig): string | undefined {
+  const keys = {
+    secrets: build.secrets?.length ?? 0,
+    ssh: Object.keys(build.ssh ?? {}).length,
+    additional_contexts: Object.keys(build.additional_contexts ?? {}).length,
+    platforms: Math.max(0, (build.platforms?.length ?? 0) - 1),
+    entitlements: build.entitlements?.length ?? 0,
+    cache_to: build.cache_to?.length ?? 0,
+    privileged: build.privileged === true ? 1 : 0,
   };
-  if ((build.secrets?.length ?? 0) > 0) refuse("secrets");
-  if (Object.keys(build.ssh ?? {}).length > 0) refuse("ssh");
-  if (Object.keys(build.additional_contexts ?? {}).length > 0) refuse("additional_contexts");
-  if ((build.platforms?.length ?? 0) > 1) refuse("platforms");
-  if (build.privileged === true) refuse("privileged");
-  if ((build.entitlements?.length ?? 0) > 0) refuse("entitlements");
-  if ((build.cache_to?.length ?? 0) > 0) refuse("cache_to");
+  return Object.entries(keys).find(([, count]) => count > 0)?.[0];
 }
 
 function buildQuery(project: Project, name: string, build: BuildConfig, options: BuildOptions): BuildQuery {

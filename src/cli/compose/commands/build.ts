@@ -57,11 +57,14 @@ export default composeCommand({
       return equals < 0 ? [text, null] : [text.slice(0, equals), text.slice(equals + 1)];
     });
     return await app.during("Building", async (session) => {
-      await buildServices(session, project, names, {
-        ...buildOptions(app, parsed.bool("quiet")),
+      const given = {
         noCache: parsed.bool("no-cache"),
         pull: parsed.bool("pull"),
         args: Object.fromEntries(args),
+      };
+      await buildServices(session, project, names, {
+        ...buildOptions(app, parsed.bool("quiet"), given),
+        ...given,
         ...(parsed.changed("memory") ? { memoryBytes: parsed.number("memory") } : {}),
       });
       if (parsed.bool("push")) {
