@@ -270,3 +270,30 @@ test("a build that is cancelled ends with that, and leaves no active layer", asy
     [],
   );
 });
+
+test("above a limit the least recently used goes first, and never what is in use", async () => {
+  await using it = await testBuilder();
+  const none = { exports: [{ type: "none" }] } as const;
+  const build = async (name: string): Promise<void> => {
+    await it.build({ Dockerfile: `FROM scratch\nCOPY ${name} /\n`, [name]: "x".repeat(100_000) }, none);
+    // Times in records are milliseconds; what was used later must have a later one.
+    const before = Date.now();
+    while (Date.now() === before) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await build("one");
+  await build("two");
+  await build("three");
+  await build("one");
+  const contexts = (await it.builder.cacheList()).filter(({ type }) => type === "source.local");
+  const contextBytes = contexts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  await it.builder.prune({
+    all: true,
+    filters: { type: ["regular"] },
+    maxUsedBytes: contextBytes + 150_000,
+  });
+  const left = (await it.builder.cacheList()).filter(({ type }) => type === "regular");
+  assert.deepEqual(
+    left.map(({ description }) => description),
+    ["COPY one /"],
+  );
+});

@@ -72,7 +72,16 @@ class ImageBuilder implements Builder {
     request: CachePruneRequest,
     onRecord?: (record: BuildCacheRecord) => void,
   ): Promise<{ removed: string[]; reclaimedBytes: number }> {
-    return this.#pruner.prune(request, onRecord);
+    return this.#prune(request, onRecord);
+  }
+
+  async #prune(
+    request: CachePruneRequest,
+    onRecord?: (record: BuildCacheRecord) => void,
+  ): Promise<{ removed: string[]; reclaimedBytes: number }> {
+    const pruned = await this.#pruner.prune(request, onRecord);
+    this.#host.emit("builder", "prune", "", { reclaimed: String(pruned.reclaimedBytes) });
+    return pruned;
   }
 
   async build(request: BuildRequest): Promise<BuildResult> {

@@ -1,4 +1,5 @@
 /** Taking a step out of the cache, or making it and keeping it there. */
+import { failpoint } from "../base/failpoint.ts";
 import type { CacheRecord } from "./cache-store.ts";
 import { addHistory } from "./image-config.ts";
 import type { Layer } from "./layers.ts";
@@ -64,6 +65,7 @@ export async function takeCached(
   signal.throwIfAborted();
   await place.vertex.run(async () => {
     const layer = await step.make();
+    failpoint("build-step.before-record");
     const createdAt = new Date().toISOString();
     const record = cache.put(keys, {
       type: "regular",

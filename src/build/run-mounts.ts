@@ -86,6 +86,7 @@ export async function prepareMounts(
   preparation: MountPreparation,
 ): Promise<PreparedMounts> {
   const prepared: PreparedMounts = { mounts: [], env: [] };
+  await lockCaches(mounts, preparation);
   let agents = 0;
   for (const mount of mounts) {
     const target =
@@ -207,18 +208,31 @@ function listenOn(server: Server, path: string): Promise<void> {
   });
 }
 
+const cacheName = (mount: RunMount, target: string): string =>
+  hashParts([mount.id ?? target, mount.from, mount.source]).slice(0, 32);
+
+/** Waits for the caches that one step at a time may use; always in the same order, so that no two wait for each other. */
+async function lockCaches(
+  mounts: readonly RunMount[],
+  { cacheLocks, undo, workingDirectory }: MountPreparation,
+): Promise<void> {
+  const names = mounts
+    .filter(({ type, sharing }) => type === "cache" && sharing === "locked")
+    .map((mount) => cacheName(mount, mountTarget(mount, workingDirectory)));
+  for (const name of [...new Set(names)].sort()) undo.use(await cacheLocks.acquire(name));
+}
+
 /** One directory a cache; `locked` waits for it, `private` takes another one when it is in use. */
 async function cacheMount(
   mount: RunMount,
   target: string,
   preparation: MountPreparation,
 ): Promise<RuntimeMount> {
-  const { host, cache, cacheLocks, undo } = preparation;
+  const { host, cache, undo } = preparation;
   const id = mount.id ?? target;
-  const base = hashParts([id, mount.from, mount.source]).slice(0, 32);
+  const base = cacheName(mount, target);
   let name = base;
-  if (mount.sharing === "locked") undo.use(await cacheLocks.acquire(base));
-  else if (mount.sharing === "private") {
+  if (mount.sharing === "private") {
     for (let index = 0; cache.isHeld(`mount:${name}`); index += 1) name = `${base}-${index}`;
     undo.use(cache.hold(`mount:${name}`));
   }

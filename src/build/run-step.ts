@@ -13,6 +13,7 @@ import {
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { EngineError, errorText } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
@@ -79,13 +80,18 @@ export async function runStep(host: BuildHost, step: StepRun): Promise<number> {
   undo.defer(() => {
     if (sandbox !== undefined) host.network.close(step.id);
   });
+  failpoint("build-run.after-network");
   for (const layer of host.snapshotter.mounts(step.snapshot)) mount(layer, rootfs);
   undo.defer(() => void unmount(rootfs));
   const cgroup = `/${step.limits.cgroupParent || host.config.cgroupParent}/${step.id}`;
+  failpoint("build-run.after-mount");
   writeBundle(host, step, { directory, rootfs, sandbox, cgroup });
   undo.defer(() => removeCgroup(detectCgroups(), cgroup));
   undo.defer(() => deleteContainer(runtime, directory, step.id));
-  return await execute(runtime, directory, step);
+  failpoint("build-run.before-start");
+  const exitCode = await execute(runtime, directory, step);
+  failpoint("build-run.after-exit");
+  return exitCode;
 }
 
 function writeBundle(

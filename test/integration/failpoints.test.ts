@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { dockerBuild } from "../helpers/build.ts";
 import { flavour, repositoryRoot, TestDaemon } from "../helpers/daemon.ts";
 import { busybox, busyboxTar, ensureBusybox } from "../helpers/images.ts";
 import { assertNoLeaks, takeSettledSnapshot, type Snapshot } from "../helpers/leak-check.ts";
@@ -52,6 +53,12 @@ describe("fail points", { skip: flavour === "docker" }, () => {
       await daemon.docker(["network", "rm", "failpoints"]),
       await daemon.docker(["import", archive, "failpoint/import:1"], { timeoutMs: 60_000 }),
       await daemon.docker(["rmi", "failpoint/import:1"]),
+      await dockerBuild(daemon, { Dockerfile: `FROM ${busybox}\nRUN touch /made\n` }, [
+        "-t",
+        "failpoint/build:1",
+      ]),
+      await daemon.docker(["rmi", "failpoint/build:1"]),
+      await daemon.docker(["builder", "prune", "-af"]),
     ];
     return results.every((result) => result.code === 0);
   }

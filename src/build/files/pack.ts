@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { closeSync, constants, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { withFileErrors } from "../../linux/fs-error.ts";
 import type { FileEntry, FileTree } from "./file-tree.ts";
 import { joinPath, rootEntry } from "./file-tree.ts";
 
@@ -31,7 +32,9 @@ export class Pack implements FileTree, Disposable {
   /** Opens a pack file, made when missing; `sizeBytes` of it are valid. */
   constructor(path: string, sizeBytes = 0) {
     this.#path = path;
-    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    this.#fd = withFileErrors("keep the build context", () =>
+      openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600),
+    );
     this.#written = sizeBytes;
     this.#put({ ...rootEntry, offset: 0, sha256: "" });
   }
@@ -132,11 +135,13 @@ export class Pack implements FileTree, Disposable {
   }
 
   #writeOut(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length;) {
-      const count = writeSync(this.#fd, bytes, done, bytes.length - done, this.#written);
-      done += count;
-      this.#written += count;
-    }
+    withFileErrors("keep the build context", () => {
+      for (let done = 0; done < bytes.length;) {
+        const count = writeSync(this.#fd, bytes, done, bytes.length - done, this.#written);
+        done += count;
+        this.#written += count;
+      }
+    });
   }
 
   stat(path: string): PackEntry | undefined {
