@@ -118,6 +118,51 @@ describe("kill -9 of the daemon", { skip: process.env["GANTRY_TEST_ENGINE"] === 
     );
   });
 
+  test("after a reboot: policies start what they want, --rm is done with its volumes, logs are whole", async () => {
+    const { daemon } = suite;
+    const script = "seq 1 2000; exec sleep 300";
+    for (const policy of ["no", "always", "unless-stopped", "on-failure"])
+      await daemon.dockerOk([
+        "run",
+        "-d",
+        "--name",
+        policy,
+        "--restart",
+        policy,
+        busybox,
+        "sh",
+        "-c",
+        script,
+      ]);
+    await daemon.dockerOk(["run", "-d", "--rm", "--name", "gone", "-v", "/data", busybox, "sleep", "300"]);
+    await daemon.dockerOk([
+      "run",
+      "-d",
+      "--name",
+      "stopped",
+      "--restart",
+      "unless-stopped",
+      busybox,
+      "sleep",
+      "300",
+    ]);
+    await daemon.dockerOk(["stop", "-t", "0", "stopped"]);
+    await daemon.host.run(["sleep", "0.5"]);
+    await daemon.killHard();
+    await reboot(daemon);
+    await daemon.launch();
+    const state = (name: string): Promise<string> =>
+      daemon.dockerOk(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name]);
+    for (const name of ["always", "unless-stopped", "on-failure"])
+      await eventually(async () => (await state(name)) === "running 0", { what: name });
+    assert.equal(await state("no"), "exited 255");
+    assert.match(await state("stopped"), /^exited 137$/);
+    assert.equal(await daemon.dockerOk(["ps", "-aq", "-f", "name=gone"]), "");
+    assert.equal(await daemon.dockerOk(["volume", "ls", "-q"]), "");
+    const lines = (await daemon.dockerOk(["logs", "no"])).split("\n").map(Number);
+    assert.deepEqual([lines.length, lines[0], lines.at(-1)], [2000, 1, 2000]);
+  });
+
   test("--rm is done for a container that ended while the daemon was down", async () => {
     const { daemon } = suite;
     await daemon.dockerOk(["run", "-d", "--rm", "--name", "box", busybox, "sleep", "0.5"]);
@@ -283,3 +328,21 @@ describe("two daemons", { skip: process.env["GANTRY_TEST_ENGINE"] === "docker" }
     assert.ok(await daemon.ping());
   });
 });
+
+/** What is left of a killed daemon's work when the machine is started anew: the data root, and nothing of the kernel's. */
+async function reboot(daemon: TestDaemon): Promise<void> {
+  const script = `
+    for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
+      [ -d "$root/$1" ] && find "$root/$1" -name cgroup.procs -exec cat {} + 2>/dev/null
+    done | sort -u | while read -r pid; do kill -9 "$pid" 2>/dev/null; done
+    sleep 0.5
+    grep -o " $2/[^ ]*" /proc/self/mountinfo | sort -r | while read -r target; do umount -l "$target" 2>/dev/null; done
+    for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
+      [ -d "$root/$1" ] && find "$root/$1" -depth -type d -exec rmdir {} \\; 2>/dev/null
+    done
+    rm -rf --one-file-system "$3"
+    ip -j link | tr ',' '\\n' | sed -n 's/.*"ifname":"\\(ve[^"]*\\)".*/\\1/p' | while read -r name; do ip link del "$name"; done
+    nft flush ruleset
+    true`;
+  await daemon.host.run(["sh", "-c", script, "reboot", daemon.cgroupParent, daemon.root, daemon.execRoot]);
+}
