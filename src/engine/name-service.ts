@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { hostNameServers, readResolvConf, setsNdots } from "../network/name-files.ts";
 import { NameServer } from "../network/name-server.ts";
+import { attempt } from "./attempt.ts";
 import type { EngineContext } from "./context.ts";
 import { updateLinkedFiles, updateNetworkFiles } from "./network-files.ts";
 
@@ -25,11 +26,13 @@ export function serveNames(context: EngineContext): void {
 /** Lets files follow the networks of running containers. To be called before they are found at the start. */
 export function followNetworks(context: EngineContext): void {
   context.network.watch({
-    opened: (sandbox) => updateLinkedFiles(context, sandbox),
-    changed: (sandbox) => {
-      updateNetworkFiles(context, sandbox);
-      updateLinkedFiles(context, sandbox);
-    },
+    opened: (sandbox) =>
+      attempt("update the hosts files of linking containers", () => updateLinkedFiles(context, sandbox)),
+    changed: (sandbox) =>
+      attempt(`update the hosts file and resolv.conf of ${sandbox.containerId}`, () => {
+        updateNetworkFiles(context, sandbox);
+        updateLinkedFiles(context, sandbox);
+      }),
   });
 }
 

@@ -1,7 +1,7 @@
 /** The network manager: each container's sandbox, and its endpoints on the daemon's networks. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database } from "../base/database.ts";
-import { conflict, EngineError, invalidArgument, notFound } from "../base/errors.ts";
+import { conflict, EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { NetworkCreateRequest, NetworkInspect } from "../wire/network.ts";
@@ -97,7 +97,15 @@ class Manager implements NetworkManager {
     for (const record of kept) {
       const publication = await this.#ways.holdAgain(record);
       this.#open.set(record.containerId, { record, publication });
-      await this.#announce(record);
+      try {
+        await this.#announce(record);
+      } catch (error) {
+        // One container without names is no reason not to start.
+        log.error("a running container could not be taken over in full", {
+          container: record.containerId,
+          error: errorText(error),
+        });
+      }
     }
     await this.#warm.fill();
   }
