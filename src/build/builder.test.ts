@@ -275,7 +275,8 @@ test("above a limit the least recently used goes first, and never what is in use
   await using it = await testBuilder();
   const none = { exports: [{ type: "none" }] } as const;
   const build = async (name: string): Promise<void> => {
-    await it.build({ Dockerfile: `FROM scratch\nCOPY ${name} /\n`, [name]: "x".repeat(100_000) }, none);
+    const files = { Dockerfile: `FROM scratch\nCOPY ${name} /\n`, [name]: "x".repeat(100_000) };
+    await it.build({}, { ...none, context: memoryDirectory(files, name) });
     // Times in records are milliseconds; what was used later must have a later one.
     const before = Date.now();
     while (Date.now() === before) await new Promise((resolve) => setImmediate(resolve));
