@@ -106,7 +106,11 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   areMountsTold = true;
   failpoint("container-start.after-network");
   undo.defer(() => void unmount(paths.rootfs));
-  if (userNamespace !== undefined) mountRemapped(context.snapshotter.mounts(id), paths.rootfs, userNamespace);
+  if (userNamespace !== undefined)
+    mountRemapped(context.snapshotter.mounts(id), paths.rootfs, {
+      ownersFd: userNamespace.ownersFd,
+      isContainer: true,
+    });
   else for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
   failpoint("container-start.after-mount");
   undo.defer(() => dropPreparedMounts(paths.mounts));

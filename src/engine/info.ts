@@ -141,7 +141,7 @@ function registryConfig(context: EngineContext): SystemInfo {
   return {
     InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...ranges],
     IndexConfigs: { "docker.io": official, ...Object.fromEntries(named) },
-    Mirrors: context.config.registryMirrors.length > 0 ? [...context.config.registryMirrors] : null,
+    Mirrors: [...context.config.registryMirrors],
   };
 }
 

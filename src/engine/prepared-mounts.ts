@@ -12,6 +12,7 @@ import { openInRoot } from "../linux/resolve-in-root.ts";
 import { O_PATH } from "../linux/tree-fd.ts";
 import type { MountPoint } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
+import { mountRemapped } from "./remapped.ts";
 
 /** As clients see mount points. */
 export function shownMounts(mounts: readonly MountPoint[]): MountPoint[] {
@@ -35,17 +36,13 @@ export function prepareMounts(
 ): MountPoint[] {
   return container.mounts.map((point, index) => {
     const { Subpath: subpath = "" } = point;
-    const isMapped = ownersFd !== undefined && (point.Type === "volume" || point.Type === "image");
-    if (isMapped && point.Type === "volume" && subpath === "")
-      return {
-        ...point,
-        Source: mapOwners(point.Source, join(directory, `mapped-${index}`), ownersFd),
-      };
-    if (point.Type !== "image" && subpath === "") return point;
+    const isMapped = ownersFd !== undefined && point.Type === "volume";
+    if (point.Type !== "image" && subpath === "" && !isMapped) return point;
     let source = point.Source;
+    if (isMapped) source = mapOwners(point.Source, join(directory, `mapped-${index}`), ownersFd);
     if (point.Type === "image") {
       source = join(directory, `image-${index}`);
-      mountImage(context, point, source);
+      mountImage(context, point, source, ownersFd);
     }
     if (subpath === "") return { ...point, Source: source };
     const target = join(directory, `part-${index}`);
@@ -62,10 +59,18 @@ function mapOwners(source: string, target: string, ownersFd: number): string {
 }
 
 /** An image's layers, which nobody can write to. */
-function mountImage(context: EngineContext, { Source }: MountPoint, target: string): void {
+function mountImage(
+  context: EngineContext,
+  { Source }: MountPoint,
+  target: string,
+  ownersFd: number | undefined,
+): void {
   const { chainId } = context.images.resolve(Source);
   mkdirSync(target, { recursive: true, mode: 0o711 });
-  if (chainId !== undefined) for (const layer of context.snapshotter.mounts(chainId)) mount(layer, target);
+  if (chainId === undefined) return;
+  const layers = context.snapshotter.mounts(chainId);
+  if (ownersFd !== undefined) mountRemapped(layers, target, { ownersFd, isContainer: false });
+  else for (const layer of layers) mount(layer, target);
 }
 
 function bindSubpath(root: string, subpath: string, target: string): void {

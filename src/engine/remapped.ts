@@ -4,7 +4,7 @@
  */
 import { chownSync, closeSync, constants, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { invalidArgument } from "../base/errors.ts";
+import { EngineError, invalidArgument } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { bindIdmapped } from "../linux/detached-mount.ts";
 import { isErrno } from "../linux/fs-error.ts";
@@ -103,11 +103,14 @@ export function dropUserNamespace(paths: ContainerPaths): void {
   if (existsSync(paths.userNamespace)) unmount(paths.userNamespace);
 }
 
-/** Mounts a container's root with its owners mapped: each layer by itself, then all of them as one. */
-export function mountRemapped(layers: readonly Mount[], target: string, namespace: UserNamespace): void {
+/** Mounts a container's root, or an image, with its owners mapped: each layer by itself, then all of them as one. */
+export function mountRemapped(
+  layers: readonly Mount[],
+  target: string,
+  { ownersFd: fd, isContainer }: { readonly ownersFd: number; readonly isContainer: boolean },
+): void {
   const scratch = `${target}-layers`;
   mkdirSync(scratch, { recursive: true, mode: 0o711 });
-  const fd = namespace.ownersFd;
   const bound: string[] = [];
   const bindMapped = (source: string): string => {
     const place = join(scratch, String(bound.length));
@@ -118,8 +121,14 @@ export function mountRemapped(layers: readonly Mount[], target: string, namespac
   };
   try {
     for (const layer of layers) {
+      if (layer.type !== "overlay" && !layer.options.includes("bind"))
+        throw new EngineError(
+          "unavailable",
+          `--userns-remap does not work with a storage driver that mounts ${layer.type}`,
+          { hint: "Use overlay2, btrfs or vfs." },
+        );
       if (layer.type !== "overlay") {
-        markRoot(layer.source);
+        if (isContainer) markRoot(layer.source);
         bindIdmapped(layer.source, target, fd);
         continue;
       }

@@ -70,6 +70,12 @@ describe("--userns-remap", () => {
       "0:0",
     );
     assert.equal(await shell(["-v", "rig-remapped:/v"], "stat -c %u:%g /v/passwd /v/new"), "3:4\n0:0");
+    const part = "type=volume,src=rig-remapped,dst=/p,volume-subpath=passwd";
+    assert.equal(await shell(["--mount", part], "stat -c %u:%g /p"), "3:4");
+    assert.equal(
+      await shell(["--mount", `type=image,src=${busybox},dst=/i`], "stat -c %u:%g /i/etc/passwd"),
+      "0:0",
+    );
     await daemon.dockerOk(["volume", "rm", "rig-remapped"]);
     const bound = join(daemon.root, "bound");
     await mkdir(bound, { mode: 0o755 });
