@@ -37,6 +37,15 @@ function linkOf(path: string): string {
   }
 }
 
+/** The letter of a process's state (proc(5)); undefined when there is none. */
+function stateOf(pid: number): string | undefined {
+  try {
+    return /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
 interface Collected {
   stdout: string;
   stderr: string;
@@ -147,6 +156,24 @@ for (const runtime of installedRuntimes) {
     assert.equal(fds(), before);
     assert.deepEqual(readdirSync(`${bench.root}/exec/monitors`), []);
     assert.deepEqual(readdirSync(`${bench.root}/exec/exits`), []);
+  });
+
+  test(`${name}: a monitor that gets no time until the program has ended loses nothing`, async () => {
+    using bench = openBench();
+    const made = bench.bundle(["sh", "-c", "echo first; echo second >&2"]);
+    const { monitor } = bench;
+    const task = await monitor.create(bench.request(runtime, made));
+    process.kill(task.monitorPid, "SIGSTOP");
+    const stdio = monitor.attach(made.bundle);
+    const output = collect(stdio);
+    const exit = monitor.watch(task, made.bundle);
+    await monitor.start(made.id, runtime);
+    await eventually(() => stateOf(task.pid) === "Z", "the program to end");
+    process.kill(task.monitorPid, "SIGCONT");
+    await stdio.ended;
+    await exit;
+    assert.deepEqual(output, { stdout: "first\n", stderr: "second\n" });
+    await monitor.delete(made.id, runtime);
   });
 
   test(`${name}: input arrives whole, ends with the client`, async () => {
