@@ -10,8 +10,10 @@
  *
  * Every file is replaced by a rename, so that programs that start meanwhile find the old or the new one, never half.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -100,20 +102,27 @@ async function buildCli() {
   await Promise.all([bundleCli("cli", [composeApart]), bundleCli("compose", [])]);
   replace("gantry.cjs", loader);
   // A first run compiles what most commands use; its failure to find a daemon is meant.
-  writeCache("cli.cache", ["version"]);
+  writeCache("cli.cache", ["-H", `unix://${dist}/no-daemon.sock`, "version"]);
   const project = join(dist, `warm-up.${process.pid}.yaml`);
+  const socket = join(mkdtempSync(join(tmpdir(), "gantry-build-")), "daemon.sock");
   writeFileSync(project, warmUpProject);
+  const daemon = spawn(process.execPath, [join(root, "scripts/warm-up-daemon.mjs"), socket], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   try {
-    writeCache("compose.cache", ["compose", "-f", project, "up", "-d"]);
+    await once(daemon.stdout, "data");
+    writeCache("compose.cache", ["-H", `unix://${socket}`, "compose", "-f", project, "up", "-d"]);
   } finally {
+    daemon.kill();
     rmSync(project);
+    rmSync(dirname(socket), { recursive: true });
   }
 }
 
 /** Keeps what V8 has compiled when a command line ends. */
 function writeCache(name, words) {
   const cache = join(dist, `${name}.${process.pid}.tmp`);
-  spawnSync(process.execPath, [join(dist, "gantry.cjs"), "-H", `unix://${dist}/no-daemon.sock`, ...words], {
+  spawnSync(process.execPath, [join(dist, "gantry.cjs"), ...words], {
     env: { ...process.env, GANTRY_WRITE_CODE_CACHE: cache },
     stdio: "ignore",
   });
