@@ -51,6 +51,7 @@ export async function testBuilder(): Promise<TestBuilder> {
       dataRoot: directory,
       execRoot: join(directory, "exec"),
       cgroupParent: "gantry-builder-test",
+      cdiDirectories: [],
       dns: [],
       dnsOptions: [],
       dnsSearch: [],

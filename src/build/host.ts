@@ -21,6 +21,8 @@ export interface BuildHost {
     /** On a tmpfs: bundles of steps that run. */
     readonly execRoot: string;
     readonly cgroupParent: string;
+    /** Where specifications of devices are (CDI). */
+    readonly cdiDirectories: readonly string[];
     readonly dns: readonly string[];
     readonly dnsOptions: readonly string[];
     readonly dnsSearch: readonly string[];

@@ -16,6 +16,7 @@ import { EngineError, errorText } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { zeroTime } from "../base/time.ts";
+import type { DeviceEdits } from "../container/cdi.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { lastRuntimeMessage } from "../container/runtime-error.ts";
 import type { RuntimeBinary } from "../container/monitor.ts";
@@ -46,6 +47,8 @@ export interface StepRun {
   readonly extraHosts: readonly string[];
   readonly hostname: string;
   readonly limits: BuildLimits;
+  /** Of `RUN --device`. */
+  readonly devices: DeviceEdits | undefined;
   /** Made ready by the caller; in the order in which they are mounted. */
   readonly mounts: readonly RuntimeMount[];
   readonly onOutput: (stream: "stdout" | "stderr", data: Uint8Array) => void;
@@ -111,6 +114,7 @@ function writeBundle(
     rootfs,
     sandboxPath: sandbox?.path,
     cgroupPath: cgroup,
+    deviceEdits: step.devices,
     ...files,
   });
   for (const warning of warnings) log.debug(warning, { step: step.id });
@@ -120,6 +124,7 @@ function writeBundle(
   spec.process.env = [
     ...(has("PATH") ? [] : [`PATH=${searchPath}`]),
     ...step.env,
+    ...(step.devices?.env ?? []),
     ...(has("HOME") ? [] : [home]),
   ];
   spec.mounts.push(...step.mounts);

@@ -1,6 +1,7 @@
 /** The steps that change files: found in the cache by what they are made of, or taken. */
 import { posix } from "node:path";
-import { EngineError, invalidArgument } from "../base/errors.ts";
+import { EngineError, invalidArgument, isKind } from "../base/errors.ts";
+import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import type { Instruction, RunInstruction, WorkdirInstruction } from "./dockerfile/ast.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { proxyEnvironment } from "./dockerfile/scope.ts";
@@ -165,11 +166,6 @@ async function takeRun(
   const cwd = config.WorkingDir || "/";
   const network = runNetwork(session, instruction);
   const privileged = requireInsecure(session, instruction);
-  if (instruction.devices.length > 0)
-    throw new EngineError(
-      "notImplemented",
-      `RUN --device=${instruction.devices[0]} is not served by this version of gantry`,
-    );
   const parent = topOf(state.layers);
   const script = instruction.command.form === "shell" ? runScript(instruction.command) : undefined;
   const scriptText = script?.kind === "file" ? script.data : undefined;
@@ -188,6 +184,7 @@ async function takeRun(
             instruction.network,
             request.networkMode ?? "",
             privileged,
+            instruction.devices,
           ]),
           scriptText,
           JSON.stringify([
@@ -277,6 +274,7 @@ async function executeRun(
       extraHosts: request.extraHosts ?? [],
       hostname: request.hostname ?? "buildkitsandbox",
       limits: request.limits ?? {},
+      devices: await stepDevices(session, instruction),
       mounts: prepared.mounts,
       onOutput: (stream, data) => {
         last.add(data);
@@ -288,6 +286,30 @@ async function executeRun(
   }
   if (exitCode !== 0) throw new StepFailure(execution.argv.join(" "), exitCode, last.lines);
   return await layerOfSnapshot(host, { key, parent, hidden }, { latestNs: epochNs, lease });
+}
+
+/** Devices by CDI; one that is not required may be missing. Throws `invalidArgument` for one that is. */
+async function stepDevices(
+  session: BuildSession,
+  { devices }: RunInstruction,
+): Promise<DeviceEdits | undefined> {
+  const { cdiDirectories } = session.parts.host.config;
+  const found: string[] = [];
+  for (const written of devices) {
+    const words = written.split(",");
+    const name =
+      words.find((word) => word !== "required" && !word.startsWith("required="))?.replace(/^name=/, "") ?? "";
+    const isRequired = words.some((word) => word === "required" || word === "required=true");
+    try {
+      await deviceEdits([{ Driver: "cdi", DeviceIDs: [name] }], cdiDirectories);
+      found.push(name);
+    } catch (error) {
+      if (isRequired || !isKind(error, "invalidArgument")) throw error;
+    }
+  }
+  return found.length === 0
+    ? undefined
+    : await deviceEdits([{ Driver: "cdi", DeviceIDs: found }], cdiDirectories);
 }
 
 /** A place made for a mount, and the directories made for it, are no changes while they are empty. */
