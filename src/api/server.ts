@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { isKind } from "../base/errors.ts";
 import { isLogged, log as daemonLog } from "../base/log.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -72,7 +73,7 @@ class DockerApiServer implements ApiServer {
     this.#engine = options.engine;
     this.#builder = options.builder;
     this.#log = options.log ?? daemonLog;
-    this.#buildkit = new BuildKit(options.builder, this.#log);
+    this.#buildkit = new BuildKit(options.builder, this.#log, () => hostGateway(options.engine));
     this.#versions = new VersionRange(options.versionInfo);
     this.#headers = new Map([
       ["Api-Version", this.#versions.newest],
@@ -283,6 +284,17 @@ class DockerApiServer implements ApiServer {
         `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
     );
     closeGracefully(stream);
+  }
+}
+
+/** The default bridge's own address; undefined in a daemon without one. */
+async function hostGateway(engine: Engine): Promise<string | undefined> {
+  try {
+    const { IPAM } = await engine.networkInspect("bridge");
+    return IPAM.Config?.find(({ Gateway }) => Gateway !== undefined && Gateway !== "")?.Gateway;
+  } catch (error) {
+    if (isKind(error, "notFound")) return undefined;
+    throw error;
   }
 }
 

@@ -46,7 +46,7 @@ describe("gantry build", { skip: flavour === "docker" }, () => {
   test("options of the image and of its steps do what they say", async () => {
     const directory = await context("options", {
       Dockerfile:
-        `FROM ${busybox} AS base\nARG WHO\nRUN echo "$WHO" > /who && grep "10.9.8.7.*db" /etc/hosts\n` +
+        `FROM ${busybox} AS base\nARG WHO\nRUN echo "$WHO" > /who && grep "10.9.8.7.*db" /etc/hosts && grep "[0-9].*me" /etc/hosts\n` +
         "RUN test $(ulimit -n) = 123\nRUN df -k /dev/shm | grep -q 32768\n" +
         "FROM base AS wanted\nENV STAGE=wanted\nFROM base AS last\nRUN false\n",
     });
@@ -56,6 +56,8 @@ describe("gantry build", { skip: flavour === "docker" }, () => {
       "a=b",
       "--add-host",
       "db:10.9.8.7",
+      "--add-host",
+      "me:host-gateway",
       "--ulimit",
       "nofile=123:456",
       "--shm-size",

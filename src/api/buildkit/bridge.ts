@@ -63,16 +63,16 @@ function buildIdOf(call: Pick<CallStream<unknown, unknown>, "metadata">): string
 
 export function bridgeMethods(
   solver: Solver,
-  listWorkers: typeof workers,
+  listWorkers: () => ReturnType<typeof workers>,
 ): [string, MethodHandler<never, never>][] {
   const at = (name: string): string => gateway.bridgeService + name;
   return [
     method(
       at("Ping"),
-      unary({ incoming: gateway.pingRequest, outgoing: gateway.pongResponse }, () => ({
+      unary({ incoming: gateway.pingRequest, outgoing: gateway.pongResponse }, async () => ({
         FrontendAPICaps: capabilities.map((ID) => ({ ID, Enabled: true })),
         LLBCaps: graphCapabilities.map((ID) => ({ ID, Enabled: true })),
-        Workers: listWorkers(),
+        Workers: await listWorkers(),
       })),
     ),
     method(

@@ -15,7 +15,7 @@ import { BuildRecords } from "./build-record.ts";
 import { SessionRegistry, sessionFromHeaders } from "./client-session.ts";
 import { controlMethods } from "./control.ts";
 import { Solver } from "./solve.ts";
-import { workers } from "./workers.ts";
+import { type HostGateway, workers } from "./workers.ts";
 
 const serving = 1;
 
@@ -23,13 +23,14 @@ export class BuildKit {
   readonly #sessions = new SessionRegistry();
   readonly #server: GrpcServer;
 
-  constructor(builder: Builder, log: typeof daemonLog) {
+  constructor(builder: Builder, log: typeof daemonLog, hostGateway: HostGateway) {
+    const listWorkers = (): ReturnType<typeof workers> => workers(hostGateway);
     const records = new BuildRecords();
     const solver = new Solver({ builder, sessions: this.#sessions, records });
     this.#server = new GrpcServer({
       methods: new Map([
-        ...controlMethods(solver, records, builder),
-        ...bridgeMethods(solver, workers),
+        ...controlMethods(solver, records, builder, listWorkers),
+        ...bridgeMethods(solver, listWorkers),
         method(
           healthCheckPath,
           unary({ incoming: healthCheckRequest, outgoing: healthCheckResponse }, () => ({ status: serving })),

@@ -7,7 +7,7 @@ import * as control from "../../wire/buildkit/control.ts";
 import type { Decoded, Encodable } from "../../wire/protobuf.ts";
 import type { BuildRecord, BuildRecords } from "./build-record.ts";
 import type { Solver } from "./solve.ts";
-import { buildkitVersion, workers } from "./workers.ts";
+import { buildkitVersion, type workers } from "./workers.ts";
 
 const eventTypes = { started: 0, complete: 1, deleted: 2 } as const;
 
@@ -15,6 +15,7 @@ export function controlMethods(
   solver: Solver,
   records: BuildRecords,
   builder: Builder,
+  listWorkers: () => ReturnType<typeof workers>,
 ): [string, MethodHandler<never, never>][] {
   const at = (name: string): string => control.controlService + name;
   return [
@@ -40,8 +41,8 @@ export function controlMethods(
     ),
     method(
       at("ListWorkers"),
-      unary({ incoming: control.listWorkersRequest, outgoing: control.listWorkersResponse }, () => ({
-        record: workers(),
+      unary({ incoming: control.listWorkersRequest, outgoing: control.listWorkersResponse }, async () => ({
+        record: await listWorkers(),
       })),
     ),
     method(

@@ -14,7 +14,13 @@ export const buildkitVersion = {
 
 type PlatformMessage = Encodable<typeof platform>;
 
-export function workers(): Encodable<typeof workerRecord>[] {
+/** Tells clients what `host-gateway` stands for: they put addresses into what they ask for. */
+const hostGatewayLabel = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
+export type HostGateway = () => Promise<string | undefined>;
+
+export async function workers(hostGateway: HostGateway): Promise<Encodable<typeof workerRecord>[]> {
+  const gateway = await hostGateway();
   const { os, architecture, variant } = hostPlatform();
   const host: PlatformMessage = {
     OS: os,
@@ -29,6 +35,7 @@ export function workers(): Encodable<typeof workerRecord>[] {
         ["org.mobyproject.buildkit.worker.hostname", hostname()],
         // Says that all exporters, several platforms and attestations can be had.
         ["org.mobyproject.buildkit.worker.snapshotter", "overlayfs"],
+        ...(gateway === undefined ? [] : [[hostGatewayLabel, gateway] as const]),
       ]),
       platforms: [host],
       GCPolicy: [],

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { askFrontend, errorSources, runBuild } from "../../client/buildkit/solve.ts";
+import { askFrontend, errorSources, runBuild, workersOf } from "../../client/buildkit/solve.ts";
 import { EngineError } from "../../base/errors.ts";
 import { buildFlags } from "../image-build/flags.ts";
 import { type BuildPlan, planBuild } from "../image-build/options.ts";
@@ -34,12 +34,25 @@ const command: Command = {
   ],
   async run(context, parsed) {
     const call = parsed.bool("check") ? "check" : parsed.string("call");
-    const plan = await planBuild(context, parsed);
+    const plan = await withHostGateway(context, await planBuild(context, parsed));
     return call === "" || call === "build"
       ? await build(context, parsed, plan)
       : await ask(context, call, plan);
   },
 };
+
+/** Writes the host's address where `host-gateway` stands for it. */
+async function withHostGateway(context: CommandContext, plan: BuildPlan): Promise<BuildPlan> {
+  const hosts = plan.attributes.get("add-hosts") ?? "";
+  if (!hosts.includes("=host-gateway")) return plan;
+  const workers = await workersOf(context.client.transport);
+  const address = workers.flatMap(
+    ({ Labels }) => Labels.get("org.mobyproject.buildkit.worker.moby.host-gateway-ip") ?? [],
+  )[0];
+  if (address === undefined) throw new CliError("unable to derive the IP value for host-gateway");
+  const written = hosts.replaceAll(/=host-gateway(?=,|$)/g, `=${address}`);
+  return { ...plan, attributes: new Map([...plan.attributes, ["add-hosts", written]]) };
+}
 
 async function build(context: CommandContext, parsed: ParsedArguments, plan: BuildPlan): Promise<number> {
   const isQuiet = parsed.bool("quiet") || parsed.string("progress") === "quiet";
