@@ -380,6 +380,7 @@ test(
     });
     assert.equal(await status(`${cache.origin}/v2/team/app/manifests/none`), 404);
     await assert.rejects(push(cache, "team/app:2"));
+    assert.equal(await status(`${cache.origin}/v2/team/app/blobs/sha256:${"0".repeat(64)}`), 404);
     watched.fault = (_request, response) => {
       response.writeHead(503).end();
       return true;

@@ -137,20 +137,25 @@ export class PullThrough {
       const sizeBytes = await remoteSize(session, digest, exchange.signal);
       return answerEmpty(exchange, 200, { ...blobHeaders(digest), "Content-Length": sizeBytes });
     }
-    const { file, sizeBytes } = await this.#fetch(exchange, session, digest);
-    const body = Readable.from(file.read(), { objectMode: false });
+    const { bytes, sizeBytes } = await this.#fetch(exchange, session, digest);
+    const body = Readable.from(bytes, { objectMode: false });
     response.writeHead(200, { ...blobHeaders(digest), "Content-Length": sizeBytes });
     await pipeline(body, response);
   }
 
-  /** The fetch of a blob that is under way, or a new one. Its file can be read until the caller next waits. */
-  async #fetch(exchange: Exchange, session: RegistrySession, digest: string): Promise<Fetch> {
+  /** What the fetch of a blob brings that is under way, or a new one. */
+  async #fetch(
+    exchange: Exchange,
+    session: RegistrySession,
+    digest: string,
+  ): Promise<{ readonly bytes: AsyncGenerator<Buffer>; readonly sizeBytes: number }> {
     const key = `${exchange.repository}@${digest}`;
     for (;;) {
       const running = this.#fetches.get(key);
       if (running !== undefined) {
-        const fetch = await running;
-        if (this.#fetches.get(key) === running) return fetch;
+        const { file, sizeBytes } = await running;
+        // It is taken out before its file is closed, so what is still there can be read.
+        if (this.#fetches.get(key) === running) return { bytes: file.read(), sizeBytes };
         continue;
       }
       const { promise, resolve, reject } = Promise.withResolvers<Fetch>();
@@ -159,7 +164,10 @@ export class PullThrough {
         resolve(await this.#start(exchange.stores, session, digest, () => this.#fetches.delete(key)));
       } catch (error) {
         this.#fetches.delete(key);
+        // Those who joined meanwhile fail with it; there may be none.
+        promise.catch(() => {});
         reject(error);
+        throw error;
       }
     }
   }
@@ -174,7 +182,7 @@ export class PullThrough {
     const sizeBytes = await remoteSize(session, digest, new AbortController().signal);
     const path = join(this.#options.directory, randomUUID());
     const file = new GrowingFile(await open(path, "wx+", 0o600));
-    setImmediate(() => void transfer({ stores, session, digest, sizeBytes, path, file }).finally(onEnd));
+    setImmediate(() => void transfer({ stores, session, digest, sizeBytes, path, file, onEnd }));
     return { file, sizeBytes };
   }
 
@@ -227,10 +235,12 @@ interface Transfer extends Fetch {
   readonly session: RegistrySession;
   readonly digest: string;
   readonly path: string;
+  /** Called before the file is closed. */
+  onEnd(): void;
 }
 
 /** Fetches a blob into a file that others read meanwhile, then makes it a blob of the store. Never throws. */
-async function transfer({ stores, session, digest, sizeBytes, path, file }: Transfer): Promise<void> {
+async function transfer({ stores, session, digest, sizeBytes, path, file, onEnd }: Transfer): Promise<void> {
   using _hold = stores.collector.hold(digest);
   const store = {
     ingest: async (source: Readable | Uint8Array | string): Promise<BlobInfo> => {
@@ -248,10 +258,12 @@ async function transfer({ stores, session, digest, sizeBytes, path, file }: Tran
     stores.metrics.count("proxy_bytes_total", {}, sizeBytes);
     await stores.content.adopt(path, digest);
     stores.metadata.linkBlob(session.options.repository, digest);
+    onEnd();
     await file.end();
   } catch (error) {
     log.warn("a blob could not be fetched from the registry behind", { digest, error: errorText(error) });
     rmSync(path, { force: true });
+    onEnd();
     await file.end({ error });
   }
 }
