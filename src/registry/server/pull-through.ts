@@ -236,7 +236,7 @@ interface Transfer extends Fetch {
   readonly digest: string;
   readonly path: string;
   /** Called before the file is closed. */
-  onEnd(): void;
+  readonly onEnd: () => void;
 }
 
 /** Fetches a blob into a file that others read meanwhile, then makes it a blob of the store. Never throws. */
