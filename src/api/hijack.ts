@@ -117,6 +117,17 @@ export class SocketSink implements StdioSink {
   onDrain(listener: () => void): void {
     this.#stream.on("drain", listener);
   }
+
+  flushedFd(): number | undefined {
+    if (this.#stream.destroyed) return -1;
+    if (this.#stream.writableLength > 0) return undefined;
+    return descriptorOf(this.#stream);
+  }
+}
+
+/** A connection's descriptor, which Node does not tell; -1 for one that has none of its own, such as TLS. */
+function descriptorOf(stream: Duplex): number {
+  return (stream as { _handle?: { fd?: number } })._handle?.fd ?? -1;
 }
 
 /**

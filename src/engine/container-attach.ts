@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { conflict, invalidArgument } from "../base/errors.ts";
 import { parseDetachKeys } from "../base/detach-keys.ts";
 import type { AttachedStdio } from "../container/monitor.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
+import { untakenBytes } from "../linux/socket-queue.ts";
 import type { AttachOptions, StdioSession, StdioSink } from "./engine.ts";
 import { bridgeStdio } from "./bridge-stdio.ts";
 import { replayLog } from "./container-logs.ts";
@@ -30,7 +32,7 @@ export async function containerAttach(
   return {
     tty,
     run: (sink) => {
-      const done = runAttach(context, container.id, { ...options, detachSequence: detachKeys }, sink);
+      const done = attachUntilTaken(context, container.id, { ...options, detachSequence: detachKeys }, sink);
       const { sessions } = context.live.of(container.id);
       sessions.add(done);
       return done.finally(() => sessions.delete(done));
@@ -38,8 +40,30 @@ export async function containerAttach(
   };
 }
 
+/** How often a client is looked at that has not read all of its output. */
+const lookEveryMs = 1;
+
+/** Waits until the client has read what was written for it, or is gone. */
+async function outputTaken(sink: StdioSink): Promise<void> {
+  if (sink.flushedFd === undefined) return;
+  while (!sink.signal.aborted) {
+    const fd = sink.flushedFd();
+    if (fd === -1 || (fd !== undefined && untakenBytes(fd) === 0)) return;
+    await sleep(lookEveryMs);
+  }
+}
+
 interface AttachRun extends AttachOptions {
   readonly detachSequence: Buffer;
+}
+
+/** As {@link runAttach}; the connection stays open until its client has read all: a closed one does not tell. */
+async function attachUntilTaken(...session: Parameters<typeof runAttach>): Promise<void> {
+  try {
+    await runAttach(...session);
+  } finally {
+    await outputTaken(session[3]);
+  }
 }
 
 async function runAttach(

@@ -21,5 +21,9 @@ export function containerWait(
   const { promise, resolve } = Promise.withResolvers<WaitResponse>();
   const cancel = condition === "removed" ? live.onRemoval(resolve) : live.onExit(resolve);
   signal.addEventListener("abort", cancel, { once: true });
-  return { result: promise.finally(() => signal.removeEventListener("abort", cancel)) };
+  const told = promise.then(async (answer) => {
+    await live.outputTaken();
+    return answer;
+  });
+  return { result: told.finally(() => signal.removeEventListener("abort", cancel)) };
 }

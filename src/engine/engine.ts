@@ -59,6 +59,8 @@ export interface StdioSink {
    */
   write(stream: "stdout" | "stderr" | "system", chunk: Buffer): boolean;
   onDrain(listener: () => void): void;
+  /** The connection's descriptor, once all output is the kernel's; undefined while it is not, -1 when it is closed. */
+  flushedFd?(): number | undefined;
   /** Input of the client, undefined when it sends none. Ends when the client half-closes. */
   readonly input: Readable | undefined;
   /** Aborted when the client is gone. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { WaitResponse } from "../wire/container.ts";
 
 /** A client that attached before the container was started; it is connected on start. */
@@ -34,6 +35,8 @@ export class LiveContainers {
   }
 }
 
+const longestReadMs = 10_000;
+
 type Waiter = (answer: WaitResponse) => void;
 
 export class Live {
@@ -55,8 +58,17 @@ export class Live {
   /** Delay of the next policy restart in ms; 0 before the first. */
   restartDelayMs = 0;
   #stops = 0;
-  /** Connected clients; their number decides nothing, it lets removal wait for their last bytes. */
+  /** Attached clients, each until it has read the last byte of output. */
   readonly sessions = new Set<Promise<void>>();
+
+  /**
+   * Resolves when attached clients have read what there is for them, at the latest after some seconds: Docker's command
+   * line stops reading as soon as its wait for the container is answered.
+   */
+  async outputTaken(): Promise<void> {
+    if (this.sessions.size === 0) return;
+    await Promise.race([Promise.allSettled(this.sessions), sleep(longestReadMs, undefined, { ref: false })]);
+  }
 
   /** A stop, restart or removal that somebody asked for is under way: neither policy nor `--rm` acts on the exit. */
   get stopping(): boolean {

@@ -75,6 +75,29 @@ describe("attach", () => {
     assert.equal((await two.wait()).stdout, "seen\n");
   });
 
+  test("a wait is answered when attached clients have read their output: the CLI stops reading then", async () => {
+    const { daemon } = suite;
+    const script = "trap 'echo last words; exit 5' USR1; echo ready; while :; do sleep 0.1; done";
+    const client = daemon.startDocker(["run", "--name", "box", busybox, "sh", "-c", script]);
+    await client.waitForOutput(/ready/);
+    const container = daemon.client.getContainer("box");
+    let isAnswered = false;
+    const waiting = container.wait({ condition: "next-exit" }).then(() => (isAnswered = true));
+    client.process.kill("SIGSTOP");
+    try {
+      await container.kill({ signal: "SIGUSR1" });
+      await eventually(async () => !(await container.inspect()).State.Running);
+      // An answer that came too soon would be here by now: the same daemon answers each of these.
+      for (let asked = 0; asked < 20; asked++) await daemon.client.ping();
+      assert.equal(isAnswered, false);
+    } finally {
+      client.process.kill("SIGCONT");
+    }
+    await waiting;
+    const { stdout, code } = await client.wait();
+    assert.deepEqual([stdout, code], ["ready\nlast words\n", 5]);
+  });
+
   test("a client that goes away leaves the container running", async () => {
     const { daemon } = suite;
     await daemon.dockerOk([
