@@ -20,6 +20,9 @@ export const flavour: Flavour = process.env["GANTRY_TEST_ENGINE"] === "docker" ?
 
 export const repositoryRoot = join(import.meta.dirname, "../..");
 
+// What is tested is what the sources say now, also when a test file is run by itself after an edit.
+process.env["GANTRY_DEV"] ??= "1";
+
 /** The program under test. */
 export const gantryProgram = process.env["GANTRY_BIN"] ?? join(repositoryRoot, "gantry");
 
