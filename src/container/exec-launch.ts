@@ -1,5 +1,6 @@
 /** Starting and clearing away the conmon of one more process in a container. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { startConmon, type Conmon, type MonitorContext } from "./conmon-process.ts";
@@ -31,7 +32,8 @@ export async function cleanUpExec({ conmon, directory }: LaunchedExec): Promise<
   conmon[Symbol.dispose]();
   await conmon.child.exited;
   try {
-    rmSync(directory, { recursive: true, force: true });
+    // Not at once: its client is about to ask for the exit code.
+    await rm(directory, { recursive: true, force: true });
   } catch (error) {
     log.warn("an exec left its files", { directory, error: errorText(error) });
   }

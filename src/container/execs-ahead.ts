@@ -21,8 +21,8 @@ interface Waiting extends ExecAhead {
 const preparedMs = 2_000;
 /** Who executed something in a container is likely to do so again: a script, a test. */
 const spareMs = 5_000;
-/** The client of the exec that has just ended is still busy; a spare can wait. */
-const spareDelayMs = 25;
+/** The client of the exec that has just ended still asks for its exit code; the next one has to be started first. */
+const spareDelayMs = 5;
 const mostWaiting = 8;
 
 /**
