@@ -3,6 +3,7 @@
  * library and of Docker's option types, because scripts look at them.
  */
 
+import { durationUnits } from "../base/duration.ts";
 import { goQuote, readInteger } from "../base/go-text.ts";
 
 export { goQuote, parseInteger } from "../base/go-text.ts";
@@ -28,18 +29,6 @@ export function parseUnsigned(text: string, bits: 16 | 32 | 64): number {
 }
 
 export { parseBytes } from "../base/sizes.ts";
-
-/** Nanoseconds of each of Go's units of time. */
-const durationUnits: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  "\u00b5s": 1e3,
-  "\u03bcs": 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
 
 /** Go's `time.ParseDuration`: nanoseconds of `1m30s`, `250ms`, `-1.5h`. */
 export function parseDuration(text: string): number {

@@ -66,27 +66,7 @@ export function formatDuration(nanoseconds: number): string {
   return `${sign}${text}${Number((rest / second).toFixed(9))}s`;
 }
 
-const durationUnits: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  "\u00b5s": 1e3,
-  "\u03bcs": 1e3,
-  ms: 1e6,
-  s: second,
-  m: 60 * second,
-  h: 3600 * second,
-};
-
-/** `time.ParseDuration`: nanoseconds of `1m30s`, or undefined. */
-export function parseDuration(text: string): number | undefined {
-  const match = /^([-+]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+|0)$/.exec(text);
-  if (match === null) return undefined;
-  let total = 0;
-  for (const [, count, unit] of match[2]!.matchAll(/([\d.]+)([a-z\u00b5\u03bc]+)/g)) {
-    total += Number(count) * durationUnits[unit!]!;
-  }
-  return Math.round(match[1] === "-" ? -total : total);
-}
+export { parseDuration } from "../base/duration.ts";
 
 /** `units.RAMInBytes`: bytes of `512m`, `1.5GiB`, `64kb`, `100`; undefined for what is no size. */
 export function parseBytes(text: string): number | undefined {
