@@ -1,3 +1,5 @@
+import { errorText } from "../base/errors.ts";
+
 /** What happens, as data: the command line draws it. */
 export type ProgressKind = "working" | "done" | "warning" | "error";
 
@@ -17,6 +19,11 @@ export interface ProgressEvent {
 
 export type Report = (event: ProgressEvent) => void;
 
+/** Reports that what was being done has failed. */
+export function reportFailure(report: Report, id: string, error: unknown): void {
+  report({ id, kind: "error", text: "Error", detail: errorText(error) });
+}
+
 /** Reports that something is being done, does it, and reports that it is done or has failed. */
 export async function reported<T>(
   report: Report,
@@ -30,12 +37,7 @@ export async function reported<T>(
     report({ id, kind: "done", text: done });
     return result;
   } catch (error) {
-    report({
-      id,
-      kind: "error",
-      text: "Error",
-      detail: error instanceof Error ? error.message : String(error),
-    });
+    reportFailure(report, id, error);
     throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { errorText } from "../errors.ts";
 import { goQuote } from "../go-text.ts";
 import { formatValue } from "./format.ts";
 import { templateFunctions, type TemplateFunction } from "./functions.ts";
@@ -223,7 +224,7 @@ class Run {
       return implementation(...args);
     } catch (error) {
       if (error instanceof TemplateExecutionError) throw error;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       throw this.#error(callee, `error calling ${callee.name}: ${why}`, showNode(command));
     }
   }

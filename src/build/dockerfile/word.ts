@@ -2,7 +2,7 @@
  * Quotes, escapes and variables in the words of a Dockerfile (Dockerfile reference, "Environment replacement"; POSIX shell
  * 2.6.2, "Parameter Expansion").
  */
-import { invalidArgument } from "../../base/errors.ts";
+import { invalidArgument, errorText } from "../../base/errors.ts";
 import { matchPrefix, matchSuffix, replaceMatches } from "./word-pattern.ts";
 
 export interface WordOptions {
@@ -292,10 +292,9 @@ class WordScanner {
     try {
       return match();
     } catch (error) {
-      throw new WordFault(
-        `invalid pattern (${pattern}) in substitution: ${error instanceof Error ? error.message : String(error)}`,
-        { cause: error },
-      );
+      throw new WordFault(`invalid pattern (${pattern}) in substitution: ${errorText(error)}`, {
+        cause: error,
+      });
     }
   }
 

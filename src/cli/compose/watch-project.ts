@@ -1,4 +1,5 @@
 /** `develop.watch`: what changes in a directory is copied into containers, or has them built, started or asked anew. */
+import { errorText } from "../../base/errors.ts";
 import { existsSync, statSync, watch, type FSWatcher } from "node:fs";
 import { basename, join, posix, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -139,7 +140,7 @@ class Worker {
         if (action === "sync+restart") restart.add(trigger.service);
         if (action === "sync+exec") execs.push(trigger);
       } catch (error) {
-        this.#say(`Error handling changed files for service "${trigger.service}": ${messageOf(error)}`);
+        this.#say(`Error handling changed files for service "${trigger.service}": ${errorText(error)}`);
       }
     }
     for (const trigger of execs)
@@ -154,7 +155,7 @@ class Worker {
       await work();
     } catch (error) {
       this.#app.finish();
-      this.#say(`Error: ${messageOf(error)}`);
+      this.#say(`Error: ${errorText(error)}`);
     }
   }
 
@@ -228,10 +229,6 @@ class Worker {
     }
     this.#say(`service "${service}" successfully built`);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function isWanted({ rule, ignore, include }: Trigger, file: string): boolean {

@@ -1,4 +1,5 @@
 /** Builds images of services through the daemon's `POST /build`. */
+import { errorText } from "../../base/errors.ts";
 import { readFileSync, statSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import type { BuildQuery } from "../../client/build.ts";
@@ -71,7 +72,7 @@ async function buildService(
       if (aux?.ID !== undefined) image = aux.ID;
     }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     report({ id, kind: "error", text: "Error", detail: why });
     throw new ComposeError(`failed to build service ${name}: ${why}`, { exitCode: 17, cause: error });
   }
@@ -90,7 +91,7 @@ async function inSession(
   try {
     await buildInSession!(project, name);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     report({ id, kind: "error", text: "Error" });
     throw new ComposeError(`failed to build service ${name}: ${why}`, { exitCode: 17, cause: error });
   }

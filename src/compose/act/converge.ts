@@ -1,4 +1,5 @@
 /** Makes the containers of a plan; starting them is `act/start.ts`. */
+import { errorText } from "../../base/errors.ts";
 import { inDependencyOrder, settle } from "../dependency-order.ts";
 import { hasApi, hasStatus, type Observed, type Session } from "../engine.ts";
 import { ComposeError } from "../errors.ts";
@@ -68,7 +69,7 @@ export async function createNetwork(
     } catch (error) {
       // Somebody was faster: then it is there.
       if (hasStatus(error, 409)) return;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       throw new ComposeError(`failed to create network ${network.name}: ${why}`, { cause: error });
     }
   });

@@ -1,4 +1,5 @@
 /** Takes a project away again. */
+import { reportFailure } from "../progress.ts";
 import { isNotFound } from "../../client/errors.ts";
 import { inDependencyOrder, settle } from "../dependency-order.ts";
 import { hasStatus, listContainers, type Observed, type Session } from "../engine.ts";
@@ -214,12 +215,7 @@ async function removeThing({ report }: Session, id: string, remove: () => Promis
     if (isInUse) report({ id, kind: "warning", text: "Resource is still in use" });
     else if (isNotFound(error)) report({ id, kind: "warning", text: "No resource found to remove" });
     else {
-      report({
-        id,
-        kind: "error",
-        text: "Error",
-        detail: error instanceof Error ? error.message : String(error),
-      });
+      reportFailure(report, id, error);
       throw error;
     }
   }

@@ -1,4 +1,5 @@
 /** Images that services need: pulled, or built. */
+import { errorText } from "../../base/errors.ts";
 import type { ProgressMessage } from "../../wire/image.ts";
 import { parseReference, repositoryName, withDefaultTag } from "../../oci/reference.ts";
 import { settle } from "../dependency-order.ts";
@@ -69,7 +70,7 @@ export async function pullImage(
     for await (const message of messages) if (!quiet) reportLayer(report, name, message);
     report({ id: name, kind: "done", text: "Pulled" });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     const isBuildable = service.build !== undefined;
     report({
       id: name,
@@ -125,7 +126,7 @@ export async function pushImage(
       id: name,
       kind: "error",
       text: "Error",
-      detail: error instanceof Error ? error.message : String(error),
+      detail: errorText(error),
     });
     throw error;
   }

@@ -1,4 +1,5 @@
 /** Starts the containers of a project, each service after what it depends on. */
+import { reportFailure } from "../progress.ts";
 import { inDependencyOrder, settle } from "../dependency-order.ts";
 import type { Session } from "../engine.ts";
 import { ComposeError } from "../errors.ts";
@@ -89,12 +90,7 @@ async function startOne(
   try {
     await client.containerStart(container.id);
   } catch (error) {
-    report({
-      id,
-      kind: "error",
-      text: "Error",
-      detail: error instanceof Error ? error.message : String(error),
-    });
+    reportFailure(report, id, error);
     throw error;
   }
   for (const hook of project.services[container.service]?.post_start ?? []) {
