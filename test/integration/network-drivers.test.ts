@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
+import { dockerFails, removingNetworks } from "../helpers/networks.ts";
 import { useDaemon } from "../helpers/suite.ts";
 import { connectOutside } from "../helpers/test-host.ts";
 
@@ -18,20 +19,10 @@ describe("network drivers", () => {
   const inside = (name: string, script: string): Promise<string> => docker("exec", name, "sh", "-c", script);
   const sleeper = (name: string, ...options: string[]): Promise<string> =>
     docker("run", "-d", "--name", name, ...options, busybox, "sleep", "300");
-  /** Ends containers first: a network in use is not removed. */
-  const removing = async (names: readonly string[], work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } finally {
-      await suite.daemon.removeContainers();
-      for (const name of names) await suite.daemon.docker(["network", "rm", name]);
-    }
-  };
-  const fails = async (words: RegExp, ...args: string[]): Promise<void> => {
-    const result = await suite.daemon.docker(args);
-    assert.notEqual(result.code, 0, `docker ${args.join(" ")} should fail`);
-    assert.match(result.stderr, words);
-  };
+  const removing = (names: readonly string[], work: () => Promise<void>): Promise<void> =>
+    removingNetworks(suite.daemon, names, work);
+  const fails = (expected: RegExp, ...args: string[]): Promise<void> =>
+    dockerFails(suite.daemon, args, expected);
   const reaches = async (from: string, to: string): Promise<boolean> =>
     (await suite.daemon.docker(["exec", from, "ping", "-c", "1", "-W", "1", to])).code === 0;
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
+import { dockerFails, removingNetworks } from "../helpers/networks.ts";
 import { eventually } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 import { connectOutside, type TestHost } from "../helpers/test-host.ts";
@@ -15,20 +16,10 @@ describe("endpoints", () => {
     suite.daemon.dockerOk(["exec", name, "sh", "-c", script]);
   const sleeper = (name: string, options = ""): Promise<string> =>
     docker(`run -d --name ${name}${options === "" ? "" : ` ${options}`} ${busybox} sleep 300`);
-  /** Ends containers first: a network in use is not removed. */
-  const removing = async (names: readonly string[], work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } finally {
-      await suite.daemon.removeContainers();
-      for (const name of names) await suite.daemon.docker(["network", "rm", name]);
-    }
-  };
-  const fails = async (expected: RegExp, line: string): Promise<void> => {
-    const result = await suite.daemon.docker(words(line));
-    assert.notEqual(result.code, 0, `docker ${line} should fail`);
-    assert.match(result.stderr, expected);
-  };
+  const removing = (names: readonly string[], work: () => Promise<void>): Promise<void> =>
+    removingNetworks(suite.daemon, names, work);
+  const fails = (expected: RegExp, line: string): Promise<void> =>
+    dockerFails(suite.daemon, words(line), expected);
   const reaches = async (from: string, to: string): Promise<boolean> =>
     (await suite.daemon.docker(["exec", from, "ping", "-c", "1", "-W", "1", to])).code === 0;
   const field = (container: string, network: string, name: string): Promise<string> =>

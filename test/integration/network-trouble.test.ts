@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
+import { dockerFails, removingNetworks } from "../helpers/networks.ts";
 import { eventually } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
@@ -22,20 +23,10 @@ describe("networks in trouble", () => {
   const host = async (line: string): Promise<string> => (await suite.daemon.host.run(words(line))).stdout;
   const sleeper = (name: string, options = ""): Promise<string> =>
     docker(`run -d --name ${name}${options === "" ? "" : ` ${options}`} ${busybox} sleep 300`);
-  /** Ends containers first: a network in use is not removed. */
-  const removing = async (names: readonly string[], work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } finally {
-      await suite.daemon.removeContainers();
-      for (const name of names) await suite.daemon.docker(["network", "rm", name]);
-    }
-  };
-  const fails = async (expected: RegExp, line: string): Promise<void> => {
-    const result = await suite.daemon.docker(words(line));
-    assert.notEqual(result.code, 0, `docker ${line} should fail`);
-    assert.match(result.stderr, expected);
-  };
+  const removing = (names: readonly string[], work: () => Promise<void>): Promise<void> =>
+    removingNetworks(suite.daemon, names, work);
+  const fails = (expected: RegExp, line: string): Promise<void> =>
+    dockerFails(suite.daemon, words(line), expected);
   const subnetOf = (network: string): Promise<string> =>
     suite.daemon.dockerOk(["network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network]);
   const addresses = async (network: string): Promise<string[]> =>
