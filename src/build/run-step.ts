@@ -18,6 +18,7 @@ import { log } from "../base/log.ts";
 import { zeroTime } from "../base/time.ts";
 import type { DeviceEdits } from "../container/cdi.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { plainDefaults } from "../container/defaults.ts";
 import { lastRuntimeMessage } from "../container/runtime-error.ts";
 import type { RuntimeBinary } from "../container/monitor.ts";
 import { buildSpec } from "../container/spec.ts";
@@ -117,6 +118,8 @@ function writeBundle(
     sandboxPath: sandbox?.path,
     cgroupPath: cgroup,
     deviceEdits: step.devices,
+    // What a step runs is not asked to be more than one process.
+    defaults: { ...(host.config.containerDefaults ?? plainDefaults), init: false },
     ...files,
   });
   for (const warning of warnings) log.debug(warning, { step: step.id });

@@ -56,6 +56,7 @@ export async function containerCreate(
     cgroupVersion: context.cgroups.version,
     // Without a bridge (`--bridge none`) a container that asked for no network has none.
     networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
+    host: context.config.hostDefaults,
   });
   checkRemapped(idMapOf(context, hostConfig), hostConfig);
   context.runtimes.get(hostConfig.Runtime!);
