@@ -1,5 +1,6 @@
 import { type Database, transaction } from "../base/database.ts";
 import { invalidArgument, notFound } from "../base/errors.ts";
+import { openTables } from "../base/schema.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import {
   familiarReference,
@@ -26,12 +27,13 @@ class SqliteImageStore implements ImageStore {
 
   constructor(database: Database) {
     this.#database = database;
-    database.exec(
-      `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    openTables(database, {
+      room: "image",
+      tables: `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
        CREATE TABLE IF NOT EXISTS image_names (
          reference TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE, tagged_at TEXT NOT NULL
        ) STRICT`,
-    );
+    });
     for (const row of database.prepare("SELECT record FROM images").all()) {
       const image = JSON.parse(String(row["record"])) as StoredImage;
       this.#images.set(image.id, image);
