@@ -17,7 +17,7 @@ import { failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { zeroTime } from "../base/time.ts";
 import type { DeviceEdits } from "../container/cdi.ts";
-import type { ContainerRecord } from "../container/container.ts";
+import { type ContainerRecord, newContainerState } from "../container/container.ts";
 import { plainDefaults } from "../container/defaults.ts";
 import { lastRuntimeMessage } from "../container/runtime-error.ts";
 import type { RuntimeBinary } from "../container/monitor.ts";
@@ -175,17 +175,7 @@ function stepRecord(host: BuildHost, step: StepRun): ContainerRecord {
     snapshotDriver: host.snapshotter.name,
     logPath: "",
     restartCount: 0,
-    state: {
-      status: "created",
-      pid: 0,
-      monitorPid: 0,
-      exitCode: 0,
-      error: "",
-      oomKilled: false,
-      startedAt: zeroTime,
-      finishedAt: zeroTime,
-      stoppedByUser: false,
-    },
+    state: newContainerState,
   };
 }
 
