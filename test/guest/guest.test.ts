@@ -11,7 +11,7 @@ import { describe, test } from "node:test";
 import { start } from "../helpers/process.ts";
 import { cloudKernel, makeDisk, makeInitramfs } from "./image.ts";
 
-const limitMs = 400_000;
+const limitMs = 900_000;
 const accelerator = process.env["GANTRY_TEST_KVM"] === "1" ? "kvm" : "tcg,thread=multi";
 
 describe("guest with cgroup v2", () => {
