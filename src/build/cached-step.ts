@@ -1,5 +1,5 @@
 /** Taking a step out of the cache, or making it and keeping it there. */
-import { failpoint } from "../base/failpoint.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import type { CacheRecord } from "./cache-store.ts";
 import { addHistory } from "./image-config.ts";
 import type { Layer } from "./layers.ts";
@@ -78,6 +78,7 @@ export async function takeCached(
       createdAt,
       ...(step.isLink === true ? { isLink: true } : {}),
     });
+    crashpoint("build-step.recorded");
     session.holdRecord(record);
     state.layers = [...state.layers, layer];
     addHistory(state, step.createdBy, { isStep: true, hasLayer: true, created: session.created(createdAt) });

@@ -1,6 +1,7 @@
 /** What becomes of a build's result: an image in the store, an archive, files, a push. */
 import { Readable } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { type SavedImage, writeArchive } from "../image/archive-writer.ts";
 import { storeManifest } from "../image/build-manifest.ts";
 import type { ImageRecord } from "../image/image.ts";
@@ -177,12 +178,14 @@ async function exportImage(
   return vertex.run(async () => {
     await vertex.part("exporting layers", () => host.snapshotter.flush());
     signal.throwIfAborted();
+    failpoint("build-export.flushed");
     const own = ownImage(made);
     const records = new Map<MadeImage, ImageRecord>();
     for (const image of made)
       await vertex.part(`writing image ${image.stored.configDigest}`, async () => {
         records.set(image, await host.register(image.stored, lease));
       });
+    crashpoint("build-export.registered");
     const record = records.get(own)!;
     for (const name of names)
       await vertex.part(`naming to ${name}`, () => {

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { failpoint } from "../base/failpoint.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import { digestOf } from "../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../oci/image-spec.ts";
@@ -121,6 +122,7 @@ async function commit(
   const chainId = chainOn(parent, diffId);
   lease.add(diffId);
   lease.add(chainId);
+  failpoint("build-step.blob-stored");
   await host.snapshotter.commit(key, { chainId, diffId }, usage);
   return {
     diffId,

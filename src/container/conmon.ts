@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EngineError, conflict, errorText, isKind, notFound } from "../base/errors.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nowNs } from "../base/time.ts";
 import {
@@ -10,7 +11,7 @@ import {
   cgroupPids,
   detectCgroups,
   memoryEvents,
-  endCgroup,
+  removeCgroup,
 } from "../linux/cgroup.ts";
 import { CgroupWarmup } from "../linux/cgroup-warmup.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
@@ -25,6 +26,8 @@ import {
   runtimeArguments,
   runtimeRoot,
   startConmon,
+  type Conmon,
+  type ConmonStart,
   type MonitorContext,
 } from "./conmon-process.ts";
 import { MonitorRecords, findMonitors, openRecorded, type MonitorRecord } from "./monitor-record.ts";
@@ -119,7 +122,7 @@ class ConmonMonitor implements Monitor {
       runtime,
     };
     this.#records.write(containerId, planned);
-    using conmon = startConmon(this.#context, {
+    using conmon = this.#launch({
       options,
       containerId,
       ownId: containerId,
@@ -129,12 +132,14 @@ class ConmonMonitor implements Monitor {
       attachFirst: false,
     });
     const { child } = conmon;
+    crashpoint("monitor-create.spawned");
     const end = child.exited.finally(() => {
       if (this.#ends.get(containerId) === end) this.#ends.delete(containerId);
     });
     this.#ends.set(containerId, end);
     const record = { ...planned, pid: child.pid, startTicks: ticks(child.pid) };
     this.#records.write(containerId, record);
+    crashpoint("monitor-create.pid-noted");
     const message = await conmon.sync.next();
     if (message === undefined || message.data <= 0) {
       await end;
@@ -147,6 +152,7 @@ class ConmonMonitor implements Monitor {
         program: firstArgument(bundle),
       });
     }
+    crashpoint("monitor-create.reported");
     const pid = message.data;
     this.#records.write(containerId, {
       ...record,
@@ -155,6 +161,17 @@ class ConmonMonitor implements Monitor {
       containerStartTicks: ticks(pid),
     });
     return { containerId, pid, monitorPid: child.pid };
+  }
+
+  /** Starts the monitor of a container that is noted; the note goes when that fails. */
+  #launch(start: ConmonStart): Conmon {
+    try {
+      failpoint("monitor-create.noted");
+      return startConmon(this.#context, start);
+    } catch (error) {
+      this.#records.remove(start.containerId);
+      throw error;
+    }
   }
 
   async #dropFailed(request: TaskCreateRequest): Promise<void> {
@@ -261,6 +278,7 @@ class ConmonMonitor implements Monitor {
     // Cut off while the runtime made the container: it dies with its conmon.
     if (isCutOff) await killMonitors(containerId);
     const result = await this.#runtime(runtime, ["delete", "--force", containerId]);
+    crashpoint("monitor-delete.runtime-done");
     if (record !== undefined) await this.#endMonitor(containerId, record, 2000);
     const output = `${result.stdout}\n${result.stderr}`;
     if (result.code !== 0 && !saysNoSuchContainer(output)) {
@@ -270,7 +288,11 @@ class ConmonMonitor implements Monitor {
     }
     rmSync(`${runtimeRoot(this.#context, runtime)}/${containerId}`, { recursive: true, force: true });
     const cgroup = isCutOff ? plannedCgroup(record.bundle) : (record?.cgroup ?? "");
-    if (cgroup.includes(containerId)) await endCgroup(this.#cgroups, cgroup);
+    if (cgroup.includes(containerId)) {
+      for (const pid of cgroupPids(this.#cgroups, cgroup)) killPid(pid);
+      await removeCgroup(this.#cgroups, cgroup);
+    }
+    crashpoint("monitor-delete.before-note");
     rmSync(`${this.#exits}/${containerId}`, { force: true });
     this.#records.remove(containerId);
   }
@@ -356,6 +378,11 @@ function firstArgument(bundle: string): string {
 /** The cgroup that the runtime was asked to make. */
 function plannedCgroup(bundle: string): string {
   return readConfig(bundle).linux?.cgroupsPath ?? "";
+}
+
+function killPid(pid: number): void {
+  using process = Pidfd.open(pid);
+  process?.signal(9);
 }
 
 /** Ends a container that nobody looks after any more, and waits for its end. */

@@ -16,7 +16,7 @@ import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { invalidArgument, notFound } from "../base/errors.ts";
-import { failpoint } from "../base/failpoint.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { DeferredSync } from "../linux/deferred-sync.ts";
 import { fileSystemError, isErrno, withFileErrors } from "../linux/fs-error.ts";
@@ -67,6 +67,7 @@ export class FsContentStore implements ContentStore {
       }
       failpoint("content-before-commit");
       await this.#commit(temporary, blob.digest);
+      crashpoint("content-after-commit");
       return blob;
     } catch (error) {
       stream.destroy();
@@ -93,6 +94,7 @@ export class FsContentStore implements ContentStore {
   async #commit(temporary: string, digest: string): Promise<void> {
     const { algorithm, hex } = parseDigest(digest);
     this.#sync?.mark(`${algorithm}-${hex}`);
+    crashpoint("content-marked");
     await rename(temporary, this.#file(digest));
     if (this.#sync !== undefined) return;
     const directory = await open(join(this.#root, "blobs", algorithm), "r");
@@ -126,6 +128,7 @@ export class FsContentStore implements ContentStore {
 
   remove(digest: string): void {
     withFileErrors(`remove blob ${digest}`, () => rmSync(this.#file(digest), { force: true }));
+    crashpoint("content-removed");
     this.#sync?.forget(digest.replace(":", "-"));
   }
 

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { errorText } from "../base/errors.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { unmount } from "../linux/mount.ts";
@@ -32,7 +33,9 @@ async function deleteTask(
   await attempt(`delete ${container.id} from the runtime`, () =>
     context.monitor.delete(container.id, taskRuntime(context, container)),
   );
+  crashpoint("container-exit.runtime-deleted");
   removeBundle(context, container.id);
+  crashpoint("container-exit.bundle-removed");
   await unmountVolumes(context, container, container.id);
 }
 
@@ -42,6 +45,7 @@ export function removeBundle(context: EngineContext, id: string): void {
   try {
     unmount(paths.rootfs);
     unmount(paths.shm);
+    crashpoint("container-exit.unmounted");
     dropPreparedMounts(paths.mounts);
     dropUserNamespace(paths);
     rmSync(paths.bundle, { recursive: true, force: true });

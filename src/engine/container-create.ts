@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { invalidArgument, notFound } from "../base/errors.ts";
-import { failpoint } from "../base/failpoint.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
-import { nowRfc3339 } from "../base/time.ts";
-import { type ContainerRecord, newContainerState } from "../container/container.ts";
+import { nowRfc3339, zeroTime } from "../base/time.ts";
+import type { ContainerRecord } from "../container/container.ts";
 import { jsonFilePath } from "../container/logging/container-logs.ts";
 import { driverName } from "../container/logging/driver-options.ts";
 import { validateCreate } from "../container/validate.ts";
@@ -56,7 +56,6 @@ export async function containerCreate(
     cgroupVersion: context.cgroups.version,
     // Without a bridge (`--bridge none`) a container that asked for no network has none.
     networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
-    host: context.config.hostDefaults,
   });
   checkRemapped(idMapOf(context, hostConfig), hostConfig);
   context.runtimes.get(hostConfig.Runtime!);
@@ -73,7 +72,9 @@ export async function containerCreate(
   const paths = containerPaths(context.config, id);
   mkdirSync(paths.directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rmSync(paths.directory, { recursive: true, force: true }));
+  failpoint("container-create.after-directory");
   const resolved = await resolveMounts(context, config, hostConfig, undo);
+  failpoint("container-create.after-volumes");
   const unowned = resolved.mounts.flatMap(({ Name }) =>
     Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
   );
@@ -99,15 +100,28 @@ export async function containerCreate(
     snapshotDriver: context.snapshotter.name,
     logPath: driverName(hostConfig.LogConfig) === "json-file" ? jsonFilePath(paths.directory, id) : "",
     restartCount: 0,
-    state: newContainerState,
+    state: newState,
   };
   failpoint("container-create.before-record");
   context.containers.insert(record);
+  crashpoint("container-create.recorded");
   if (unowned.length > 0) rmSync(paths.unownedVolumes, { force: true });
   undo.move();
   emitContainer(context, record, "create");
   return { Id: id, Warnings: warnings };
 }
+
+const newState: ContainerRecord["state"] = {
+  status: "created",
+  pid: 0,
+  monitorPid: 0,
+  exitCode: 0,
+  error: "",
+  oomKilled: false,
+  startedAt: zeroTime,
+  finishedAt: zeroTime,
+  stoppedByUser: false,
+};
 
 function findImage(context: EngineContext, reference: string, platform: string | undefined): ImageRecord {
   if (reference === "") throw invalidArgument("no image specified: give the image's name or id");
@@ -177,6 +191,7 @@ async function fillVolumes(
       const source = resolveInRoot(rootfs, m.Destination);
       await using used = await useVolume(context, m.Name!, id);
       context.volumes.copyUp(used.path, source);
+      failpoint("container-create.volume-filled");
     }
   } finally {
     unmount(rootfs);

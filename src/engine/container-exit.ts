@@ -1,6 +1,7 @@
 import { existsSync, watch } from "node:fs";
 import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { parseRfc3339Ns, rfc3339Nano } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
@@ -70,10 +71,13 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   const live = context.live.of(id);
   await live.signalsTold;
   stopHealthChecks(context, id);
+  crashpoint("container-exit.before-record");
   const container = recordExit(context, before, exit);
+  crashpoint("container-exit.recorded");
   if (exit.oomKilled && !before.state.oomKilled) emitContainer(context, container, "oom");
   emitDie(context, container);
   void releaseTask(context, container);
+  crashpoint("container-exit.network-released");
   // With `--rm` the log goes too, and nobody needs it in the driver's form.
   if (container.hostConfig.AutoRemove !== true) context.background.add(context.logs.finish(container));
   emitVolumeUnmounts(context, container);
@@ -81,6 +85,7 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   live.exited = undefined;
   const willRestart = !live.stopping && wantsRestart(container);
   if (willRestart) scheduleRestart(context, container);
+  crashpoint("container-exit.before-answer");
   live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
   if (container.hostConfig.AutoRemove === true && !willRestart && !live.stopping)
     await removeAutomatically(context, container);

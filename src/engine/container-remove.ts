@@ -1,6 +1,7 @@
+import { writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { conflict, errorText, isKind } from "../base/errors.ts";
-import { failpoint } from "../base/failpoint.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { attempt } from "./attempt.ts";
@@ -95,11 +96,18 @@ export async function removeLocked(
 ): Promise<void> {
   const { id } = container;
   const live = context.live.of(id);
+  if (options.volumes) noteUnownedVolumes(context, container);
+  crashpoint("container-remove.before-record");
   context.containers.remove(id);
-  context.background.add(removeFiles(context, container, live.cleanup));
+  const volumesRemoved = Promise.withResolvers<void>();
+  using _volumes = { [Symbol.dispose]: () => volumesRemoved.resolve() };
+  context.background.add(
+    removeFiles(context, container, { before: live.cleanup, volumesRemoved: volumesRemoved.promise }),
+  );
   failpoint("container-remove.after-record");
   context.execs.forgetContainer(id);
   if (options.volumes) await removeAnonymousVolumes(context, container);
+  crashpoint("container-remove.before-answer");
   emitContainer(context, container, "destroy");
   live.notifyRemoval({ StatusCode: container.state.exitCode, Error: null });
   for (const pending of live.pending) pending.giveUp();
@@ -120,19 +128,24 @@ export async function removeAutomatically(context: EngineContext, container: Con
 async function removeFiles(
   context: EngineContext,
   container: ContainerRecord,
-  taskReleased: Promise<void>,
+  others: { readonly before: Promise<void>; readonly volumesRemoved: Promise<void> },
 ): Promise<void> {
   const { id } = container;
-  await taskReleased;
+  await others.before;
   await context.logs.discard(container);
+  crashpoint("container-remove.log-discarded");
   removeBundle(context, id);
   const { directory } = containerPaths(context.config, id);
   const below = layersBelow(context, id);
   await attempt(`remove the snapshot of ${id}`, () => context.snapshotter.remove(id));
+  crashpoint("container-remove.snapshot-removed");
   // Its image was removed by force: the layers waited for it.
   if (context.images.byId(container.imageId) === undefined)
     await attempt(`remove the layers of ${id}`, () => context.imageWork?.collect(below));
+  // It says which volumes are to go: it stays until they are gone.
+  await others.volumesRemoved;
   await attempt(`remove ${directory}`, () => rm(directory, { recursive: true, force: true }));
+  crashpoint("container-remove.directory-removed");
 }
 
 /** The committed layers that a container stands on, by chainID. */
@@ -143,14 +156,31 @@ function layersBelow(context: EngineContext, id: string): Set<string> {
   return found;
 }
 
+/** With its record gone, nothing else would tell a crash's next daemon which volumes were to go with a container. */
+function noteUnownedVolumes(context: EngineContext, container: ContainerRecord): void {
+  const names = anonymousVolumes(context, container);
+  if (names.length === 0) return;
+  try {
+    writeFileSync(containerPaths(context.config, container.id).unownedVolumes, names.join("\n"));
+  } catch (error) {
+    // A full disk is no reason to keep the container.
+    log.warn(`could not note the volumes of ${container.id}`, { error: errorText(error) });
+  }
+}
+
+function anonymousVolumes(context: EngineContext, { mounts }: ContainerRecord): string[] {
+  return mounts.flatMap(({ Type, Name }) =>
+    Type === "volume" && Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
+  );
+}
+
 async function removeAnonymousVolumes(context: EngineContext, container: ContainerRecord): Promise<void> {
-  for (const mount of container.mounts) {
-    const name = mount.Name;
-    if (mount.Type !== "volume" || name === undefined || !context.volumes.isAnonymous(name)) continue;
+  const drivers = new Map(container.mounts.map(({ Name, Driver }) => [Name, Driver]));
+  for (const name of anonymousVolumes(context, container)) {
     if (context.containers.list().some((other) => other.mounts.some((m) => m.Name === name))) continue;
     try {
       await context.volumes.remove(name);
-      context.events.emit("volume", "destroy", name, { driver: mount.Driver ?? "local" });
+      context.events.emit("volume", "destroy", name, { driver: drivers.get(name) ?? "local" });
     } catch (error) {
       log.warn(`could not remove volume ${name}`, { error: errorText(error) });
     }

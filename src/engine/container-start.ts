@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { conflict, EngineError, errorText } from "../base/errors.ts";
-import { failpoint } from "../base/failpoint.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
@@ -9,7 +9,6 @@ import type { Task } from "../container/monitor.ts";
 import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import { buildSpec, type JoinedNamespaces } from "../container/spec.ts";
 import { probeCommand, startingHealth } from "../container/health.ts";
-import { kernelLimits } from "../container/kernel-limits.ts";
 import { allowRealtime } from "../linux/cgroup.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
@@ -84,6 +83,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
     requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
   mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
   undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
+  failpoint("container-start.after-bundle");
   undo.defer(() => dropUserNamespace(paths));
   await using userNamespace = await openUserNamespace(context, recorded, paths);
   if (hostConfig.IpcMode === "shareable") {
@@ -126,14 +126,12 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
     userNamespace,
   });
   const cgroupParent = hostConfig.CgroupParent || context.config.cgroupParent;
-  const { cpuRealtime } = context.config;
-  if (cpuRealtime.runtimeUs > 0 && kernelLimits().cpuRealtime)
-    allowRealtime(context.cgroups, cgroupParent, cpuRealtime);
   if ((hostConfig.CpuRealtimeRuntime ?? 0) > 0)
     allowRealtime(context.cgroups, cgroupParent, {
       periodUs: hostConfig.CpuRealtimePeriod ?? 0,
       runtimeUs: hostConfig.CpuRealtimeRuntime!,
     });
+  failpoint("container-start.after-files");
   const logPath = await context.logs.open(container);
   undo.defer(() => context.logs.finish(container));
   const task = await context.monitor.create({
@@ -169,6 +167,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
       ...(probeCommand(config) === undefined ? {} : { health: startingHealth(container.state.health) }),
     },
   });
+  crashpoint("container-start.recorded");
   undo.move();
   // Those who came between the two saw a container that did not run yet.
   for (const pending of context.live.of(id).pending) pending.connect();
@@ -197,7 +196,6 @@ function writeBundle(
     sandboxPath: sandbox?.path,
     deviceEdits: devices,
     userNamespace,
-    defaults: context.config.containerDefaults,
     joined: container.hostConfig.IpcMode === "shareable" ? { ...joined, shm: paths.shm } : joined,
     cgroupPath: `/${container.hostConfig.CgroupParent || context.config.cgroupParent}/${container.id}`,
     ...nameFilePaths(context, container),

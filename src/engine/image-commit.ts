@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { conflict } from "../base/errors.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import { storeManifest } from "../image/build-manifest.ts";
 import { registerImage } from "../image/register.ts";
@@ -36,6 +37,7 @@ export async function imageCommit(context: ImageContext, request: CommitRequest)
   if (request.layer !== undefined) {
     const blob = await context.content.ingest(Readable.from(request.layer, { objectMode: false }));
     lease.add(blob.digest);
+    failpoint("image-commit.layer-stored");
     diffIds.push(blob.digest);
     layers.push({ mediaType: mediaTypes.ociLayer, digest: blob.digest, size: blob.sizeBytes });
   }
@@ -59,6 +61,7 @@ export async function imageCommit(context: ImageContext, request: CommitRequest)
   const register = registerImage(context, stored, lease);
   let progress = await register.next();
   while (progress.done !== true) progress = await register.next();
+  crashpoint("image-commit.registered");
   if (request.name !== undefined) {
     context.images.tag(request.name, progress.value.id);
     emitImageEvent(context, "tag", progress.value, request.name);

@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { notFound } from "../base/errors.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { shortId } from "../base/ids.ts";
 import { type ArchivedImage, findImages } from "../image/archive-images.ts";
 import { readArchive } from "../image/archive-reader.ts";
@@ -29,6 +30,7 @@ export async function* imageLoad(
   );
   if (platform !== undefined && fitting.length === 0)
     throw notFound(`the archive has no image for the platform ${formatPlatform(platform)}`);
+  failpoint("image-load.archive-read");
   for (const archived of fitting) {
     const register = registerImage(context, archived.image, lease);
     let step = await register.next();
@@ -39,6 +41,7 @@ export async function* imageLoad(
       if (isNew && !options.quiet)
         yield { status: "Loading layer", progressDetail: all, id: shortId(diffId) };
     }
+    crashpoint("image-load.registered");
     emitImageEvent(context, "load", step.value, step.value.id);
     yield* nameLoaded(context, archived);
   }

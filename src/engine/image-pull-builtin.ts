@@ -76,8 +76,10 @@ async function* pullBusybox(
   }
   const id = stored.configDigest;
   const byDigest = formatReference(withDigest(reference, stored.manifestDigest));
-  images.tag(byDigest, id);
-  if (reference.tag !== undefined && before?.id !== id) images.tag(formatReference(reference), id);
+  images.atomically(() => {
+    images.tag(byDigest, id);
+    if (reference.tag !== undefined && before?.id !== id) images.tag(formatReference(reference), id);
+  });
   context.emit("image", "pull", shown, { ...config.config?.Labels, name: familiarName(reference) });
   yield { status: `Digest: ${stored.manifestDigest}` };
   yield {

@@ -1,5 +1,6 @@
 /** Configuration and layers of an image that is being pulled: several on their way at once, unpacked in their order. */
 import { invalidArgument } from "../base/errors.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import { checkRoom } from "../image/layer-limits.ts";
 import { maxMetadataBytes, readMetadata, registerImage, type StoredImage } from "../image/register.ts";
 import { parseImageConfig } from "../image/parse.ts";
@@ -29,6 +30,7 @@ export async function fetchConfig(
     );
   await context.downloads.fetch({ sessions, descriptor, watcher: nobody, signal });
   const what = `image configuration ${descriptor.digest}`;
+  crashpoint("image-pull.config-stored");
   const config = parseImageConfig(
     what,
     readMetadata(context.content, "image configuration", descriptor.digest),
@@ -120,6 +122,7 @@ async function fetchLayer(
     },
     signal,
   });
+  crashpoint("image-pull.layer-stored");
   report({ status: "Verifying Checksum", progressDetail: {}, id });
   report({ status: "Download complete", progressDetail: {}, id });
 }

@@ -1,4 +1,6 @@
 import { EngineError, notFound } from "../base/errors.ts";
+import { blobsOf } from "../image/garbage.ts";
+import type { ImageRecord } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
 import { formatPlatform, hostPlatform, parsePlatform, platformMatches } from "../oci/platform.ts";
 import type { Platform } from "../oci/image-spec.ts";
@@ -97,13 +99,24 @@ async function pullOne(context: ImageContext, task: PullTask): Promise<boolean> 
   using lease = context.garbage.lease();
   const id = await bringIn(context, { ...task, resolved, lease });
   const name = familiarName(reference);
-  context.images.tag(formatReference(withDigest(reference, resolved.digest)), id);
-  if (reference.tag !== undefined && before?.id !== id)
-    context.images.tag(formatReference(withTag(reference, reference.tag)), id);
+  const { tag } = reference;
+  context.images.atomically(() => {
+    context.images.tag(formatReference(withDigest(reference, resolved.digest)), id);
+    if (tag !== undefined && before?.id !== id)
+      context.images.tag(formatReference(withTag(reference, tag)), id);
+  });
   const labels = context.images.byId(id)?.config.config?.Labels;
   context.emit("image", "pull", familiarReference(reference), { ...labels, name });
   report({ status: `Digest: ${resolved.digest}` });
   return before?.id !== id;
+}
+
+/** Its blobs and layers are all here; after a loss of power, or when some were damaged, they may not be. */
+function isWhole({ content, snapshotter }: ImageContext, image: ImageRecord): boolean {
+  return (
+    (image.chainId === undefined || snapshotter.has(image.chainId)) &&
+    blobsOf(image).every((digest) => content.has(digest))
+  );
 }
 
 /** Makes sure that the image is here, and returns its id. */
@@ -118,8 +131,7 @@ async function bringIn(
   const { manifest } = resolved;
   const configDigest = manifest.config.digest;
   const known = context.images.byId(configDigest);
-  // Its layers may have to be unpacked again after a loss of power.
-  if (known !== undefined && (known.chainId === undefined || context.snapshotter.has(known.chainId))) {
+  if (known !== undefined && isWhole(context, known)) {
     checkPlatform(task, known.config);
     return known.id;
   }

@@ -47,20 +47,38 @@ function removeByName(
       `conflict: unable to remove repository reference ${JSON.stringify(request.name)} (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
     );
   const reference = withDefaultTag(parseReference(request.name));
-  const deleted = [untag(context, image, formatReference(reference))];
-  let rest = namesOf(context.images.byId(image.id)!);
-  const repository = repositoryName(reference);
-  const sameRepository = rest.filter((name) => repositoryName(parseReference(name)) === repository);
-  // The digests of a repository go with its last tag.
-  if (reference.digest === undefined && sameRepository.every((name) => name.includes("@"))) {
-    for (const name of sameRepository) deleted.push(untag(context, image, name, { silent: true }));
-    rest = rest.filter((name) => !sameRepository.includes(name));
-  }
-  if (rest.length > 0) return deleted;
-  const obstacle = findObstacle(context, image, { force: request.force, ignoreNames: true });
-  // Its name is gone, as asked; the image stays without one for the container that uses it.
-  if (obstacle?.byContainer === true) return deleted;
-  return [...deleted, ...destroy(context, image)];
+  // A daemon that ends half-way must not leave an image that only a digest names.
+  const removal = context.images.atomically((): Removal => {
+    const names = [takeName(context, formatReference(reference))];
+    let rest = namesOf(context.images.byId(image.id)!);
+    const repository = repositoryName(reference);
+    const sameRepository = rest.filter((name) => repositoryName(parseReference(name)) === repository);
+    // The digests of a repository go with its last tag.
+    if (reference.digest === undefined && sameRepository.every((name) => name.includes("@"))) {
+      for (const name of sameRepository) names.push({ ...takeName(context, name), isSilent: true });
+      rest = rest.filter((name) => !sameRepository.includes(name));
+    }
+    const obstacle =
+      rest.length > 0 ? undefined : findObstacle(context, image, { force: request.force, ignoreNames: true });
+    // Its name is gone, as asked; the image stays without one for the container that uses it.
+    const isKept = rest.length > 0 || obstacle?.byContainer === true;
+    return isKept
+      ? { names, isGone: false }
+      : { names: [...names, ...takeRecord(context, image)], isGone: true };
+  });
+  return tell(context, image, removal);
+}
+
+/** What was taken out of the records. */
+interface Removal {
+  readonly names: readonly TakenName[];
+  /** The image itself, too. */
+  readonly isGone: boolean;
+}
+
+interface TakenName {
+  readonly name: string;
+  readonly isSilent: boolean;
 }
 
 function removeById(context: ImageContext, image: ImageRecord, force: boolean): ImageDeleteEntry[] {
@@ -69,7 +87,8 @@ function removeById(context: ImageContext, image: ImageRecord, force: boolean): 
     throw conflict(
       `conflict: unable to delete ${shortId(image.id)} (${obstacle.hard ? "cannot" : "must"} be forced) - ${obstacle.reason}`,
     );
-  return destroy(context, image);
+  const names = context.images.atomically(() => takeRecord(context, image));
+  return tell(context, image, { names, isGone: true });
 }
 
 /** Why the image cannot be deleted now. */
@@ -109,26 +128,30 @@ function hasSingleName(image: ImageRecord): boolean {
   return names.length <= 1 || (image.repoTags.length <= 1 && repositories.size === 1);
 }
 
-function untag(
-  context: ImageContext,
-  image: ImageRecord,
-  name: string,
-  { silent = false } = {},
-): ImageDeleteEntry {
+function takeName(context: ImageContext, name: string): TakenName {
   context.images.untag(name);
-  if (!silent) emitImageEvent(context, "untag", image, image.id);
-  return { Untagged: familiarReference(parseReference(name)) };
+  return { name, isSilent: false };
 }
 
-/** Removes the names that are left, the record, and what only this image used. */
-function destroy(context: ImageContext, image: ImageRecord): ImageDeleteEntry[] {
+/** Takes the names that are left and the record itself. */
+function takeRecord(context: ImageContext, image: ImageRecord): TakenName[] {
   const current = context.images.byId(image.id);
-  const deleted = current === undefined ? [] : namesOf(current).map((name) => untag(context, image, name));
+  const names = (current === undefined ? [] : namesOf(current)).map((name) => takeName(context, name));
   context.images.remove(image.id);
+  return names;
+}
+
+/** Tells what went, and removes what only this image used. */
+function tell(context: ImageContext, image: ImageRecord, { names, isGone }: Removal): ImageDeleteEntry[] {
+  const deleted: ImageDeleteEntry[] = [];
+  for (const { name, isSilent } of names) {
+    if (!isSilent) emitImageEvent(context, "untag", image, image.id);
+    deleted.push({ Untagged: familiarReference(parseReference(name)) });
+  }
+  if (!isGone) return deleted;
   emitImageEvent(context, "delete", image, image.id);
-  deleted.push({ Deleted: image.id });
   const layers = context.garbage.collect(
     new Set([...blobsOf(image), ...chainIds(image.config.rootfs.diff_ids)]),
   );
-  return [...deleted, ...layers.map((chainId) => ({ Deleted: chainId }))];
+  return [...deleted, { Deleted: image.id }, ...layers.map((chainId) => ({ Deleted: chainId }))];
 }

@@ -10,7 +10,7 @@ export interface ContainerPaths {
   readonly hosts: string;
   readonly hostname: string;
   readonly resolvConf: string;
-  /** Names of anonymous volumes, one a line, while a container is made that is not on record yet. */
+  /** Names of anonymous volumes, one a line, while a container is made or removed that is not on record. */
   readonly unownedVolumes: string;
   /** OCI bundle, `<exec-root>/containers/<id>`. */
   readonly bundle: string;

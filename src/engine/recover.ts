@@ -126,7 +126,7 @@ async function sweepFiles(context: EngineContext): Promise<void> {
   rmSync(join(context.config.dataRoot, "tmp"), { recursive: true, force: true });
 }
 
-/** Anonymous volumes of a container that was never put on record. */
+/** Anonymous volumes of a container that was never put on record, or was being removed with them. */
 function unownedVolumes(context: EngineContext, id: string): string[] {
   const path = containerPaths(context.config, id).unownedVolumes;
   if (!existsSync(path)) return [];

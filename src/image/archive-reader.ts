@@ -5,6 +5,7 @@
 import { posix } from "node:path";
 import { Readable } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
 import type { ContentStore } from "../content/content.ts";
 import { isDigest } from "../oci/digest.ts";
 import { type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
@@ -97,6 +98,7 @@ async function readEntry(
     digest === undefined ? {} : { digest },
   );
   lease.add(blob.digest);
+  failpoint("image-load.blob-read");
   files.blobs.set(name, blob.digest);
 }
 

@@ -1,3 +1,4 @@
+import { failpoint } from "../base/failpoint.ts";
 import type { BlobInfo, ContentStore } from "../content/content.ts";
 import { digestOf } from "../oci/digest.ts";
 import { mediaTypes, type Descriptor, type ImageConfigFile, type ImageManifest } from "../oci/image-spec.ts";
@@ -25,7 +26,9 @@ export async function storeManifest(
     config: { mediaType: mediaTypes.ociConfig, digest: config.digest, size: config.sizeBytes },
     layers: [...image.layers],
   };
+  failpoint("image-manifest.config-stored");
   const blob = await store(Buffer.from(JSON.stringify(manifest)));
+  failpoint("image-manifest.stored");
   return {
     manifestDigest: blob.digest,
     manifestMediaType: mediaTypes.ociManifest,

@@ -1,4 +1,5 @@
 /** Removing blobs and layers that nobody refers to any more. */
+import { crashpoint } from "../base/failpoint.ts";
 import type { ContentStore } from "../content/content.ts";
 import { chainIds } from "../oci/chain-id.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
@@ -58,6 +59,7 @@ export class ImageGarbage {
       !pinned.has(key) && (candidates === undefined || candidates.has(key)) && !this.#leases.isHeld(key);
     const blobs = candidates === undefined ? this.#content.list().map(({ digest }) => digest) : candidates;
     for (const digest of blobs) if (!usedBlobs.has(digest) && isGarbage(digest)) this.#content.remove(digest);
+    crashpoint("image-remove.blobs-removed");
     return this.#collectLayers(images, isGarbage);
   }
 
@@ -75,6 +77,7 @@ export class ImageGarbage {
       if (free.length === 0) return removed;
       for (const { key } of free) {
         this.#snapshotter.remove(key);
+        crashpoint("image-remove.layer-removed");
         removed.push(key);
       }
     }

@@ -1,6 +1,6 @@
 import { type Database, transaction } from "../base/database.ts";
 import { invalidArgument, notFound } from "../base/errors.ts";
-import { openTables } from "../base/schema.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import {
   familiarReference,
@@ -27,22 +27,38 @@ class SqliteImageStore implements ImageStore {
 
   constructor(database: Database) {
     this.#database = database;
-    openTables(database, {
-      room: "image",
-      tables: `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    database.exec(
+      `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
        CREATE TABLE IF NOT EXISTS image_names (
          reference TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE, tagged_at TEXT NOT NULL
        ) STRICT`,
-    });
-    for (const row of database.prepare("SELECT record FROM images").all()) {
+    );
+    this.#read();
+  }
+
+  #read(): void {
+    this.#images.clear();
+    this.#names.clear();
+    for (const row of this.#database.prepare("SELECT record FROM images").all()) {
       const image = JSON.parse(String(row["record"])) as StoredImage;
       this.#images.set(image.id, image);
     }
-    for (const row of database.prepare("SELECT reference, image, tagged_at FROM image_names").all())
+    for (const row of this.#database.prepare("SELECT reference, image, tagged_at FROM image_names").all())
       this.#names.set(String(row["reference"]), {
         id: String(row["image"]),
         taggedAt: String(row["tagged_at"]),
       });
+  }
+
+  atomically<T>(work: () => T): T {
+    if (this.#database.isTransaction) return work();
+    try {
+      return transaction(this.#database, work);
+    } catch (error) {
+      // What is in memory was ahead of what is stored.
+      this.#read();
+      throw error;
+    }
   }
 
   list(): ImageRecord[] {
@@ -133,12 +149,14 @@ class SqliteImageStore implements ImageStore {
     if (!this.#images.has(id)) throw notFound(`No such image: ${id}`);
     const name = formatReference(withDefaultTag(parseReference(reference)));
     const taggedAt = nowRfc3339();
+    crashpoint("image-tag.before-record");
     this.#database
       .prepare(
         `INSERT INTO image_names (reference, image, tagged_at) VALUES (?, ?, ?)
          ON CONFLICT (reference) DO UPDATE SET image = excluded.image, tagged_at = excluded.tagged_at`,
       )
       .run(name, id, taggedAt);
+    crashpoint("image-tag.recorded");
     this.#names.set(name, { id, taggedAt });
   }
 
@@ -150,10 +168,11 @@ class SqliteImageStore implements ImageStore {
   }
 
   remove(id: string): void {
-    transaction(this.#database, () => {
+    this.atomically(() => {
       this.#database.prepare("DELETE FROM image_names WHERE image = ?").run(id);
       this.#database.prepare("DELETE FROM images WHERE id = ?").run(id);
     });
+    crashpoint("image-remove.recorded");
     this.#images.delete(id);
     for (const [name, target] of this.#names) if (target.id === id) this.#names.delete(name);
   }

@@ -37,4 +37,6 @@ export interface ImageStore {
   untag(reference: string): void;
   /** Removes the record and all its names. */
   remove(id: string): void;
+  /** All changes of names and records that `work` makes, or, when it throws or the daemon ends meanwhile, none. */
+  atomically<T>(work: () => T): T;
 }

@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import type { ContentStore } from "../content/content.ts";
 import { invalidArgument } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
 import { chainIds } from "../oci/chain-id.ts";
 import type { Descriptor, ImageConfigFile, ImageManifest } from "../oci/image-spec.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
@@ -106,8 +107,10 @@ export async function* registerImage(
       await applyBlob(stores, layer, descriptor, arrivals);
     }
     sizeBytes += (await snapshotter.usage(chainId)).sizeBytes;
+    failpoint("image-register.layer-unpacked");
     yield { diffId: diffIds[index]!, descriptor, isNew };
   }
+  failpoint("image-register.before-record");
   return images.put({
     id: image.configDigest,
     manifestDigest: image.manifestDigest,

@@ -1,5 +1,6 @@
 /** Keeps a daemon's nftables table as its bridges and open sandboxes need it. */
 import { isKind } from "../base/errors.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nft } from "../linux/nftables.ts";
 import { ForeignChains } from "./foreign-chains.ts";
@@ -100,6 +101,7 @@ export class Firewall {
   remove(forwards: readonly PortForward[]): void {
     if (forwards.length === 0) return;
     for (const forward of forwards) this.#forwards.delete(keyOf(forward));
+    crashpoint("network-close.before-firewall");
     this.#change("delete published ports from", changeForwards("delete", this.table, forwards));
   }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { conflict, EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
-import { failpoint } from "../base/failpoint.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
 import { log } from "../base/log.ts";
 import { nowRfc3339 } from "../base/time.ts";
@@ -234,6 +234,7 @@ export class Networks {
     }
     failpoint("network-create.firewall");
     this.#records.markNetwork(id, { isComplete: true });
+    crashpoint("network-create.complete");
     undo.move();
     return live;
   }
@@ -304,9 +305,11 @@ export class Networks {
       failpoint("network-remove.marked");
       await settled();
       if (bridge !== undefined) this.firewall?.removeBridge(bridge.name);
+      failpoint("network-remove.firewall");
       await this.#deleteDevice(record);
       failpoint("network-remove.deleted");
       this.#records.removeNetwork(id);
+      crashpoint("network-remove.recorded");
     } catch (error) {
       // It is there for another try; what is gone of it comes back with the next start of the daemon.
       this.#live.set(id, network);

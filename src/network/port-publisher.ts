@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import type { PortRequest, PublishedPort } from "./network.ts";
 import { holdTcp, holdUdp, type PortHolder } from "./port-holder.ts";
 
@@ -103,6 +104,7 @@ async function holdEverywhere(
     throw error;
   }
   countOwn(ports, 1);
+  crashpoint("network-open.held");
   return { ports, close };
 }
 

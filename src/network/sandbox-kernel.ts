@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
@@ -76,6 +77,7 @@ export async function makeBridgedSandbox(
   const hostInterface = names.newHostInterface();
   const macAddress = randomMac();
   makeBareSandbox(path);
+  crashpoint("sandbox-ahead.namespace");
   try {
     const wire = { path, interfaceName: sandboxInterface, macAddress, addresses: [taken] };
     await attachToBridge(wire, bridge, hostInterface);
@@ -83,6 +85,7 @@ export async function makeBridgedSandbox(
       ipv4: { gateway: taken.gateway, interfaceName: sandboxInterface },
       ipv6: undefined,
     });
+    crashpoint("sandbox-ahead.made");
     return { path, hostInterface, macAddress, taken };
   } catch (error) {
     deleteNetns(path);
@@ -111,7 +114,9 @@ export async function deleteSandbox(path: string, hostInterfaces: readonly strin
     using host = RouteSocket.open();
     for (const name of hostInterfaces) await host.deleteLinkAsync(name);
   }
+  crashpoint("sandbox-delete.devices");
   deleteNetns(path);
+  crashpoint("sandbox-delete.namespace");
 }
 
 /** Deletes every namespace and device of this daemon that `isKnown` (by file, or by device) does not name. */

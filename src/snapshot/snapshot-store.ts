@@ -27,6 +27,7 @@ import {
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { conflict, EngineError, invalidArgument, notFound } from "../base/errors.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { isErrno, withFileErrors } from "../linux/fs-error.ts";
 import { DeferredSync } from "../linux/deferred-sync.ts";
@@ -130,8 +131,11 @@ export class SnapshotStore {
   commitLayer(directory: string, record: LayerRecord): void {
     const { hex } = parseDigest(record.chainId);
     writeFileSync(join(directory, "record.json"), JSON.stringify(record));
+    crashpoint("snapshot-recorded");
     this.#sync.mark(hex);
+    crashpoint("snapshot-marked");
     renameSync(directory, join(this.root, "layers", hex));
+    crashpoint("snapshot-committed");
     this.#layers.set(record.chainId, record);
   }
 
@@ -161,7 +165,8 @@ export class SnapshotStore {
     return path;
   }
 
-  #checkNew(key: string, parent: string | undefined): void {
+  /** Throws `alreadyExists`, `invalidArgument` for a key that is no file name, `notFound` for a missing parent. */
+  checkNew(key: string, parent: string | undefined): void {
     if (!keyForm.test(key) || isDigest(key))
       throw invalidArgument(`${JSON.stringify(key)} is no key for a snapshot`);
     if (this.has(key)) throw new EngineError("alreadyExists", `snapshot ${key} exists already`);
@@ -169,26 +174,9 @@ export class SnapshotStore {
       throw notFound(`layer ${parent} is not unpacked here`);
   }
 
-  /**
-   * A new active snapshot whose directory `fill` makes; nothing is left of it when that throws. Throws
-   * `alreadyExists`, `invalidArgument` for a key that is no file name, `notFound` for a missing parent.
-   */
-  prepare(key: string, parent: string | undefined, fill: (directory: string) => void): void {
-    this.#checkNew(key, parent);
-    withFileErrors(`prepare snapshot ${key}`, () => {
-      const directory = this.begin();
-      try {
-        fill(directory);
-        this.#commitActive(directory, key, parent);
-      } catch (error) {
-        this.discard(directory);
-        throw error;
-      }
-    });
-  }
-
-  #commitActive(directory: string, key: string, parent: string | undefined): void {
+  commitActive(directory: string, key: string, parent: string | undefined): void {
     symlinkSync(parent ?? "none", join(directory, "parent"));
+    failpoint("snapshot-prepare.made");
     renameSync(directory, join(this.root, "active", key));
     this.#active.set(key, parent);
   }
@@ -216,6 +204,7 @@ export class SnapshotStore {
       if (isErrno(error, "ENOENT")) return;
       throw error;
     }
+    crashpoint("snapshot-removed");
     this.#delete(grave);
   }
 

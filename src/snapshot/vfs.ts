@@ -5,6 +5,7 @@
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { copyTree } from "../linux/copy-tree.ts";
+import { withFileErrors } from "../linux/fs-error.ts";
 import type { Mount } from "../linux/mount.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import { type UnpackResult, unpackLayer } from "./apply.ts";
@@ -80,7 +81,17 @@ export class VfsSnapshotter implements Snapshotter {
   }
 
   prepare(key: string, parent: string | undefined): void {
-    this.#store.prepare(key, parent, (directory) => void this.#copyParent(directory, parent));
+    this.#store.checkNew(key, parent);
+    withFileErrors(`prepare snapshot ${key}`, () => {
+      const directory = this.#store.begin();
+      try {
+        this.#copyParent(directory, parent);
+        this.#store.commitActive(directory, key, parent);
+      } catch (error) {
+        this.#store.discard(directory);
+        throw error;
+      }
+    });
   }
 
   mounts(key: string): Mount[] {

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import { isErrno, withFileErrors } from "../linux/fs-error.ts";
 import { isMountPoint, mount, unmount } from "../linux/mount.ts";
 import { clearProjectQuota, hasProjectQuota, projectOf, setProjectQuota } from "../linux/project-quota.ts";
@@ -57,6 +58,7 @@ export class LocalDriver implements VolumeDriver {
     const path = join(this.#root, name);
     withFileErrors(`create volume ${name}`, () => {
       mkdirSync(path, { mode: 0o701 });
+      crashpoint("volume-create.directory");
       try {
         mkdirSync(join(path, "_data"), { mode: 0o755 });
         const sizeBytes = quotaBytes(options);
@@ -125,6 +127,7 @@ export class LocalDriver implements VolumeDriver {
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw conflict(`remove ${name}: ${errorText(error)}`, { cause: error });
     }
+    crashpoint("volume-remove.renamed");
     rmSync(doomed, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,4 @@
 import type { Database } from "../base/database.ts";
-import { openTables } from "../base/schema.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 
 /** The records of volumes: a row each, and all of them in memory. */
@@ -9,10 +8,7 @@ export class VolumeRecords {
 
   constructor(database: Database) {
     this.#database = database;
-    openTables(database, {
-      room: "volume",
-      tables: "CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",
-    });
+    database.exec("CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT");
     for (const row of database.prepare("SELECT record FROM volumes").all()) {
       const volume = JSON.parse(String(row["record"])) as VolumeInspect;
       this.#volumes.set(volume.Name, volume);

@@ -2,6 +2,7 @@ import { lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Database } from "../base/database.ts";
 import { conflict, EngineError, errorText, isKind, notFound } from "../base/errors.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import { log } from "../base/log.ts";
@@ -144,7 +145,14 @@ class DriverVolumeStore implements VolumeStore {
     else await named(`create ${name}`, () => driver.create(name, options));
     const labels = { ...request.labels, ...(request.name ? {} : { [anonymousLabel]: "" }) };
     const volume = this.#newRecord({ name, driver, scope: await driver.scope(), labels, options });
-    this.#records.insert(volume);
+    try {
+      failpoint("volume-create.made");
+      this.#records.insert(volume);
+    } catch (error) {
+      await driver.remove(volume);
+      throw error;
+    }
+    crashpoint("volume-create.recorded");
     const found = driver === this.#local ? undefined : await driver.get(name);
     return { volume: found === undefined ? volume : withDriverState(volume, found), isNew: true };
   }
@@ -280,7 +288,9 @@ class DriverVolumeStore implements VolumeStore {
       if (!force || volume.Driver === "local") throw error;
       log.warn(`volume ${name} is forgotten, its driver did not remove it`, { error: errorText(error) });
     }
+    crashpoint("volume-remove.removed");
     this.#records.remove(name);
+    crashpoint("volume-remove.recorded");
   }
 
   /** Waits for containers that are gone and still being cleaned up. */

@@ -1,90 +1,72 @@
 /**
- * `npm run test:crash`: a daemon under a mixed load is killed at random moments and started again. After each time
- * everything that it acknowledged is there, what ran still runs with its log complete, and there is nothing else; at the
- * end nothing at all is left.
+ * `npm run test:crash`: a daemon under a mixed load is killed at every fail point of the sources and at random moments,
+ * and started again. After each time everything that it acknowledged is there, what ran still runs with its log
+ * complete, and there is nothing else; at the end nothing at all is left.
  *
- * GANTRY_CRASH_KILLS is how often (20 when not given), GANTRY_CRASH_SEED repeats a run's requests.
+ * GANTRY_CRASH_POINTS is at how many fail points, chosen by the seed, or their names, or `all`; GANTRY_CRASH_KILLS how often
+ * at random moments. GANTRY_CRASH_SEED repeats a run's requests. By themselves the tests take a short form.
  */
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { TestDaemon } from "../helpers/daemon.ts";
-import { busybox, ensureBusybox } from "../helpers/images.ts";
-import { assertNoLeaks, takeSettledSnapshot, takeSnapshot, type Snapshot } from "../helpers/leak-check.ts";
-import { eventually } from "../helpers/process.ts";
-import { Ledger, observe } from "./ledger.ts";
-import { randomFrom, Worker } from "./load.ts";
+import { CrashDriver } from "./driver.ts";
+import { randomFrom } from "./load.ts";
+import { failPoints, type Point } from "./points.ts";
 
-const kills = Number(process.env["GANTRY_CRASH_KILLS"] ?? 20);
+const kills = Number(process.env["GANTRY_CRASH_KILLS"] ?? 10);
 const seed = Number(process.env["GANTRY_CRASH_SEED"] ?? randomInt(1_000_000));
-const workerCount = 4;
-const longestLoadMs = 1_500;
+/** Everything is removed and looked for after so many kills. */
+const roundLength = 10;
 
-/** Waits until each running container has its monitor and no monitor is without one. */
-async function monitorsMatch(daemon: TestDaemon, ledger: Ledger): Promise<void> {
-  const running = ledger.entries.filter(({ state }) => state === "running").length;
-  let monitors: string[] = [];
-  await eventually(
-    async () => {
-      const { processes } = await takeSnapshot(daemon);
-      monitors = processes.filter((name) => name.startsWith("conmon") && !name.includes("--exec"));
-      return monitors.length === running;
-    },
-    { timeoutMs: 15_000, what: `${running} monitors` },
-  ).catch((error: unknown) => {
-    throw new Error(`${String(error)}; there are\n  ${monitors.join("\n  ")}`);
-  });
-}
-
-async function removeAll(daemon: TestDaemon, ledger: Ledger): Promise<void> {
-  await daemon.removeContainers();
-  const { client } = daemon;
-  for (const { kind, name, state } of ledger.entries) {
-    if (state === "absent") continue;
-    if (kind === "network") await client.getNetwork(name).remove();
-    if (kind === "volume") await client.getVolume(name).remove();
-    if (kind === "image") await client.getImage(name).remove();
+function chosenPoints(): Point[] {
+  const asked = process.env["GANTRY_CRASH_POINTS"] ?? "8";
+  const all = failPoints();
+  if (asked === "all") return all;
+  if (!/^\d+$/.test(asked)) {
+    const names = asked.split(",");
+    return all.filter(({ name }) => names.includes(name));
   }
+  const random = randomFrom(seed);
+  const shuffled = all.map((point) => ({ point, order: random() })).sort((a, b) => a.order - b.order);
+  return shuffled.slice(0, Number(asked)).map(({ point }) => point);
 }
 
-describe(
-  "kill -9 at random moments under load",
-  { skip: process.env["GANTRY_TEST_ENGINE"] === "docker" },
-  () => {
-    test(`${kills} times (seed ${seed})`, { timeout: 60_000 + kills * 30_000 }, async () => {
-      await using daemon = await TestDaemon.start();
-      await ensureBusybox(daemon);
-      const ledger = new Ledger((await observe(daemon)).keys());
-      const workers = Array.from(
-        { length: workerCount },
-        (_, number) => new Worker(daemon, ledger, { number, seed }),
-      );
-      await daemon.killHard();
-      await daemon.launch();
-      // What the first container makes and the daemon keeps is no leak.
-      await daemon.dockerOk(["run", "--rm", busybox, "true"]);
-      const baseline: Snapshot = await takeSettledSnapshot(daemon);
-      const random = randomFrom(seed);
-      for (let round = 1; round <= kills; round += 1) {
-        const killed = Promise.withResolvers<void>();
-        const working = Promise.all(workers.map((worker) => worker.work(killed.promise)));
-        // A refusal ends the test by itself below; until then nobody listens.
-        working.catch(() => {});
-        await sleep(random() * longestLoadMs);
-        await daemon.killHard();
-        // One whose client never settles its promise stays behind; the rest are done by then.
-        await Promise.race([working, killed.promise.then(() => sleep(1_000))]);
-        await daemon.launch();
-        assert.deepEqual(await ledger.reconcile(daemon), [], `after kill ${round} of seed ${seed}`);
-        await monitorsMatch(daemon, ledger);
+describe("kill -9 under load", { skip: process.env["GANTRY_TEST_ENGINE"] === "docker" }, () => {
+  const points = chosenPoints();
+
+  test(
+    `at ${points.length} fail points (seed ${seed})`,
+    {
+      timeout: 120_000 + points.length * 120_000,
+    },
+    async () => {
+      await using driver = await CrashDriver.start(seed);
+      const random = randomFrom(seed + 1);
+      const missed: string[] = [];
+      for (const [index, point] of points.entries()) {
+        if (!(await driver.killAt(point, 1 + Math.floor(random() * 2)))) missed.push(point.name);
+        if ((index + 1) % roundLength === 0) {
+          await driver.requireNothingLeft();
+          console.log(`# killed at ${index + 1} of ${points.length} fail points`);
+        }
       }
-      await removeAll(daemon, ledger);
-      // A daemon that worked for a while has descriptors open that a new one opens later.
-      await assertNoLeaks(daemon, baseline, { ignore: ["descriptors"], settleMs: 15_000 });
-      const requests = workers.reduce((sum, worker) => sum + worker.requests, 0);
-      console.log(`# ${kills} kills survived, ${requests} requests, seed ${seed}`);
-      assert.ok(requests > kills, "the load was none");
-    });
-  },
-);
+      await driver.requireNothingLeft();
+      assert.deepEqual(missed, [], "fail points that the load did not pass");
+      console.log(`# ${points.length} fail points survived, ${driver.requests} requests, seed ${seed}`);
+    },
+  );
+
+  test(`at ${kills} random moments (seed ${seed})`, { timeout: 120_000 + kills * 60_000 }, async () => {
+    await using driver = await CrashDriver.start(seed);
+    for (let kill = 1; kill <= kills; kill += 1) {
+      await driver.killAtRandom();
+      if (kill % roundLength === 0) {
+        await driver.requireNothingLeft();
+        console.log(`# ${kill} of ${kills} kills survived, ${driver.requests} requests`);
+      }
+    }
+    await driver.requireNothingLeft();
+    assert.ok(driver.requests > kills || kills === 0, "the load was none");
+    console.log(`# ${kills} kills survived, ${driver.requests} requests, seed ${seed}`);
+  });
+});

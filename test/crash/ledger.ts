@@ -19,10 +19,15 @@ export interface Entry {
 export async function observe(daemon: TestDaemon): Promise<Map<string, State>> {
   const { client } = daemon;
   const found = new Map<string, State>();
-  for (const container of await client.listContainers({ all: true }))
+  const mounted = new Set<string>();
+  for (const container of await client.listContainers({ all: true })) {
     for (const name of container.Names) found.set(`container ${name.slice(1)}`, container.State as State);
+    for (const { Name } of container.Mounts) if (Name !== undefined) mounted.add(Name);
+  }
   for (const network of await client.listNetworks()) found.set(`network ${network.Name}`, "present");
-  for (const volume of (await client.listVolumes()).Volumes) found.set(`volume ${volume.Name}`, "present");
+  // Anonymous volumes belong to their containers.
+  for (const { Name } of (await client.listVolumes()).Volumes)
+    if (!(/^[0-9a-f]{64}$/.test(Name) && mounted.has(Name))) found.set(`volume ${Name}`, "present");
   for (const image of await client.listImages())
     for (const tag of image.RepoTags ?? []) found.set(`image ${tag}`, "present");
   return found;

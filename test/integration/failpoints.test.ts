@@ -1,6 +1,6 @@
 /**
- * Every fail point in the sources, hit twice: once as an error half-way, once as a power cut. Either way nothing may be
- * left behind, and the next request works.
+ * Every fail point in the sources, hit as an error half-way, and many as a kill. Either way nothing may be left behind,
+ * and the next request works.
  */
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
@@ -35,52 +35,102 @@ describe("fail points", { skip: flavour === "docker" }, () => {
     // A daemon that was started again is what each round ends with, so it is what is compared with.
     await daemon.stop();
     await daemon.launch();
-    await useEverything();
+    await use(everything);
     baseline = await takeSettledSnapshot(daemon);
   });
   after(() => daemon?.[Symbol.asyncDispose]());
 
-  /** One request of each kind; what comes out is told by `works`. */
-  async function useEverything(): Promise<boolean> {
-    const results = [
-      await daemon.docker(["run", "--rm", "-p", "18500:80", busybox, "true"]),
-      await daemon.docker(["run", "-d", "--name", "execs", busybox, "sleep", "60"]),
-      await daemon.docker(["exec", "execs", "true"]),
-      await daemon.docker(["network", "create", "failpoints"]),
-      await daemon.docker(["network", "connect", "failpoints", "execs"]),
-      await daemon.docker(["network", "disconnect", "failpoints", "execs"]),
-      await daemon.docker(["rm", "-f", "execs"]),
-      await daemon.docker(["network", "rm", "failpoints"]),
-      await daemon.docker(["import", archive, "failpoint/import:1"], { timeoutMs: 60_000 }),
-      await daemon.docker(["rmi", "failpoint/import:1"]),
-      await dockerBuild(daemon, { Dockerfile: `FROM ${busybox}\nRUN touch /made\n` }, [
-        "-t",
-        "failpoint/build:1",
-      ]),
-      await daemon.docker(["rmi", "failpoint/build:1"]),
-      await daemon.docker(["builder", "prune", "-af"]),
-    ];
-    return results.every((result) => result.code === 0);
+  const docker = (...args: string[]): Promise<boolean> =>
+    daemon.docker(args, { timeoutMs: 60_000 }).then(({ code }) => code === 0);
+
+  /** Requests that pass fail points, by what they are about. Each is made whatever became of the one before. */
+  const requests = {
+    containers: () => [
+      () => docker("run", "--rm", "-p", "18500:80", busybox, "true"),
+      () => docker("run", "-d", "--name", "execs", busybox, "sleep", "60"),
+      () => docker("exec", "execs", "true"),
+      () => docker("rm", "-f", "execs"),
+    ],
+    networks: () => [
+      () => docker("run", "-d", "--name", "execs", "-p", "18500:80", busybox, "sleep", "60"),
+      () => docker("network", "create", "failpoints"),
+      () => docker("network", "connect", "failpoints", "execs"),
+      () => docker("network", "disconnect", "failpoints", "execs"),
+      () => docker("rm", "-f", "execs"),
+      () => docker("network", "rm", "failpoints"),
+    ],
+    volumes: () => [
+      () => docker("volume", "create", "failpoints"),
+      () => docker("create", "--name", "filled", "-v", "failpoints:/bin", busybox),
+      () => docker("rm", "filled"),
+      () => docker("volume", "rm", "failpoints"),
+    ],
+    images: () => [
+      () => docker("create", "--name", "filled", busybox),
+      () => docker("cp", archive, "filled:/added"),
+      () => docker("commit", "filled", "failpoint/commit:1"),
+      () => docker("save", "-o", join(daemon.root, "saved.tar"), "failpoint/commit:1"),
+      () => docker("rm", "filled"),
+      () => docker("rmi", "failpoint/commit:1"),
+      () => docker("load", "-i", join(daemon.root, "saved.tar")),
+      () => docker("rmi", "failpoint/commit:1"),
+      () => docker("import", archive, "failpoint/import:1"),
+      () => docker("rmi", "failpoint/import:1"),
+    ],
+    builds: () => [
+      () => build(`FROM ${busybox}\nRUN touch /made\n`),
+      () => docker("rmi", "failpoint/build:1"),
+      () => docker("builder", "prune", "-af"),
+    ],
+  };
+  type Kind = keyof typeof requests;
+  const everything = Object.keys(requests) as Kind[];
+
+  async function build(dockerfile: string): Promise<boolean> {
+    const { code } = await dockerBuild(daemon, { Dockerfile: dockerfile }, ["-t", "failpoint/build:1"]);
+    return code === 0;
+  }
+
+  /** True when every request was answered well. */
+  async function use(kinds: readonly Kind[]): Promise<boolean> {
+    let isWell = true;
+    for (const kind of kinds) for (const request of requests[kind]()) isWell = (await request()) && isWell;
+    return isWell;
+  }
+
+  /** What passes a fail point of this name. */
+  function kindsFor(name: string): readonly Kind[] {
+    if (/^(container-create|snapshot-prepare)/.test(name)) return ["containers", "volumes"];
+    if (/^(container|monitor)-/.test(name)) return ["containers"];
+    if (name.startsWith("network-")) return ["networks"];
+    if (name.startsWith("volume-")) return ["volumes"];
+    if (name.startsWith("build-")) return ["builds"];
+    if (/^(image|content|snapshot)-/.test(name)) return ["images"];
+    return everything;
   }
 
   test("there are some", () => assert.ok(names.length > 0));
 
-  for (const name of names) {
-    for (const action of ["error", "exit"]) {
+  for (const [index, name] of names.entries()) {
+    // A kill at a third of them, another one each day: test/crash/ goes through all kills, under load.
+    const isKilled = index % 3 === new Date().getUTCDate() % 3;
+    for (const action of isKilled ? ["error", "exit"] : ["error"]) {
       test(`${name}=${action}`, async () => {
         await daemon.stop();
         await daemon.launch({ GANTRY_FAILPOINTS: `${name}=${action}` }).catch((error: unknown) => {
           // A point that is passed at start-up ends the daemon there.
           if (action !== "exit") throw error;
         });
-        const unharmed = daemon.running && (await useEverything());
+        const kinds = kindsFor(name);
+        const unharmed = daemon.running && (await use(kinds));
         assert.ok(!unharmed, "the fail point was not reached: what it guards is not tested");
         if (daemon.running) await daemon.killHard();
         await daemon.launch();
         await daemon.removeContainers();
-        await daemon.docker(["rmi", "failpoint/import:1"]);
-        await daemon.docker(["network", "rm", "failpoints"]);
-        await eventually(useEverything, {
+        await docker("rmi", "failpoint/import:1", "failpoint/commit:1");
+        await docker("network", "rm", "failpoints");
+        await docker("volume", "rm", "failpoints");
+        await eventually(() => use(kinds), {
           timeoutMs: 30_000,
           intervalMs: 500,
           what: "every kind of request to work",

@@ -4,7 +4,6 @@
  */
 import type { StatementSync } from "node:sqlite";
 import { type Database, transaction } from "../../base/database.ts";
-import { openTables } from "../../base/schema.ts";
 
 export interface ManifestRecord {
   readonly digest: string;
@@ -39,7 +38,7 @@ export interface Page {
 
 type Row = Readonly<Record<string, string | number | null>>;
 
-const tables = `
+const schema = `
   CREATE TABLE IF NOT EXISTS blobs (
     repository TEXT NOT NULL, digest TEXT NOT NULL, linked_at INTEGER NOT NULL, PRIMARY KEY (repository, digest)
   ) WITHOUT ROWID;
@@ -73,7 +72,7 @@ export class RegistryMetadata {
     this.database = database;
     // A push that was answered must survive a loss of power.
     database.exec("PRAGMA synchronous = FULL");
-    openTables(database, { room: "registry", tables });
+    database.exec(schema);
   }
 
   #prepare(sql: string): StatementSync {
