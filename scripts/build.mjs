@@ -2,8 +2,9 @@
  * Bundles the program into dist/:
  *
  *   gantry.cjs       what is started; loads the command line together with its code cache
- *   cli.js           the command line without compose, as one function body; cli.cache is V8's compiled form of it
- *   compose.js       the command line with compose, and compose.cache
+ *   cli.js           the command line without compose, as one function; cli.cache is V8's compiled form of it
+ *   compose.js       the commands of compose alone, and compose.cache
+ *   whole.js         the command line with compose, for help and completion of its words, and whole.cache
  *   daemon.cjs       the daemon, loaded by `gantry daemon` alone
  *   registry-server.cjs  the registry, loaded by `gantry registry serve` and `gc`
  *   manifest-registry.cjs  the registry client, loaded by `gantry manifest`
@@ -70,18 +71,24 @@ volumes: { data: }
 const asciiOnly = (code) =>
   code.replaceAll(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
-/** Compose is half of the command line, which nobody else is to load: start.cjs takes the whole for its words alone. */
-const composeApart = {
-  name: "compose-apart",
+/** Leaves what is loaded when it is called for, by these paths, out of a bundle: start.cjs knows which one has it. */
+const without = (filter, importers = /./) => ({
+  name: "without",
   setup(builder) {
-    builder.onResolve({ filter: /^\.\/compose\// }, ({ kind, path }) =>
-      kind === "dynamic-import" ? { path, namespace: "apart" } : undefined,
+    builder.onResolve({ filter }, ({ kind, path, importer }) =>
+      kind === "dynamic-import" && importers.test(importer) ? { path, namespace: "apart" } : undefined,
     );
     builder.onLoad({ filter: /./, namespace: "apart" }, ({ path }) => ({
       contents: `throw new Error("${path} is not in this bundle");`,
     }));
   },
-};
+});
+
+/** Compose is half of the command line, which nobody else is to load. */
+const composeApart = without(/^\.\/compose\//);
+
+/** The commands of others. Those that compose itself calls it imports from elsewhere, and they stay. */
+const commandsApart = without(/^\.\/commands\//, /\/src\/cli\/(acting-)?commands\.ts$/);
 
 async function bundleCli(name, plugins) {
   const result = await build({
@@ -91,18 +98,26 @@ async function bundleCli(name, plugins) {
     minify: true,
     // The bundle is run as a script, which has `require` and no loader for `import()`.
     supported: { "dynamic-import": false },
+    // The same code as modules, of which what nobody calls is left out.
+    alias: { yaml: join(root, "node_modules/yaml/browser/dist/index.js") },
     plugins: [serversApart, ...plugins],
   });
   rmSync(join(dist, `${name}.cache`), { force: true });
-  replace(`${name}.js`, asciiOnly(result.outputFiles[0].text));
+  const body = asciiOnly(result.outputFiles[0].text);
+  replace(`${name}.js`, `(function(exports,require,module,__filename,__dirname){${body}\n})`);
 }
 
 async function buildCli() {
   const loader = readFileSync(join(root, "scripts", "start.cjs"));
-  await Promise.all([bundleCli("cli", [composeApart]), bundleCli("compose", [])]);
+  await Promise.all([
+    bundleCli("cli", [composeApart]),
+    bundleCli("compose", [commandsApart]),
+    bundleCli("whole", []),
+  ]);
   replace("gantry.cjs", loader);
   // A first run compiles what most commands use; its failure to find a daemon is meant.
   writeCache("cli.cache", ["-H", `unix://${dist}/no-daemon.sock`, "version"]);
+  writeCache("whole.cache", ["help", "compose"]);
   const project = join(dist, `warm-up.${process.pid}.yaml`);
   const socket = join(mkdtempSync(join(tmpdir(), "gantry-build-")), "daemon.sock");
   writeFileSync(project, warmUpProject);
@@ -111,7 +126,9 @@ async function buildCli() {
   });
   try {
     await once(daemon.stdout, "data");
-    writeCache("compose.cache", ["-H", `unix://${socket}`, "compose", "-f", project, "up", "-d"]);
+    // The second time one of the two services is there, as it should be: most of what is compiled is for that.
+    for (let time = 0; time < 2; time++)
+      writeCache("compose.cache", ["-H", `unix://${socket}`, "compose", "-f", project, "up", "-d"]);
   } finally {
     daemon.kill();
     rmSync(project);

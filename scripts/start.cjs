@@ -6,9 +6,28 @@
 const { readFileSync, writeFileSync } = require("node:fs");
 const { Script } = require("node:vm");
 
-// What compose is made of is much, and nobody else is to load it.
-const isCompose = process.argv.slice(2).some((word) => word === "compose" || word === "fig");
-const name = isCompose ? "compose" : "cli";
+/** Flags before the command, and how many words each takes. */
+const flags = new Map([
+  ["-H", 2],
+  ["--host", 2],
+  ["-c", 2],
+  ["--context", 2],
+  ["--config", 2],
+  ["-D", 1],
+  ["--debug", 1],
+]);
+
+const isCompose = (word) => word === "compose" || word === "fig";
+
+/** Compose is much that others are not to load; help and completion of its words take both. */
+function bundleFor(words) {
+  let at = 0;
+  while (flags.has(words[at])) at += flags.get(words[at]);
+  if (isCompose(words[at])) return "compose";
+  return words.some(isCompose) ? "whole" : "cli";
+}
+
+const name = bundleFor(process.argv.slice(2));
 const filename = `${__dirname}/${name}.js`;
 const source = readFileSync(filename, "latin1");
 let cachedData;
@@ -17,10 +36,7 @@ try {
 } catch {
   // Not written yet.
 }
-const script = new Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
-  filename,
-  cachedData,
-});
+const script = new Script(source, { filename, cachedData });
 script.runInThisContext()(exports, require, module, filename, __dirname);
 
 const cacheTarget = process.env["GANTRY_WRITE_CODE_CACHE"];

@@ -6,7 +6,9 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
 import type { LogLevel } from "./base/log.ts";
+import { checkContainerOptions } from "./daemon-container-options.ts";
 import { validateLogging } from "./container/logging/driver-options.ts";
+import type { Ulimit } from "./wire/container.ts";
 import { cutPool } from "./network/ipv4.ts";
 import { insecureRegistryComplaint, mirrorComplaint } from "./registry/hosts.ts";
 
@@ -55,6 +57,20 @@ export interface DaemonOptions {
   /** Restart policies start containers with the daemon. */
   autoRestart: boolean;
   shutdownTimeoutSeconds: number;
+  defaultUlimits: Record<string, Ulimit>;
+  seccompProfile: string;
+  init: boolean;
+  initPath: string;
+  /** As it was written: `64M`. */
+  defaultShmSize: string;
+  defaultIpcMode: string;
+  defaultCgroupnsMode: string;
+  noNewPrivileges: boolean;
+  cpuRealtimePeriodUs: number;
+  cpuRealtimeRuntimeUs: number;
+  oomScoreAdjust: number;
+  /** `native.cgroupdriver=cgroupfs`. */
+  execOptions: string[];
 }
 
 export const defaultDaemonOptions: DaemonOptions = {
@@ -99,9 +115,21 @@ export const defaultDaemonOptions: DaemonOptions = {
   liveRestore: true,
   autoRestart: true,
   shutdownTimeoutSeconds: 15,
+  defaultUlimits: {},
+  seccompProfile: "",
+  init: false,
+  initPath: "",
+  defaultShmSize: "64MiB",
+  defaultIpcMode: "private",
+  defaultCgroupnsMode: "",
+  noNewPrivileges: false,
+  cpuRealtimePeriodUs: 0,
+  cpuRealtimeRuntimeUs: 0,
+  oomScoreAdjust: 0,
+  execOptions: [],
 };
 
-type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools" | "map";
+type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools" | "map" | "ulimits";
 
 interface OptionRule {
   readonly option: keyof DaemonOptions;
@@ -161,6 +189,18 @@ export const daemonOptionRules: readonly OptionRule[] = [
   // A flag of old, which daemon.json has never had.
   rule("autoRestart", "restart", "boolean", ""),
   rule("shutdownTimeoutSeconds", "shutdown-timeout", "number"),
+  rule("defaultUlimits", "default-ulimit", "ulimits", "default-ulimits"),
+  rule("seccompProfile", "seccomp-profile", "string"),
+  rule("init", "init", "boolean"),
+  rule("initPath", "init-path", "string"),
+  rule("defaultShmSize", "default-shm-size", "string"),
+  rule("defaultIpcMode", "default-ipc-mode", "string"),
+  rule("defaultCgroupnsMode", "default-cgroupns-mode", "string"),
+  rule("noNewPrivileges", "no-new-privileges", "boolean"),
+  rule("cpuRealtimePeriodUs", "cpu-rt-period", "number"),
+  rule("cpuRealtimeRuntimeUs", "cpu-rt-runtime", "number"),
+  rule("oomScoreAdjust", "oom-score-adjust", "number"),
+  rule("execOptions", "exec-opt", "list", "exec-opts"),
 ];
 
 /** Options that SIGHUP changes while the daemon runs. */
@@ -177,17 +217,20 @@ export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
   "maxConcurrentUploads",
   "maxDownloadAttempts",
   "shutdownTimeoutSeconds",
+  "defaultShmSize",
+  "defaultIpcMode",
+  "defaultCgroupnsMode",
 ];
 
 /** Keys of Docker's file that gantry knows of and does not serve. */
 const refusedKeys = new Set(
   (
     "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder containerd " +
-    "containerd-namespace cpu-rt-period cpu-rt-runtime data default-cgroupns-mode default-gateway " +
-    "default-gateway-v6 default-ipc-mode default-network-opts default-shm-size default-ulimits exec-opts experimental features " +
-    "fixed-cidr-v6 host-gateway-ip host-gateway-ips init init-path ip-masq ip6tables ipv6 log-format " +
-    "metrics-addr min-api-version no-new-privileges " +
-    "node-generic-resources oom-score-adjust proxies raw-logs rootless seccomp-profile selinux-enabled storage-opts swarm-default-advertise-addr " +
+    "containerd-namespace data default-gateway " +
+    "default-gateway-v6 default-network-opts experimental features " +
+    "fixed-cidr-v6 host-gateway-ip host-gateway-ips ip-masq ip6tables ipv6 log-format " +
+    "metrics-addr min-api-version " +
+    "node-generic-resources proxies raw-logs rootless selinux-enabled storage-opts swarm-default-advertise-addr " +
     "userland-proxy userland-proxy-path validate"
   ).split(" "),
 );
@@ -267,6 +310,15 @@ function hasKind(value: unknown, kind: Kind): boolean {
           typeof entry?.base === "string" && typeof entry.size === "number",
       )
     );
+  if (kind === "ulimits")
+    return (
+      typeof value === "object" &&
+      value !== null &&
+      Object.values(value).every(
+        (entry: { Soft?: unknown; Hard?: unknown } | null) =>
+          Number.isInteger(entry?.Soft) && Number.isInteger(entry?.Hard),
+      )
+    );
   return typeof value === kind;
 }
 
@@ -333,6 +385,7 @@ export function mergeDaemonOptions(
     if (isIP(address) === 0) throw invalidArgument(`${address} is not an ip address`);
   checkRegistryOptions(options);
   checkLogging(options);
+  checkContainerOptions(options);
   for (const label of options.labels)
     if (!label.includes("=")) throw invalidArgument(`bad attribute format: ${label} (want key=value)`);
   if (options.hosts.length === 0) options.hosts = [`unix://${options.execRoot}/gantry.sock`];

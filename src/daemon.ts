@@ -28,6 +28,8 @@ import {
   readConfigFile,
   reloadableOptions,
 } from "./daemon-config.ts";
+import { adjustOomScore, containerConfig } from "./daemon-container-options.ts";
+import { type DaemonStart, daemonStart } from "./daemon-flags.ts";
 import { apiVersion, type EngineConfig, engineVersion, minApiVersion } from "./engine/config.ts";
 import { createContext, type EngineContext } from "./engine/context.ts";
 import { createEngine } from "./engine/create-engine.ts";
@@ -50,70 +52,6 @@ import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/volume-store.ts";
 import { parseUserRemap } from "./user-remap.ts";
-
-export interface DaemonStart {
-  /** Options that were given as flags. */
-  readonly flags: Partial<DaemonOptions>;
-  readonly configFile: string;
-  /** The file was named by flag: it must be there. */
-  readonly configFileRequired: boolean;
-}
-
-/** Reads what the command line of `gantry daemon` says. Throws `invalidArgument` for a runtime without a path. */
-export function daemonStart(parsed: ParsedArguments): DaemonStart {
-  const flags: Record<string, unknown> = {};
-  for (const { option, flag, kind } of daemonOptionRules) {
-    if (!parsed.changed(flag)) continue;
-    if (kind === "list") flags[option] = [...parsed.list(flag)];
-    else if (kind === "runtimes") flags[option] = parseRuntimes(parsed.list(flag));
-    else if (kind === "pools") flags[option] = parsed.list(flag).map(parseAddressPool);
-    else if (kind === "map") flags[option] = parseMap(parsed.list(flag));
-    else if (kind === "boolean") flags[option] = parsed.bool(flag);
-    else flags[option] = kind === "number" ? parsed.number(flag) : parsed.string(flag);
-  }
-  return {
-    flags,
-    configFile: parsed.string("config-file"),
-    configFileRequired: parsed.changed("config-file"),
-  };
-}
-
-/** `base=10.0.0.0/8,size=24` */
-function parseAddressPool(text: string): DaemonOptions["defaultAddressPools"][number] {
-  const fields = new Map(
-    text.split(",").map((field): [string, string] => {
-      const at = field.indexOf("=");
-      return [field.slice(0, Math.max(at, 0)).trim().toLowerCase(), field.slice(at + 1).trim()];
-    }),
-  );
-  const base = fields.get("base");
-  const size = fields.get("size");
-  if (fields.size !== 2 || base === undefined || size === undefined || !/^\d{1,3}$/.test(size))
-    throw invalidArgument(
-      `invalid default address pool "${text}": want base=CIDR,size=LENGTH, as in base=10.0.0.0/8,size=24`,
-    );
-  return { base, size: Number(size) };
-}
-
-/** `KEY=VALUE`; a key alone has an empty value. */
-function parseMap(entries: readonly string[]): Record<string, string> {
-  const pairs = entries.map((entry) => {
-    const at = entry.indexOf("=");
-    return at < 0 ? [entry, ""] : [entry.slice(0, at), entry.slice(at + 1)];
-  });
-  return Object.fromEntries(pairs) as Record<string, string>;
-}
-
-function parseRuntimes(entries: readonly string[]): DaemonOptions["runtimes"] {
-  const runtimes: DaemonOptions["runtimes"] = {};
-  for (const entry of entries) {
-    const at = entry.indexOf("=");
-    if (at < 1 || at === entry.length - 1)
-      throw invalidArgument(`invalid runtime "${entry}": want NAME=PATH, as in kata=/usr/bin/kata-runtime`);
-    runtimes[entry.slice(0, at)] = { path: entry.slice(at + 1) };
-  }
-  return runtimes;
-}
 
 /** `gantry daemon`: runs until told to stop; a start that fails says why on standard error. Resolves with the exit code. */
 export async function daemonCommand(parsed: ParsedArguments): Promise<number> {
@@ -141,6 +79,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
     );
   setLogLevel(options.debug ? "debug" : options.logLevel);
   process.umask(0o022);
+  adjustOomScore(options.oomScoreAdjust);
   leaveRootCgroup(detectCgroups());
   claimRoots(options);
   using _bridge = options.bridge === "none" ? undefined : await claimBridge(options.bridge);
@@ -212,6 +151,7 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     cdiDirectories: options.cdiSpecDirs,
     liveRestore: options.liveRestore,
     shutdownTimeoutSeconds: options.shutdownTimeoutSeconds,
+    ...containerConfig(options),
   };
 }
 
@@ -284,6 +224,7 @@ function buildHost(context: EngineContext, engine: Engine): BuildHost {
         logging: { Type: "none" },
         cgroupVersion: context.cgroups.version,
         networkMode: "bridge",
+        host: context.config.hostDefaults,
       }),
     registry: work.registry,
     lease: () => work.lease(),
@@ -376,6 +317,7 @@ const reloadedSettings = [
   "liveRestore",
   "shutdownTimeoutSeconds",
   "defaultRuntime",
+  "hostDefaults",
 ] as const satisfies readonly (keyof EngineConfig)[];
 
 /** SIGHUP: reads the configuration file again and takes over what can change while containers run. */

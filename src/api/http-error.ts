@@ -1,4 +1,4 @@
-import { EngineError, type ErrorKind, errorText } from "../base/errors.ts";
+import { EngineError, type ErrorKind, errorText, textWithHint } from "../base/errors.ts";
 
 /** The one place that knows which HTTP status a kind of failure has (Docker's error classes). */
 const statusByKind: Readonly<Record<ErrorKind, number>> = {
@@ -37,10 +37,5 @@ export interface ErrorAnswer {
 export function errorAnswer(error: unknown): ErrorAnswer {
   if (error instanceof HttpError) return { status: error.status, message: error.message, isBug: false };
   if (!(error instanceof EngineError)) return { status: 500, message: errorText(error), isBug: true };
-  return { status: statusByKind[error.kind], message: withHint(error), isBug: false };
-}
-
-function withHint(error: EngineError): string {
-  if (error.hint === undefined) return error.message;
-  return `${error.message}${/[.!?]$/.test(error.message) ? "" : "."} ${error.hint}`;
+  return { status: statusByKind[error.kind], message: textWithHint(error), isBug: false };
 }

@@ -617,7 +617,8 @@ test("close() ends streams, refuses new connections and is quick", async () => {
   const ended = readAll(socket);
   await t[Symbol.asyncDispose]();
   await ended;
-  assert.ok(performance.now() - started < 1000);
+  // What does not end by itself is cut off after three seconds.
+  assert.ok(performance.now() - started < 2_900);
   socket.destroy();
   idle.destroy();
   const late = t.connect();

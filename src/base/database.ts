@@ -36,25 +36,26 @@ export function databaseError(error: unknown, path: string): unknown {
 
 /** SQLite whose errors are the engine's. */
 export class Database extends DatabaseSync {
-  readonly #path: string;
+  /** The file. */
+  readonly path: string;
 
   constructor(path: string) {
     super(path);
-    this.#path = path;
+    this.path = path;
   }
 
   override exec(sql: string): void {
     try {
       super.exec(sql);
     } catch (error) {
-      throw databaseError(error, this.#path);
+      throw databaseError(error, this.path);
     }
   }
 
   override prepare(sql: string): StatementSync {
     const statement = super.prepare(sql);
     const run = statement.run.bind(statement) as (...values: unknown[]) => ReturnType<StatementSync["run"]>;
-    const path = this.#path;
+    const path = this.path;
     return Object.assign(statement, {
       run(...values: unknown[]) {
         try {
@@ -69,7 +70,7 @@ export class Database extends DatabaseSync {
 
 /**
  * Opens the engine's database, made when missing. Write-ahead log: a transaction is there whole or not at all whenever
- * the process ends. Each room creates the tables it owns. Throws an EngineError that names the file.
+ * the process ends. Each room opens the tables it owns (`schema.ts`). Throws an EngineError that names the file.
  */
 export function openDatabase(path: string): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o710 });

@@ -52,6 +52,12 @@ export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** An error's text with its hint behind it, as clients are told it. */
+export function textWithHint(error: EngineError): string {
+  if (error.hint === undefined) return error.message;
+  return `${error.message}${/[.!?]$/.test(error.message) ? "" : "."} ${error.hint}`;
+}
+
 /** True when `error` is an {@link EngineError} of one of `kinds`. */
 export function isKind(error: unknown, ...kinds: ErrorKind[]): error is EngineError {
   return error instanceof EngineError && kinds.includes(error.kind);

@@ -9,7 +9,7 @@ import { familiarReference, formatReference, parseReference, withDefaultTag } fr
 import type { BuildRequest } from "./build.ts";
 import type { BuildHost, BuildLease } from "./host.ts";
 import type { Layers } from "./layers.ts";
-import { nowNs, type Progress, type VertexProgress } from "./progress.ts";
+import { type Progress, type VertexProgress } from "./progress.ts";
 
 export interface BaseImage {
   readonly image: ImageRecord;
@@ -89,9 +89,12 @@ export class BaseImages {
         ...(credentials === undefined ? {} : { credentials }),
         signal: this.#request.signal,
       })) {
-        const { current = 0, total = 0 } = message.progressDetail ?? {};
-        if (message.id !== undefined)
-          vertex.status(message.id, { current, total, startedNs: nowNs(), name: message.status ?? "" });
+        // Without details it is about the image, not about a layer.
+        const { id, status = "", progressDetail } = message;
+        if (id === undefined || progressDetail === undefined) continue;
+        const { current = 0, total = 0 } = progressDetail;
+        const done = status === "Pull complete" || status === "Already exists";
+        vertex.status(id, { current, total, name: status, done });
       }
     } catch (error) {
       if (known !== undefined && isKind(error, "unavailable")) return known;

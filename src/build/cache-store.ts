@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { type Database, transaction } from "../base/database.ts";
+import { openTables } from "../base/schema.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import type { BuildCacheType } from "./build.ts";
 import type { Layers } from "./layers.ts";
@@ -34,14 +35,15 @@ export class CacheStore {
 
   constructor(database: Database) {
     this.#database = database;
-    database.exec(
-      `CREATE TABLE IF NOT EXISTS build_cache (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    openTables(database, {
+      room: "build",
+      tables: `CREATE TABLE IF NOT EXISTS build_cache (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
        CREATE TABLE IF NOT EXISTS build_cache_keys (
          key TEXT PRIMARY KEY, id TEXT NOT NULL REFERENCES build_cache (id) ON DELETE CASCADE
        ) STRICT;
        CREATE INDEX IF NOT EXISTS build_cache_keys_by_id ON build_cache_keys (id);
        CREATE TABLE IF NOT EXISTS build_notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT`,
-    );
+    });
     for (const row of database.prepare("SELECT record FROM build_cache").all()) {
       const record = JSON.parse(String(row["record"])) as CacheRecord;
       this.#records.set(record.id, record);

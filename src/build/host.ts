@@ -1,3 +1,4 @@
+import type { ContainerDefaults } from "../container/defaults.ts";
 import type { Database } from "../base/database.ts";
 import type { Background } from "../base/background.ts";
 import type { Runtimes } from "../container/runtime.ts";
@@ -23,6 +24,8 @@ export interface BuildHost {
     readonly cgroupParent: string;
     /** Where specifications of devices are (CDI). */
     readonly cdiDirectories: readonly string[];
+    /** What the daemon says for containers that do not say it themselves. */
+    readonly containerDefaults?: ContainerDefaults;
     readonly dns: readonly string[];
     readonly dnsOptions: readonly string[];
     readonly dnsSearch: readonly string[];

@@ -32,6 +32,7 @@ export class VertexProgress {
   readonly #inputs: readonly string[];
   readonly #emit: (event: BuildEvent) => void;
   #startedNs: bigint | undefined;
+  readonly #statusStarts = new Map<string, bigint>();
 
   constructor(
     emit: (event: BuildEvent) => void,
@@ -100,11 +101,11 @@ export class VertexProgress {
     this.#emit({ kind: "log", vertex: this.digest, stream, data, timeNs: nowNs() });
   }
 
-  status(
-    id: string,
-    progress: { current: number; total?: number; startedNs?: bigint; done?: boolean; name?: string },
-  ): void {
+  status(id: string, progress: { current: number; total?: number; done?: boolean; name?: string }): void {
     const timeNs = nowNs();
+    // Clients show only what has begun.
+    const startedNs = this.#statusStarts.get(id) ?? timeNs;
+    this.#statusStarts.set(id, startedNs);
     this.#emit({
       kind: "status",
       vertex: this.digest,
@@ -113,17 +114,16 @@ export class VertexProgress {
       current: progress.current,
       total: progress.total ?? 0,
       timeNs,
-      ...(progress.startedNs === undefined ? {} : { startedNs: progress.startedNs }),
+      startedNs,
       ...(progress.done === true ? { completedNs: timeNs } : {}),
     });
   }
 
   /** A part of the vertex that is a status line of its own. */
   async part<T>(id: string, work: () => Promise<T> | T): Promise<T> {
-    const startedNs = nowNs();
-    this.status(id, { current: 0, startedNs });
+    this.status(id, { current: 0 });
     const result = await work();
-    this.status(id, { current: 0, startedNs, done: true });
+    this.status(id, { current: 0, done: true });
     return result;
   }
 

@@ -158,7 +158,9 @@ async function addAgent(
   const id = mount.id ?? "default";
   if (ssh === undefined || !(await ssh.has(id))) {
     if (mount.required)
-      throw notFound(`no ssh agent for the key ${id} is forwarded`, { hint: `Give it with --ssh ${id}.` });
+      throw notFound(`no SSH key ${JSON.stringify(id)} forwarded from the client`, {
+        hint: `Give it with --ssh ${id}.`,
+      });
     return;
   }
   const directory = privateDirectory(preparation);

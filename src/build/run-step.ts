@@ -17,11 +17,12 @@ import { failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { zeroTime } from "../base/time.ts";
 import type { DeviceEdits } from "../container/cdi.ts";
-import type { ContainerRecord } from "../container/container.ts";
+import { type ContainerRecord, newContainerState } from "../container/container.ts";
+import { plainDefaults } from "../container/defaults.ts";
 import { lastRuntimeMessage } from "../container/runtime-error.ts";
 import type { RuntimeBinary } from "../container/monitor.ts";
 import { buildSpec } from "../container/spec.ts";
-import { detectCgroups, removeCgroup } from "../linux/cgroup.ts";
+import { detectCgroups, endCgroup } from "../linux/cgroup.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import { openPipe, runProcess, spawnProcess } from "../linux/spawn.ts";
 import { hostsFileFor, readHostResolvConf, resolvConfFor } from "../network/name-files.ts";
@@ -89,9 +90,11 @@ export async function runStep(host: BuildHost, step: StepRun): Promise<number> {
   const cgroup = `/${step.limits.cgroupParent || host.config.cgroupParent}/${step.id}`;
   failpoint("build-run.after-mount");
   writeBundle(host, step, { directory, rootfs, sandbox, cgroup });
-  undo.defer(() => removeCgroup(detectCgroups(), cgroup));
+  undo.defer(() => endCgroup(detectCgroups(), cgroup));
   undo.defer(() => deleteContainer(runtime, directory, step.id));
   failpoint("build-run.before-start");
+  // From here on `execute` listens for the abort.
+  step.signal.throwIfAborted();
   const exitCode = await execute(runtime, directory, step);
   failpoint("build-run.after-exit");
   return exitCode;
@@ -115,6 +118,8 @@ function writeBundle(
     sandboxPath: sandbox?.path,
     cgroupPath: cgroup,
     deviceEdits: step.devices,
+    // What a step runs is not asked to be more than one process.
+    defaults: { ...(host.config.containerDefaults ?? plainDefaults), init: false },
     ...files,
   });
   for (const warning of warnings) log.debug(warning, { step: step.id });
@@ -170,17 +175,7 @@ function stepRecord(host: BuildHost, step: StepRun): ContainerRecord {
     snapshotDriver: host.snapshotter.name,
     logPath: "",
     restartCount: 0,
-    state: {
-      status: "created",
-      pid: 0,
-      monitorPid: 0,
-      exitCode: 0,
-      error: "",
-      oomKilled: false,
-      startedAt: zeroTime,
-      finishedAt: zeroTime,
-      stoppedByUser: false,
-    },
+    state: newContainerState,
   };
 }
 
@@ -260,16 +255,12 @@ async function execute(runtime: RuntimeBinary, directory: string, step: StepRun)
     readStream(outRead, (data) => step.onOutput("stdout", data)),
     readStream(errRead, (data) => step.onOutput("stderr", data)),
   ];
-  // Whoever is told to stop ends the container; the runtime's process then ends by itself.
-  let stopped: Promise<unknown> | undefined;
-  const stop = (): void => {
-    stopped = deleteContainer(runtime, directory, id).finally(() => child.kill(9));
-  };
+  // The runtime goes first: while it still makes the container, nobody else can delete that. What it had started by
+  // then is in its state or in the cgroup.
+  const stop = (): void => child.kill(9);
   signal.addEventListener("abort", stop, { once: true });
   const status = await child.exited;
   signal.removeEventListener("abort", stop);
-  // The directory goes next: nobody may still work in it.
-  await stopped;
   signal.throwIfAborted();
   // A process that was left behind may hold the pipes: the container ends with its first process.
   await deleteContainer(runtime, directory, id);
@@ -299,14 +290,17 @@ function readStream(fd: number, onData: (data: Uint8Array) => void): Promise<voi
 /** Ends the container and removes the runtime's state. No error when it does not exist. */
 async function deleteContainer(runtime: RuntimeBinary, directory: string, id: string): Promise<void> {
   if (!existsSync(join(directory, "state", id))) return;
+  const complain = (error: string): void =>
+    log.warn(`could not delete the container of build step ${id}`, { error });
   try {
-    await runProcess({
+    const result = await runProcess({
       path: runtime.path,
       argv: [runtime.name, ...runtime.args, "--root", join(directory, "state"), "delete", "--force", id],
       env: environment,
     });
+    if (result.code !== 0) complain(lastRuntimeMessage(`${result.stdout}\n${result.stderr}`));
   } catch (error) {
-    log.warn(`could not delete the container of build step ${id}`, { error: errorText(error) });
+    complain(errorText(error));
   }
 }
 
@@ -316,7 +310,7 @@ export async function sweepSteps(host: BuildHost, names: readonly string[]): Pro
     const directory = join(stepsDirectory(host), name);
     await deleteContainer(host.runtimes().get(""), directory, name);
     for (const path of [join(directory, "rootfs"), directory]) if (existsSync(path)) unmount(path);
-    await removeCgroup(detectCgroups(), `/${host.config.cgroupParent}/${name}`);
+    await endCgroup(detectCgroups(), `/${host.config.cgroupParent}/${name}`);
     rmSync(directory, { recursive: true, force: true });
   }
 }

@@ -24,6 +24,12 @@ export async function confirmPrune(
   }
 }
 
+/** {@link confirmPrune} of build cache, `--all` or what no image has. */
+export function confirmCachePrune(context: CommandContext, parsed: ParsedArguments): Promise<void> {
+  const which = parsed.bool("all") ? "all" : "all dangling";
+  return confirmPrune(context, parsed, { warning: `WARNING! This will remove ${which} build cache.` });
+}
+
 /** Asks a question that `y` says yes to, and everything else no. */
 export async function confirm(context: CommandContext, question: string): Promise<boolean> {
   context.print(question);

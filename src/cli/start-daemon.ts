@@ -29,7 +29,7 @@ export async function startDaemon(): Promise<void> {
   const log = openSync(logPath, "a", 0o640);
   let child: ChildProcess;
   try {
-    child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, "daemon"], {
+    child = spawn(process.execPath, [...daemonFlags(), process.argv[1]!, "daemon"], {
       cwd: "/",
       detached: true,
       stdio: ["ignore", log, log],
@@ -49,6 +49,11 @@ export async function startDaemon(): Promise<void> {
   throw new CliError(
     `The daemon cannot be started: ${why}. Its log is ${logPath}:\n${lastLines(logPath, 5)}`,
   );
+}
+
+/** Node's flags for a daemon: those of this program without the room for new objects, which is for short commands. */
+function daemonFlags(): string[] {
+  return process.execArgv.filter((flag) => flag !== "--" && !flag.startsWith("--min-semi-space-size"));
 }
 
 /** True once the socket takes connections; false after `timeoutMs`. */

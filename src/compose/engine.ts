@@ -45,7 +45,12 @@ export async function listContainers(
   return summaries
     .map(observe)
     .filter(({ isOneOff }) => oneOff === "include" || isOneOff === (oneOff === "only"))
-    .sort((a, b) => a.service.localeCompare(b.service) || a.number - b.number || (a.name < b.name ? -1 : 1));
+    .sort((a, b) => compareText(a.service, b.service) || a.number - b.number || compareText(a.name, b.name));
+}
+
+/** By code units: a collator takes 10 ms to load. */
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** A container as the daemon lists it. */

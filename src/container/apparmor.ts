@@ -3,6 +3,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { EngineError } from "../base/errors.ts";
 import { log } from "../base/log.ts";
+import type { HostConfig } from "../wire/container.ts";
+import { parseSecurityOptions } from "./security-options.ts";
 
 /** Name of the default profile. Docker's, since compose files and scripts name it. */
 export const defaultProfileName = "docker-default";
@@ -36,6 +38,13 @@ export function containerProfile(asked: string, privileged: boolean): string | u
       hint: "Load it with apparmor_parser, or choose --security-opt apparmor=unconfined.",
     });
   return asked;
+}
+
+/** The name of the profile of a container that was started, for `inspect`; empty where the host has no AppArmor. */
+export function shownProfile({ SecurityOpt, Privileged }: HostConfig): string {
+  if (!hasAppArmor()) return "";
+  const { apparmor } = parseSecurityOptions(SecurityOpt ?? []);
+  return apparmor || (Privileged === true ? "unconfined" : defaultProfileName);
 }
 
 function isLoaded(name: string): boolean {

@@ -45,7 +45,7 @@ test("nothing is given that the host lacks, and asking for it is told", () => {
 
 test("unknown names are refused", () => {
   assert.equal(normalizeCapability("cap_all"), "ALL");
-  assert.throws(() => normalizeCapability("FLY"), { message: 'unknown capability: "FLY"' });
+  assert.throws(() => normalizeCapability("FLY"), { message: 'unknown capability: "CAP_FLY"' });
 });
 
 test("another user than root keeps the bounding set only", () => {

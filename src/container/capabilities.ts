@@ -42,8 +42,16 @@ export function normalizeCapability(text: string): string {
   const upper = text.trim().toUpperCase();
   if (upper === "ALL" || upper === "CAP_ALL") return "ALL";
   const name = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
-  if (!known.has(name)) throw invalidArgument(`unknown capability: "${text}"`);
+  if (!known.has(name)) throw invalidArgument(`unknown capability: "${name}"`);
   return name;
+}
+
+/** Throws `invalidArgument`, in Docker's words, for one that the daemon does not have itself. */
+export function requireAvailable(name: string, host: readonly string[] = hostCapabilities()): void {
+  if (name !== "ALL" && !host.includes(name))
+    throw invalidArgument(
+      `capability not supported by your kernel or not available in the current environment: "${name}"`,
+    );
 }
 
 export interface CapabilityRequest {

@@ -11,7 +11,7 @@ import {
   cgroupPids,
   detectCgroups,
   memoryEvents,
-  removeCgroup,
+  endCgroup,
 } from "../linux/cgroup.ts";
 import { CgroupWarmup } from "../linux/cgroup-warmup.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
@@ -288,10 +288,7 @@ class ConmonMonitor implements Monitor {
     }
     rmSync(`${runtimeRoot(this.#context, runtime)}/${containerId}`, { recursive: true, force: true });
     const cgroup = isCutOff ? plannedCgroup(record.bundle) : (record?.cgroup ?? "");
-    if (cgroup.includes(containerId)) {
-      for (const pid of cgroupPids(this.#cgroups, cgroup)) killPid(pid);
-      await removeCgroup(this.#cgroups, cgroup);
-    }
+    if (cgroup.includes(containerId)) await endCgroup(this.#cgroups, cgroup);
     crashpoint("monitor-delete.before-note");
     rmSync(`${this.#exits}/${containerId}`, { force: true });
     this.#records.remove(containerId);
@@ -378,11 +375,6 @@ function firstArgument(bundle: string): string {
 /** The cgroup that the runtime was asked to make. */
 function plannedCgroup(bundle: string): string {
   return readConfig(bundle).linux?.cgroupsPath ?? "";
-}
-
-function killPid(pid: number): void {
-  using process = Pidfd.open(pid);
-  process?.signal(9);
 }
 
 /** Ends a container that nobody looks after any more, and waits for its end. */

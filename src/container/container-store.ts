@@ -2,6 +2,7 @@ import type { Database } from "../base/database.ts";
 import type { DiskReserve } from "../base/disk-reserve.ts";
 import { conflict, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
+import { openTables } from "../base/schema.ts";
 import type { ContainerRecord, ContainerState, ContainerStore } from "./container.ts";
 
 /**
@@ -26,9 +27,10 @@ class SqliteContainerStore implements ContainerStore {
 
   constructor(database: Database, reserve: DiskReserve | undefined) {
     this.#reserve = reserve;
-    database.exec(
-      `CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT`,
-    );
+    openTables(database, {
+      room: "container",
+      tables: `CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT`,
+    });
     this.#insert = database.prepare("INSERT INTO containers (id, name, record) VALUES (?, ?, ?)");
     this.#update = database.prepare("UPDATE containers SET name = ?, record = ? WHERE id = ?");
     this.#delete = database.prepare("DELETE FROM containers WHERE id = ?");

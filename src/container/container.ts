@@ -2,6 +2,7 @@
  * The container's record: what is stored about it, and the pure rules of its life. A *task* is its running instance, at
  * most one at a time, under a monitor (conmon) that outlives the daemon.
  */
+import { zeroTime } from "../base/time.ts";
 import type { HealthState } from "./health.ts";
 import type {
   ContainerConfig,
@@ -27,6 +28,19 @@ export interface ContainerState {
   /** Undefined without a health check. */
   readonly health?: HealthState;
 }
+
+/** Of a container that was made and never started. */
+export const newContainerState: ContainerState = {
+  status: "created",
+  pid: 0,
+  monitorPid: 0,
+  exitCode: 0,
+  error: "",
+  oomKilled: false,
+  startedAt: zeroTime,
+  finishedAt: zeroTime,
+  stoppedByUser: false,
+};
 
 /** A link to another container on the default bridge. */
 export interface ContainerLink {

@@ -4,6 +4,7 @@ import type { ExecCreateRequest } from "../wire/container.ts";
 import { cleanPath } from "./binds.ts";
 import { capabilitySets, hostCapabilities } from "./capabilities.ts";
 import type { ContainerRecord } from "./container.ts";
+import { type ContainerDefaults, withDefaultUlimits } from "./defaults.ts";
 import { hasEnv, overlayEnv } from "./environment.ts";
 import { containerRlimits } from "./resources.ts";
 import { parseSecurityOptions } from "./security-options.ts";
@@ -18,11 +19,11 @@ import { resolveUser } from "./user.ts";
 export function buildExecProcess(
   container: ContainerRecord,
   request: ExecCreateRequest,
-  paths: { readonly bundle: string; readonly rootfs: string },
+  { rootfs, defaults }: { readonly rootfs: string; readonly defaults: ContainerDefaults },
 ): RuntimeProcess {
   const { config, hostConfig } = container;
   const terminal = request.Tty === true;
-  const user = resolveUser(paths.rootfs, request.User || config.User || "", hostConfig.GroupAdd ?? []);
+  const user = resolveUser(rootfs, request.User || config.User || "", hostConfig.GroupAdd ?? []);
   const cwd = request.WorkingDir || config.WorkingDir || "/";
   if (!cwd.startsWith("/"))
     throw invalidArgument(`the working directory '${cwd}' is invalid, it needs to be an absolute path`);
@@ -30,7 +31,7 @@ export function buildExecProcess(
   const unheard: string[] = [];
   const privileged = request.Privileged === true;
   const capabilities = privileged ? hostCapabilities() : containerCapabilities(hostConfig, unheard);
-  const rlimits = containerRlimits(hostConfig.Ulimits ?? [], unheard);
+  const rlimits = containerRlimits(withDefaultUlimits(hostConfig.Ulimits, defaults.ulimits), unheard);
   const [height = 0, width = 0] = request.ConsoleSize ?? [];
   return {
     terminal,
@@ -42,7 +43,8 @@ export function buildExecProcess(
     capabilities: capabilitySets(capabilities, user.uid),
     ...(rlimits.length > 0 ? { rlimits } : {}),
     noNewPrivileges:
-      !privileged && parseSecurityOptions(hostConfig.SecurityOpt ?? []).noNewPrivileges === true,
+      !privileged &&
+      (parseSecurityOptions(hostConfig.SecurityOpt ?? []).noNewPrivileges ?? defaults.noNewPrivileges),
   };
 }
 

@@ -6,6 +6,7 @@ import type { RuntimeMount } from "../oci/runtime-spec.ts";
 import type { HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import { cleanPath } from "./binds.ts";
 import type { ContainerRecord } from "./container.ts";
+import type { ContainerDefaults } from "./defaults.ts";
 import { parseKernelRelease } from "./seccomp.ts";
 
 export interface NetworkFilePaths {
@@ -37,8 +38,16 @@ let initProgram: string | undefined;
 export const initArguments: readonly string[] = [initTarget, "--"];
 
 /** An init is for a PID namespace of the container's own: in another's it is not the one who reaps. */
-export function usesInit({ Init: init, PidMode: pid = "" }: HostConfig): boolean {
-  return init === true && pid === "";
+export function usesInit(
+  { Init: init, PidMode: pid = "" }: HostConfig,
+  defaults: ContainerDefaults,
+): boolean {
+  return (init ?? defaults.init) && pid === "";
+}
+
+interface MountOptions {
+  readonly writableCgroups: boolean;
+  readonly defaults: ContainerDefaults;
 }
 
 /**
@@ -49,7 +58,7 @@ export function usesInit({ Init: init, PidMode: pid = "" }: HostConfig): boolean
 export function containerMounts(
   container: ContainerRecord,
   files: NetworkFilePaths,
-  options: { readonly writableCgroups: boolean },
+  options: MountOptions,
 ): ContainerMounts {
   const points = container.mounts.filter(({ Type }) => Type !== "tmpfs");
   const user = [...points.map((mount) => pointMount(mount, container)), ...tmpfsMounts(container)];
@@ -69,7 +78,7 @@ const depth = (path: string): number => (path === "/" ? 0 : path.split("/").leng
 function defaultMounts(
   { hostConfig }: ContainerRecord,
   files: NetworkFilePaths,
-  { writableCgroups }: { readonly writableCgroups: boolean },
+  { writableCgroups, defaults }: MountOptions,
 ): RuntimeMount[] {
   const safe = ["nosuid", "noexec", "nodev"];
   const privileged = hostConfig.Privileged === true;
@@ -116,8 +125,10 @@ function defaultMounts(
     bind(files.hostname, "/etc/hostname", fileOptions),
     bind(files.hosts, "/etc/hosts", fileOptions),
   );
-  if (usesInit(hostConfig))
-    mounts.push({ destination: initTarget, type: "bind", source: findInit(), options: ["bind", "ro"] });
+  if (usesInit(hostConfig, defaults)) {
+    const source = defaults.initPath ?? findInit();
+    mounts.push({ destination: initTarget, type: "bind", source, options: ["bind", "ro"] });
+  }
   return mounts;
 }
 

@@ -20,6 +20,7 @@ import { containerProfile } from "./apparmor.ts";
 import { cleanPath } from "./binds.ts";
 import { capabilitySets, chooseCapabilities } from "./capabilities.ts";
 import type { ContainerRecord } from "./container.ts";
+import { type ContainerDefaults, plainDefaults, withDefaultUlimits } from "./defaults.ts";
 import type { DeviceEdits } from "./cdi.ts";
 import { containerDevices } from "./devices.ts";
 import { baseEnv, hasEnv, overlayEnv } from "./environment.ts";
@@ -40,6 +41,8 @@ export interface SpecInputs extends NetworkFilePaths {
   readonly userNamespace?: { readonly path: string; readonly map: IdMap } | undefined;
   /** Of `--gpus` and of devices by CDI. */
   readonly deviceEdits?: DeviceEdits | undefined;
+  /** Of the daemon, for what the container does not say. */
+  readonly defaults?: ContainerDefaults;
 }
 
 /** What a container shares with another one, by path; undefined fields for what is its own or the host's. */
@@ -69,16 +72,21 @@ export function buildSpec(container: ContainerRecord, inputs: SpecInputs): Built
   const { hostConfig, config } = container;
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const capabilities = containerCapabilities(hostConfig, warnings);
-  const mounts = containerMounts(container, { ...inputs, shm: inputs.joined?.shm }, security);
+  const { defaults = plainDefaults } = inputs;
+  const mounts = containerMounts(
+    container,
+    { ...inputs, shm: inputs.joined?.shm },
+    { writableCgroups: security.writableCgroups, defaults },
+  );
   const privateUts = hostConfig.UTSMode !== "host";
   const spec: RuntimeSpec = {
     ociVersion: "1.0.2",
-    process: buildProcess(container, inputs.rootfs, { capabilities, security, warnings }),
+    process: buildProcess(container, inputs.rootfs, { capabilities, security, defaults, warnings }),
     root: { path: inputs.rootfs, readonly: hostConfig.ReadonlyRootfs === true },
     ...(privateUts ? { hostname: config.Hostname || hostHostname() } : {}),
     mounts: mounts.mounts,
     ...(hostConfig.Annotations ? { annotations: { ...hostConfig.Annotations } } : {}),
-    linux: buildLinux(container, inputs, { capabilities, security }),
+    linux: buildLinux(container, inputs, { capabilities, security, defaults }),
   };
   if (mounts.rootfsPropagation !== undefined) spec.linux.rootfsPropagation = mounts.rootfsPropagation;
   if (inputs.deviceEdits !== undefined) addDevices(spec, inputs.deviceEdits);
@@ -112,17 +120,18 @@ export function containerCapabilities(hostConfig: HostConfig, warnings: string[]
 interface Rights {
   readonly capabilities: readonly string[];
   readonly security: SecurityOptions;
+  readonly defaults: ContainerDefaults;
 }
 
 function buildProcess(
   container: ContainerRecord,
   rootfs: string,
-  { capabilities, security, warnings }: Rights & { readonly warnings: string[] },
+  { capabilities, security, defaults, warnings }: Rights & { readonly warnings: string[] },
 ): RuntimeProcess {
   const { config, hostConfig } = container;
   const terminal = config.Tty === true;
   const user = resolveUser(rootfs, config.User ?? "", hostConfig.GroupAdd ?? []);
-  const rlimits = containerRlimits(hostConfig.Ulimits ?? [], warnings);
+  const rlimits = containerRlimits(withDefaultUlimits(hostConfig.Ulimits, defaults.ulimits), warnings);
   const oomScoreAdj = containerOomScore(hostConfig.OomScoreAdj ?? 0, warnings);
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
   const apparmorProfile = containerProfile(security.apparmor, hostConfig.Privileged === true);
@@ -130,12 +139,12 @@ function buildProcess(
     terminal,
     ...(terminal && height > 0 && width > 0 ? { consoleSize: { height, width } } : {}),
     user: { uid: user.uid, gid: user.gid, umask, additionalGids: user.additionalGids },
-    args: [...(usesInit(hostConfig) ? initArguments : []), container.path, ...container.args],
+    args: [...(usesInit(hostConfig, defaults) ? initArguments : []), container.path, ...container.args],
     env: containerEnv(container, user.home),
     cwd: cleanPath(config.WorkingDir || "/"),
     capabilities: capabilitySets(capabilities, user.uid),
     ...(rlimits.length > 0 ? { rlimits } : {}),
-    noNewPrivileges: security.noNewPrivileges === true,
+    noNewPrivileges: security.noNewPrivileges ?? defaults.noNewPrivileges,
     ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
   };
@@ -175,12 +184,14 @@ function buildLinux(container: ContainerRecord, inputs: SpecInputs, rights: Righ
 
 function containerSeccomp(
   privileged: boolean,
-  { capabilities, security }: Rights,
+  { capabilities, security, defaults }: Rights,
 ): RuntimeSeccomp | undefined {
   if (security.seccomp === "unconfined") return undefined;
-  if (security.seccomp !== "default" && security.seccomp !== "builtin")
-    return customSeccomp(security.seccomp, capabilities);
-  return privileged && security.seccomp === "default" ? undefined : defaultSeccomp(capabilities);
+  if (security.seccomp === "builtin") return defaultSeccomp(capabilities);
+  if (security.seccomp !== "default") return customSeccomp(security.seccomp, capabilities);
+  if (privileged || defaults.seccomp.name === "unconfined") return undefined;
+  const { json } = defaults.seccomp;
+  return json === undefined ? defaultSeccomp(capabilities) : customSeccomp(json, capabilities);
 }
 
 function idMappings(map: IdMap | undefined): Pick<RuntimeLinux, "uidMappings" | "gidMappings"> {

@@ -1,20 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { zeroTime } from "../base/time.ts";
-import type { ContainerState } from "./container.ts";
+import { type ContainerState, newContainerState } from "./container.ts";
 import { humanDuration, statusText } from "./state.ts";
-
-const base: ContainerState = {
-  status: "created",
-  pid: 0,
-  monitorPid: 0,
-  exitCode: 0,
-  error: "",
-  oomKilled: false,
-  startedAt: zeroTime,
-  finishedAt: zeroTime,
-  stoppedByUser: false,
-};
 
 test("durations read as in Docker's listings", () => {
   const second = 1000;
@@ -54,5 +41,5 @@ test("every state has its words", () => {
     [{ status: "removing" }, "Removal In Progress"],
     [{ status: "dead" }, "Dead"],
   ];
-  for (const [state, text] of table) assert.equal(statusText({ ...base, ...state }, now), text);
+  for (const [state, text] of table) assert.equal(statusText({ ...newContainerState, ...state }, now), text);
 });

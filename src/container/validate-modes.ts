@@ -1,5 +1,6 @@
 /** Namespace modes, and what goes together with them. */
 import { invalidArgument } from "../base/errors.ts";
+import { ipcSysctls } from "../oci/namespaced-sysctls.ts";
 import type { ContainerConfig, HostConfig } from "../wire/container.ts";
 import { kernelLimits } from "./kernel-limits.ts";
 
@@ -51,18 +52,6 @@ function validateNetworkMode(config: ContainerConfig, host: HostConfig): string[
   return [];
 }
 
-/** Settings of the kernel that belong to the IPC namespace, beside those under fs.mqueue. (Linux ipc/ipc_sysctl.c) */
-const ipcSysctls: readonly string[] = [
-  "kernel.msgmax",
-  "kernel.msgmnb",
-  "kernel.msgmni",
-  "kernel.sem",
-  "kernel.shmall",
-  "kernel.shmmax",
-  "kernel.shmmni",
-  "kernel.shm_rmid_forced",
-];
-
 /** Only settings of a namespace that is the container's own may be set. Throws `invalidArgument`. */
 export function validateSysctls(host: HostConfig): void {
   for (const name of Object.keys(host.Sysctls ?? {})) {
@@ -72,7 +61,7 @@ export function validateSysctls(host: HostConfig): void {
     if (dotted.startsWith("net.")) {
       if (host.NetworkMode === "host")
         throw invalidArgument(`sysctl "${name}" not allowed in host network namespace`);
-    } else if (ipcSysctls.includes(dotted) || dotted.startsWith("fs.mqueue.")) {
+    } else if (ipcSysctls.has(dotted) || dotted.startsWith("fs.mqueue.")) {
       if (host.IpcMode === "host")
         throw invalidArgument(`sysctl "${name}" is not allowed in the hosts ipc namespace`);
     } else if (dotted === "kernel.domainname" || dotted === "kernel.hostname") {

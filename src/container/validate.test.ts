@@ -74,7 +74,7 @@ test("mistakes in the host config are refused", () => {
       { RestartPolicy: { Name: "always" }, AutoRemove: true },
       "can't create 'AutoRemove' container with restart policy",
     ],
-    [{ CapAdd: ["FLY"] }, 'invalid CapAdd: unknown capability: "FLY"'],
+    [{ CapAdd: ["FLY"] }, 'invalid CapAdd: unknown capability: "CAP_FLY"'],
     [{ SecurityOpt: ["what"] }, 'invalid --security-opt 1: "what"'],
     [{ SecurityOpt: ["what=ever"] }, 'invalid --security-opt 2: "what=ever"'],
     [{ SecurityOpt: ["seccomp={"] }, /^Decoding seccomp profile failed/],

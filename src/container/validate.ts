@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 import { invalidArgument, notImplemented } from "../base/errors.ts";
 import type { ContainerConfig, HealthConfig, HostConfig } from "../wire/container.ts";
 import { hasAppArmor } from "./apparmor.ts";
-import { normalizeCapability } from "./capabilities.ts";
+import { normalizeCapability, requireAvailable } from "./capabilities.ts";
 import { customSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions } from "./security-options.ts";
 import { parseSignal } from "./signals.ts";
@@ -110,7 +110,9 @@ function validateSecurity(host: HostConfig): string[] {
   for (const field of ["CapAdd", "CapDrop"] as const)
     for (const name of host[field] ?? []) {
       try {
-        normalizeCapability(name);
+        const capability = normalizeCapability(name);
+        // A privileged container has what there is; and what nobody has is dropped already.
+        if (field === "CapAdd" && host.Privileged !== true) requireAvailable(capability);
       } catch (error) {
         throw invalidArgument(`invalid ${field}: ${(error as Error).message}`);
       }

@@ -1,3 +1,4 @@
+import type { ContainerDefaults } from "../container/defaults.ts";
 import type { IdMap } from "../linux/user-namespace.ts";
 
 import type { LogConfig } from "../wire/container.ts";
@@ -35,7 +36,26 @@ export interface EngineConfig {
   /** Containers go on without the daemon. */
   readonly liveRestore: boolean;
   readonly shutdownTimeoutSeconds: number;
+  /** What containers get that do not say otherwise, looked at when they start. */
+  readonly containerDefaults: ContainerDefaults;
+  /** The same, written into what a container is when it is made. */
+  readonly hostDefaults: HostDefaults;
+  /** Real-time scheduler time of the containers' parent control group, in microseconds; 0 for what it has. */
+  readonly cpuRealtime: { readonly periodUs: number; readonly runtimeUs: number };
 }
+
+export interface HostDefaults {
+  readonly shmSizeBytes: number;
+  readonly ipcMode: "private" | "shareable";
+  /** Undefined: private on control groups of version 2, the host's on version 1. */
+  readonly cgroupnsMode: "private" | "host" | undefined;
+}
+
+export const plainHostDefaults: HostDefaults = {
+  shmSizeBytes: 64 * 1024 * 1024,
+  ipcMode: "private",
+  cgroupnsMode: undefined,
+};
 
 /** gantry's own version, one place. */
 export const engineVersion = "0.1.0";

@@ -2,8 +2,8 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
-import { nowRfc3339, zeroTime } from "../base/time.ts";
-import type { ContainerRecord } from "../container/container.ts";
+import { nowRfc3339 } from "../base/time.ts";
+import { type ContainerRecord, newContainerState } from "../container/container.ts";
 import { jsonFilePath } from "../container/logging/container-logs.ts";
 import { driverName } from "../container/logging/driver-options.ts";
 import { validateCreate } from "../container/validate.ts";
@@ -56,6 +56,7 @@ export async function containerCreate(
     cgroupVersion: context.cgroups.version,
     // Without a bridge (`--bridge none`) a container that asked for no network has none.
     networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
+    host: context.config.hostDefaults,
   });
   checkRemapped(idMapOf(context, hostConfig), hostConfig);
   context.runtimes.get(hostConfig.Runtime!);
@@ -100,7 +101,7 @@ export async function containerCreate(
     snapshotDriver: context.snapshotter.name,
     logPath: driverName(hostConfig.LogConfig) === "json-file" ? jsonFilePath(paths.directory, id) : "",
     restartCount: 0,
-    state: newState,
+    state: newContainerState,
   };
   failpoint("container-create.before-record");
   context.containers.insert(record);
@@ -110,18 +111,6 @@ export async function containerCreate(
   emitContainer(context, record, "create");
   return { Id: id, Warnings: warnings };
 }
-
-const newState: ContainerRecord["state"] = {
-  status: "created",
-  pid: 0,
-  monitorPid: 0,
-  exitCode: 0,
-  error: "",
-  oomKilled: false,
-  startedAt: zeroTime,
-  finishedAt: zeroTime,
-  stoppedByUser: false,
-};
 
 function findImage(context: EngineContext, reference: string, platform: string | undefined): ImageRecord {
   if (reference === "") throw invalidArgument("no image specified: give the image's name or id");

@@ -7,6 +7,7 @@ import { shownLinks } from "./links.ts";
 import { knownNameFilePaths } from "./network-files.ts";
 import { networkSettings } from "./network-settings.ts";
 import { containerPaths } from "./paths.ts";
+import { shownProfile } from "../container/apparmor.ts";
 import { shownMounts } from "./prepared-mounts.ts";
 
 /** Everything about one container. With `size`, the bytes of its writable layer and of its whole root. Throws `notFound`. */
@@ -39,7 +40,7 @@ export async function containerInspect(
     Platform: "linux",
     MountLabel: "",
     ProcessLabel: "",
-    AppArmorProfile: "",
+    AppArmorProfile: started ? shownProfile(container.hostConfig) : "",
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: { ...container.hostConfig, Links: shownLinks(context, container) },
     GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, container.id) },

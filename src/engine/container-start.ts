@@ -9,6 +9,7 @@ import type { Task } from "../container/monitor.ts";
 import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import { buildSpec, type JoinedNamespaces } from "../container/spec.ts";
 import { probeCommand, startingHealth } from "../container/health.ts";
+import { kernelLimits } from "../container/kernel-limits.ts";
 import { allowRealtime } from "../linux/cgroup.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
@@ -126,6 +127,9 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
     userNamespace,
   });
   const cgroupParent = hostConfig.CgroupParent || context.config.cgroupParent;
+  const { cpuRealtime } = context.config;
+  if (cpuRealtime.runtimeUs > 0 && kernelLimits().cpuRealtime)
+    allowRealtime(context.cgroups, cgroupParent, cpuRealtime);
   if ((hostConfig.CpuRealtimeRuntime ?? 0) > 0)
     allowRealtime(context.cgroups, cgroupParent, {
       periodUs: hostConfig.CpuRealtimePeriod ?? 0,
@@ -196,6 +200,7 @@ function writeBundle(
     sandboxPath: sandbox?.path,
     deviceEdits: devices,
     userNamespace,
+    defaults: context.config.containerDefaults,
     joined: container.hostConfig.IpcMode === "shareable" ? { ...joined, shm: paths.shm } : joined,
     cgroupPath: `/${container.hostConfig.CgroupParent || context.config.cgroupParent}/${container.id}`,
     ...nameFilePaths(context, container),

@@ -110,14 +110,17 @@ export async function startProcess(
   options: StartOptions,
 ): Promise<ExecTask> {
   const container = context.containers.resolve(exec.containerId);
-  const paths = containerPaths(context.config, container.id);
+  const { rootfs } = containerPaths(context.config, container.id);
   // As with Docker it is told before it is tried; `exec_die` comes only for what ran.
   emitContainer(context, container, `exec_start: ${commandText(exec.request)}`, { execID: exec.id });
   let task: ExecTask;
   try {
     task = await context.monitor.exec({
       ...launchRequest(context, exec, container, options.detached),
-      process: buildExecProcess(container, exec.request, paths),
+      process: buildExecProcess(container, exec.request, {
+        rootfs,
+        defaults: context.config.containerDefaults,
+      }),
     });
   } catch (error) {
     context.execs.ended(exec, startFailureCode(errorText(error)));

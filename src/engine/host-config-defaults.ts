@@ -1,5 +1,6 @@
 import { withDaemonLogging } from "../container/logging/driver-options.ts";
 import type { HostConfig, LogConfig } from "../wire/container.ts";
+import { type HostDefaults, plainHostDefaults } from "./config.ts";
 
 /** Paths that Docker hides from containers: the OCI spec's linux.maskedPaths. */
 export const defaultMaskedPaths: readonly string[] = [
@@ -87,12 +88,14 @@ function securityOptions(request: HostConfig): string[] | null {
   return [...(options ?? []), "label=disable"];
 }
 
-const defaultShmBytes = 64 * 1024 * 1024;
+/** A privileged container on version 1 has the host's cgroup namespace whatever the daemon's default is. */
+function cgroupnsMode(request: HostConfig, version: 1 | 2, daemons: HostDefaults["cgroupnsMode"]): string {
+  if (request.CgroupnsMode) return request.CgroupnsMode;
+  if (request.Privileged === true && version === 1) return "host";
+  return daemons ?? (version === 2 ? "private" : "host");
+}
 
-/**
- * Fills in what a create request left open, with Docker's defaults. `cgroupVersion` decides the cgroup namespace:
- * private on version 2, the host's on version 1.
- */
+/** Fills in what a create request left open, with Docker's defaults or the daemon's own (`host`). */
 export function withHostDefaults(
   request: HostConfig,
   defaults: {
@@ -102,8 +105,10 @@ export function withHostDefaults(
     readonly cgroupVersion: 1 | 2;
     /** For a request that names no network. */
     readonly networkMode: string;
+    readonly host?: HostDefaults;
   },
 ): HostConfig {
+  const { host = plainHostDefaults } = defaults;
   const memory = request.Memory ?? 0;
   const unconfinedPaths =
     request.Privileged === true || (request.SecurityOpt ?? []).includes("systempaths=unconfined");
@@ -117,9 +122,9 @@ export function withHostDefaults(
       MaximumRetryCount: request.RestartPolicy?.MaximumRetryCount ?? 0,
     },
     LogConfig: withDaemonLogging(request.LogConfig, defaults.logging),
-    ShmSize: request.ShmSize || defaultShmBytes,
-    IpcMode: request.IpcMode || "private",
-    CgroupnsMode: request.CgroupnsMode || (defaults.cgroupVersion === 2 ? "private" : "host"),
+    ShmSize: request.ShmSize || host.shmSizeBytes,
+    IpcMode: request.IpcMode || host.ipcMode,
+    CgroupnsMode: cgroupnsMode(request, defaults.cgroupVersion, host.cgroupnsMode),
     MemorySwap: memory > 0 && !request.MemorySwap ? memory * 2 : (request.MemorySwap ?? 0),
     MemorySwappiness: request.MemorySwappiness === -1 ? null : (request.MemorySwappiness ?? null),
     OomKillDisable: request.OomKillDisable ?? (defaults.cgroupVersion === 2 ? null : false),

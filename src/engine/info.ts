@@ -4,10 +4,11 @@ import { cpus, hostname, machine, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { nowRfc3339 } from "../base/time.ts";
+import { hasAppArmor } from "../container/apparmor.ts";
 import { logDrivers } from "../container/logging/driver-options.ts";
 import { installedInit } from "../container/spec-mounts.ts";
 import type { SystemInfo } from "../wire/system.ts";
-import { engineVersion } from "./config.ts";
+import { type EngineConfig, engineVersion } from "./config.ts";
 import type { EngineContext } from "./context.ts";
 import { isAddressRange } from "../registry/hosts.ts";
 
@@ -66,10 +67,7 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     },
     LiveRestoreEnabled: config.liveRestore,
     Isolation: "",
-    SecurityOptions: [
-      ...securityOptions(context.cgroups.version === 2),
-      ...(config.idMap === undefined ? [] : ["name=userns"]),
-    ],
+    SecurityOptions: [...securityOptions(config, context.cgroups.version === 2)],
     CDISpecDirs: [...context.config.cdiDirectories],
     ...(config.defaultAddressPools.length > 0 && {
       DefaultAddressPools: config.defaultAddressPools.map(({ base: Base, size: Size }) => ({ Base, Size })),
@@ -154,15 +152,19 @@ function runtimeFacts(context: EngineContext): SystemInfo {
   return {
     Runtimes: Object.fromEntries(runtimes.names.map((name) => [name, { path: runtimes.get(name).path }])),
     DefaultRuntime: runtimes.defaultName,
-    InitBinary: installedInit() ?? "",
+    InitBinary: context.config.containerDefaults.initPath ?? installedInit() ?? "",
     ContainerdCommit: { ID: id("conmon") },
     RuncCommit: { ID: id(runtimes.defaultName) },
     InitCommit: { ID: "N/A" },
   };
 }
 
-function securityOptions(isV2: boolean): string[] {
-  const options = ["name=seccomp,profile=builtin"];
-  if (isV2) options.push("name=cgroupns");
-  return options;
+function securityOptions({ containerDefaults, idMap }: EngineConfig, isV2: boolean): string[] {
+  return [
+    ...(hasAppArmor() ? ["name=apparmor"] : []),
+    `name=seccomp,profile=${containerDefaults.seccomp.name}`,
+    ...(idMap === undefined ? [] : ["name=userns"]),
+    ...(isV2 ? ["name=cgroupns"] : []),
+    ...(containerDefaults.noNewPrivileges ? ["name=no-new-privileges"] : []),
+  ];
 }

@@ -1,6 +1,7 @@
 import { type Database, transaction } from "../base/database.ts";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
+import { openTables } from "../base/schema.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import {
   familiarReference,
@@ -27,12 +28,13 @@ class SqliteImageStore implements ImageStore {
 
   constructor(database: Database) {
     this.#database = database;
-    database.exec(
-      `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+    openTables(database, {
+      room: "image",
+      tables: `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
        CREATE TABLE IF NOT EXISTS image_names (
          reference TEXT PRIMARY KEY, image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE, tagged_at TEXT NOT NULL
        ) STRICT`,
-    );
+    });
     this.#read();
   }
 

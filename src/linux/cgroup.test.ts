@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isKind } from "../base/errors.ts";
 import {
   cgroupControllers,
@@ -12,6 +13,7 @@ import {
   cgroupPids,
   controllerDirectory,
   detectCgroups,
+  endCgroup,
   memoryEvents,
   parseCgroupMounts,
   parsePidCgroup,
@@ -92,6 +94,24 @@ test("a tree with a process in it is listed, kept, and removed when the process 
   assert.deepEqual(cgroupDirectories(layout, path), []);
   assert.deepEqual(cgroupPids(layout, path), []);
   assert.equal(memoryEvents(layout, path), undefined);
+});
+
+test("a cgroup is ended with everything in it", async () => {
+  const layout = detectCgroups();
+  const path = `/gantry-unit-${process.pid}-end`;
+  const directory = controllerDirectory(layout, layout.version === 2 ? "" : "pids", path)!;
+  mkdirSync(join(directory, "below"), { recursive: true });
+  // Forks for as long as it lives: those that come while the first are killed end too.
+  const child = spawn("sh", ["-c", "read go; while :; do sleep 600 & sleep 0.01; done"], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  const exit = once(child, "exit");
+  writeFileSync(join(directory, "below", "cgroup.procs"), String(child.pid));
+  child.stdin.end("go\n");
+  while (cgroupPids(layout, path).length < 3) await sleep(5);
+  await endCgroup(layout, path);
+  await exit;
+  assert.deepEqual(cgroupDirectories(layout, path), []);
 });
 
 test("the root is never removed", async () => {

@@ -210,10 +210,38 @@ function removeTree(directory: string): boolean {
  * cgroup a little later, so it tries again for `timeoutMs`. Throws `conflict`, naming the pids, when processes stay.
  */
 export async function removeCgroup(layout: CgroupLayout, path: string, timeoutMs = 2000): Promise<void> {
+  await removeWhenEmpty(layout, path, { timeoutMs });
+}
+
+/**
+ * Kills every process in the cgroup `path` and below it, also those that are forked meanwhile, and removes it as
+ * {@link removeCgroup} does.
+ */
+export async function endCgroup(layout: CgroupLayout, path: string, timeoutMs = 2000): Promise<void> {
+  await removeWhenEmpty(layout, path, {
+    timeoutMs,
+    beforeTry: () => cgroupPids(layout, path).forEach(killPid),
+  });
+}
+
+function killPid(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended by itself.
+  }
+}
+
+async function removeWhenEmpty(
+  layout: CgroupLayout,
+  path: string,
+  { timeoutMs, beforeTry }: { readonly timeoutMs: number; readonly beforeTry?: () => void },
+): Promise<void> {
   if (/^\/*$/.test(path) || path.split("/").includes(".."))
     throw new EngineError("invalidArgument", `${JSON.stringify(path)} is no cgroup that may be removed`);
   const deadline = performance.now() + timeoutMs;
   for (let delayMs = 1; ; delayMs = Math.min(delayMs * 2, 50)) {
+    beforeTry?.();
     const left = cgroupDirectories(layout, path).filter((directory) => !removeTree(directory));
     if (left.length === 0) return;
     if (performance.now() >= deadline)

@@ -9,11 +9,9 @@
 import { lstatSync, readlinkSync } from "node:fs";
 import koffi from "koffi";
 import { invalidArgument } from "../base/errors.ts";
+import { followLinks } from "../base/follow-links.ts";
 import { isErrno } from "./fs-error.ts";
 import { libc, systemError } from "./libc.ts";
-
-/** As many as the kernel follows before it answers ELOOP. */
-const maxSymlinks = 40;
 
 /**
  * The host path of `path` inside `root`. Symbolic links are followed inside the root; what does not exist is taken as it
@@ -23,27 +21,9 @@ const maxSymlinks = 40;
 export function resolveInRoot(root: string, path: string, options: { followLast?: boolean } = {}): string {
   const followLast = options.followLast ?? true;
   if (path.includes("\0")) throw invalidArgument(`path ${JSON.stringify(path)} contains a NUL byte`);
-  const resolved: string[] = [];
-  const pending = path.split("/").toReversed();
   const base = root === "/" ? "" : root.replace(/\/+$/, "");
-  let links = 0;
-  while (pending.length > 0) {
-    const part = pending.pop()!;
-    if (part === "" || part === ".") continue;
-    if (part === "..") {
-      resolved.pop();
-      continue;
-    }
-    resolved.push(part);
-    if (!followLast && pending.every((rest) => rest === "" || rest === ".")) break;
-    const target = readLink(`${base}/${resolved.join("/")}`);
-    if (target === undefined) continue;
-    links += 1;
-    if (links > maxSymlinks) throw invalidArgument(`too many symbolic links in ${path}`);
-    resolved.pop();
-    if (target.startsWith("/")) resolved.length = 0;
-    pending.push(...target.split("/").toReversed());
-  }
+  const resolved = followLinks(path.split("/"), (at) => readLink(`${base}/${at}`), followLast);
+  if (resolved === undefined) throw invalidArgument(`too many symbolic links in ${path}`);
   return resolved.length === 0 ? root : `${base}/${resolved.join("/")}`;
 }
 

@@ -2,9 +2,11 @@
 import { type Database, transaction } from "../base/database.ts";
 import { crashpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
+import { openTables } from "../base/schema.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import { emptyDefinition, type NetworkDefinition } from "./definition.ts";
 import type { Endpoint, NetworkDriver, PublishedPort, Sandbox } from "./network.ts";
+import { networkSchema } from "./records-schema.ts";
 import { UserRules } from "./user-rules.ts";
 
 export interface NetworkRecord {
@@ -33,39 +35,6 @@ export interface BridgeRecord {
   /** False when the administrator made the bridge: then it stays. */
   readonly isOurs: boolean;
 }
-
-const schema = `
-CREATE TABLE IF NOT EXISTS network_networks (
-  id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, driver TEXT NOT NULL, created_at TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS network_definitions (
-  network_id TEXT PRIMARY KEY REFERENCES network_networks ON DELETE CASCADE,
-  is_complete INTEGER NOT NULL,
-  definition TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS network_bridges (
-  name TEXT PRIMARY KEY, address TEXT NOT NULL, is_ours INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS network_sandboxes (
-  container_id TEXT PRIMARY KEY, container_name TEXT NOT NULL, path TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS network_endpoints (
-  id TEXT PRIMARY KEY,
-  container_id TEXT NOT NULL REFERENCES network_sandboxes ON DELETE CASCADE,
-  network_id TEXT NOT NULL,
-  endpoint TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS network_addresses (
-  network_id TEXT NOT NULL, address TEXT NOT NULL,
-  endpoint_id TEXT NOT NULL REFERENCES network_endpoints ON DELETE CASCADE,
-  PRIMARY KEY (network_id, address)
-) STRICT;
-CREATE TABLE IF NOT EXISTS network_ports (
-  container_id TEXT NOT NULL REFERENCES network_sandboxes ON DELETE CASCADE,
-  protocol TEXT NOT NULL, container_port INTEGER NOT NULL, host_ip TEXT NOT NULL, host_port INTEGER NOT NULL,
-  UNIQUE (protocol, host_ip, host_port)
-) STRICT;
-`;
 
 type Row = Record<string, unknown>;
 
@@ -103,7 +72,7 @@ export class NetworkRecords {
 
   constructor(database: Database) {
     this.#database = database;
-    database.exec(schema);
+    openTables(database, networkSchema);
     this.#statements = prepare(database);
     this.userRules = new UserRules(database);
   }

@@ -27,6 +27,7 @@ import {
 } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { EngineError, invalidArgument } from "../base/errors.ts";
+import { followLinks } from "../base/follow-links.ts";
 import { byteStringOf, type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
 import { copyMetadata } from "../linux/copy-tree.ts";
 import { fileSystemError, isErrno } from "../linux/fs-error.ts";
@@ -36,7 +37,6 @@ import { bytes, findInLayers, isWhiteout, lookup, opaqueXattr } from "./merged-v
 const whiteoutPrefix = ".wh.";
 const whiteoutMetaPrefix = ".wh..wh.";
 const opaqueMarker = ".wh..wh..opq";
-const maxSymlinks = 40;
 /** How long the event loop may stand still, in ms. */
 const sliceMs = 10;
 
@@ -264,25 +264,8 @@ class LayerUnpacker {
     const key = parts.join("/");
     const cached = this.#directories.get(key);
     if (cached !== undefined) return cached;
-    const resolved: string[] = [];
-    const pending = parts.toReversed();
-    let links = 0;
-    while (pending.length > 0) {
-      const part = pending.pop()!;
-      if (part === "" || part === ".") continue;
-      if (part === "..") {
-        resolved.pop();
-        continue;
-      }
-      resolved.push(part);
-      const target = this.#enter(resolved.join("/"));
-      if (target === undefined) continue;
-      links += 1;
-      if (links > maxSymlinks) throw invalidArgument("there are too many symbolic links in its path");
-      resolved.pop();
-      if (target.startsWith("/")) resolved.length = 0;
-      pending.push(...target.split("/").toReversed());
-    }
+    const resolved = followLinks(parts, (at) => this.#enter(at));
+    if (resolved === undefined) throw invalidArgument("there are too many symbolic links in its path");
     const path = [this.#root, ...resolved].join("/");
     this.#directories.set(key, path);
     return path;

@@ -105,17 +105,9 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   prepare(key: string, parent: string | undefined): void {
-    this.#store.checkNew(key, parent);
-    withFileErrors(`prepare snapshot ${key}`, () => {
-      const directory = this.#store.begin();
-      try {
-        this.#makeDiff(directory, parent);
-        mkdirSync(join(directory, "work"), { mode: 0o700 });
-        this.#store.commitActive(directory, key, parent);
-      } catch (error) {
-        this.#store.discard(directory);
-        throw error;
-      }
+    this.#store.prepare(key, parent, (directory) => {
+      this.#makeDiff(directory, parent);
+      mkdirSync(join(directory, "work"), { mode: 0o700 });
     });
   }
 

@@ -165,8 +165,7 @@ export class SnapshotStore {
     return path;
   }
 
-  /** Throws `alreadyExists`, `invalidArgument` for a key that is no file name, `notFound` for a missing parent. */
-  checkNew(key: string, parent: string | undefined): void {
+  #checkNew(key: string, parent: string | undefined): void {
     if (!keyForm.test(key) || isDigest(key))
       throw invalidArgument(`${JSON.stringify(key)} is no key for a snapshot`);
     if (this.has(key)) throw new EngineError("alreadyExists", `snapshot ${key} exists already`);
@@ -174,7 +173,25 @@ export class SnapshotStore {
       throw notFound(`layer ${parent} is not unpacked here`);
   }
 
-  commitActive(directory: string, key: string, parent: string | undefined): void {
+  /**
+   * A new active snapshot whose directory `fill` makes; nothing is left of it when that throws. Throws
+   * `alreadyExists`, `invalidArgument` for a key that is no file name, `notFound` for a missing parent.
+   */
+  prepare(key: string, parent: string | undefined, fill: (directory: string) => void): void {
+    this.#checkNew(key, parent);
+    withFileErrors(`prepare snapshot ${key}`, () => {
+      const directory = this.begin();
+      try {
+        fill(directory);
+        this.#commitActive(directory, key, parent);
+      } catch (error) {
+        this.discard(directory);
+        throw error;
+      }
+    });
+  }
+
+  #commitActive(directory: string, key: string, parent: string | undefined): void {
     symlinkSync(parent ?? "none", join(directory, "parent"));
     failpoint("snapshot-prepare.made");
     renameSync(directory, join(this.root, "active", key));

@@ -5,7 +5,6 @@
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { copyTree } from "../linux/copy-tree.ts";
-import { withFileErrors } from "../linux/fs-error.ts";
 import type { Mount } from "../linux/mount.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import { type UnpackResult, unpackLayer } from "./apply.ts";
@@ -81,17 +80,7 @@ export class VfsSnapshotter implements Snapshotter {
   }
 
   prepare(key: string, parent: string | undefined): void {
-    this.#store.checkNew(key, parent);
-    withFileErrors(`prepare snapshot ${key}`, () => {
-      const directory = this.#store.begin();
-      try {
-        this.#copyParent(directory, parent);
-        this.#store.commitActive(directory, key, parent);
-      } catch (error) {
-        this.#store.discard(directory);
-        throw error;
-      }
-    });
+    this.#store.prepare(key, parent, (directory) => void this.#copyParent(directory, parent));
   }
 
   mounts(key: string): Mount[] {

@@ -1,4 +1,5 @@
 import type { Database } from "../base/database.ts";
+import { openTables } from "../base/schema.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 
 /** The records of volumes: a row each, and all of them in memory. */
@@ -8,7 +9,10 @@ export class VolumeRecords {
 
   constructor(database: Database) {
     this.#database = database;
-    database.exec("CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT");
+    openTables(database, {
+      room: "volume",
+      tables: "CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",
+    });
     for (const row of database.prepare("SELECT record FROM volumes").all()) {
       const volume = JSON.parse(String(row["record"])) as VolumeInspect;
       this.#volumes.set(volume.Name, volume);

@@ -156,7 +156,7 @@ export class TestDaemon implements AsyncDisposable {
         if (!this.running) throw new Error(`the daemon ended at start:\n${await this.log()}`);
         return existsSync(this.socket) && (await this.ping());
       },
-      { timeoutMs: 30_000, intervalMs: 20, what: `the daemon at ${this.socket}` },
+      { timeoutMs: 60_000, intervalMs: 20, what: `the daemon at ${this.socket}` },
     );
   }
 
@@ -179,7 +179,7 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   /** Resolves with the exit code (undefined: ended by a signal) once the process is gone. */
-  async gone(timeoutMs = 15_000): Promise<number | undefined> {
+  async gone(timeoutMs = 60_000): Promise<number | undefined> {
     const child = this.#child;
     if (child === undefined) return undefined;
     if (this.running) {

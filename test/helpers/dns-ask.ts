@@ -50,7 +50,7 @@ function fail(error: Error): void {
   process.exit(1);
 }
 
-setTimeout(() => fail(new Error("no answer")), 15_000);
+setTimeout(() => fail(new Error("no answer")), 30_000);
 if (protocol === "udp") {
   const socket = createSocket("udp4");
   socket.on("message", show);

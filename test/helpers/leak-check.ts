@@ -113,7 +113,7 @@ export async function assertNoLeaks(
   before: Snapshot,
   options: LeakCheckOptions = {},
 ): Promise<void> {
-  const deadline = performance.now() + (options.settleMs ?? 8_000);
+  const deadline = performance.now() + (options.settleMs ?? 30_000);
   for (;;) {
     const leaks = leaksBetween(before, await takeSnapshot(daemon), options.ignore);
     if (leaks.length === 0) return;

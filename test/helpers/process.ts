@@ -27,7 +27,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     child.process.stdin?.on("error", () => {});
     child.process.stdin?.end(options.input);
   }
-  return child.wait(options.timeoutMs ?? 20_000);
+  return child.wait(options.timeoutMs ?? 60_000);
 }
 
 /** Like {@link run}, and throws with all of its output when the program failed. */
@@ -76,7 +76,7 @@ export function start(argv: readonly string[], options: RunOptions = {}): Runnin
     process: child,
     stdout: () => text(out),
     stderr: () => text(err),
-    async waitForOutput(pattern, timeoutMs = 10_000) {
+    async waitForOutput(pattern, timeoutMs = 30_000) {
       await eventually(
         () => {
           if (pattern.test(text(out))) return true;
@@ -86,7 +86,7 @@ export function start(argv: readonly string[], options: RunOptions = {}): Runnin
         { timeoutMs, what: () => `output ${pattern} of ${describe()}` },
       );
     },
-    async wait(timeoutMs = 20_000) {
+    async wait(timeoutMs = 60_000) {
       const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
       let timedOut = false;
       timer.unref();
@@ -111,7 +111,7 @@ export async function eventually(
   check: () => boolean | Promise<boolean>,
   options: EventuallyOptions = {},
 ): Promise<void> {
-  const { timeoutMs = 10_000, intervalMs = 25, what = "a condition" } = options;
+  const { timeoutMs = 30_000, intervalMs = 25, what = "a condition" } = options;
   const deadline = performance.now() + timeoutMs;
   while (!(await check())) {
     if (performance.now() > deadline)

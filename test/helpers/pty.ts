@@ -61,12 +61,12 @@ export function startOnPty(argv: readonly string[], options: PtyOptions = {}): P
     output: () => shown,
     type: (text) => void writeSync(master, text),
     resize: (rows, columns) => setSize(master, rows, columns),
-    waitFor: (pattern, timeoutMs = 10_000) =>
+    waitFor: (pattern, timeoutMs = 30_000) =>
       eventually(() => pattern.test(shown), {
         timeoutMs,
         what: () => `${pattern} on the terminal, which shows ${JSON.stringify(shown)}`,
       }),
-    async wait(timeoutMs = 20_000) {
+    async wait(timeoutMs = 60_000) {
       const timer = limit(timeoutMs);
       const code = await exited;
       clearTimeout(timer);

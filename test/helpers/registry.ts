@@ -64,7 +64,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
   process.once("exit", () => child.kill("SIGKILL"));
   const probe = `exec 3<>/dev/tcp/127.0.0.1/${port}`;
   await eventually(async () => (await host.run(["bash", "-c", probe])).code === 0, {
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
     intervalMs: 30,
     what: `the registry at port ${port}`,
   });

@@ -1,6 +1,7 @@
 /** Builds through the classic door, by Docker's own command line: every instruction, its result on the kernel, its cache. */
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { dockerBuild, makeContext, type TestFile } from "../helpers/build.ts";
@@ -361,7 +362,10 @@ describe("build", () => {
 
   test("a client that goes ends the build", async () => {
     const { daemon } = suite;
-    await using context = await makeContext({ Dockerfile: `FROM ${busybox}\nRUN echo begun; sleep 600\n` });
+    await using context = await makeContext({
+      // The step's own line does not have the word that its output has.
+      Dockerfile: `FROM ${busybox}\nRUN echo be"gun"; sleep 600\n`,
+    });
     const client = start(daemon.dockerCommand(["build", "--no-cache", context.directory]), {
       env: { DOCKER_BUILDKIT: "0" },
     });
@@ -369,6 +373,20 @@ describe("build", () => {
     client.process.kill("SIGKILL");
     await client.wait();
     // The leak check after this test sees whether the container is gone.
+  });
+
+  test("a client that goes while the step's container is made leaves nothing of it", async () => {
+    const { daemon } = suite;
+    await using context = await makeContext({ Dockerfile: `FROM ${busybox}\nRUN sleep 600\n` });
+    for (let moment = 0; moment < 20; moment++) {
+      const client = start(daemon.dockerCommand(["build", "--no-cache", context.directory]), {
+        env: { DOCKER_BUILDKIT: "0" },
+      });
+      await client.waitForOutput(/Step 2\/2/);
+      await sleep(moment * 5);
+      client.process.kill("SIGKILL");
+      await client.wait();
+    }
   });
 
   test("nothing but the base is left after image and builder prune", async () => {

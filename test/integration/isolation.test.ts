@@ -177,6 +177,24 @@ describe("rights", () => {
     }
   });
 
+  const resource = 1n << 24n;
+  const lacks = (hostBounding & resource) === 0n;
+  test(
+    "a capability that the host lacks is refused, unless all that there is was asked for",
+    { skip: !lacks },
+    async () => {
+      const refused = await run(["--cap-add", "SYS_RESOURCE"], "true");
+      assert.equal(refused.code, 125);
+      assert.match(
+        refused.stderr,
+        /invalid CapAdd: capability not supported by your kernel or not available in the current environment: "CAP_SYS_RESOURCE"/,
+      );
+      assert.equal(await effective("--privileged", "--cap-add", "SYS_RESOURCE"), hostBounding);
+      assert.equal(await effective("--cap-drop", "SYS_RESOURCE"), standard);
+      assert.equal(await effective("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"), hostBounding);
+    },
+  );
+
   test("--privileged: no seccomp, no masks, the host's devices, cgroups that can be written", async () => {
     assert.match(await inside(["--privileged"], ...status), /^Seccomp:\t0$/m);
     const script =

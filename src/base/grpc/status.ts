@@ -1,5 +1,5 @@
 /** Outcome of a call (gRPC, "Status codes and their use in gRPC"). */
-import { EngineError, type ErrorKind, errorText } from "../errors.ts";
+import { EngineError, type ErrorKind, errorText, textWithHint } from "../errors.ts";
 
 export const grpcCodes = {
   ok: 0,
@@ -61,10 +61,8 @@ const kindOfCode = new Map<number, ErrorKind>([
 /** Any thrown value as the outcome of a call. */
 export function toGrpcError(error: unknown): GrpcError {
   if (error instanceof GrpcError) return error;
-  if (error instanceof EngineError) {
-    const hint = error.hint === undefined ? "" : ` ${error.hint}`;
-    return new GrpcError(codeOfKind[error.kind], error.message + hint, { cause: error });
-  }
+  if (error instanceof EngineError)
+    return new GrpcError(codeOfKind[error.kind], textWithHint(error), { cause: error });
   const aborted = error instanceof Error && error.name === "AbortError";
   return new GrpcError(aborted ? grpcCodes.canceled : grpcCodes.unknown, errorText(error), { cause: error });
 }

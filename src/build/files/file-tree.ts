@@ -2,6 +2,8 @@
  * Files that steps copy from, wherever they are: a context that was received, or the root of a stage. Paths are bytes as
  * latin1, from the tree's root, without a slash in front; the root itself is the empty path.
  */
+import { followLinks } from "../../base/follow-links.ts";
+
 export type FileType = "file" | "directory" | "symlink" | "character" | "block" | "fifo";
 
 export interface FileEntry {
@@ -32,9 +34,6 @@ export interface FileTree {
   digest(entry: FileEntry): string;
 }
 
-/** As many links in one path as Linux follows. */
-const maxLinks = 40;
-
 /** Joins two paths of a tree. */
 export const joinPath = (directory: string, name: string): string =>
   directory === "" ? name : `${directory}/${name}`;
@@ -55,28 +54,11 @@ export function cleanParts(path: string): string[] {
  * `followLast`. What is not there is named as it is asked for. Undefined when links go in a circle.
  */
 export function resolvePath(tree: FileTree, path: string, followLast: boolean): string | undefined {
-  const resolved: string[] = [];
-  const pending = path.split("/").toReversed();
-  let links = 0;
-  while (pending.length > 0) {
-    const part = pending.pop()!;
-    if (part === "" || part === ".") continue;
-    if (part === "..") {
-      resolved.pop();
-      continue;
-    }
-    resolved.push(part);
-    const isLast = !pending.some((rest) => rest !== "" && rest !== ".");
-    if (isLast && !followLast) continue;
-    const entry = tree.stat(resolved.join("/"));
-    if (entry?.type !== "symlink") continue;
-    links += 1;
-    if (links > maxLinks) return undefined;
-    resolved.pop();
-    if (entry.linkTarget.startsWith("/")) resolved.length = 0;
-    pending.push(...entry.linkTarget.split("/").toReversed());
-  }
-  return resolved.join("/");
+  const readLink = (at: string): string | undefined => {
+    const entry = tree.stat(at);
+    return entry?.type === "symlink" ? entry.linkTarget : undefined;
+  };
+  return followLinks(path.split("/"), readLink, followLast)?.join("/");
 }
 
 /** The entry that a path leads to; undefined when nothing is there. */

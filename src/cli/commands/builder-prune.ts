@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { confirmPrune, pruneFlags, pruneReport, reclaimedLine } from "../prune.ts";
+import { confirmCachePrune, pruneFlags, pruneReport, reclaimedLine } from "../prune.ts";
 
 const command: Command = {
   path: "builder prune",
@@ -12,14 +12,10 @@ const command: Command = {
   ],
   args: { min: 0, max: 0 },
   async run(context, parsed) {
-    const all = parsed.bool("all");
-    const warning = all
-      ? "WARNING! This will remove all build cache."
-      : "WARNING! This will remove all dangling build cache.";
-    await confirmPrune(context, parsed, { warning });
+    await confirmCachePrune(context, parsed);
     const { removed, reclaimedBytes } = await context.client.buildCachePrune({
       filters: parsed.filters("filter"),
-      all,
+      all: parsed.bool("all"),
       ...(parsed.changed("keep-storage") ? { keepBytes: parsed.number("keep-storage") } : {}),
     });
     context.print(pruneReport("Deleted build cache objects", removed) + reclaimedLine(reclaimedBytes));

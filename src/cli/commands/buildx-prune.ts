@@ -1,11 +1,10 @@
+import { parseDuration } from "../../base/duration.ts";
 import { type CacheUsage, pruneCache } from "../../client/buildkit/solve.ts";
 import type { Command } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { humanSize } from "../output/humanize.ts";
 import { tableText } from "../image-build/cache-table.ts";
-import { confirmPrune, pruneFlags, reclaimedLine } from "../prune.ts";
-
-const units: Readonly<Record<string, number>> = { s: 1e9, m: 60e9, h: 3600e9 };
+import { confirmCachePrune, pruneFlags, reclaimedLine } from "../prune.ts";
 
 const command: Command = {
   path: "buildx prune",
@@ -23,18 +22,14 @@ const command: Command = {
   ],
   args: { min: 0, max: 0 },
   async run(context, parsed) {
-    const all = parsed.bool("all");
-    const warning = all
-      ? "WARNING! This will remove all build cache."
-      : "WARNING! This will remove all dangling build cache.";
-    await confirmPrune(context, parsed, { warning });
+    await confirmCachePrune(context, parsed);
     const filters = new Map(Object.entries(parsed.filters("filter")));
     const until = filters.get("until")?.at(-1) ?? filters.get("unused-for")?.at(-1);
     filters.delete("until");
     filters.delete("unused-for");
     const removed: CacheUsage[] = [];
     const records = pruneCache(context.client.transport, {
-      all,
+      all: parsed.bool("all"),
       filter: [[...filters].flatMap(([key, values]) => values.map((value) => `${key}==${value}`)).join(",")],
       keepDuration: until === undefined ? 0 : durationNs(until),
       reservedSpace: parsed.number("reserved-space"),
@@ -52,14 +47,12 @@ const command: Command = {
   },
 };
 
-/** A Go duration such as `24h` or `1h30m`. Throws `CliError`. */
+/** Nanoseconds of a Go duration such as `24h` or `1h30m`. Throws `CliError`. */
 function durationNs(text: string): number {
-  if (!/^(\d+(\.\d+)?[smh])+$/.test(text))
+  const duration = parseDuration(text);
+  if (duration === undefined || duration < 0)
     throw new CliError(`invalid duration ${JSON.stringify(text)}: want such as 24h`);
-  let total = 0;
-  for (const [, count = "", unit = ""] of text.matchAll(/([\d.]+)([smh])/g))
-    total += Number(count) * units[unit]!;
-  return total;
+  return duration;
 }
 
 export default command;

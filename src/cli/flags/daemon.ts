@@ -1,11 +1,5 @@
 import type { FlagSpec } from "../flags.ts";
 
-const refusedByDaemon = "this version of gantry does not serve it";
-
-function refused(name: string, type: FlagSpec["type"], help: string): FlagSpec {
-  return { name, type, help, refused: refusedByDaemon };
-}
-
 /** Flags of `gantry daemon`, with dockerd's names and meaning. */
 export const daemonFlags: readonly FlagSpec[] = [
   {
@@ -46,6 +40,18 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "File with options in JSON; an option may be there or on the command line, not both",
   },
   {
+    name: "cpu-rt-period",
+    type: "int",
+    placeholder: "MICROSECONDS",
+    help: "Period of the real-time scheduler for the containers' parent group (control groups of version 1)",
+  },
+  {
+    name: "cpu-rt-runtime",
+    type: "int",
+    placeholder: "MICROSECONDS",
+    help: "Real-time scheduler time in each such period for the containers' parent group",
+  },
+  {
     name: "data-root",
     short: "g",
     type: "string",
@@ -60,13 +66,43 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Networks without --subnet get subnets of this length out of this range; may be given several times",
   },
   {
+    name: "default-cgroupns-mode",
+    type: "string",
+    help: "Cgroup namespace of containers that choose none: host or private (default: private on version 2)",
+  },
+  {
+    name: "default-ipc-mode",
+    type: "string",
+    default: "private",
+    help: "IPC namespace of containers that choose none: private or shareable",
+  },
+  {
     name: "default-runtime",
     type: "string",
     help: "OCI runtime of containers that choose none (crun where it works, else runc)",
   },
+  {
+    name: "default-shm-size",
+    type: "string",
+    placeholder: "BYTES",
+    default: "64MiB",
+    help: "Size of /dev/shm of containers that choose none, as in 64M",
+  },
+  {
+    name: "default-ulimit",
+    type: "list",
+    placeholder: "NAME=SOFT[:HARD]",
+    help: "Limit of containers that do not set it, as in nofile=1024:4096",
+  },
   { name: "dns", type: "list", help: "Name server for containers in place of the host's" },
   { name: "dns-opt", type: "list", help: "Resolver option for containers" },
   { name: "dns-search", type: "list", help: "Search domain for containers" },
+  {
+    name: "exec-opt",
+    type: "list",
+    placeholder: "KEY=VALUE",
+    help: "Docker's option native.cgroupdriver; cgroupfs is the only driver there is",
+  },
   {
     name: "exec-root",
     type: "string",
@@ -93,6 +129,17 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Where to listen: unix:///path or tcp://host:port; may be given several times",
   },
   { name: "icc", type: "bool", default: true, help: "Let containers on the default bridge reach each other" },
+  {
+    name: "init",
+    type: "bool",
+    help: "Run an init as first process of containers that do not say whether they want one",
+  },
+  {
+    name: "init-path",
+    type: "string",
+    placeholder: "FILE",
+    help: "The init program, which must need no libraries (default: tini-static or catatonit, where installed)",
+  },
   {
     name: "insecure-registry",
     type: "list",
@@ -142,6 +189,16 @@ export const daemonFlags: readonly FlagSpec[] = [
   },
   { name: "mtu", type: "int", default: 1500, help: "MTU of the default network in bytes" },
   {
+    name: "no-new-privileges",
+    type: "bool",
+    help: "Keep processes of containers that do not say otherwise from gaining privileges by exec",
+  },
+  {
+    name: "oom-score-adjust",
+    type: "int",
+    help: "The daemon's own out-of-memory score, -1000 to 1000",
+  },
+  {
     name: "pidfile",
     short: "p",
     type: "string",
@@ -156,6 +213,12 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Start containers with the daemon that their restart policies want started",
   },
   {
+    name: "seccomp-profile",
+    type: "string",
+    placeholder: "FILE",
+    help: "System call filter of containers that choose none: a file, builtin or unconfined",
+  },
+  {
     name: "shutdown-timeout",
     type: "int",
     default: 15,
@@ -167,8 +230,6 @@ export const daemonFlags: readonly FlagSpec[] = [
     type: "string",
     help: "How layers are kept: overlay2, btrfs, fuse-overlayfs or vfs (default: found by a trial)",
   },
-  refused("default-ulimit", "list", "Limits of containers that set none"),
-  refused("seccomp-profile", "string", "System call filter of containers that choose none"),
   { name: "tls", type: "bool", help: "Encrypt TCP sockets; implied by --tlsverify" },
   {
     name: "tlscacert",

@@ -3,6 +3,7 @@
  * scripts look at; the rules are those of the packages opts and go-units of Docker's command line.
  */
 import { isIP } from "node:net";
+import { ipcSysctls } from "../../oci/namespaced-sysctls.ts";
 import type { ThrottleDevice, Ulimit, WeightDevice } from "../../wire/container.ts";
 import { goQuote, parseBytes } from "../flag-values.ts";
 
@@ -77,21 +78,10 @@ export function checkDeviceCgroupRule(text: string): void {
   }
 }
 
-const namespacedSysctls = new Set([
-  "kernel.msgmax",
-  "kernel.msgmnb",
-  "kernel.msgmni",
-  "kernel.sem",
-  "kernel.shmall",
-  "kernel.shmmax",
-  "kernel.shmmni",
-  "kernel.shm_rmid_forced",
-]);
-
 /** `name=value` of a sysctl that a namespace has of its own. */
 export function checkSysctl(text: string): void {
   const name = text.split("=", 1)[0]!;
-  const isKnown = namespacedSysctls.has(name) || name.startsWith("net.") || name.startsWith("fs.mqueue.");
+  const isKnown = ipcSysctls.has(name) || name.startsWith("net.") || name.startsWith("fs.mqueue.");
   if (!isKnown || !text.includes("=")) throw new Error(`sysctl '${text}' is not allowed`);
 }
 

@@ -4,6 +4,7 @@
  */
 import type { StatementSync } from "node:sqlite";
 import { type Database, transaction } from "../../base/database.ts";
+import { openTables } from "../../base/schema.ts";
 
 export interface ManifestRecord {
   readonly digest: string;
@@ -38,7 +39,7 @@ export interface Page {
 
 type Row = Readonly<Record<string, string | number | null>>;
 
-const schema = `
+const tables = `
   CREATE TABLE IF NOT EXISTS blobs (
     repository TEXT NOT NULL, digest TEXT NOT NULL, linked_at INTEGER NOT NULL, PRIMARY KEY (repository, digest)
   ) WITHOUT ROWID;
@@ -72,7 +73,7 @@ export class RegistryMetadata {
     this.database = database;
     // A push that was answered must survive a loss of power.
     database.exec("PRAGMA synchronous = FULL");
-    database.exec(schema);
+    openTables(database, { room: "registry", tables });
   }
 
   #prepare(sql: string): StatementSync {
