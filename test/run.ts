@@ -11,7 +11,7 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const kinds: Record<string, readonly string[]> = {
   unit: ["src/**/*.test.ts", "scripts/**/*.test.ts", "test/helpers/*.test.ts"],
-  integration: ["test/integration/*.test.ts", "test/crash/*.test.ts"],
+  integration: ["test/integration/*.test.ts", "test/crash/*.test.ts", "test/fuzz/*.test.ts"],
   guest: process.env["GANTRY_TEST_GUEST"] === "1" ? ["test/guest/*.test.ts"] : [],
 };
 

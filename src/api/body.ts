@@ -5,6 +5,11 @@ import { HttpError } from "./http-error.ts";
 
 /** JSON bodies are settings that people write; 4 MiB is far more than any of them has. */
 const maxBodyBytes = 4 * 1024 * 1024;
+/**
+ * As much of a body that is too large is read to its end, and dropped: a client that is still sending when its
+ * connection ends would not see the answer.
+ */
+const maxDroppedBytes = 64 * 1024 * 1024;
 /** A client that has not sent its settings after a minute will not. */
 const bodyTimeoutMs = 60_000;
 
@@ -51,6 +56,9 @@ function parse(text: string): unknown {
   }
 }
 
+const tooLarge = (): HttpError =>
+  new HttpError(413, `the request's body is larger than ${maxBodyBytes} bytes`);
+
 async function readAll(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
@@ -58,20 +66,22 @@ async function readAll(request: IncomingMessage): Promise<Buffer> {
   const onData = (chunk: Buffer): void => {
     sizeBytes += chunk.length;
     if (sizeBytes <= maxBodyBytes) chunks.push(chunk);
-    else reject(new HttpError(413, `the request's body is larger than ${maxBodyBytes} bytes`));
+    else if (sizeBytes <= maxDroppedBytes) chunks.length = 0;
+    else reject(tooLarge());
   };
+  const onEnd = (): void => (sizeBytes <= maxBodyBytes ? resolve() : reject(tooLarge()));
   const onClose = (): void => reject(new HttpError(400, "the request's body ended too early"));
   const timer = setTimeout(
     () => reject(new HttpError(408, `the request's body did not arrive within ${bodyTimeoutMs / 1000} s`)),
     bodyTimeoutMs,
   );
-  request.on("data", onData).once("end", resolve).once("error", onClose).once("close", onClose);
+  request.on("data", onData).once("end", onEnd).once("error", onClose).once("close", onClose);
   try {
     await promise;
     return Buffer.concat(chunks);
   } finally {
     clearTimeout(timer);
     // What is left of a refused body is read and dropped, so that the client gets to see the answer.
-    request.off("data", onData).off("end", resolve).off("close", onClose).resume();
+    request.off("data", onData).off("end", onEnd).off("close", onClose).resume();
   }
 }

@@ -33,13 +33,16 @@ export const boolean: Decoder<boolean> = (value, field) => {
   return value;
 };
 
+/** The largest whole number that is of 64 bits with sign also in the decimals that JavaScript writes for it. */
+const largestInteger = 2 ** 63 - 1024;
+
 /** A whole number of 64 bits with sign. Beyond 2^53 it is rounded, as every JSON number in JavaScript. */
 export const integer: Decoder<number> = (value, field) => {
   if (typeof value !== "number") throw wrongType(field, "a whole number", value);
   if (!Number.isInteger(value) || Math.abs(value) > 2 ** 63) {
     throw invalidArgument(`invalid JSON: field ${field} must be a whole number of 64 bits, not ${value}`);
   }
-  return value;
+  return Math.max(-largestInteger, Math.min(largestInteger, value));
 };
 
 /** An element that is `null` becomes `whenNull`, as Go gives it the type's zero value. */

@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { isKind } from "../base/errors.ts";
+import { EngineError, isKind } from "../base/errors.ts";
 import { isLogged, log as daemonLog } from "../base/log.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -242,10 +242,12 @@ class DockerApiServer implements ApiServer {
   }
 
   #answerError(error: unknown, response: ServerResponse, exchange: Exchange | undefined): void {
-    const { status, message, isBug } = errorAnswer(error);
     const isGone = exchange?.signal.aborted ?? false;
+    const { status, message, isBug } = errorAnswer(
+      isGone && !(error instanceof EngineError) ? gone() : error,
+    );
     const fields = { method: response.req.method, url: response.req.url, status };
-    if (isBug && !isGone) this.#log.error("request failed", { ...fields, error });
+    if (isBug) this.#log.error("request failed", { ...fields, error });
     else this.#log.debug("request refused", { ...fields, message });
     if (exchange?.isHijacked === true) return;
     if (response.headersSent) {
@@ -286,6 +288,9 @@ class DockerApiServer implements ApiServer {
     closeGracefully(stream);
   }
 }
+
+/** What was under way is given up when the client goes, or the daemon. Nobody reads it but a proxy in between. */
+const gone = (): HttpError => new HttpError(499, "the request was given up before its answer");
 
 /** The default bridge's own address; undefined in a daemon without one. */
 async function hostGateway(engine: Engine): Promise<string | undefined> {

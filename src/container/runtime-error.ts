@@ -3,7 +3,7 @@
  * text has `executable file not found` or `no such file or directory`, with 126 for `permission denied` and `is a
  * directory`. crun and runc word the same thing differently; Docker's texts are runc's.
  */
-import { EngineError } from "../base/errors.ts";
+import { EngineError, type ErrorKind } from "../base/errors.ts";
 
 /** The words of the errno sentences that crun prints, as Go (and so runc and Docker) writes them. */
 const errnoWords: readonly [RegExp, string][] = [
@@ -17,6 +17,18 @@ const errnoWords: readonly [RegExp, string][] = [
 
 const cannotRun =
   /executable file not found|no such file or directory|permission denied|is a directory|not a directory/;
+
+/** A limit that the kernel does not take: a number too large for it, a processor that is not there. */
+const refusedByKernel = /: (invalid argument|numerical result out of range)$/i;
+/** A limit that cannot be had at this moment: memory that is in use. */
+const inUse = /: device or resource busy$/i;
+
+function kindOf(verb: RuntimeFailure["verb"], sentence: string): ErrorKind {
+  if (verb !== "create" && verb !== "exec" && verb !== "update") return "internal";
+  if (refusedByKernel.test(sentence)) return "invalidArgument";
+  if (verb === "update") return inUse.test(sentence) ? "conflict" : "internal";
+  return cannotRun.test(sentence) ? "invalidArgument" : "internal";
+}
 
 function goWords(text: string): string {
   for (const [pattern, words] of errnoWords) if (pattern.test(text)) return words;
@@ -83,7 +95,8 @@ export interface RuntimeFailure {
 
 /**
  * The error for a runtime that failed. Kind `invalidArgument` when the container's command cannot be run (Docker
- * answers those with 400), else `internal`.
+ * answers those with 400) or the kernel does not take a limit, `conflict` when a limit is below what is in use, else
+ * `internal`.
  */
 export function runtimeError(failure: RuntimeFailure): EngineError {
   const { verb, runtimeName, program } = failure;
@@ -101,8 +114,7 @@ export function runtimeError(failure: RuntimeFailure): EngineError {
       : verb === "exec"
         ? `OCI runtime exec failed: exec failed: ${sentence}: unknown`
         : `OCI runtime ${verb} failed: ${runtimeName} ${verb} failed: ${sentence}: unknown`;
-  const isUsersDoing = (verb === "create" || verb === "exec") && cannotRun.test(sentence);
-  return new EngineError(isUsersDoing ? "invalidArgument" : "internal", text);
+  return new EngineError(kindOf(verb, sentence), text);
 }
 
 /** True when a runtime says that it knows no such container. */

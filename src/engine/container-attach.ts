@@ -74,7 +74,7 @@ async function runAttach(
 ): Promise<void> {
   const container = context.containers.byId(id);
   if (container === undefined) return;
-  if (options.logs) await replayLog(context, container, options, sink);
+  if (options.logs && (options.stdout || options.stderr)) await replayLog(context, container, options, sink);
   if (!options.stream || sink.signal.aborted) return;
   emitContainer(context, container, "attach");
   // Looked up again: it may have started or ended while its log was sent.

@@ -43,6 +43,37 @@ export async function openContainerRoot(
   nameOrId: string,
   options: { readonly withoutMounts?: boolean } = {},
 ): Promise<ContainerRoot> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await openRootNow(context, nameOrId, options);
+    } catch (error) {
+      if (!(error instanceof TaskEndedError)) throw error;
+      if (tries === maxTries)
+        throw conflict(
+          `container ${error.id} ends again and again: its files cannot be reached at this moment`,
+        );
+      await context.live.of(error.id).exited?.promise;
+    }
+  }
+}
+
+/** How often a container that has just ended is looked at again, each time after its exit is on record. */
+const maxTries = 5;
+
+/** The process of a container that is recorded as running has ended. */
+class TaskEndedError extends Error {
+  readonly id: string;
+  constructor(id: string) {
+    super(`the process of container ${id} has ended`);
+    this.id = id;
+  }
+}
+
+async function openRootNow(
+  context: EngineContext,
+  nameOrId: string,
+  options: { readonly withoutMounts?: boolean },
+): Promise<ContainerRoot> {
   const { id } = context.containers.resolve(nameOrId);
   const lock = await context.locks.acquire(id);
   try {
@@ -88,11 +119,24 @@ function giveBack(context: EngineContext, container: ContainerRecord, lock: Disp
 }
 
 function openRunning(container: ContainerRecord, pid: number): number {
-  const fd = openSync(`/proc/${pid}/root`, O_PATH | constants.O_DIRECTORY);
-  // The process may have ended a moment ago, and its number may be another's: its cgroup tells.
-  if (readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(container.id)) return fd;
-  closeSync(fd);
-  throw conflict(`container ${container.id} is ending: its files cannot be reached at this moment`);
+  try {
+    const fd = openSync(`/proc/${pid}/root`, O_PATH | constants.O_DIRECTORY);
+    // The process may have ended a moment ago, and its number may be another's: its cgroup tells.
+    if (isOwnProcess(container, pid)) return fd;
+    closeSync(fd);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ESRCH", "EACCES")) throw error;
+  }
+  throw new TaskEndedError(container.id);
+}
+
+function isOwnProcess(container: ContainerRecord, pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(container.id);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return false;
+    throw error;
+  }
 }
 
 async function openStopped(

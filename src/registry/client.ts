@@ -1,5 +1,5 @@
 /** The registry client: finds the server behind a reference and opens conversations with it. */
-import { EngineError, errorText } from "../base/errors.ts";
+import { EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { TokenCache } from "./authorizer.ts";
@@ -75,6 +75,10 @@ export class RegistryClient {
    */
   async login(credentials: RegistryCredentials, signal: AbortSignal): Promise<string> {
     const domain = loginDomain(credentials.serveraddress ?? "");
+    if (!URL.canParse(`https://${domain}`) || new URL(`https://${domain}`).host === "")
+      throw invalidArgument(
+        `invalid registry address ${JSON.stringify(domain)}: it must be HOST or HOST:PORT`,
+      );
     const endpoints = registryEndpoints(domain, this.#settings, "push");
     const reference = { domain, path: "" };
     return await this.#firstThatAnswers(endpoints, signal, (endpoint) =>

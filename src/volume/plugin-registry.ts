@@ -64,7 +64,7 @@ export function pluginNames(directories: PluginDirectories): string[] {
 
 /** Throws `notFound` in Docker's words, `invalidArgument` for a file that says nothing sensible. */
 export function findPlugin(directories: PluginDirectories, name: string): PluginAddress {
-  if (/^[\w.:-]+$/.test(name) && name !== "." && name !== "..") {
+  if (/^[\w.:-]{1,200}$/.test(name) && name !== "." && name !== "..") {
     const socket = socketOf(directories, name);
     if (socket !== undefined) return { name, address: `unix://${socket}`, tls: undefined };
     for (const directory of directories.specifications)
