@@ -3,16 +3,19 @@ import { existsSync } from "node:fs";
 import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { chainIds } from "../oci/chain-id.ts";
-import type { Platform } from "../oci/image-spec.ts";
+import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
 import { formatPlatform, hostPlatform, platformMatches } from "../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
 import type { BuildRequest } from "./build.ts";
+import { imageFromLayout, type LayoutSource } from "./layout-image.ts";
 import type { BuildHost, BuildLease } from "./host.ts";
 import type { Layers } from "./layers.ts";
 import { type Progress, type VertexProgress } from "./progress.ts";
 
 export interface BaseImage {
-  readonly image: ImageRecord;
+  /** Digest of its configuration. */
+  readonly id: string;
+  readonly config: ImageConfigFile;
   readonly layers: Layers;
   /** `docker.io/library/busybox:latest`, with its digest when it is known. */
   readonly name: string;
@@ -46,6 +49,19 @@ export class BaseImages {
     let found = this.#found.get(key);
     if (found === undefined) {
       found = this.#resolve(reference, platform);
+      this.#found.set(key, found);
+    }
+    return found;
+  }
+
+  /** An image out of an OCI layout of the client's. Throws `notFound`, `invalidArgument`, `unavailable`. */
+  fromLayout(source: LayoutSource, platform: Platform): Promise<BaseImage> {
+    const key = `layout ${source.name} ${source.digest} ${formatPlatform(platform)}`;
+    let found = this.#found.get(key);
+    if (found === undefined) {
+      const vertex = this.#progress.vertex(key, `[internal] load metadata for ${source.name}`);
+      const parts = { host: this.#host, lease: this.#lease, signal: this.#request.signal };
+      found = vertex.run(() => imageFromLayout(parts, source, platform));
       this.#found.set(key, found);
     }
     return found;
@@ -125,7 +141,8 @@ export class BaseImages {
     }));
     const digest = image.repoDigests[0]?.split("@")[1];
     return {
-      image,
+      id: image.id,
+      config: image.config,
       layers,
       name: digest === undefined || name.includes("@") ? name : `${name}@${digest}`,
       digest,

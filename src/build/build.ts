@@ -54,6 +54,17 @@ export interface RemoteDirectory {
   }): Promise<FileListing>;
 }
 
+/** Blobs at the client's, by their digest. */
+export interface ClientStore {
+  /** Throws `notFound`. The bytes are as the client sends them: whoever keeps them compares the digest. */
+  read(digest: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Writing what is there already is no error. */
+  write(
+    blob: { readonly digest: string; readonly sizeBytes: number; readonly data: AsyncIterable<Uint8Array> },
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
 export type ContextSource =
   | RemoteDirectory
   /** A tar, plain or compressed, as `POST /build` sends it. Read once. */
@@ -65,6 +76,14 @@ export type ContextSource =
   /** A tar is unpacked, anything else is a Dockerfile. */
   | { readonly kind: "http"; readonly url: string }
   | { readonly kind: "image"; readonly reference: string; readonly platform?: Platform }
+  /** A manifest or index in an OCI layout of the client's. */
+  | {
+      readonly kind: "layout";
+      readonly store: ClientStore;
+      readonly digest: string;
+      /** For people. */
+      readonly name: string;
+    }
   /** No files at all. */
   | { readonly kind: "empty" };
 
@@ -124,6 +143,8 @@ export type BuildExport =
       readonly type: "tar" | "oci" | "docker";
       readonly names: readonly string[];
       open(): Promise<Writable>;
+      /** Blob by blob into an OCI layout of the client's, instead of an archive. */
+      readonly store?: ClientStore;
       readonly attributes?: Readonly<Record<string, string>>;
     }
   /** The cache alone. */
@@ -167,6 +188,8 @@ export interface BuildRequest {
   readonly secrets?: SecretProvider;
   readonly ssh?: SshProvider;
   readonly credentials?: CredentialProvider;
+  /** Stores of the client's for cache of the type `local`, by its directory; undefined for a directory of this machine. */
+  readonly cacheStore?: (directory: string) => ClientStore | undefined;
   readonly cacheFrom?: readonly CacheAddress[];
   readonly cacheTo?: readonly CacheAddress[];
   readonly exports: readonly BuildExport[];

@@ -36,7 +36,8 @@ import { planBuild } from "./plan.ts";
 import { Progress, type VertexProgress } from "./progress.ts";
 import { sweepSteps } from "./run-step.ts";
 import { openContextTree, type OpeningParts } from "./open-context.ts";
-import { BuildSession, type SessionParts, type StageState } from "./session.ts";
+import { BuildSession } from "./session.ts";
+import type { SessionParts, StageState } from "./session-parts.ts";
 import { StepSlots } from "./slots.ts";
 
 /** Steps that may run at the same time, of all builds. */
@@ -169,12 +170,16 @@ class ImageBuilder implements Builder {
       return { platform, state: outcome.value };
     });
     const exported = await exportResult(sessions[0]!.parts, results);
+    const metadata: Record<string, string> = { ...exported.metadata };
     for (const address of request.cacheTo ?? []) {
       const ids =
         address.attributes["mode"] === "max" ? usedRecords : targetRecords(this.#cache, usedRecords, results);
-      await exportCache(cacheParts, address, listRecords(this.#cache, ids));
+      const manifest = await exportCache(cacheParts, address, listRecords(this.#cache, ids));
+      // Clients write it into the index of their directory.
+      if (address.type === "local" && manifest !== undefined)
+        metadata["cache.manifest"] = JSON.stringify(manifest);
     }
-    return { ...exported, unusedBuildArgs: unknownBuildArgs(dockerfile, buildArgs) };
+    return { ...exported, metadata, unusedBuildArgs: unknownBuildArgs(dockerfile, buildArgs) };
   }
 }
 

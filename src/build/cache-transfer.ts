@@ -9,20 +9,21 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
 import { writeFileAtomic } from "../base/atomic-file.ts";
 import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { decompress } from "../image/decompress.ts";
 import { digestOf, isDigest, parseDigest } from "../oci/digest.ts";
 import { type Descriptor, type ImageIndex, type ImageManifest, mediaTypes } from "../oci/image-spec.ts";
 import { parseReference, withDefaultTag } from "../oci/reference.ts";
 import { downloadBlob } from "../registry/download.ts";
 import { fetchManifest, putManifest } from "../registry/manifests.ts";
-import type { CacheAddress } from "./build.ts";
+import type { CacheAddress, ClientStore } from "./build.ts";
 import type { CacheRecord, CacheStore } from "./cache-store.ts";
 import type { BuildLease } from "./host.ts";
-import { chainOn, type Layer } from "./layers.ts";
+import { type Layer, stacked, unpackLayers } from "./layers.ts";
 import type { Progress, VertexProgress } from "./progress.ts";
+import { takeBlob } from "./layout-image.ts";
 import { openRegistry, sendBlobs, type TransferParts } from "./registry-transfer.ts";
 
 const configType = "application/vnd.gantry.buildcache.v1+json";
@@ -70,24 +71,33 @@ export function listRecords(cache: CacheStore, ids: Iterable<string>): CacheList
   return { records, blobs };
 }
 
-/** Exports to a registry or a directory. A failure fails the build unless `ignore-error` is set. */
-export async function exportCache(parts: CacheParts, address: CacheAddress, list: CacheList): Promise<void> {
-  if (address.type === "inline") return;
+/**
+ * Exports to a registry or a directory, and returns the manifest. A failure fails the build unless `ignore-error` is set.
+ */
+export async function exportCache(
+  parts: CacheParts,
+  address: CacheAddress,
+  list: CacheList,
+): Promise<Descriptor | undefined> {
+  if (address.type === "inline") return undefined;
   const vertex = parts.progress.vertex(
     `cache export ${parts.request.id} ${JSON.stringify(address)}`,
     `exporting cache to ${address.type === "local" ? "client directory" : address.type}`,
   );
   try {
-    await vertex.run(async () => {
+    return await vertex.run(async () => {
       const { manifest, config } = await storeCacheManifest(parts, list);
       if (address.type === "registry")
         await sendToRegistry(parts, { address, manifest, config, list }, vertex);
       else if (address.type === "local") await writeDirectory(parts, { address, manifest, config, list });
       else throw invalidArgument(`unknown cache exporter: ${JSON.stringify(address.type)}`);
+      const { bytes, digest } = manifest;
+      return { mediaType: mediaTypes.ociManifest, digest, size: bytes.length };
     });
   } catch (error) {
     if (address.attributes["ignore-error"] !== "true") throw error;
     log.warn("could not export build cache", { error: errorText(error) });
+    return undefined;
   }
 }
 
@@ -137,9 +147,18 @@ async function sendToRegistry(parts: CacheParts, out: Outgoing, vertex: VertexPr
 const blobPath = (directory: string, digest: string): string =>
   join(directory, "blobs", "sha256", parseDigest(digest).hex);
 
-/** An OCI layout in a directory of the daemon's machine. */
-async function writeDirectory({ host, signal }: CacheParts, out: Outgoing): Promise<void> {
+/** Into a layout of the client's, which keeps its index itself, or of a directory of the daemon's machine. */
+async function writeDirectory(parts: CacheParts, out: Outgoing): Promise<void> {
+  const { host, request, signal } = parts;
   const directory = requiredAttribute(out.address, "dest");
+  const store = request.cacheStore?.(directory);
+  if (store !== undefined) {
+    for (const { digest, size } of [...Object.values(out.list.blobs), out.config])
+      await store.write({ digest, sizeBytes: size, data: host.content.open(digest) }, signal);
+    const { bytes, digest } = out.manifest;
+    await store.write({ digest, sizeBytes: bytes.length, data: Readable.from([bytes]) }, signal);
+    return;
+  }
   if (!directory.startsWith("/"))
     throw invalidArgument(`dest of a local cache must be an absolute path: ${directory}`);
   mkdirSync(join(directory, "blobs/sha256"), { recursive: true });
@@ -265,8 +284,10 @@ export class CacheImports {
   }
 
   async #fromDirectory(address: CacheAddress): Promise<Import> {
-    const { host, lease } = this.#parts;
+    const { host, lease, request } = this.#parts;
     const directory = requiredAttribute(address, "src");
+    const store = request.cacheStore?.(directory);
+    if (store !== undefined) return this.#fromStore(store, requiredAttribute(address, "digest"));
     const index = JSON.parse(readFileSync(join(directory, "index.json"), "utf8")) as ImageIndex;
     const asked = address.attributes["digest"];
     const digest = asked || index.manifests[0]?.digest;
@@ -283,26 +304,30 @@ export class CacheImports {
     });
   }
 
+  async #fromStore(store: ClientStore, digest: string): Promise<Import> {
+    const { content } = this.#parts.host;
+    const read = async (wanted: string): Promise<unknown> => {
+      await takeBlob(this.#parts, store, { digest: wanted });
+      return JSON.parse(content.read(wanted).toString()) as unknown;
+    };
+    const { config } = (await read(digest)) as Partial<ImageManifest>;
+    if (config?.mediaType !== configType) throw notFound(`${digest} is no build cache of gantry's`);
+    const list = (await read(config.digest)) as CacheList;
+    return importOf(list, (descriptor) => takeBlob(this.#parts, store, descriptor));
+  }
+
   async #bringIn(source: Import, record: TravellingRecord): Promise<CacheRecord> {
     const { host, lease, cache } = this.#parts;
-    const layers: Layer[] = [];
+    const blobs: Pick<Layer, "diffId" | "descriptor">[] = [];
     for (const diffId of record.layers) {
       const descriptor = source.blobs[diffId];
       if (descriptor === undefined)
         throw new EngineError("notFound", `imported cache lacks the layer ${diffId}`);
-      const parent = layers.at(-1)?.chainId;
-      const chainId = chainOn(parent, diffId);
-      lease.add(chainId);
       await source.fetch(descriptor);
-      if (!host.snapshotter.has(chainId) && record.isLink !== true)
-        await host.snapshotter.applyLayer({
-          chainId,
-          parent,
-          tar: decompress(host.content.open(descriptor.digest)),
-          expectDiffId: diffId,
-        });
-      layers.push({ diffId, chainId, descriptor });
+      blobs.push({ diffId, descriptor });
     }
+    // Of a COPY --link the one layer counts, which is unpacked where it is put.
+    const layers = record.isLink === true ? stacked(blobs) : await unpackLayers(host, blobs, lease);
     return cache.put(record.keys, {
       type: "regular",
       description: record.description,

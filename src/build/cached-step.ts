@@ -4,7 +4,8 @@ import type { CacheRecord } from "./cache-store.ts";
 import { addHistory } from "./image-config.ts";
 import type { Layer } from "./layers.ts";
 import type { VertexProgress } from "./progress.ts";
-import type { BuildSession, StageState } from "./session.ts";
+import type { BuildSession } from "./session.ts";
+import type { StageState } from "./session-parts.ts";
 
 export interface StepPlace {
   readonly vertex: VertexProgress;

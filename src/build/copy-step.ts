@@ -20,7 +20,8 @@ import { hashParts, layerOfItems, openRoot, topOf } from "./layers.ts";
 import { rootless } from "./open-context.ts";
 import { nowNs } from "./progress.ts";
 import { checkoutGit, download, isHttpUrl, parseGitUrl, resolveGit, urlFileName } from "./remote-sources.ts";
-import type { BuildSession, StageState } from "./session.ts";
+import type { BuildSession } from "./session.ts";
+import type { StageState } from "./session-parts.ts";
 
 /** Files that one source of the instruction gives. */
 interface Part {

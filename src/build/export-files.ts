@@ -9,7 +9,7 @@ import type { FileEntry, FileTree } from "./files/file-tree.ts";
 import { joinPath } from "./files/file-tree.ts";
 import { type LayerItem, layerTar } from "./files/layer-tar.ts";
 import { openRoot, topOf } from "./layers.ts";
-import type { SessionParts } from "./session.ts";
+import type { SessionParts } from "./session-parts.ts";
 
 /** Writes a stream out to its end. */
 export async function drain(source: Readable, output: Writable, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,9 @@
+import { Readable } from "node:stream";
 import type { ContentStore } from "../content/content.ts";
 import { digestOf, parseDigest } from "../oci/digest.ts";
 import { type Descriptor, type ImageIndex, type ImageManifest, mediaTypes } from "../oci/image-spec.ts";
 import { parseReference } from "../oci/reference.ts";
+import type { ClientStore } from "./build.ts";
 import { tarEnd, tarHeader, tarPadding } from "../oci/tar-writer.ts";
 
 /**
@@ -17,18 +19,7 @@ export async function* writeOciLayout(
   },
   onRoot: (root: Descriptor) => void,
 ): AsyncGenerator<Buffer> {
-  const extra = new Map<string, Buffer>();
-  let root = layout.images[0]!;
-  if (layout.isIndex) {
-    const index: ImageIndex = {
-      schemaVersion: 2,
-      mediaType: mediaTypes.ociIndex,
-      manifests: [...layout.images],
-    };
-    const bytes = Buffer.from(JSON.stringify(index));
-    root = { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), size: bytes.length };
-    extra.set(root.digest, bytes);
-  }
+  const { root, extra } = rootOf(layout);
   onRoot(root);
   yield tarHeader({ name: "blobs/", type: "directory", mode: 0o755 });
   yield tarHeader({ name: "blobs/sha256/", type: "directory", mode: 0o755 });
@@ -49,6 +40,40 @@ export async function* writeOciLayout(
   yield* file("index.json", { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests });
   yield* file("oci-layout", { imageLayoutVersion: "1.0.0" });
   yield tarEnd();
+}
+
+/** What the names point to, and what of it is no blob yet. */
+function rootOf(layout: { readonly images: readonly Descriptor[]; readonly isIndex: boolean }): {
+  readonly root: Descriptor;
+  readonly extra: ReadonlyMap<string, Buffer>;
+} {
+  if (!layout.isIndex) return { root: layout.images[0]!, extra: new Map() };
+  const index: ImageIndex = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociIndex,
+    manifests: [...layout.images],
+  };
+  const bytes = Buffer.from(JSON.stringify(index));
+  const root = { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), size: bytes.length };
+  return { root, extra: new Map([[root.digest, bytes]]) };
+}
+
+/** The same blobs into a layout of the client's, which keeps its index itself. Returns what the names point to. */
+export async function sendOciLayout(
+  content: ContentStore,
+  store: ClientStore,
+  layout: { readonly images: readonly Descriptor[]; readonly isIndex: boolean },
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  const { root, extra } = rootOf(layout);
+  for (const digest of blobsOf(content, layout.images))
+    await store.write(
+      { digest, sizeBytes: content.info(digest).sizeBytes, data: content.open(digest) },
+      signal,
+    );
+  for (const [digest, bytes] of extra)
+    await store.write({ digest, sizeBytes: bytes.length, data: Readable.from([bytes]) }, signal);
+  return root;
 }
 
 function named(root: Descriptor, name: string): Descriptor {

@@ -19,13 +19,13 @@ import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
 import type { BuildExport, BuildResult } from "./build.ts";
 import { drain, exportLocal, exportTar } from "./export-files.ts";
-import { writeOciLayout } from "./export-oci.ts";
+import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
 import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
 import { datedHistory } from "./image-config.ts";
 import { provenanceOf } from "./provenance.ts";
 import { goTime, type Progress } from "./progress.ts";
 import { pushIndex } from "./registry-transfer.ts";
-import type { SessionParts, StageState } from "./session.ts";
+import type { SessionParts, StageState } from "./session-parts.ts";
 
 export interface PlatformResult {
   readonly platform: Platform;
@@ -247,22 +247,24 @@ async function exportArchive(
   const title = `exporting to ${target.type === "oci" ? "oci image" : "docker image"} format`;
   const vertex = progress.vertex(`export ${request.id} ${target.type}`, title);
   return vertex.run(async () => {
-    const output = await target.open();
     const own = made[0]!;
     const attestations = request.provenance === undefined ? [] : await attest(parts, made);
     const isIndex = made.length > 1 || attestations.length > 0;
+    const images = [...made.map(({ descriptor }) => descriptor), ...attestations];
+    const { store } = target;
+    if (store !== undefined)
+      return await vertex.part("sending blobs", () =>
+        sendOciLayout(host.content, store, { images, isIndex }, parts.signal),
+      );
+    const output = await target.open();
     let root = own.descriptor;
     const archive =
       target.type === "docker"
         ? writeArchive(host.content, [savedImage(own, names)])
         : Readable.from(
-            writeOciLayout(
-              host.content,
-              { images: [...made.map(({ descriptor }) => descriptor), ...attestations], names, isIndex },
-              (index) => {
-                root = index;
-              },
-            ),
+            writeOciLayout(host.content, { images, names, isIndex }, (index) => {
+              root = index;
+            }),
             { objectMode: false },
           );
     await vertex.part("sending tarball", () => drain(archive, output, parts.signal));

@@ -4,6 +4,7 @@ import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, unlinkSync } from "node:f
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { failpoint } from "../base/failpoint.ts";
+import { decompress } from "../image/decompress.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import { digestOf } from "../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../oci/image-spec.ts";
@@ -27,6 +28,32 @@ export const topOf = (layers: Layers): string | undefined => layers.at(-1)?.chai
 /** The chainID of one more layer (OCI image specification 1.1, config, Layer ChainID). */
 export const chainOn = (parent: string | undefined, diffId: string): string =>
   parent === undefined ? diffId : digestOf(`${parent} ${diffId}`);
+
+type UnstackedLayer = Pick<Layer, "diffId" | "descriptor">;
+
+/** Layers on each other, the lowest first, with their chainIDs. */
+export function stacked(blobs: readonly UnstackedLayer[]): Layers {
+  const layers: Layer[] = [];
+  for (const blob of blobs) layers.push({ ...blob, chainId: chainOn(topOf(layers), blob.diffId) });
+  return layers;
+}
+
+/** Unpacks layers whose blobs are stored, where they are not yet. Throws `invalidArgument` for other bytes. */
+export async function unpackLayers(
+  host: BuildHost,
+  blobs: readonly UnstackedLayer[],
+  lease: BuildLease,
+): Promise<Layers> {
+  const layers = stacked(blobs);
+  for (const [index, { chainId, descriptor, diffId }] of layers.entries()) {
+    lease.add(chainId);
+    if (host.snapshotter.has(chainId)) continue;
+    const tar = decompress(host.content.open(descriptor.digest));
+    const parent = layers[index - 1]?.chainId;
+    await host.snapshotter.applyLayer({ chainId, parent, tar, expectDiffId: diffId });
+  }
+  return layers;
+}
 
 /** A key for an active snapshot of a build's. */
 export const snapshotKey = (): string => `build-${randomBytes(12).toString("hex")}`;

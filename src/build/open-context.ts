@@ -50,6 +50,8 @@ export async function openContextTree(
       return emptyTree;
     case "image":
       throw invalidArgument(`${source.reference} is an image and has no files for a context`);
+    case "layout":
+      throw invalidArgument(`${source.name} is an image and has no files for a context`);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Where an image comes from, in SLSA's words (slsa.dev/provenance/v0.2), as BuildKit attests it. */
 import { formatPlatform } from "../oci/platform.ts";
 import type { Platform } from "../oci/image-spec.ts";
-import type { SessionParts, StageState } from "./session.ts";
+import type { SessionParts, StageState } from "./session-parts.ts";
 
 export interface Provenance {
   /** The in-toto statement about an image. */

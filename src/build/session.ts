@@ -2,92 +2,36 @@
  * One build for one platform: stages are worked out when somebody needs them, each once, all that do not wait for another
  * at the same time. The first failure ends all of them.
  */
-import { invalidArgument } from "../base/errors.ts";
-import type { KeyedLock } from "../base/keyed-lock.ts";
-import type { Platform } from "../oci/image-spec.ts";
-import { formatPlatform, parsePlatform } from "../oci/platform.ts";
-import { type BaseImages, canonicalName } from "./base-images.ts";
-import type { BuildRequest, ContextSource } from "./build.ts";
-import { withBuildFailure } from "./build.ts";
 import { decompress } from "../image/decompress.ts";
-import type { CacheRecord, CacheStore } from "./cache-store.ts";
-import type { ContextStore } from "./contexts.ts";
-import type { Dockerfile, Instruction, SourceRange, Stage } from "./dockerfile/ast.ts";
+import { formatPlatform, parsePlatform } from "../oci/platform.ts";
+import { withBuildFailure } from "./build.ts";
+import type { CacheRecord } from "./cache-store.ts";
+import type { Instruction, SourceRange, Stage } from "./dockerfile/ast.ts";
 import { DockerfileError } from "./dockerfile/error.ts";
-import { expandInstruction, expandText, stepName } from "./dockerfile/expand.ts";
+import { expandInstruction, expandText } from "./dockerfile/expand.ts";
 import { parseTriggers } from "./dockerfile/parse.ts";
 import { StageScope } from "./dockerfile/scope.ts";
-import { emptyTree, type FileTree } from "./files/file-tree.ts";
-import type { PatternRules } from "./files/patterns.ts";
-import type { BuildHost, BuildLease } from "./host.ts";
-import { addHistory, applyInstruction, type ConfigDraft } from "./image-config.ts";
-import { chainOn, hashParts, type Layer, type Layers, openRoot, topOf } from "./layers.ts";
-import { openContextTree } from "./open-context.ts";
-import { baseName, type BuildPlan, isFileStep, type Origin, originOf } from "./plan.ts";
-import { goTime, type Progress, type VertexProgress } from "./progress.ts";
+import { addHistory, applyInstruction } from "./image-config.ts";
+import { chainOn, hashParts, type Layer, topOf } from "./layers.ts";
+import { StageOrigins } from "./origins.ts";
+import { baseName, isFileStep, originOf } from "./plan.ts";
+import { goTime, type VertexProgress } from "./progress.ts";
 import type { MountOrigin } from "./run-mounts.ts";
-import type { StepSlots } from "./slots.ts";
+import type { SessionParts, StageState } from "./session-parts.ts";
+import { countSteps, fromTitle, type StepCounter, stepTitle } from "./step-titles.ts";
 import { StepFailure, takeStep } from "./steps.ts";
-
-export interface StageState extends ConfigDraft {
-  readonly stage: Stage;
-  layers: Layers;
-  scope: StageScope;
-  readonly platform: Platform;
-}
-
-/** What all builds and all platforms of one build share. */
-export interface SessionParts {
-  readonly host: BuildHost;
-  readonly cache: CacheStore;
-  readonly contexts: ContextStore;
-  readonly stepLocks: KeyedLock;
-  readonly cacheLocks: KeyedLock;
-  readonly slots: StepSlots;
-  readonly request: BuildRequest;
-  readonly dockerfile: Dockerfile;
-  readonly plan: BuildPlan;
-  readonly meta: ReadonlyMap<string, string>;
-  readonly progress: Progress;
-  readonly lease: BuildLease;
-  readonly images: BaseImages;
-  /** The rules of the context's .dockerignore. */
-  readonly ignore: PatternRules;
-  readonly platform: Platform;
-  readonly isMultiPlatform: boolean;
-  /** SOURCE_DATE_EPOCH in ns. */
-  readonly epochNs: bigint | undefined;
-  /** Aborted at the first failure, with it as the reason. */
-  readonly signal: AbortSignal;
-  abort(reason: Error): void;
-  /** Records that the build made or used. */
-  readonly usedRecords: Set<string>;
-  /** Finds a record in what was imported with `--cache-from`. */
-  importedRecord(key: string): Promise<CacheRecord | undefined>;
-  readonly undo: AsyncDisposableStack;
-  readonly startedAt: string;
-  /** The target's stage for a platform, once all are built. */
-  stateOf(platform: Platform): StageState;
-  /** The main context, opened once for all platforms. */
-  mainContext(): Promise<FileTree>;
-}
-
-/** A place in the Dockerfile's order, for the classic stream. */
-interface StepCounter {
-  readonly total: number;
-  indexOf(stage: Stage, instruction: number): number;
-}
 
 export class BuildSession {
   readonly parts: SessionParts;
   readonly #stages = new Map<number, Promise<StageState>>();
-  readonly #contexts = new Map<string, Promise<FileTree>>();
+  readonly #origins: StageOrigins;
   readonly #counter: StepCounter;
   /** Top layer -> the record that it came from. */
   readonly #recordOf = new Map<string, string>();
 
   constructor(parts: SessionParts) {
     this.parts = parts;
+    this.#origins = new StageOrigins(parts, (stage) => this.stage(stage));
     this.#counter = countSteps(parts);
   }
 
@@ -127,7 +71,7 @@ export class BuildSession {
       const own = index - triggers.length;
       const vertex = this.parts.progress.vertex(
         `step ${formatPlatform(this.parts.platform)} ${stage.index} ${index} ${source.text}`,
-        this.#stepTitle(stage, instruction, { state, step: fileStep, of: fileSteps + 1 }),
+        stepTitle(this.parts, stage, instruction, { state, step: fileStep, of: fileSteps + 1 }),
         previous === undefined ? [] : [previous],
       );
       const step = own < 0 ? undefined : this.#counter.indexOf(stage, own);
@@ -137,25 +81,6 @@ export class BuildSession {
       if (isFileStep(instruction)) previous = vertex.digest;
     }
     return state;
-  }
-
-  #stepTitle(
-    stage: Stage,
-    instruction: Instruction,
-    place: { readonly state: StageState; readonly step: number; readonly of: number },
-  ): string {
-    const { dockerfile, isMultiPlatform, platform } = this.parts;
-    const words = [
-      ...(isMultiPlatform ? [formatPlatform(platform)] : []),
-      ...(stage.writtenName !== undefined
-        ? [stage.name ?? stage.writtenName]
-        : dockerfile.stages.length > 1
-          ? [`stage-${stage.index}`]
-          : []),
-      `${place.step}/${place.of}`,
-    ];
-    const { escape } = dockerfile.directives;
-    return `[${words.join(" ")}] ${stepName(instruction, place.state.scope.variables, escape)}`;
   }
 
   #tellStep(
@@ -216,7 +141,11 @@ export class BuildSession {
     const written =
       stage.platform === undefined ? "" : expandText(stage.platform, meta, dockerfile.directives.escape);
     const platform = written === "" ? target : parsePlatform(written);
-    const origin = originOf(name, { stage, isBase: true }, { dockerfile, contexts: this.#contextNames() });
+    const origin = originOf(
+      name,
+      { stage, isBase: true },
+      { dockerfile, contexts: this.#origins.contextNames },
+    );
     const draft = { stage, history: [], author: undefined, hasOwnCmd: false, platform };
     const step = this.#counter.indexOf(stage, -1);
     const tell = (vertex: VertexProgress, id?: string): void => {
@@ -243,13 +172,12 @@ export class BuildSession {
       const config = { Env: env, WorkingDir: "/" };
       return { ...draft, config, layers: [], scope: StageScope.onImage(env) };
     }
-    const reference = origin.kind === "image" ? origin.reference : this.#imageOfContext(origin.name);
-    const base = await this.parts.images.get(reference, platform);
-    const { author, config = {}, history = [] } = base.image.config;
-    const title = this.#fromTitle(stage, base.name);
+    const base = await this.#origins.baseImage(origin, platform);
+    const { author, config = {}, history = [] } = base.config;
+    const title = fromTitle(this.parts, stage, base.name);
     const vertex = this.parts.progress.vertex(identity, title);
     vertex.cached();
-    tell(vertex, base.image.id);
+    tell(vertex, base.id);
     return {
       ...draft,
       author,
@@ -260,101 +188,9 @@ export class BuildSession {
     };
   }
 
-  #fromTitle(stage: Stage, name: string): string {
-    const { dockerfile, isMultiPlatform, platform } = this.parts;
-    const of = stage.instructions.filter(isFileStep).length + 1;
-    const words = [
-      ...(isMultiPlatform ? [formatPlatform(platform)] : []),
-      ...(stage.name !== undefined
-        ? [stage.name]
-        : dockerfile.stages.length > 1
-          ? [`stage-${stage.index}`]
-          : []),
-      `1/${of}`,
-    ];
-    return `[${words.join(" ")}] FROM ${name}`;
-  }
-
-  #contextNames(): ReadonlySet<string> {
-    return new Set(Object.keys(this.parts.request.namedContexts ?? {}));
-  }
-
-  #imageOfContext(name: string): string {
-    const source = this.parts.request.namedContexts![name]!;
-    if (source.kind !== "image")
-      throw invalidArgument(`the build context ${name} has files and is no image: FROM needs an image`);
-    return source.reference;
-  }
-
   /** The files that `--from` (or nothing) means in a stage. */
-  async origin(stage: Stage, from: string | undefined): Promise<MountOrigin> {
-    if (from === undefined)
-      return {
-        tree: await this.parts.mainContext(),
-        chainId: undefined,
-        isLayers: false,
-        name: "the build context",
-      };
-    const { dockerfile } = this.parts;
-    const origin = originOf(from, { stage, isBase: false }, { dockerfile, contexts: this.#contextNames() });
-    return this.#openOrigin(origin, from, stage);
-  }
-
-  async #openOrigin(origin: Origin, from: string, stage: Stage): Promise<MountOrigin> {
-    if (origin.kind === "scratch") return { tree: emptyTree, chainId: undefined, isLayers: true, name: from };
-    if (origin.kind === "stage") {
-      const { layers } = await this.stage(origin.stage);
-      return this.#layersOrigin(layers, `stage ${origin.stage.writtenName ?? origin.stage.index}`);
-    }
-    if (origin.kind === "image") {
-      const { layers } = await this.parts.images.get(origin.reference, this.parts.platform);
-      return this.#layersOrigin(layers, `image ${canonicalName(origin.reference)}`);
-    }
-    const source = this.parts.request.namedContexts![origin.name]!;
-    if (source.kind === "image") {
-      const { layers } = await this.parts.images.get(source.reference, this.parts.platform);
-      return this.#layersOrigin(layers, `context ${origin.name} of stage ${stage.index}`);
-    }
-    let tree = this.#contexts.get(origin.name);
-    if (tree === undefined) {
-      tree = this.#openContext(origin.name, source);
-      this.#contexts.set(origin.name, tree);
-    }
-    return {
-      tree: await tree,
-      chainId: undefined,
-      isLayers: false,
-      name: `the build context ${origin.name}`,
-    };
-  }
-
-  #layersOrigin(layers: Layers, name: string): MountOrigin {
-    const chainId = topOf(layers);
-    // Opened when somebody looks: a step that is found by its parents' identity never does.
-    let opened: FileTree | undefined;
-    const open = (): FileTree => (opened ??= this.#openTree(chainId));
-    return {
-      tree: {
-        stat: (path) => open().stat(path),
-        list: (path) => open().list(path),
-        read: (entry) => open().read(entry),
-        digest: (entry) => open().digest(entry),
-      },
-      chainId,
-      isLayers: true,
-      name,
-    };
-  }
-
-  #openTree(chainId: string | undefined): FileTree {
-    const root = openRoot(this.parts.host, chainId);
-    this.parts.undo.use(root);
-    return root.tree;
-  }
-
-  #openContext(name: string, source: ContextSource): Promise<FileTree> {
-    const vertex = this.parts.progress.vertex(`context ${name}`, `[context ${name}] load from client`);
-    return vertex.run(() => openContextTree(this.parts, source, vertex));
+  origin(stage: Stage, from: string | undefined): Promise<MountOrigin> {
+    return this.#origins.files(stage, from);
   }
 
   /** Keeps a record to the end of the build; it goes along with exported cache. */
@@ -426,13 +262,3 @@ const stateId = ({ layers, config, history }: StageState): string =>
   hashParts([topOf(layers), JSON.stringify(config), String(history.length)]);
 
 export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-function countSteps({ plan, dockerfile }: SessionParts): StepCounter {
-  const starts = new Map<number, number>();
-  let next = dockerfile.metaArgs.length + 1;
-  for (const stage of plan.stages) {
-    starts.set(stage.index, next);
-    next += stage.instructions.length + 1;
-  }
-  return { total: next - 1, indexOf: (stage, instruction) => starts.get(stage.index)! + instruction + 1 };
-}

@@ -27,7 +27,8 @@ import { mountKey, prepareMounts } from "./run-mounts.ts";
 import { mountPlaces, runStep, stepContainerId, writePrivateFile } from "./run-step.ts";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { BuildSession, StageState } from "./session.ts";
+import type { BuildSession } from "./session.ts";
+import type { StageState } from "./session-parts.ts";
 
 /** So many lines of a failed command are told with its failure. */
 const failureLines = 20;

@@ -1,9 +1,9 @@
 /** Builds for tests: a context out of a table of files, built with the classic builder's door. */
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestDaemon } from "./daemon.ts";
-import type { RunResult } from "./process.ts";
+import { mustRun, type RunResult } from "./process.ts";
 
 /** A file's text; a symbolic link's target; or text with a mode. */
 export type TestFile =
@@ -43,4 +43,13 @@ export async function dockerBuild(
     env: { DOCKER_BUILDKIT: "0" },
     timeoutMs: 180_000,
   });
+}
+
+/** Puts a program of this machine and the libraries that it needs under a directory, so that no packages have to come from anywhere. */
+export async function copyProgram(program: string, directory: string): Promise<void> {
+  const { stdout } = await mustRun(["ldd", program]);
+  for (const path of [program, ...(stdout.match(/\/[^ ]+(?= \(0x)/g) ?? [])]) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await copyFile(path, join(directory, path));
+  }
 }

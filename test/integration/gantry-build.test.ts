@@ -1,16 +1,17 @@
 /** `gantry build` and its kin: contexts of all kinds, outputs, secrets, questions, errors, and what an unchanged context costs. */
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { copyProgram } from "../helpers/build.ts";
 import { flavour } from "../helpers/daemon.ts";
 import { busybox } from "../helpers/images.ts";
-import { type RunOptions, type RunResult, mustRun } from "../helpers/process.ts";
+import { type RunOptions, type RunResult, mustRun, run } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 const timeoutMs = 90_000;
+const hasSsh = (await run(["sh", "-c", "command -v ssh-agent ssh-add ssh-keygen"])).code === 0;
 
 describe("gantry build", { skip: flavour === "docker" }, () => {
   // Images and the build cache are what builds leave.
@@ -130,25 +131,50 @@ describe("gantry build", { skip: flavour === "docker" }, () => {
     assert.match(await runs("piped:elsewhere", "ls", "/c"), /^file$/m);
   });
 
-  test("secrets and agents are there for their steps", async () => {
-    const socket = join(work, "agent.sock");
-    const agent = createServer((connection) => connection.end("agent here\n"));
-    await new Promise<void>((resolve) => agent.listen(socket, resolve));
-    try {
-      const directory = await context("secrets", {
-        Dockerfile:
-          `FROM ${busybox}\nRUN --mount=type=secret,id=file grep from-file /run/secrets/file\n` +
-          'RUN --mount=type=secret,id=var,env=VALUE test "$VALUE" = from-environment\n' +
-          "RUN --mount=type=ssh,required nc local:$SSH_AUTH_SOCK < /dev/null | grep 'agent here' || test -S $SSH_AUTH_SOCK\n",
-      });
-      await writeFile(join(work, "secret"), "from-file");
-      const secrets = ["--secret", `id=file,src=${join(work, "secret")}`, "--secret", "id=var,env=MY_SECRET"];
-      await ok(["build", ...secrets, "--ssh", `default=${socket}`, directory], {
-        env: { MY_SECRET: "from-environment" },
-      });
-    } finally {
-      agent.close();
-    }
+  test("secrets are there for their steps", async () => {
+    const directory = await context("secrets", {
+      Dockerfile:
+        `FROM ${busybox}\nRUN --mount=type=secret,id=file grep from-file /run/secrets/file\n` +
+        'RUN --mount=type=secret,id=var,env=VALUE test "$VALUE" = from-environment\n',
+    });
+    await writeFile(join(work, "secret"), "from-file");
+    const secrets = ["--secret", `id=file,src=${join(work, "secret")}`, "--secret", "id=var,env=MY_SECRET"];
+    await ok(["build", ...secrets, directory], { env: { MY_SECRET: "from-environment" } });
+  });
+
+  test("an agent is started for keys, and ends with the build", { skip: !hasSsh }, async () => {
+    const key = join(work, "key");
+    await mustRun(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]);
+    const directory = await context("keys", {
+      Dockerfile: 'FROM scratch\nCOPY programs /\nRUN --mount=type=ssh,required ["/usr/bin/ssh-add", "-L"]\n',
+    });
+    await copyProgram("/usr/bin/ssh-add", join(directory, "programs"));
+    const [, shown = ""] = (await readFile(`${key}.pub`, "utf8")).split(" ");
+    const output = await ok(["build", "--progress", "plain", "--ssh", `default=${key}`, directory]);
+    assert.match(output, new RegExp(`ssh-ed25519 ${RegExp.escape(shown)}`));
+    const refused = await gantry(["build", "--ssh", `default=${key}.none`, directory]);
+    assert.match(refused.stderr, /failed to open .*key\.none: no such file or directory/);
+  });
+
+  test("cache, contexts and results are OCI layouts of the client's", async () => {
+    const cache = join(work, "cache");
+    const layout = join(work, "layout");
+    const directory = await context("layouts", {
+      file: "1",
+      Dockerfile: `FROM ${busybox}\nRUN echo made > /made\nCOPY file /file\n`,
+    });
+    await ok(["build", "--cache-to", `type=local,dest=${cache},mode=max`, "-t", "layouts", directory]);
+    await ok(["build", "-o", `type=oci,dest=${layout},tar=false,name=x/y:z`, directory]);
+    await suite.daemon.dockerOk(["rmi", "layouts"]);
+    await ok(["builder", "prune", "-af"]);
+    const from = ["--cache-from", `type=local,src=${cache}`, "--progress", "plain"];
+    const again = await ok(["build", ...from, directory]);
+    assert.match(again, /RUN echo made > \/made\n#\d+ CACHED/);
+    assert.match(again, /COPY file \/file\n#\d+ CACHED/);
+    const above = await context("above", { Dockerfile: "FROM base\nRUN grep made /made\n" });
+    await ok(["build", "--build-context", `base=oci-layout://${layout}:z`, above]);
+    const missing = await gantry(["build", "--build-context", `base=oci-layout://${cache}x`, above]);
+    assert.match(missing.stderr, /is no OCI layout: it has no index\.json/);
   });
 
   test("results go to directories and archives, to standard output too", async () => {

@@ -5,14 +5,17 @@ import type {
   BuildLimits,
   BuildRequest,
   CacheAddress,
+  ClientStore,
   ContextSource,
 } from "../../build/build.ts";
 import { checkFrontend } from "../../build/dockerfile/parse.ts";
+import { isDigest } from "../../oci/digest.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import { attributesOf } from "../../wire/buildkit/common.ts";
 import type { ClientSession } from "./client-session.ts";
 import { openOutput, remoteDirectory, sendListing } from "./session-files.ts";
 import { sessionCredentials, sessionSecrets, sessionSsh, sessionUpload } from "./session-services.ts";
+import { sessionStore } from "./session-stores.ts";
 
 export type Attributes = ReadonlyMap<string, string>;
 
@@ -70,6 +73,7 @@ export function buildRequest(input: SolveInput): BuildRequest {
     secrets: sessionSecrets(session),
     ssh: sessionSsh(session),
     credentials: sessionCredentials(session),
+    cacheStore: (directory) => sessionStore(session, `local:${directory}`),
     cacheFrom: [...input.cacheFrom.map(cacheAddress), ...oldCacheFrom(attributes)],
     cacheTo: input.cacheTo.map(cacheAddress),
     exports: input.exporters.map((exporter, index) => exportOf(exporter, index, input)),
@@ -167,9 +171,21 @@ function contextSource(value: string, directory: string, { session, signal }: So
   if (value.startsWith("local:")) return remoteDirectory(session, value.slice("local:".length));
   if (value.startsWith("docker-image://"))
     return { kind: "image", reference: value.slice("docker-image://".length) };
+  if (value.startsWith("oci-layout://")) return layoutSource(value.slice("oci-layout://".length), session);
   if (isGit(value)) return { kind: "git", url: value };
   if (/^https?:\/\//.test(value)) return { kind: "http", url: value };
   throw invalidArgument(`invalid build context ${JSON.stringify(value)}`);
+}
+
+/** `store:tag@digest`: the client has looked the digest up. */
+function layoutSource(value: string, session: ClientSession): ContextSource {
+  const [, name = "", digest = ""] = /^([^:@]+)(?::[^@]*)?@(.+)$/.exec(value) ?? [];
+  const store = sessionStore(session, `oci:${name}`);
+  if (name === "" || !isDigest(digest))
+    throw invalidArgument(`invalid build context: oci-layout://${value} names no digest`);
+  if (store === undefined)
+    throw invalidArgument("the client offers no OCI layouts, which a build context names");
+  return { kind: "layout", store, digest, name: value };
 }
 
 function isGit(value: string): boolean {
@@ -196,9 +212,9 @@ function namedContexts(input: SolveInput): Record<string, ContextSource> {
     if (!key.startsWith("context:")) continue;
     // A name may be given per platform (`name::linux/amd64`); the plain one counts for all others.
     const name = key.slice("context:".length);
-    if (value.startsWith("input:") || value.startsWith("oci-layout:"))
+    if (value.startsWith("input:"))
       throw notImplemented(
-        `the build context ${name} is of the kind ${value.split(":")[0]}, which gantry does not read: use a directory, an image (docker-image://), a git or an http address`,
+        `the build context ${name} is a build graph of the client's, which gantry does not run: use a directory, an image (docker-image://, oci-layout://), a git or an http address`,
       );
     contexts.set(name, contextSource(value, name, input));
   }
@@ -230,6 +246,15 @@ function oldCacheFrom(attributes: Attributes): CacheAddress[] {
   ];
 }
 
+/** `tar=false`: a directory of the client's. */
+function layoutOutput({ Type, Attrs }: Exporter, session: ClientSession): { store?: ClientStore } {
+  if (Type === "tar" || Attrs.get("tar") !== "false") return {};
+  const store = sessionStore(session, "export");
+  if (store === undefined)
+    throw invalidArgument("the client takes no OCI layout: write an archive (tar=true)");
+  return { store };
+}
+
 function exportOf(exporter: Exporter, index: number, input: SolveInput): BuildExport {
   const { session, signal } = input;
   const attributes = attributesOf(exporter.Attrs);
@@ -257,6 +282,7 @@ function exportOf(exporter: Exporter, index: number, input: SolveInput): BuildEx
         type: exporter.Type,
         names,
         open: async () => openOutput(session, index, { metadata: new Map(), signal }),
+        ...layoutOutput(exporter, session),
         attributes,
       };
     case "":

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { askFrontend, errorSources, runBuild, workersOf } from "../../client/buildkit/solve.ts";
 import { EngineError } from "../../base/errors.ts";
 import { buildFlags } from "../image-build/flags.ts";
+import { nameLayouts } from "../image-build/layouts.ts";
 import { type BuildPlan, planBuild } from "../image-build/options.ts";
 import { failureText, openProgress, type ProgressMode, warningsText } from "../image-build/progress.ts";
 import type { Command, CommandContext } from "../command.ts";
@@ -34,10 +35,15 @@ const command: Command = {
   ],
   async run(context, parsed) {
     const call = parsed.bool("check") ? "check" : parsed.string("call");
-    const plan = await withHostGateway(context, await planBuild(context, parsed));
-    return call === "" || call === "build"
-      ? await build(context, parsed, plan)
-      : await ask(context, call, plan);
+    const read = await planBuild(context, parsed);
+    try {
+      const plan = await withHostGateway(context, read);
+      return call === "" || call === "build"
+        ? await build(context, parsed, plan)
+        : await ask(context, call, plan);
+    } finally {
+      await read.close();
+    }
   },
 };
 
@@ -78,6 +84,7 @@ async function build(context: CommandContext, parsed: ParsedArguments, plan: Bui
     process.off("SIGTERM", stop);
   }
   const { response } = result;
+  nameLayouts(plan.layouts, response);
   if (!isQuiet && mode !== "rawjson") context.printError(warningsText(view.model).trimEnd() || "");
   const id = response.get("containerimage.config.digest") ?? response.get("containerimage.digest") ?? "";
   if (parsed.string("iidfile") !== "") writeFileSync(parsed.string("iidfile"), id);

@@ -109,7 +109,11 @@ export const buildFlags: readonly FlagSpec[] = [
   { name: "security-opt", type: "list", refused: needsBuildKit, help: "Security options" },
   { name: "shm-size", type: "bytes", help: "Size of /dev/shm of RUN steps" },
   { name: "squash", type: "bool", refused: needsBuildKit, help: "Make one layer of all new ones" },
-  list("ssh", "AGENT", "An SSH agent for RUN --mount=type=ssh (default, or NAME=SOCKET)"),
+  list(
+    "ssh",
+    "AGENT",
+    "An SSH agent or keys for RUN --mount=type=ssh (default, NAME=SOCKET, NAME=KEY[,KEY])",
+  ),
   { name: "tag", short: "t", type: "list", placeholder: "NAME", help: "Name of the image (name:tag)" },
   text("target", "STAGE", "The stage to build"),
   list("ulimit", "NAME=SOFT[:HARD]", "Limit of RUN steps"),

@@ -8,6 +8,7 @@ import {
   localDirectory,
   textDirectory,
 } from "../../client/buildkit/local-directory.ts";
+import type { LayoutStore } from "../../client/buildkit/layout-store.ts";
 import { type SecretSource, type SessionOffer, sharedKeyOf } from "../../client/buildkit/session.ts";
 import type { CacheEntry } from "../../client/buildkit/solve.ts";
 import { parsePlatform, formatPlatform } from "../../oci/platform.ts";
@@ -15,7 +16,9 @@ import type { CommandContext } from "../command.ts";
 import { findCredentials, serverKey } from "../credentials.ts";
 import { CliError } from "../errors.ts";
 import type { ParsedArguments } from "../parser.ts";
+import { readAgents } from "./agents.ts";
 import { csvPairs } from "./csv.ts";
+import { layoutContext, readCache, type WrittenLayout } from "./layouts.ts";
 import { readOutputs } from "./outputs.ts";
 
 export interface BuildPlan {
@@ -25,6 +28,10 @@ export interface BuildPlan {
   readonly cacheFrom: readonly CacheEntry[];
   readonly cacheTo: readonly CacheEntry[];
   readonly entitlements: readonly string[];
+  /** Layouts that the build writes into, which get its result's name after it. */
+  readonly layouts: readonly WrittenLayout[];
+  /** Ends what was started for the build. */
+  close(): Promise<void>;
 }
 
 const uploadName = "context";
@@ -44,19 +51,25 @@ export async function planBuild(context: CommandContext, parsed: ParsedArguments
     const [key, value] = splitOnce(entry, "=");
     attributes.set(`label:${key}`, value ?? "");
   }
-  readNamedContexts(parsed, attributes, directories);
+  const stores = new Map<string, LayoutStore>();
+  readNamedContexts(parsed, attributes, { directories, stores });
   readStepOptions(parsed, attributes);
   readAttestations(parsed, attributes);
-  const { exporters, outputs } = readOutputs(parsed);
+  const { exporters, outputs, layouts: outputLayouts } = readOutputs(parsed, stores);
+  const cache = readCache(parsed, stores);
   for (const annotation of parsed.list("annotation")) {
     const [key, value = ""] = splitOnce(annotation, "=");
     for (const exporter of exporters) Object.assign(exporter.attributes, { [`annotation.${key}`]: value });
   }
+  const started = await readAgents(context, parsed);
   return {
+    close: () => started.close(),
+    layouts: [...outputLayouts, ...cache.layouts],
     offer: {
       directories,
       secrets: readSecrets(context, parsed),
-      agents: readAgents(context, parsed),
+      agents: started.agents,
+      stores,
       credentials: (host) => findCredentials(context, serverKey(host)),
       outputs,
       uploads,
@@ -64,8 +77,8 @@ export async function planBuild(context: CommandContext, parsed: ParsedArguments
     },
     attributes,
     exporters,
-    cacheFrom: parsed.list("cache-from").map((entry) => cacheEntry(entry, "src")),
-    cacheTo: parsed.list("cache-to").map((entry) => cacheEntry(entry, "dest")),
+    cacheFrom: cache.from,
+    cacheTo: cache.to,
     entitlements: [
       ...parsed.list("allow").flatMap((value) => value.split(",")),
       ...(parsed.string("network") === "host" ? ["network.host"] : []),
@@ -210,7 +223,10 @@ function readBuildArgs(
 function readNamedContexts(
   parsed: ParsedArguments,
   attributes: Map<string, string>,
-  directories: Map<string, OfferedDirectory>,
+  offered: {
+    readonly directories: Map<string, OfferedDirectory>;
+    readonly stores: Map<string, LayoutStore>;
+  },
 ): void {
   for (const entry of parsed.list("build-context")) {
     const [name, value] = splitOnce(entry, "=");
@@ -220,11 +236,15 @@ function readNamedContexts(
       attributes.set(`context:${name}`, value);
       continue;
     }
+    if (value.startsWith("oci-layout://")) {
+      attributes.set(`context:${name}`, layoutContext(value, offered.stores));
+      continue;
+    }
     const root = resolve(value);
     if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true)
       throw new CliError(`failed to get build context ${name}: ${value} is no directory`);
     const key = ["context", "dockerfile"].includes(name) ? `named-${name}` : name;
-    directories.set(key, localDirectory(root));
+    offered.directories.set(key, localDirectory(root));
     attributes.set(`context:${name}`, `local:${key}`);
   }
   if ([...attributes.keys()].some((key) => key.startsWith("context:")))
@@ -331,31 +351,4 @@ function readSecrets(context: CommandContext, parsed: ParsedArguments): Map<stri
     secrets.set(id, { file: path });
   }
   return secrets;
-}
-
-function readAgents(context: CommandContext, parsed: ParsedArguments): Map<string, string> {
-  const agents = new Map<string, string>();
-  for (const entry of parsed.list("ssh")) {
-    const [id, value] = splitOnce(entry, "=");
-    const path = value ?? context.env["SSH_AUTH_SOCK"] ?? "";
-    if (path === "") throw new CliError("invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set");
-    if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true)
-      throw new CliError(
-        `${path} is no agent's socket: start ssh-agent, add the key with ssh-add, and name its socket`,
-      );
-    agents.set(id === "" ? "default" : id, resolve(path));
-  }
-  return agents;
-}
-
-/** `user/app:cache`, or `type=local,src=DIR`. Directories are the daemon's to read: their paths are made whole. */
-function cacheEntry(entry: string, directoryKey: "src" | "dest"): CacheEntry {
-  if (!entry.includes("=")) return { type: "registry", attributes: { ref: entry } };
-  const pairs = csvPairs(entry);
-  const type = pairs.get("type") ?? "";
-  if (type === "") throw new CliError(`type required form> ${JSON.stringify(entry)}`);
-  pairs.delete("type");
-  const directory = pairs.get(directoryKey);
-  if (type === "local" && directory !== undefined) pairs.set(directoryKey, resolve(directory));
-  return { type, attributes: Object.fromEntries(pairs) };
 }

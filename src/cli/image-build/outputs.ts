@@ -3,17 +3,24 @@ import { createWriteStream } from "node:fs";
 import { resolve } from "node:path";
 import { isatty } from "node:tty";
 import { invalidArgument } from "../../base/errors.ts";
+import { LayoutStore } from "../../client/buildkit/layout-store.ts";
 import type { OutputPlace } from "../../client/buildkit/session.ts";
 import { parseReference } from "../../oci/reference.ts";
 import { CliError } from "../errors.ts";
 import type { ParsedArguments } from "../parser.ts";
 import { csvPairs } from "./csv.ts";
+import type { WrittenLayout } from "./layouts.ts";
 
 /** The exporters, and where their bytes go. Without any the result becomes an image here. */
-export function readOutputs(parsed: ParsedArguments): {
+export function readOutputs(
+  parsed: ParsedArguments,
+  stores: Map<string, LayoutStore>,
+): {
   exporters: { type: string; attributes: Record<string, string> }[];
   outputs: Map<number, OutputPlace>;
+  layouts: WrittenLayout[];
 } {
+  const layouts: WrittenLayout[] = [];
   const tags = parsed.list("tag");
   for (const tag of tags) checkName(tag);
   const outputs = new Map<number, OutputPlace>();
@@ -27,6 +34,14 @@ export function readOutputs(parsed: ParsedArguments): {
     if (exporter.type === "local") {
       if (dest === undefined || dest === "") throw new CliError("dest is required for local output");
       outputs.set(index, { directory: resolve(dest) });
+    } else if (["oci", "docker"].includes(exporter.type) && exporter.attributes["tar"] === "false") {
+      if (dest === undefined || dest === "")
+        throw new CliError(`dest is required for ${exporter.type} output`);
+      const store = new LayoutStore(resolve(dest));
+      store.create();
+      stores.set("export", store);
+      const name = exporter.attributes["name"]?.split(",")[0] ?? "";
+      layouts.push({ store, tag: tagOf(name), key: "containerimage.descriptor" });
     } else if (exporter.type !== "image" && exporter.type !== "moby") {
       outputs.set(index, { open: () => openFile(dest ?? "-") });
     }
@@ -41,8 +56,10 @@ export function readOutputs(parsed: ParsedArguments): {
   }
   if (exporters.length === 0 || (parsed.bool("load") && !exporters.some(({ type }) => type === "moby")))
     if (!exporters.some(({ type }) => type === "image")) exporters.push(imageExporter(tags, false));
-  return { exporters, outputs };
+  return { exporters, outputs, layouts };
 }
+
+const tagOf = (name: string): string => (name === "" ? undefined : parseReference(name).tag) ?? "latest";
 
 function imageExporter(
   tags: readonly string[],

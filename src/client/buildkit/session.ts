@@ -16,6 +16,7 @@ import * as wire from "../../wire/buildkit/session.ts";
 import { sendFiles } from "../../wire/buildkit/transfer.ts";
 import type { RegistryAuth } from "../../wire/registry.ts";
 import type { Transport } from "../transport.ts";
+import { contentMethods, type LayoutStore } from "./layout-store.ts";
 import type { OfferedDirectory } from "./local-directory.ts";
 import { receiveDirectory } from "./receive-directory.ts";
 
@@ -36,6 +37,8 @@ export interface SessionOffer {
   readonly outputs?: ReadonlyMap<number, OutputPlace>;
   /** Streams that the builder fetches as `http://buildkit-session/<name>`. */
   readonly uploads?: ReadonlyMap<string, Readable>;
+  /** OCI layouts by their ids (`local:DIRECTORY`, `oci:NAME`, `export`). */
+  readonly stores?: ReadonlyMap<string, LayoutStore>;
   /** Says which directory it is, in each build the same; see {@link sharedKeyOf}. */
   readonly sharedKey?: string;
 }
@@ -96,7 +99,8 @@ export class BuildSession implements Disposable {
       outgoing: packet,
       handle: (call) => this.#sendDirectory(call),
     });
-    const { secrets, agents, credentials, outputs, uploads } = this.#offer;
+    const { secrets, agents, credentials, outputs, stores, uploads } = this.#offer;
+    if (stores !== undefined && stores.size > 0) yield* contentMethods(stores);
     if (outputs !== undefined && outputs.size > 0)
       yield method(fileSendDiffCopy, {
         incoming: raw,

@@ -1,0 +1,61 @@
+/** What a build's steps are called: in its progress, and by number in the classic stream. */
+import { formatPlatform } from "../oci/platform.ts";
+import type { Instruction, Stage } from "./dockerfile/ast.ts";
+import { stepName } from "./dockerfile/expand.ts";
+import { isFileStep } from "./plan.ts";
+import type { SessionParts, StageState } from "./session-parts.ts";
+
+type TitleParts = Pick<SessionParts, "dockerfile" | "isMultiPlatform" | "platform">;
+
+/** A place in the Dockerfile's order, for the classic stream. */
+export interface StepCounter {
+  readonly total: number;
+  indexOf(stage: Stage, instruction: number): number;
+}
+
+export function countSteps({ plan, dockerfile }: Pick<SessionParts, "plan" | "dockerfile">): StepCounter {
+  const starts = new Map<number, number>();
+  let next = dockerfile.metaArgs.length + 1;
+  for (const stage of plan.stages) {
+    starts.set(stage.index, next);
+    next += stage.instructions.length + 1;
+  }
+  return { total: next - 1, indexOf: (stage, instruction) => starts.get(stage.index)! + instruction + 1 };
+}
+
+/** `[build 2/5] RUN make`. */
+export function stepTitle(
+  parts: TitleParts,
+  stage: Stage,
+  instruction: Instruction,
+  place: { readonly state: StageState; readonly step: number; readonly of: number },
+): string {
+  const { dockerfile, isMultiPlatform, platform } = parts;
+  const words = [
+    ...(isMultiPlatform ? [formatPlatform(platform)] : []),
+    ...(stage.writtenName !== undefined
+      ? [stage.name ?? stage.writtenName]
+      : dockerfile.stages.length > 1
+        ? [`stage-${stage.index}`]
+        : []),
+    `${place.step}/${place.of}`,
+  ];
+  const { escape } = dockerfile.directives;
+  return `[${words.join(" ")}] ${stepName(instruction, place.state.scope.variables, escape)}`;
+}
+
+/** `[build 1/5] FROM …`. */
+export function fromTitle(parts: TitleParts, stage: Stage, name: string): string {
+  const { dockerfile, isMultiPlatform, platform } = parts;
+  const of = stage.instructions.filter(isFileStep).length + 1;
+  const words = [
+    ...(isMultiPlatform ? [formatPlatform(platform)] : []),
+    ...(stage.name !== undefined
+      ? [stage.name]
+      : dockerfile.stages.length > 1
+        ? [`stage-${stage.index}`]
+        : []),
+    `1/${of}`,
+  ];
+  return `[${words.join(" ")}] FROM ${name}`;
+}

@@ -1,0 +1,261 @@
+/** What an unchanged docker-buildx exchanges with a build: registries, caches, agents and keys, contexts from elsewhere, layouts. */
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { copyProgram } from "../helpers/build.ts";
+import { buildxConfig, findBuildx } from "../helpers/buildx.ts";
+import { busybox } from "../helpers/images.ts";
+import { mustRun, run, type RunningProgram, type RunResult } from "../helpers/process.ts";
+import { hasRegistry, startRegistry, type TestRegistry } from "../helpers/registry.ts";
+import { useDaemon } from "../helpers/suite.ts";
+
+const plugin = await findBuildx();
+const skip =
+  plugin === undefined
+    ? "docker-buildx cannot be had"
+    : (await hasRegistry())
+      ? false
+      : "docker-registry is not installed";
+const timeoutMs = 120_000;
+const hasSsh = (await run(["sh", "-c", "command -v ssh-agent ssh-add ssh-keygen"])).code === 0;
+
+describe("exchanges of docker buildx", { skip, timeout: 600_000 }, () => {
+  const suite = useDaemon({ leaves: ["data-root", "records"] });
+  let work: string;
+  let config: string;
+  let registry: TestRegistry;
+
+  before(async () => {
+    work = await mkdtemp(join(tmpdir(), "gantry-exchange-test-"));
+    config = await buildxConfig(plugin!);
+    registry = await startRegistry({ host: suite.daemon.host, port: 5000 });
+  });
+  after(async () => {
+    await registry[Symbol.asyncDispose]();
+    await rm(work, { recursive: true, force: true });
+    await rm(config, { recursive: true, force: true });
+  });
+
+  async function context(name: string, files: Readonly<Record<string, string>>): Promise<string> {
+    const directory = join(work, name);
+    for (const [path, text] of Object.entries(files)) {
+      await mkdir(join(directory, path, ".."), { recursive: true });
+      await writeFile(join(directory, path), text);
+    }
+    return directory;
+  }
+
+  const environment = (): Record<string, string> => ({
+    DOCKER_CONFIG: config,
+    BUILDX_CONFIG: join(config, "buildx"),
+  });
+
+  const buildx = (args: readonly string[], env: Record<string, string> = {}): Promise<RunResult> =>
+    suite.daemon.docker(["buildx", "build", "--builder", "default", "--progress=plain", ...args], {
+      timeoutMs,
+      env: { ...environment(), ...env },
+    });
+
+  async function ok(args: readonly string[], env?: Record<string, string>): Promise<string> {
+    const result = await buildx(args, env);
+    assert.equal(result.code, 0, `${args.join(" ")}\n${result.stdout}${result.stderr}`);
+    return result.stdout + result.stderr;
+  }
+
+  const output = (image: string, ...command: string[]): Promise<string> =>
+    suite.daemon.dockerOk(["run", "--rm", image, ...command]);
+
+  /** Forgets what was built, the base image excepted. */
+  async function forget(...names: string[]): Promise<void> {
+    for (const name of names) await suite.daemon.dockerOk(["rmi", "-f", name]);
+    await suite.daemon.dockerOk(["builder", "prune", "-af"], { env: environment() });
+  }
+
+  test("a result is pushed, and a base image comes from there", async () => {
+    const directory = await context("push", { Dockerfile: `FROM ${busybox}\nRUN echo pushed > /pushed\n` });
+    await ok(["-t", "127.0.0.1:5000/made/one", "--push", directory]);
+    await ok(["-o", "type=registry,name=127.0.0.1:5000/made/two", directory]);
+    await forget("127.0.0.1:5000/made/one");
+    const above = await context("pull", { Dockerfile: "FROM 127.0.0.1:5000/made/one\nRUN cat /pushed\n" });
+    const text = await ok([above]);
+    assert.match(text, /\d pushed$/m);
+    assert.match(text, /FROM 127\.0\.0\.1:5000\/made\/one:latest@sha256:[0-9a-f]{64}/);
+  });
+
+  const caches: readonly (readonly [string, (work: string) => readonly [string[], string[]]])[] = [
+    [
+      "registry",
+      () => [
+        ["--cache-to", "type=registry,ref=127.0.0.1:5000/cache:one,mode=max"],
+        ["--cache-from", "type=registry,ref=127.0.0.1:5000/cache:one"],
+      ],
+    ],
+    [
+      "inline",
+      () => [
+        ["--cache-to", "type=inline", "--push"],
+        ["--cache-from", "127.0.0.1:5000/cached"],
+      ],
+    ],
+    [
+      "local",
+      (at) => [
+        ["--cache-to", `type=local,dest=${at}/cache,mode=max`],
+        ["--cache-from", `type=local,src=${at}/cache`],
+      ],
+    ],
+  ];
+  for (const [type, flags] of caches)
+    test(`cache goes out and comes in as ${type}`, async () => {
+      const directory = await context(`cache-${type}`, {
+        file: "1\n",
+        Dockerfile: `FROM ${busybox}\nRUN echo ${type} > /step\nCOPY file /file\nRUN cat /file >> /step\n`,
+      });
+      const [to, from] = flags(work);
+      await ok(["-t", "127.0.0.1:5000/cached", ...to, directory]);
+      await forget("127.0.0.1:5000/cached");
+      const text = await ok(["-t", "again", ...from, directory]);
+      assert.equal(text.match(/ CACHED$/gm)?.length, 4, text);
+      assert.equal(await output("again", "cat", "/step"), `${type}\n1`);
+      await forget("again");
+      // Without it nothing is known any more.
+      assert.equal((await ok(["-t", "again", directory])).match(/ CACHED$/gm)?.length, 1);
+    });
+
+  test("agents and key files are there for their steps, and only there", { skip: !hasSsh }, async () => {
+    const key = join(work, "key");
+    await mustRun(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of the agent", "-f", key]);
+    const directory = await context("ssh", {
+      Dockerfile: [
+        "FROM scratch",
+        "COPY programs /",
+        'RUN --mount=type=ssh ["/usr/bin/ssh-add", "-L"]',
+        'RUN --mount=type=ssh,id=file,required,target=/tmp/agent --mount=type=tmpfs,target=/x ["/usr/bin/ssh-add", "-L"]',
+        `FROM ${busybox}`,
+        "RUN --mount=type=ssh,id=missing test -z $SSH_AUTH_SOCK",
+        "RUN test ! -e /run/buildkit",
+        "",
+      ].join("\n"),
+    });
+    await copyProgram("/usr/bin/ssh-add", join(directory, "programs"));
+    const socket = join(work, "agent.sock");
+    const agent = suite.daemon.host.start(["ssh-agent", "-D", "-a", socket]);
+    try {
+      await agent.waitForOutput(/SSH_AUTH_SOCK/);
+      await mustRun(["ssh-add", "-q", key], { env: { SSH_AUTH_SOCK: socket } });
+      const ssh = ["--ssh", "default", "--ssh", `file=${key}`];
+      const text = await ok(["--no-cache", "--target", "0", ...ssh, directory], { SSH_AUTH_SOCK: socket });
+      assert.equal(text.match(/\d ssh-ed25519 \S+(?: of the agent)? *$/gm)?.length, 2, text);
+      await ok([...ssh, directory], { SSH_AUTH_SOCK: socket });
+      const refused = await buildx(["--no-cache", "--target", "0", "--ssh", "default", directory], {
+        SSH_AUTH_SOCK: socket,
+      });
+      assert.match(refused.stderr, /no SSH key "file" forwarded from the client/);
+    } finally {
+      agent.process.kill();
+      await agent.wait();
+    }
+  });
+
+  describe("with contexts from elsewhere", () => {
+    let server: RunningProgram;
+    let address: string;
+
+    before(async () => {
+      const git = (...args: string[]): Promise<RunResult> =>
+        mustRun(["git", "-c", "user.name=x", "-c", "user.email=x@localhost", ...args], { cwd: repository });
+      const repository = await context("served/repository", {
+        Dockerfile: `FROM ${busybox}\nCOPY . /src\nRUN cat /src/version\n`,
+        version: "first\n",
+        "sub/Dockerfile": `FROM ${busybox}\nCOPY . /sub\nRUN ls /sub\n`,
+        "sub/inside": "",
+      });
+      await git("init", "-q", "-b", "main", ".");
+      await git("add", ".");
+      await git("commit", "-qm", "one");
+      await git("tag", "v1");
+      await writeFile(join(repository, "version"), "second\n");
+      await git("commit", "-qam", "two");
+      const served = join(work, "served");
+      await mustRun(["git", "clone", "-q", "--bare", repository, join(served, "app.git")]);
+      await mustRun(["git", "-C", join(served, "app.git"), "update-server-info"]);
+      await mustRun(["tar", "-C", repository, "--exclude=.git", "-czf", join(served, "app.tgz"), "."]);
+      await writeFile(join(served, "recipe"), `FROM ${busybox}\nRUN echo from a recipe\n`);
+      const program = join(import.meta.dirname, "../helpers/serve-files.ts");
+      server = suite.daemon.host.start([process.execPath, program, served]);
+      await server.waitForOutput(/^\d+\n/);
+      address = `http://127.0.0.1:${server.stdout().trim()}`;
+    });
+    after(async () => {
+      server.process.kill();
+      await server.wait();
+    });
+
+    const wanted: readonly (readonly [string, string, RegExp])[] = [
+      ["a repository", "/app.git", /\d second$/m],
+      ["a tag of it", "/app.git#v1", /\d first$/m],
+      ["a directory of it", "/app.git#main:sub", /\d inside$/m],
+      ["an archive", "/app.tgz", /\d second$/m],
+      ["a Dockerfile alone", "/recipe", /\d from a recipe$/m],
+    ];
+    for (const [name, path, text] of wanted)
+      test(name, async () => assert.match(await ok(["--no-cache", address + path]), text));
+
+    const refused: readonly (readonly [string, RegExp])[] = [
+      ["/nothing.tgz", /cannot download .*: the server answers 404/],
+      ["/app.git#nowhere", /has no ref nowhere/],
+      ["/app.git#main:nowhere", /has no directory nowhere/],
+    ];
+    for (const [path, words] of refused)
+      test(`refused: ${path}`, async () => {
+        const result = await buildx([address + path]);
+        assert.equal(result.code, 1);
+        assert.match(result.stderr, words);
+      });
+
+    test("further contexts of all kinds", async () => {
+      const layout = join(work, "layout");
+      const base = await context("base", { Dockerfile: `FROM ${busybox}\nRUN echo base > /base\n` });
+      await ok(["-o", `type=oci,dest=${layout},tar=false,name=local/base:1`, base]);
+      const index = JSON.parse(await readFile(join(layout, "index.json"), "utf8")) as {
+        manifests: { digest: string }[];
+      };
+      const directory = await context("named", {
+        Dockerfile: [
+          "FROM base",
+          "COPY --from=repository version /1",
+          "COPY --from=archive version /2",
+          "COPY --from=image /base /3",
+          `ADD ${address}/app.git#v1 /4`,
+          `ADD ${address}/recipe /5`,
+          "RUN cat /base /1 /2 /3 /4/version /5",
+          "",
+        ].join("\n"),
+      });
+      const text = await ok([
+        "--build-context",
+        `base=oci-layout://${layout}@${index.manifests[0]!.digest}`,
+        "--build-context",
+        `image=oci-layout://${layout}:1`,
+        "--build-context",
+        `repository=${address}/app.git#v1`,
+        "--build-context",
+        `archive=${address}/app.tgz`,
+        directory,
+      ]);
+      const lines = [...text.matchAll(/^#\d+ [\d.]+ (.*)$/gm)].map(([, line]) => line);
+      const expected = [
+        "base",
+        "first",
+        "second",
+        "base",
+        "first",
+        `FROM ${busybox}`,
+        "RUN echo from a recipe",
+      ];
+      assert.deepEqual(lines, expected);
+    });
+  });
+});
