@@ -77,6 +77,12 @@ function outcome(plans: readonly ServicePlan[]): Record<string, string> {
 
 const service: Service = { image: "image" };
 
+/** A service that depends on another. */
+const needs = (name: string): Service => ({
+  ...service,
+  depends_on: { [name]: { condition: "service_started", required: true } },
+});
+
 describe("planProject", () => {
   const cases: readonly (readonly [
     what: string,
@@ -151,20 +157,28 @@ describe("planProject", () => {
       { a: "keep 2, remove 1" },
     ],
     [
-      "leaves dependents as they are",
-      {
-        a: { ...service, hostname: "h" },
-        b: { ...service, depends_on: { a: { condition: "service_started", required: true } } },
-      },
+      "makes anew who depends on what is made anew, and who depends on those",
+      { a: { ...service, hostname: "h" }, b: needs("a"), c: needs("b"), d: service },
       [
         container("a", 1, service),
-        container("b", 1, {
-          ...service,
-          depends_on: { a: { condition: "service_started", required: true } },
-        }),
+        container("b", 1, needs("a")),
+        container("c", 1, needs("b")),
+        container("d", 1, service),
       ],
       {},
-      { a: "recreate 1 (its configuration has changed)", b: "keep 1" },
+      {
+        a: "recreate 1 (its configuration has changed)",
+        b: "recreate 1 (a is made anew)",
+        c: "recreate 1 (b is made anew)",
+        d: "keep 1",
+      },
+    ],
+    [
+      "leaves dependents of what is made for the first time as they are",
+      { a: service, b: needs("a") },
+      [container("b", 1, needs("a"))],
+      {},
+      { a: "create 1", b: "keep 1" },
     ],
     [
       "follows a container whose network is shared",

@@ -156,6 +156,7 @@ class Planner {
   readonly #seen: Observation;
   readonly #options: PlanOptions;
   readonly #plans = new Map<string, ServicePlan>();
+  readonly #begun = new Set<string>();
   readonly #byService: ReadonlyMap<string, readonly Observed[]>;
 
   constructor(project: Project, seen: Observation, options: PlanOptions) {
@@ -178,13 +179,23 @@ class Planner {
     if (done !== undefined) return done;
     const service = this.#project.services[name]!;
     const after = creationDependencies(this.#project, service);
-    for (const other of after) this.#service(other);
-    const plan = this.#plan(name, service, after);
+    const dependencies = Object.keys(service.depends_on ?? {}).filter(
+      (other) => other in this.#project.services,
+    );
+    // Of each other's plans only those are looked at that are made: circles are refused where files are read.
+    const others = new Set([...after, ...dependencies]).difference(this.#begun);
+    this.#begun.add(name);
+    for (const other of others) this.#service(other);
+    const plan = this.#plan(name, service, { after, dependencies });
     this.#plans.set(name, plan);
     return plan;
   }
 
-  #plan(name: string, service: Service, after: readonly string[]): ServicePlan {
+  #plan(
+    name: string,
+    service: Service,
+    { after, dependencies }: { readonly after: readonly string[]; readonly dependencies: readonly string[] },
+  ): ServicePlan {
     if (this.#options.leaveAlone?.includes(name) === true) {
       const keep = this.#byService.get(name) ?? [];
       return { name, keep, recreate: [], create: [], remove: [], after };
@@ -193,9 +204,13 @@ class Planner {
     const isAsked = this.#options.services.length === 0 || this.#options.services.includes(name);
     const policy = isAsked ? this.#options.recreate : this.#options.recreateDependencies;
     const hash = this.#hash(service);
+    // As Compose 2.26 does: whoever depends on a container that is made anew is made anew too.
+    const renewed = [...new Set([...after, ...dependencies])].filter(
+      (other) => (this.#plans.get(other)?.recreate.length ?? 0) > 0,
+    );
     const judged = (this.#byService.get(name) ?? []).map((container) => ({
       container,
-      why: this.#whyRecreate(container, { policy, hash, image, after }),
+      why: this.#whyRecreate(container, { policy, hash, image, after, renewed }),
     }));
     // Those that would be made anew go first when there are too many.
     judged.sort(
@@ -243,10 +258,12 @@ class Planner {
       readonly hash: string | undefined;
       readonly image: ImageInspect | undefined;
       readonly after: readonly string[];
+      readonly renewed: readonly string[];
     },
   ): string | undefined {
     if (want.policy === "never") return undefined;
     if (want.policy === "force") return "forced";
+    if (want.renewed.length > 0) return `${want.renewed.join(", ")} is made anew`;
     if (want.hash === undefined) return `${want.after.join(", ")} is made anew`;
     const own = summary.Labels;
     if (own[labels.configHash] !== want.hash) return "its configuration has changed";

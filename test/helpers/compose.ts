@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestDaemon } from "./daemon.ts";
+import { busybox } from "./images.ts";
 import { mustRun, run, start, type RunningProgram, type RunOptions, type RunResult } from "./process.ts";
 
 const cacheDirectory = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "gantry");
@@ -11,6 +12,21 @@ const cacheDirectory = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".c
 /** A program that sleeps and ends on its signal, as the command of a service. */
 export const service = (before = ":"): string =>
   `["sh", "-c", ${JSON.stringify(`trap 'exit 0' TERM; ${before}; while :; do sleep 1 & wait $$!; done`)}]`;
+
+/** An application of two services, with a volume that has a name and one that has none. */
+export const shop = `
+services:
+  web:
+    image: ${busybox}
+    command: ${service("echo web is up")}
+    depends_on: [db]
+    environment: { COLOUR: blue }
+    volumes: [ "data:/data", "/anonymous" ]
+  db:
+    image: ${busybox}
+    command: ${service("echo db is up")}
+volumes: { data: }
+`;
 
 /** A directory with files of a project; its name is the project's. */
 export class ComposeProject implements AsyncDisposable {

@@ -1,25 +1,11 @@
 /** Applications of several containers: what compose does to the daemon, and what is in the containers then. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ComposeProject, compose1, compose2, service } from "../helpers/compose.ts";
+import { ComposeProject, service, shop } from "../helpers/compose.ts";
 import { busybox } from "../helpers/images.ts";
 import { eventually } from "../helpers/process.ts";
 import { startOnPty } from "../helpers/pty.ts";
 import { useDaemon } from "../helpers/suite.ts";
-
-const shop = `
-services:
-  web:
-    image: ${busybox}
-    command: ${service("echo web is up")}
-    depends_on: [db]
-    environment: { COLOUR: blue }
-    volumes: [ "data:/data", "/anonymous" ]
-  db:
-    image: ${busybox}
-    command: ${service("echo db is up")}
-volumes: { data: }
-`;
 
 describe("compose", () => {
   const suite = useDaemon();
@@ -78,6 +64,47 @@ describe("compose", () => {
     assert.notEqual(after["shop-web-1"], before["shop-web-1"]);
     assert.equal(await app.ok(["exec", "-T", "web", "cat", "/anonymous/file"]), "kept\n");
     assert.equal(await app.ok(["exec", "-T", "web", "sh", "-c", "echo $COLOUR"]), "red\n");
+  });
+
+  test("makes anew who depends on what is made anew: order, namespaces, volumes", async () => {
+    const files = {
+      "compose.yaml": `
+x-one: &one { image: ${busybox}, command: ${service()} }
+services:
+  db: { <<: *one, environment: { V: "\${V:-1}" }, volumes: [ /data ] }
+  web: { <<: *one, depends_on: { db: { condition: service_started, restart: true } } }
+  behind: { <<: *one, depends_on: [ web ] }
+  net: { <<: *one, network_mode: "service:db" }
+  volumes: { <<: *one, volumes_from: [ db ] }
+  other: { <<: *one }
+`,
+    };
+    await using app = await project(files);
+    await app.ok(["up", "-d"]);
+    const before = await app.ids();
+    await app.ok(["exec", "-T", "db", "sh", "-c", "echo kept > /data/file"]);
+    const changed = { env: { V: "2" } };
+    assert.match(
+      (await app.run(["up", "-d", "--dry-run"], changed)).stdout,
+      /behind-1 .*\(web is made anew\)/,
+    );
+    await app.ok(["up", "-d"], changed);
+    const after = await app.ids();
+    const kept = Object.keys(before).filter((name) => before[name] === after[name]);
+    assert.deepEqual([Object.keys(after), kept], [Object.keys(before), ["shop-other-1"]]);
+    assert.equal(await app.ok(["exec", "-T", "volumes", "cat", "/data/file"], changed), "kept\n");
+    const namespace = (name: string): Promise<string> =>
+      app.ok(["exec", "-T", name, "readlink", "/proc/self/ns/net"], changed);
+    assert.equal(await namespace("net"), await namespace("db"));
+    // Nothing is left to do, and a service that was asked for alone takes nobody with it.
+    await app.ok(["up", "-d"], changed);
+    assert.deepEqual(await app.ids(), after);
+    await app.ok(["up", "-d", "--no-deps", "db"]);
+    const alone = await app.ids();
+    assert.deepEqual(
+      Object.keys(after).filter((name) => after[name] !== alone[name]),
+      ["shop-db-1"],
+    );
   });
 
   test("leaves the old container running when the new one cannot be made", async () => {
@@ -248,34 +275,6 @@ services:
     assert.deepEqual(JSON.parse((await app.ok(["ps", "--format", "json"])).trim()).Service, "db");
   });
 
-  test("watch copies what has changed, and takes away what is gone", async () => {
-    const files = {
-      "compose.yaml": `
-services:
-  app:
-    image: ${busybox}
-    command: ${service()}
-    develop: { watch: [ { path: ./src, action: sync, target: /app, ignore: [ "*.tmp" ] } ] }
-`,
-      "src/first": "1",
-    };
-    await using app = await project(files);
-    await app.ok(["up", "-d"]);
-    const watching = app.start(["watch", "--no-up"]);
-    await eventually(async () => /Watch enabled/.test(watching.stderr()), { what: "the watch" });
-    await app.write("src/skipped.tmp", "no");
-    await app.write("src/below/second", "2");
-    const list = async (): Promise<string> =>
-      (await app.run(["exec", "-T", "app", "find", "/app", "-type", "f"])).stdout;
-    await eventually(async () => /\/app\/below\/second/.test(await list()), {
-      timeoutMs: 15_000,
-      what: "the copy",
-    });
-    assert.doesNotMatch(await list(), /skipped/);
-    watching.process.kill("SIGINT");
-    assert.equal((await watching.wait()).code, 130);
-  });
-
   test("fig: fig.yml, names with underscores, links with variables", async () => {
     const files = {
       "fig.yml": `
@@ -311,123 +310,5 @@ web:
     assert.equal(shown, `${address}\ndata\n`);
     await app.ok(["down"], { group: "fig" });
     assert.equal(await suite.daemon.dockerOk(["ps", "-aq"]), "");
-  });
-});
-
-describe("compose that builds", () => {
-  // Builds leave their cache.
-  const suite = useDaemon({ leaves: ["data-root", "exec-root"] });
-
-  test("builds an image, and hands configurations, secrets and hooks to a container", async () => {
-    const files = {
-      "compose.yaml": `
-services:
-  app:
-    build: { context: ., args: { WORD: hello } }
-    command: ${service("cat /word")}
-    configs: [ { source: settings, target: /etc/settings } ]
-    secrets: [ token, { source: file, target: other } ]
-    post_start: [ { command: "sh -c 'echo started > /hook'" } ]
-    pre_stop: [ { command: "sh -c 'echo stopping > /proc/1/fd/1'" } ]
-configs: { settings: { content: "a = \${NUMBER}" } }
-secrets: { token: { environment: TOKEN }, file: { file: ./secret.txt } }
-`,
-      Dockerfile: `FROM ${busybox}\nARG WORD\nRUN echo "$WORD" > /word\nCOPY kept /kept\n`,
-      ".dockerignore": "ignored\n",
-      kept: "kept\n",
-      ignored: "ignored\n",
-      "secret.txt": "in a file",
-      ".env": "NUMBER=7\nTOKEN=in a variable\n",
-    };
-    await using app = await ComposeProject.make(suite.daemon, files);
-    await app.ok(["up", "-d", "--build"]);
-    const show = (path: string): Promise<string> => app.ok(["exec", "-T", "app", "cat", path]);
-    assert.equal(await show("/word"), "hello\n");
-    assert.equal(await show("/etc/settings"), "a = 7");
-    assert.equal(await show("/run/secrets/token"), "in a variable");
-    assert.equal(await show("/run/secrets/other"), "in a file");
-    assert.equal(await show("/hook"), "started\n");
-    await app.ok(["stop"]);
-    assert.match(await app.ok(["logs", "app"]), /stopping/);
-    await app.ok(["down", "--rmi", "local"]);
-    assert.equal(await suite.daemon.dockerOk(["images", "-q", "shop-app"]), "");
-  });
-});
-
-describe("compose that builds in a session", () => {
-  const suite = useDaemon({ leaves: ["data-root", "exec-root"] });
-
-  test("secrets, further contexts and the images of other services", async () => {
-    const files = {
-      "compose.yaml": `
-services:
-  app:
-    build:
-      context: .
-      dockerfile_inline: |
-        FROM ${busybox}
-        RUN --mount=type=secret,id=token cat /run/secrets/token > /token
-        COPY --from=more file /file
-        COPY --from=base /made /made
-        CMD ["cat", "/token", "/file", "/made"]
-      secrets: [ token ]
-      additional_contexts: { more: ./more, base: "service:base" }
-  base:
-    build: { context: ., dockerfile_inline: "FROM ${busybox}\\nRUN echo made > /made\\n" }
-    command: "true"
-secrets: { token: { environment: TOKEN } }
-`,
-      "more/file": "of another directory\n",
-      ".env": "TOKEN=secret\n",
-    };
-    await using app = await ComposeProject.make(suite.daemon, files);
-    await app.ok(["build"]);
-    assert.equal(await app.ok(["run", "--rm", "app"]), "secretof another directory\nmade\n");
-  });
-});
-
-describe("compose and Docker's own Compose", () => {
-  const suite = useDaemon();
-
-  test("either takes over the other's project, and makes nothing anew (2.26)", async (context) => {
-    const tool = await compose2();
-    if (tool === undefined) return context.skip("Docker Compose 2.26 cannot be had");
-    await using app = await ComposeProject.make(suite.daemon, { "compose.yaml": shop });
-    await app.ok(["up", "-d"]);
-    const ours = await app.ids();
-    await app.other(tool, ["up", "-d"]);
-    assert.deepEqual(await app.ids(), ours);
-    assert.match((await app.other(tool, ["ps"])).stdout, /shop-web-1/);
-    await app.other(tool, ["down", "-v"]);
-    assert.deepEqual(await app.ids(), {});
-    await app.other(tool, ["up", "-d"]);
-    const theirs = await app.ids();
-    await app.ok(["up", "-d"]);
-    assert.deepEqual(await app.ids(), theirs);
-    await app.ok(["down", "-v"]);
-    assert.deepEqual(await app.ids(), {});
-  });
-
-  test("Docker Compose 1.29 runs the same application", async (context) => {
-    const tool = await compose1();
-    if (tool === undefined) return context.skip("Docker Compose 1.29 cannot be had");
-    await using app = await ComposeProject.make(suite.daemon, {
-      "docker-compose.yml": `version: "3.8"\n${shop}`,
-    });
-    await app.other(tool, ["up", "-d"]);
-    const theirs = await app.ids();
-    assert.deepEqual(Object.keys(theirs), ["shop_db_1", "shop_web_1"]);
-    await app.other(tool, ["up", "-d"]);
-    assert.deepEqual(await app.ids(), theirs);
-    assert.equal(
-      (await app.other(tool, ["exec", "-T", "web", "sh", "-c", "ping -c 1 db >/dev/null && echo found"]))
-        .stdout,
-      "found\n",
-    );
-    assert.equal((await app.other(tool, ["run", "--rm", "web", "echo", "ran"])).stdout.trim(), "ran");
-    // What it has made is seen, and taken away, by ours.
-    assert.match(await app.ok(["ps"]), /shop_web_1/);
-    await app.other(tool, ["down", "-v"]);
-    assert.deepEqual(await app.ids(), {});
   });
 });

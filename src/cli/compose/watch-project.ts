@@ -1,17 +1,16 @@
 /** `develop.watch`: what changes in a directory is copied into containers, or has them built, started or asked anew. */
 import { errorText } from "../../base/errors.ts";
 import { existsSync, statSync, watch, type FSWatcher } from "node:fs";
-import { basename, join, posix, relative } from "node:path";
+import { join, posix, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { PathPatterns } from "../../base/path-patterns.ts";
 import type { Ready } from "../../compose/act/converge.ts";
 import { runHook } from "../../compose/act/hooks.ts";
 import { startProject } from "../../compose/act/start.ts";
-import { ignoreOf } from "../../compose/build-context.ts";
 import { listContainers, type Observed } from "../../compose/engine.ts";
-import { namesOf, type Project, type Service, type WatchTrigger } from "../../compose/model/project.ts";
+import type { Project } from "../../compose/model/project.ts";
 import { withServices } from "../../compose/model/select.ts";
 import { createProject } from "../../compose/up.ts";
+import { isWanted, isWantedInside, watchTriggers, type Trigger } from "../../compose/watch-triggers.ts";
 import { packLocal } from "../copy/local-archive.ts";
 import type { ComposeApp } from "./app.ts";
 import { buildOptions } from "./build-output.ts";
@@ -27,18 +26,9 @@ export interface WatchOptions {
 /** Changes that come together are one: an editor writes a file in several steps. */
 const settleMs = 200;
 
-interface Trigger {
-  readonly service: string;
-  readonly rule: WatchTrigger;
-  readonly ignore: PathPatterns;
-  readonly include: PathPatterns | undefined;
-}
-
 /** Watches until the signal. */
 export async function watchProject(app: ComposeApp, project: Project, options: WatchOptions): Promise<void> {
-  const triggers = namesOf(project.services).flatMap((service) =>
-    triggersOf(service, project.services[service]!),
-  );
+  const triggers = watchTriggers(project, (message) => app.warn(message));
   const changed = new Set<string>();
   let wake = Promise.withResolvers<void>();
   const watchers = [...new Set(triggers.map(({ rule }) => rule.path))].map((path) =>
@@ -67,34 +57,6 @@ export async function watchProject(app: ComposeApp, project: Project, options: W
   } finally {
     for (const watcher of watchers) watcher.close();
   }
-}
-
-function triggersOf(service: string, { develop, build }: Service): Trigger[] {
-  return (develop?.watch ?? []).map((rule) => {
-    const fromBuild =
-      build === undefined || !existsSync(build.context)
-        ? undefined
-        : ignoreOf(build.context, build.dockerfile ?? "Dockerfile");
-    const own = new PathPatterns([...(rule.ignore ?? []), ".git/", "**/*~", "**/.*.swp", "**/4913"]);
-    const ignore =
-      fromBuild === undefined ? own : either(own, fromBuild, relative(build!.context, rule.path));
-    return {
-      service,
-      rule,
-      ignore,
-      include: rule.include === undefined ? undefined : new PathPatterns(rule.include),
-    };
-  });
-}
-
-/** Ignored by the rule's own patterns, or by those of the build's context. */
-function either(own: PathPatterns, build: PathPatterns, below: string): PathPatterns {
-  const matches = (path: string): boolean => {
-    if (own.matches(path)) return true;
-    const inContext = posix.join(below, path);
-    return !inContext.startsWith("..") && build.matches(inContext);
-  };
-  return { matches } as PathPatterns;
 }
 
 function watchPath(path: string, onChange: (file: string) => void): FSWatcher {
@@ -168,8 +130,9 @@ class Worker {
     return running.filter((each) => each.service === service);
   }
 
-  async #sync({ service, rule, ignore }: Trigger, files: readonly string[]): Promise<void> {
+  async #sync(trigger: Trigger, files: readonly string[]): Promise<void> {
     const { client } = this.#app.context;
+    const { service, rule } = trigger;
     const target = rule.target!;
     const containers = await this.#containers(service);
     this.#say(
@@ -179,9 +142,11 @@ class Worker {
       const inner = relative(rule.path, file);
       const path = inner === "" ? target : posix.join(target, inner);
       for (const { id } of containers) {
-        if (existsSync(file))
-          await copyIn(client, id, { file, path, isIgnored: (name) => ignore.matches(name) });
-        else await removeIn(client, id, path);
+        if (existsSync(file)) {
+          const isCopied = (below: string, isDirectory: boolean): boolean =>
+            isWantedInside(trigger, posix.join(inner, below), isDirectory);
+          await copyIn(client, id, { file, path, isCopied });
+        } else await removeIn(client, id, path);
       }
     }
   }
@@ -190,7 +155,7 @@ class Worker {
     if (rule.exec === undefined) return;
     const session = this.#app.session("Running", true);
     for (const container of await this.#containers(service)) {
-      await runHook(session, container, { hook: rule.exec, kind: "post_start" });
+      await runHook(session, container, { hook: rule.exec, kind: "watch" });
     }
   }
 
@@ -231,29 +196,19 @@ class Worker {
   }
 }
 
-function isWanted({ rule, ignore, include }: Trigger, file: string): boolean {
-  const inner = relative(rule.path, file);
-  if (inner.startsWith("..")) return false;
-  if (inner === "") return true;
-  return (
-    !ignore.matches(inner) &&
-    (include === undefined || include.matches(inner) || include.matches(basename(inner)))
-  );
-}
-
 type Client = ComposeApp["context"]["client"];
 
-async function copyIn(
-  client: Client,
-  id: string,
-  {
-    file,
-    path,
-  }: { readonly file: string; readonly path: string; readonly isIgnored: (name: string) => boolean },
-): Promise<void> {
+interface Copy {
+  readonly file: string;
+  /** Where it belongs in the container. */
+  readonly path: string;
+  readonly isCopied: (inner: string, isDirectory: boolean) => boolean;
+}
+
+async function copyIn(client: Client, id: string, { file, path, isCopied }: Copy): Promise<void> {
   const parent = posix.dirname(path);
   await makeDirectory(client, id, parent);
-  await client.containerExtract(id, parent, packLocal(file, posix.basename(path)));
+  await client.containerExtract(id, parent, packLocal(file, posix.basename(path), isCopied));
 }
 
 async function makeDirectory(client: Client, id: string, path: string): Promise<void> {
@@ -273,7 +228,7 @@ async function removeIn(client: Client, id: string, path: string): Promise<void>
     { id, name: id.slice(0, 12) },
     {
       hook: { command: ["rm", "-rf", path], user: "root" },
-      kind: "post_start",
+      kind: "watch",
     },
   );
 }

@@ -29,14 +29,34 @@ import { rebased, type Rebase } from "./paths.ts";
 const bytes = (name: string): Buffer => Buffer.from(name, "latin1");
 const pieceBytes = 256 * 1024;
 
-/** A tar of `path` whose entries begin with `name`. Symbolic links are packed as they are, sockets are left out. */
-export async function* packLocal(path: string, name: string): AsyncGenerator<Buffer, void> {
-  yield* pack(byteStringOf(path), byteStringOf(name), new Map());
+/** Says of what is in a packed directory, by its path there, whether it is packed too. */
+export type PackFilter = (inner: string, isDirectory: boolean) => boolean;
+
+/**
+ * A tar of `path` whose entries begin with `name`. Symbolic links are packed as they are, sockets are left out, and of a
+ * directory what the filter does not want.
+ */
+export async function* packLocal(
+  path: string,
+  name: string,
+  filter: PackFilter = () => true,
+): AsyncGenerator<Buffer, void> {
+  const top = byteStringOf(path);
+  const isWanted = (inner: string, isDirectory: boolean): boolean =>
+    inner === top || filter(textOf(inner.slice(top.length + 1)), isDirectory);
+  yield* pack(top, byteStringOf(name), { links: new Map(), isWanted });
   yield tarEnd();
 }
 
-async function* pack(path: string, name: string, links: Map<string, string>): AsyncGenerator<Buffer, void> {
+interface Packing {
+  readonly links: Map<string, string>;
+  readonly isWanted: (path: string, isDirectory: boolean) => boolean;
+}
+
+async function* pack(path: string, name: string, packing: Packing): AsyncGenerator<Buffer, void> {
+  const { links, isWanted } = packing;
   const stat = lstatSync(bytes(path), { bigint: true });
+  if (!isWanted(path, stat.isDirectory())) return;
   const header = {
     name,
     mode: Number(stat.mode & 0o7777n),
@@ -47,7 +67,7 @@ async function* pack(path: string, name: string, links: Map<string, string>): As
   if (stat.isDirectory()) {
     yield tarHeader({ ...header, name: name.endsWith("/") ? name : `${name}/`, type: "directory" });
     for (const inner of readdirSync(bytes(path), { encoding: "latin1" }).sort())
-      yield* pack(`${path}/${inner}`, `${name}/${inner}`, links);
+      yield* pack(`${path}/${inner}`, `${name}/${inner}`, packing);
     return;
   }
   const inode = `${stat.dev}:${stat.ino}`;

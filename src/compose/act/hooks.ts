@@ -7,7 +7,7 @@ import { environmentOf } from "../request/create-request.ts";
 
 export interface HookRun {
   readonly hook: Hook;
-  readonly kind: "post_start" | "pre_stop";
+  readonly kind: "post_start" | "pre_stop" | "watch";
 }
 
 /** Runs a hook to its end. Throws {@link ComposeError} with its output when it fails. */

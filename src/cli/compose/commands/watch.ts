@@ -1,6 +1,6 @@
-import { ComposeError } from "../../../compose/errors.ts";
 import { startProject } from "../../../compose/act/start.ts";
 import { createProject } from "../../../compose/up.ts";
+import { watchTriggers } from "../../../compose/watch-triggers.ts";
 import { composeCommand } from "../app.ts";
 import { buildOptions } from "../build-output.ts";
 import { watchProject } from "../watch-project.ts";
@@ -17,12 +17,8 @@ export default composeCommand({
   ],
   async run(app, parsed) {
     const project = app.project(parsed.positional);
-    const watched = Object.values(project.services).some(({ develop }) => (develop?.watch?.length ?? 0) > 0);
-    if (!watched) {
-      throw new ComposeError(
-        "none of the selected services is configured for watch, consider setting a 'develop' section",
-      );
-    }
+    // What cannot be watched is told before anything is started.
+    watchTriggers(project, (message) => app.warn(message));
     if (!parsed.bool("no-up") && !app.isDryRun) {
       await app.during("Running", async (session) => {
         const { containers } = await createProject(session, project, {

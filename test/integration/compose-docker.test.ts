@@ -1,0 +1,51 @@
+/** Docker's own Compose, unchanged, beside ours on the same daemon. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ComposeProject, compose1, compose2, shop } from "../helpers/compose.ts";
+import { useDaemon } from "../helpers/suite.ts";
+
+describe("compose and Docker's own Compose", () => {
+  const suite = useDaemon();
+
+  test("either takes over the other's project, and makes nothing anew (2.26)", async (context) => {
+    const tool = await compose2();
+    if (tool === undefined) return context.skip("Docker Compose 2.26 cannot be had");
+    await using app = await ComposeProject.make(suite.daemon, { "compose.yaml": shop });
+    await app.ok(["up", "-d"]);
+    const ours = await app.ids();
+    await app.other(tool, ["up", "-d"]);
+    assert.deepEqual(await app.ids(), ours);
+    assert.match((await app.other(tool, ["ps"])).stdout, /shop-web-1/);
+    await app.other(tool, ["down", "-v"]);
+    assert.deepEqual(await app.ids(), {});
+    await app.other(tool, ["up", "-d"]);
+    const theirs = await app.ids();
+    await app.ok(["up", "-d"]);
+    assert.deepEqual(await app.ids(), theirs);
+    await app.ok(["down", "-v"]);
+    assert.deepEqual(await app.ids(), {});
+  });
+
+  test("Docker Compose 1.29 runs the same application", async (context) => {
+    const tool = await compose1();
+    if (tool === undefined) return context.skip("Docker Compose 1.29 cannot be had");
+    await using app = await ComposeProject.make(suite.daemon, {
+      "docker-compose.yml": `version: "3.8"\n${shop}`,
+    });
+    await app.other(tool, ["up", "-d"]);
+    const theirs = await app.ids();
+    assert.deepEqual(Object.keys(theirs), ["shop_db_1", "shop_web_1"]);
+    await app.other(tool, ["up", "-d"]);
+    assert.deepEqual(await app.ids(), theirs);
+    assert.equal(
+      (await app.other(tool, ["exec", "-T", "web", "sh", "-c", "ping -c 1 db >/dev/null && echo found"]))
+        .stdout,
+      "found\n",
+    );
+    assert.equal((await app.other(tool, ["run", "--rm", "web", "echo", "ran"])).stdout.trim(), "ran");
+    // What it has made is seen, and taken away, by ours.
+    assert.match(await app.ok(["ps"]), /shop_web_1/);
+    await app.other(tool, ["down", "-v"]);
+    assert.deepEqual(await app.ids(), {});
+  });
+});
