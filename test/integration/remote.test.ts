@@ -5,29 +5,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gantryProgram, TestDaemon } from "../helpers/daemon.ts";
 import { busybox, ensureBusybox } from "../helpers/images.ts";
-import { mustRun, run, start } from "../helpers/process.ts";
-
-/** An authority with a certificate for the daemon and one for clients, and a stranger with one of his own. */
-async function makeCertificates(directory: string): Promise<void> {
-  const script = `
-    set -e
-    cd "$1"
-    ca() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$1" -keyout "$2-key.pem" -out "$2.pem"; }
-    issue() {
-      openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" -keyout "$2-key.pem" -out "$2.csr"
-      printf '%s\\n' "$4" > "$2.ext"
-      openssl x509 -req -in "$2.csr" -CA "$3.pem" -CAkey "$3-key.pem" -CAcreateserial -days 2 -extfile "$2.ext" -out "$2.pem"
-    }
-    ca authority ca
-    ca stranger other-ca
-    issue daemon server ca "subjectAltName=IP:127.0.0.1,DNS:localhost"
-    issue client client ca "extendedKeyUsage=clientAuth"
-    issue client stranger other-ca "extendedKeyUsage=clientAuth"
-    mkdir certs && cp ca.pem certs/ca.pem && cp client.pem certs/cert.pem && cp client-key.pem certs/key.pem`;
-  await mustRun(["sh", "-c", `exec 2>/dev/null; ${script}`, "certificates", directory], {
-    timeoutMs: 30_000,
-  });
-}
+import { run, start } from "../helpers/process.ts";
+import { makeCertificates } from "../helpers/certificates.ts";
 
 describe("a daemon elsewhere", () => {
   let daemon: TestDaemon;

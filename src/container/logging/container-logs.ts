@@ -165,7 +165,7 @@ export class ContainerLogs {
       const open = this.#open.get(id)!;
       // A server that takes nothing more must not keep the container from being started again.
       const timer = setTimeout(() => {
-        if (open.target instanceof SyslogTarget) void open.target.close();
+        if (isElsewhere(container)) void open.target.close();
       }, patienceMs).unref();
       await open.pump.finish();
       clearTimeout(timer);
@@ -180,8 +180,7 @@ export class ContainerLogs {
   async discard(container: ContainerRecord): Promise<void> {
     const open = this.#open.get(container.id);
     const hasReaders = (open?.pump.followers ?? 0) > 0;
-    const isElsewhere = ["journald", "syslog"].includes(driverName(container.hostConfig.LogConfig));
-    if (hasReaders || isElsewhere) await this.finish(container);
+    if (hasReaders || isElsewhere(container)) await this.finish(container);
     this.#open.delete(container.id);
     await open?.pump.close();
     open?.writer?.ended();
@@ -189,7 +188,7 @@ export class ContainerLogs {
 
   /** Stops carrying; the next daemon goes on. */
   async close(): Promise<void> {
-    for (const { pump } of this.#open.values()) await pump.close();
+    await Promise.all([...this.#open.values()].map(({ pump }) => pump.close()));
     this.#open.clear();
   }
 
@@ -214,6 +213,11 @@ export class ContainerLogs {
     const files = readLogFiles(this.#files(container), { tail: read.tail, writer, signal: read.signal });
     return chosen(counted(files, writer === undefined ? undefined : open?.pump), read);
   }
+}
+
+/** The lines go to a server, which may not take them. */
+function isElsewhere(container: ContainerRecord): boolean {
+  return ["journald", "syslog"].includes(driverName(container.hostConfig.LogConfig));
 }
 
 /** Docker's place for the json-file log; it is the container's `LogPath`. */

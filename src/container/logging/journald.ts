@@ -62,6 +62,7 @@ export class JournaldTarget implements LogTarget {
   readonly #fields: Buffer;
   readonly #onWritten: () => void;
   #socket: UnixDatagram | undefined;
+  #isClosed = false;
 
   constructor(fields: Buffer, mostWaitingBytes: number | undefined, onWritten: () => void) {
     this.#fields = fields;
@@ -102,7 +103,8 @@ export class JournaldTarget implements LogTarget {
   async #send(packet: Buffer): Promise<void> {
     try {
       await this.#socket!.send(packet);
-    } catch {
+    } catch (error) {
+      if (this.#isClosed) throw error;
       this.#socket?.[Symbol.dispose]();
       this.#socket = undefined;
       this.#socket = UnixDatagram.connect(journalSocket);
@@ -111,6 +113,7 @@ export class JournaldTarget implements LogTarget {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     this.#socket?.[Symbol.dispose]();
     this.#socket = undefined;
     return Promise.resolve();

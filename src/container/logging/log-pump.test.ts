@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { Checkpoint } from "./checkpoint.ts";
@@ -199,6 +200,68 @@ test("a reader that follows sees every line over rotations, and the end", async 
   writer.ended();
   await following;
   assert.deepEqual(seen, numbered(40, 1050));
+});
+
+test("a driver that is stuck in non-blocking mode: what waits is dropped beyond the limit, whole records, no room held", async () => {
+  const limit = 64 * 1024;
+  let release = (): void => {};
+  const stuck = new Promise<void>((resolve) => (release = resolve));
+  let isTaking = false;
+  const { pump } = build(noRotation, {
+    wrap: (target) => ({
+      mostWaitingBytes: limit,
+      open: (from) => target.open(from),
+      take: async (messages, end, note) => {
+        isTaking = true;
+        await stuck;
+        return target.take(messages, end, note);
+      },
+      close: () => target.close(),
+    }),
+  });
+  writeRaw(0, 10);
+  pump.open();
+  pump.follow();
+  const until = async (check: () => boolean): Promise<void> => {
+    while (!check()) await sleep(10);
+  };
+  await until(() => isTaking);
+  writeRaw(10, 60_000);
+  const held = (): number => statSync(raw()).blocks * 512;
+  await until(() => held() < limit + 64 * 1024);
+  writeRaw(60_000, 120_000);
+  await until(() => held() < limit + 64 * 1024);
+  release();
+  await pump.finish();
+  const lines = await readAll();
+  assert.deepEqual(lines.slice(0, 10), numbered(0, 10), "what the driver had begun to take");
+  const rest = lines.slice(10);
+  assert.deepEqual(rest, numbered(120_000 - rest.length, 120_000));
+  const text = rest.reduce((sum, line) => sum + line.length, 0);
+  assert.ok(text > limit / 8 && text <= limit, `${text} bytes came after the gap`);
+});
+
+test("a driver that takes nothing does not keep the pump from being closed", async () => {
+  let end = (): void => {};
+  const { pump } = build(noRotation, {
+    wrap: (target) => ({
+      mostWaitingBytes: undefined,
+      open: (from) => target.open(from),
+      take: () => new Promise((_, reject) => (end = () => reject(new Error("closed")))),
+      close: () => {
+        end();
+        return target.close();
+      },
+    }),
+  });
+  writeRaw(0, 10);
+  pump.open();
+  void pump.drain();
+  await pump.close();
+  const again = build();
+  again.pump.open();
+  await again.pump.finish();
+  assert.deepEqual(await readAll(), numbered(0, 10));
 });
 
 test("a driver that fails gets the same again", async () => {

@@ -3,7 +3,7 @@
  * no line waits for it or is lost with it; what has been carried is noted, and its room in conmon's file given back.
  */
 import { closeSync, constants, type FSWatcher, fstatSync, openSync, readSync, rmSync, watch } from "node:fs";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { errorText } from "../../base/errors.ts";
 import { failpoint } from "../../base/failpoint.ts";
 import { log } from "../../base/log.ts";
@@ -20,6 +20,10 @@ const pageBytes = 4096;
 const collectMs = 100;
 const followedMs = 5;
 const retryMs = 1000;
+/** A driver that takes longer than this for one block does not keep up. */
+const stuckMs = 200;
+/** How long the end of the pump waits for a driver that does not take what it was given. */
+const closePatienceMs = 2000;
 
 export interface PumpParts {
   /** conmon's file. */
@@ -41,6 +45,11 @@ export class LogPump {
   #running: Promise<void> = Promise.resolve();
   #isClosed = false;
   #hasComplained = false;
+  /** What the driver is taking now: since when (ms, monotonic), and up to where; undefined when it takes nothing. */
+  #taking: { readonly sinceMs: number; readonly to: number } | undefined;
+  /** Up to here messages were dropped that the driver has not taken. */
+  #droppedTo = 0;
+  #hasSaidDropped = false;
   /** Number of readers that follow the log. */
   followers = 0;
 
@@ -71,7 +80,11 @@ export class LogPump {
     if (this.#isClosed || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      void this.#carry(false);
+      if (this.#taking === undefined) void this.#carry(false);
+      else {
+        this.#makeRoom();
+        this.#schedule();
+      }
     }, afterMs).unref();
   }
 
@@ -101,8 +114,10 @@ export class LogPump {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopWatching();
-    await this.#running;
+    // What a driver that is stuck has not taken comes again with the next start or daemon.
+    await Promise.race([this.#running, sleep(closePatienceMs, undefined, { ref: false })]);
     await this.#parts.target.close();
+    await this.#running;
     this.#parts.checkpoint.close();
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
@@ -169,6 +184,7 @@ export class LogPump {
   async #carryBlock(goal: number, isLast: boolean): Promise<boolean> {
     const { checkpoint, target } = this.#parts;
     this.#dropWaiting(goal);
+    if (this.#position!.rawAt >= goal) return false;
     const { rawAt } = this.#position!;
     const block = Buffer.allocUnsafe(Math.min(blockBytes, goal - rawAt));
     const length = readSync(this.#fd, block, 0, block.length, rawAt);
@@ -178,13 +194,19 @@ export class LogPump {
     const consumed = batch.consumedBytes === 0 && length === blockBytes ? length : batch.consumedBytes;
     if (consumed === 0) return false;
     const note = (position: LogPosition): void => {
-      checkpoint.write(position);
-      this.#position = position;
+      const { rawAt: at } = position;
+      this.#position = at < this.#droppedTo ? { ...position, rawAt: this.#droppedTo } : position;
+      checkpoint.write(this.#position);
     };
-    const position = await target.take(batch.messages, rawAt + consumed, note);
-    failpoint("log.before-note");
-    if (this.#isClosed) return false;
-    note(position);
+    this.#taking = { sinceMs: performance.now(), to: rawAt + consumed };
+    try {
+      const position = await target.take(batch.messages, rawAt + consumed, note);
+      failpoint("log.before-note");
+      if (this.#isClosed) return false;
+      note(position);
+    } finally {
+      this.#taking = undefined;
+    }
     this.#giveRoomBack();
     return true;
   }
@@ -197,16 +219,44 @@ export class LogPump {
     this.#punchedTo = end;
   }
 
-  /** A driver in non-blocking mode that cannot keep up: what is oldest goes, up to a record's end. */
+  /** Before the driver is given a block, in non-blocking mode: what waits beyond the limit goes. */
   #dropWaiting(goal: number): void {
     const { mostWaitingBytes } = this.#parts.target;
-    const { rawAt } = this.#position!;
-    if (mostWaitingBytes === undefined || goal - rawAt <= Math.max(mostWaitingBytes, blockBytes)) return;
-    const from = goal - mostWaitingBytes;
-    const block = Buffer.allocUnsafe(Math.min(mostWaitingBytes, 2 * pageBytes * 2));
-    const length = readSync(this.#fd, block, 0, block.length, from);
+    // A block is what a driver that keeps up may find waiting.
+    if (mostWaitingBytes === undefined) return;
+    if (goal - this.#position!.rawAt > Math.max(mostWaitingBytes, blockBytes))
+      this.#drop(this.#position!.rawAt, goal - mostWaitingBytes);
+  }
+
+  /** While a driver in non-blocking mode is stuck: what waits beyond the limit goes, so that the disk does not fill. */
+  #makeRoom(): void {
+    const { mostWaitingBytes } = this.#parts.target;
+    const taking = this.#taking;
+    if (mostWaitingBytes === undefined || taking === undefined || this.#isClosed) return;
+    if (performance.now() - taking.sinceMs < stuckMs) return;
+    const { size } = fstatSync(this.#fd);
+    const first = Math.max(taking.to, this.#droppedTo);
+    if (size - first > mostWaitingBytes) this.#drop(first, size - mostWaitingBytes);
+  }
+
+  /** Drops whole records, from `first` to the end of the one that `to` lies in. Noted before their room is given back. */
+  #drop(first: number, to: number): void {
+    const end = this.#recordEnd(to);
+    if (end <= first) return;
+    this.#droppedTo = end;
+    this.#position = { ...this.#position!, rawAt: end };
+    this.#parts.checkpoint.write(this.#position);
+    this.#giveRoomBack();
+    if (this.#hasSaidDropped) return;
+    this.#hasSaidDropped = true;
+    log.warn("a log driver cannot keep up: messages are dropped", { container: this.#parts.containerId });
+  }
+
+  /** The position after the record that `position` lies in; conmon's records have few kilobytes. */
+  #recordEnd(position: number): number {
+    const block = Buffer.allocUnsafe(16 * pageBytes);
+    const length = readSync(this.#fd, block, 0, block.length, Math.max(0, position - 1));
     const lineEnd = block.subarray(0, length).indexOf(0x0a);
-    this.#position = { ...this.#position!, rawAt: lineEnd < 0 ? from : from + lineEnd + 1 };
-    log.warn("a log driver cannot keep up: messages were dropped", { container: this.#parts.containerId });
+    return lineEnd < 0 ? position : Math.max(0, position - 1) + lineEnd + 1;
   }
 }

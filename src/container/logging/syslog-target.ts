@@ -110,6 +110,7 @@ export class SyslogTarget implements LogTarget {
   readonly #options: Options;
   readonly #shape: SyslogShape;
   #link: Link | undefined;
+  #isClosed = false;
 
   constructor(options: Options, tag: string, mostWaitingBytes: number | undefined) {
     this.mostWaitingBytes = mostWaitingBytes;
@@ -129,7 +130,12 @@ export class SyslogTarget implements LogTarget {
 
   /** Connects. Throws when nobody listens. */
   async connect(): Promise<void> {
-    this.#link ??= await openLink(this.#address, this.#options);
+    if (this.#link !== undefined) return;
+    if (this.#isClosed) throw new Error("the log was closed before the syslog server took it");
+    const link = await openLink(this.#address, this.#options);
+    // It may have been closed meanwhile.
+    if (this.#isClosed) link[Symbol.dispose]();
+    else this.#link = link;
   }
 
   open(from: LogPosition | undefined): LogPosition {
@@ -153,12 +159,17 @@ export class SyslogTarget implements LogTarget {
   /** A connection that broke is made once more. */
   async #send(bytes: Buffer): Promise<void> {
     try {
-      await this.#link!.send(bytes);
+      await this.#connected().send(bytes);
     } catch {
       this.#drop();
       await this.connect();
-      await this.#link!.send(bytes);
+      await this.#connected().send(bytes);
     }
+  }
+
+  #connected(): Link {
+    if (this.#link === undefined) throw new Error("there is no connection to the syslog server");
+    return this.#link;
   }
 
   #drop(): void {
@@ -167,6 +178,7 @@ export class SyslogTarget implements LogTarget {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     this.#drop();
     return Promise.resolve();
   }
