@@ -72,9 +72,9 @@ describe("syslog", () => {
     return { program, port: /^port (\d+)$/m.exec(program.stdout())![1]! };
   }
 
-  const end = async ({ process: child, wait }: RunningProgram): Promise<void> => {
-    child.kill("SIGKILL");
-    await wait().catch(() => {});
+  const end = async (program: RunningProgram): Promise<void> => {
+    program.process.kill("SIGKILL");
+    await program.wait().catch(() => {});
   };
 
   after(async () => {
@@ -109,10 +109,8 @@ describe("syslog", () => {
       "mode=non-blocking",
       "max-buffer-size=512k",
     );
-    await daemon.dockerOk([
-      ...["run", "-d", "--init", "--name", "box", "--log-driver", "syslog", ...options],
-      ...[busybox, "sh", "-c", chatty],
-    ]);
+    const flags = ["--init", "--name", "box", "--log-driver", "syslog", ...options];
+    await daemon.dockerOk(["run", "-d", ...flags, busybox, "sh", "-c", chatty]);
     await printedAll(daemon);
     const raw = await rawLog(daemon);
     const held = (): number => statSync(raw).blocks * 512;
@@ -134,10 +132,8 @@ describe("syslog", () => {
     const { daemon } = suite;
     const { program, port } = await receiver([process.execPath, "-e", slowReceiver]);
     const options = withOptions(`syslog-address=tcp://127.0.0.1:${port}`);
-    await daemon.dockerOk([
-      ...["run", "-d", "--init", "--name", "box", "--log-driver", "syslog", ...options],
-      ...[busybox, "sh", "-c", chatty],
-    ]);
+    const flags = ["--init", "--name", "box", "--log-driver", "syslog", ...options];
+    await daemon.dockerOk(["run", "-d", ...flags, busybox, "sh", "-c", chatty]);
     await printedAll(daemon);
     await daemon.dockerOk(["exec", "box", "touch", "/go"]);
     program.process.kill("SIGUSR2");
