@@ -105,7 +105,7 @@ test("mistakes in the host config are refused", () => {
     [{ PidMode: "odd" }, "invalid PID mode: odd"],
     [{ UTSMode: "odd" }, "invalid UTS mode: odd"],
     [{ CgroupnsMode: "odd" }, "invalid cgroup namespace mode: odd"],
-    [{ LogConfig: { Type: "odd" } }, "logger: no log driver named 'odd' is registered"],
+    [{ LogConfig: { Type: "odd" } }, 'error looking up logging plugin odd: plugin "odd" not found'],
     [
       { LogConfig: { Type: "json-file", Config: { odd: "1" } } },
       "unknown log opt 'odd' for json-file log driver",

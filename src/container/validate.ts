@@ -48,7 +48,7 @@ function validateConfig(config: ContainerConfig): void {
   if (signal !== "" && parseSignal(signal) === undefined) throw invalidArgument(`invalid signal: ${signal}`);
   // The kernel's limit is 64 bytes (uname(2)); what a file of names cannot hold is no name.
   for (const name of [hostname, config.Domainname ?? ""])
-    if (Buffer.byteLength(name) > 64 || !/^[^\s/=\p{Cc}]*$/u.test(name))
+    if (Buffer.byteLength(name) > 64 || !/^[^\s/\p{Cc}]*$/u.test(name))
       throw invalidArgument(`invalid hostname format: ${name}`);
   const mac = config.MacAddress ?? "";
   if (mac !== "" && !/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(mac))

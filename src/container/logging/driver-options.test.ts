@@ -5,7 +5,7 @@ import { rotationLimits, validateLogging, waitingLimit, withDaemonLogging } from
 
 test("what Docker refuses is refused in its words", () => {
   const cases: [type: string, options: Record<string, string>, message: string][] = [
-    ["nosuch", {}, "logger: no log driver named 'nosuch' is registered"],
+    ["nosuch", {}, 'error looking up logging plugin nosuch: plugin "nosuch" not found'],
     ["json-file", { mode: "x" }, "logger: logging mode not supported: x"],
     [
       "json-file",

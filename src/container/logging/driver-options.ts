@@ -57,7 +57,7 @@ export function validateLogging(config: LogConfig): void {
   if (otherDrivers.includes(type))
     throw notImplemented(`--log-driver ${type} is not served by this engine; ${logDrivers.join(", ")} are`);
   if (!Object.hasOwn(optionsOf, type))
-    throw invalidArgument(`logger: no log driver named '${type}' is registered`);
+    throw invalidArgument(`error looking up logging plugin ${type}: plugin "${type}" not found`);
   for (const name of Object.keys(options)) {
     // They are about a copy that `docker logs` reads for drivers that cannot be read.
     if (name.startsWith("cache-")) throw notImplemented(`--log-opt ${name} is not served by this engine`);
