@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
 import type { LogLevel } from "./base/log.ts";
+import { parseBuilderSettings } from "./build/gc-policy.ts";
 import { checkContainerOptions } from "./daemon-container-options.ts";
 import { validateLogging } from "./container/logging/driver-options.ts";
 import type { Ulimit } from "./wire/container.ts";
@@ -71,6 +72,8 @@ export interface DaemonOptions {
   oomScoreAdjust: number;
   /** `native.cgroupdriver=cgroupfs`. */
   execOptions: string[];
+  /** Garbage collection of the build cache, entitlements; see `build/gc-policy.ts`. */
+  builder: object;
 }
 
 export const defaultDaemonOptions: DaemonOptions = {
@@ -127,9 +130,10 @@ export const defaultDaemonOptions: DaemonOptions = {
   cpuRealtimeRuntimeUs: 0,
   oomScoreAdjust: 0,
   execOptions: [],
+  builder: {},
 };
 
-type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools" | "map" | "ulimits";
+type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools" | "map" | "ulimits" | "object";
 
 interface OptionRule {
   readonly option: keyof DaemonOptions;
@@ -201,6 +205,8 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("cpuRealtimeRuntimeUs", "cpu-rt-runtime", "number"),
   rule("oomScoreAdjust", "oom-score-adjust", "number"),
   rule("execOptions", "exec-opt", "list", "exec-opts"),
+  // Docker has no flag for it.
+  rule("builder", "", "object", "builder"),
 ];
 
 /** Options that SIGHUP changes while the daemon runs. */
@@ -225,7 +231,7 @@ export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
 /** Keys of Docker's file that gantry knows of and does not serve. */
 const refusedKeys = new Set(
   (
-    "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark builder containerd " +
+    "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark containerd " +
     "containerd-namespace data default-gateway " +
     "default-gateway-v6 default-network-opts experimental features " +
     "fixed-cidr-v6 host-gateway-ip host-gateway-ips ip-masq ip6tables ipv6 log-format " +
@@ -386,6 +392,7 @@ export function mergeDaemonOptions(
   checkRegistryOptions(options);
   checkLogging(options);
   checkContainerOptions(options);
+  parseBuilderSettings(options.builder);
   for (const label of options.labels)
     if (!label.includes("=")) throw invalidArgument(`bad attribute format: ${label} (want key=value)`);
   if (options.hosts.length === 0) options.hosts = [`unix://${options.execRoot}/gantry.sock`];

@@ -16,7 +16,7 @@ export interface DaemonStart {
 export function daemonStart(parsed: ParsedArguments): DaemonStart {
   const flags: Record<string, unknown> = {};
   for (const { option, flag, kind } of daemonOptionRules) {
-    if (!parsed.changed(flag)) continue;
+    if (flag === "" || !parsed.changed(flag)) continue;
     if (kind === "list") flags[option] = [...parsed.list(flag)];
     else if (kind === "runtimes") flags[option] = parseRuntimes(parsed.list(flag));
     else if (kind === "pools") flags[option] = parsed.list(flag).map(parseAddressPool);

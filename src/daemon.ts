@@ -13,6 +13,7 @@ import { EngineError, errorText, invalidArgument } from "./base/errors.ts";
 import { log, setLogLevel } from "./base/log.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
 import { createBuilder } from "./build/builder.ts";
+import { parseBuilderSettings } from "./build/gc-policy.ts";
 import { CacheStore } from "./build/cache-store.ts";
 import type { BuildHost } from "./build/host.ts";
 import { claimRoots } from "./daemon-roots.ts";
@@ -91,7 +92,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   followNetworks(context);
   await recover(context);
   const engine = createEngine(context);
-  const builder = await createBuilder(buildHost(context, engine), buildCache);
+  const builder = await createBuilder(buildHost(context, engine, options), buildCache);
   const api = createApiServer({
     engine,
     builder,
@@ -206,10 +207,10 @@ async function assemble(
 }
 
 /** What the builder takes from the engine. */
-function buildHost(context: EngineContext, engine: Engine): BuildHost {
+function buildHost(context: EngineContext, engine: Engine, options: DaemonOptions): BuildHost {
   const work = context.imageWork!;
   return {
-    config: context.config,
+    config: { ...context.config, builder: parseBuilderSettings(options.builder) },
     database: context.database,
     content: context.content,
     snapshotter: context.snapshotter,

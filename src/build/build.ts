@@ -10,6 +10,7 @@ import type { Duplex } from "node:stream";
 import type { Platform } from "../oci/image-spec.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
 import type { SourceFile, SourceRange } from "./dockerfile/ast.ts";
+import type { GcRule } from "./gc-policy.ts";
 
 // What goes in
 
@@ -341,6 +342,8 @@ export interface Builder {
   /** Ends a build that runs. No error when there is none of that id. */
   cancel(id: string): void;
   cacheList(): Promise<BuildCacheRecord[]>;
+  /** By which the cache is kept small after builds. */
+  readonly gcRules: readonly GcRule[];
   /** `onRecord` is told each record as it goes. */
   prune(
     request: CachePruneRequest,

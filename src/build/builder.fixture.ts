@@ -20,6 +20,7 @@ import type {
 } from "./build.ts";
 import { createBuilder } from "./builder.ts";
 import { CacheStore } from "./cache-store.ts";
+import { type BuilderSettings, defaultBuilderSettings } from "./gc-policy.ts";
 import type { BuildHost } from "./host.ts";
 
 export interface TestBuilder extends AsyncDisposable {
@@ -37,7 +38,7 @@ const unused = (): never => {
   throw new Error("this test runs no container and asks no registry for images");
 };
 
-export async function testBuilder(): Promise<TestBuilder> {
+export async function testBuilder(settings: BuilderSettings = defaultBuilderSettings): Promise<TestBuilder> {
   const directory = mkdtempSync(join(tmpdir(), "gantry-builder-"));
   const database = openDatabase(join(directory, "gantry.db"));
   const content = new FsContentStore(join(directory, "content"));
@@ -55,6 +56,7 @@ export async function testBuilder(): Promise<TestBuilder> {
       dns: [],
       dnsOptions: [],
       dnsSearch: [],
+      builder: settings,
     },
     database,
     content,

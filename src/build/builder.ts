@@ -30,6 +30,7 @@ import { exportResult, type PlatformResult } from "./export.ts";
 import { type FileTree, findEntry } from "./files/file-tree.ts";
 import { filteredTree } from "./files/filtered-tree.ts";
 import { compilePatterns, type PatternRules } from "./files/patterns.ts";
+import { defaultBuilderSettings, type GcRule, gcRules } from "./gc-policy.ts";
 import type { BuildHost } from "./host.ts";
 import { stepsDirectory } from "./layers.ts";
 import { planBuild } from "./plan.ts";
@@ -63,6 +64,10 @@ class ImageBuilder implements Builder {
 
   cancel(id: string): void {
     this.#running.get(id)?.abort(new EngineError("conflict", "the build was canceled"));
+  }
+
+  get gcRules(): readonly GcRule[] {
+    return gcRules(this.#host.config.builder ?? defaultBuilderSettings, this.#host.config.dataRoot);
   }
 
   cacheList(): Promise<BuildCacheRecord[]> {

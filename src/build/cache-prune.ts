@@ -5,11 +5,8 @@ import { invalidArgument } from "../base/errors.ts";
 import { diskUsage } from "../snapshot/usage.ts";
 import type { BuildCacheRecord, CachePruneRequest } from "./build.ts";
 import type { CacheRecord, CacheStore } from "./cache-store.ts";
+import { defaultBuilderSettings, type GcRule, gcRules } from "./gc-policy.ts";
 import type { BuildHost } from "./host.ts";
-
-/** Share of the disk that the cache may have when nobody says otherwise. */
-const defaultShare = 0.1;
-const minimumLimitBytes = 2 * 1024 ** 3;
 
 export class CachePruner {
   readonly #host: BuildHost;
@@ -64,8 +61,15 @@ export class CachePruner {
     request: CachePruneRequest,
     onRecord?: (record: BuildCacheRecord) => void,
   ): Promise<{ removed: string[]; reclaimedBytes: number }> {
+    return this.#pruneShown(await this.list(), request, onRecord);
+  }
+
+  #pruneShown(
+    shown: readonly BuildCacheRecord[],
+    request: CachePruneRequest,
+    onRecord?: (record: BuildCacheRecord) => void,
+  ): { removed: string[]; reclaimedBytes: number } {
     const test = filterTest(request.filters);
-    const shown = await this.list();
     let totalBytes = shown.reduce((sum, record) => sum + (record.shared ? 0 : record.sizeBytes), 0);
     const limit = this.#limitOf(request, totalBytes);
     const removed: string[] = [];
@@ -92,29 +96,46 @@ export class CachePruner {
     return { removed, reclaimedBytes };
   }
 
+  /** As BuildKit reckons (cache/manager.go, calculateKeepBytes). */
   #limitOf(request: CachePruneRequest, totalBytes: number): number | undefined {
-    const limits: number[] = [];
-    if (request.maxUsedBytes) limits.push(request.maxUsedBytes);
-    if (request.reservedBytes) limits.push(request.reservedBytes);
-    if (request.minFreeBytes) {
+    const { maxUsedBytes, reservedBytes = 0, minFreeBytes = 0 } = request;
+    if (!maxUsedBytes && !reservedBytes && !minFreeBytes) return undefined;
+    let keepBytes = maxUsedBytes || (minFreeBytes > 0 ? totalBytes : 0);
+    if (minFreeBytes > 0) {
       const { bavail, bsize } = statfsSync(this.#host.config.dataRoot);
-      const missing = request.minFreeBytes - bavail * bsize;
-      limits.push(missing > 0 ? Math.max(0, totalBytes - missing) : totalBytes);
+      const missingBytes = minFreeBytes - bavail * bsize;
+      if (missingBytes > 0) keepBytes = Math.min(keepBytes, totalBytes - missingBytes);
     }
-    return limits.length === 0 ? undefined : Math.min(...limits);
+    return Math.max(keepBytes, reservedBytes, 0);
   }
 
-  /** Keeps the cache within its limit; runs after each build. */
+  /** What the rules let go; runs after each build. */
   async collect(): Promise<void> {
-    const { buildCacheLimitBytes = 0, dataRoot } = this.#host.config;
-    const { blocks, bsize } = statfsSync(dataRoot);
-    const limit = buildCacheLimitBytes || Math.max(minimumLimitBytes, blocks * bsize * defaultShare);
-    let knownBytes = 0;
-    for (const { sizeBytes } of this.#cache.list()) knownBytes += sizeBytes;
-    // Counting directories takes time: it is done when it may matter.
-    const hasMounts = this.#cache.list().some(({ directory }) => directory !== undefined);
-    if (knownBytes <= limit && !hasMounts) return;
-    await this.prune({ all: true, filters: {}, maxUsedBytes: limit });
+    const rules = gcRules(this.#host.config.builder ?? defaultBuilderSettings, this.#host.config.dataRoot);
+    const due = rules.filter((rule) => this.#isDue(rule));
+    if (due.length === 0) return;
+    let shown = await this.list();
+    for (const { unusedForMs, filters, ...limits } of due) {
+      const until = `${Math.floor(unusedForMs ?? 0)}ms`;
+      const { removed } = this.#pruneShown(shown, {
+        ...limits,
+        filters: unusedForMs === undefined ? filters : { ...filters, until: [until] },
+      });
+      const gone = new Set(removed);
+      shown = shown.filter(({ id }) => !gone.has(id));
+    }
+  }
+
+  /** Whether a rule may have something to do: counting directories takes time. */
+  #isDue({ unusedForMs, maxUsedBytes, minFreeBytes, reservedBytes }: GcRule): boolean {
+    const records = this.#cache.list();
+    if (unusedForMs !== undefined) {
+      const latestMs = Date.now() - unusedForMs;
+      return records.some(({ lastUsedAt }) => Date.parse(lastUsedAt) <= latestMs);
+    }
+    if (minFreeBytes !== undefined || records.some(({ directory }) => directory !== undefined)) return true;
+    const knownBytes = records.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    return knownBytes > Math.max(maxUsedBytes ?? 0, reservedBytes ?? 0);
   }
 }
 

@@ -8,6 +8,7 @@ import type { StoredImage } from "../image/register.ts";
 import type { NetworkManager } from "../network/network.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
+import type { BuilderSettings } from "./gc-policy.ts";
 import type { HostConfig } from "../wire/container.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
@@ -29,8 +30,8 @@ export interface BuildHost {
     readonly dns: readonly string[];
     readonly dnsOptions: readonly string[];
     readonly dnsSearch: readonly string[];
-    /** Room that the cache may take before the oldest of it goes; 0 for a tenth of the disk. */
-    readonly buildCacheLimitBytes?: number;
+    /** The key `builder` of daemon.json. */
+    readonly builder?: BuilderSettings;
   };
   readonly database: Database;
   readonly content: ContentStore;

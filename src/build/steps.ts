@@ -10,6 +10,7 @@ import { type StepPlace, takeCached } from "./cached-step.ts";
 import { takeCopy } from "./copy-step.ts";
 import { runScript } from "./dockerfile/heredoc.ts";
 import { parseOwner } from "./file-options.ts";
+import { defaultBuilderSettings } from "./gc-policy.ts";
 import { LayerPlan } from "./files/place.ts";
 import { addHistory, commandWords } from "./image-config.ts";
 import {
@@ -121,21 +122,24 @@ class LastLines {
 const environmentOf = (state: StageState): string[] =>
   [...state.scope.variables].map(([key, value]) => `${key}=${value}`);
 
+/** The client must have granted it, and the daemon must allow that. Throws `permissionDenied`. */
+function requireEntitlement(session: BuildSession, name: string, hint: string): void {
+  const { host, request } = session.parts;
+  if (!(host.config.builder ?? defaultBuilderSettings).entitlements.has(name))
+    throw new EngineError(
+      "permissionDenied",
+      `granting entitlement ${name} is not allowed by build daemon configuration`,
+      { hint: `Set "builder": {"entitlements": {"${name.replace(".", "-")}": true}} in daemon.json.` },
+    );
+  if (!(request.entitlements ?? []).includes(name))
+    throw new EngineError("permissionDenied", `${name} is not allowed`, { hint });
+}
+
 function runNetwork(session: BuildSession, instruction: RunInstruction): string {
   const { request } = session.parts;
   const asked = instruction.network;
-  if (
-    asked === "host" &&
-    request.networkMode !== "host" &&
-    !(request.entitlements ?? []).includes("network.host")
-  )
-    throw new EngineError(
-      "permissionDenied",
-      "granting entitlement network.host is not allowed by build daemon configuration",
-      {
-        hint: "Build with --allow network.host, or with --network host.",
-      },
-    );
+  if (asked === "host" && request.networkMode !== "host")
+    requireEntitlement(session, "network.host", "Build with --allow network.host, or with --network host.");
   if (asked !== "default") return asked;
   const mode = request.networkMode ?? "";
   return mode === "" || mode === "default" ? "bridge" : mode;
@@ -143,14 +147,7 @@ function runNetwork(session: BuildSession, instruction: RunInstruction): string 
 
 function requireInsecure(session: BuildSession, instruction: RunInstruction): boolean {
   if (instruction.security !== "insecure") return false;
-  if (!(session.parts.request.entitlements ?? []).includes("security.insecure"))
-    throw new EngineError(
-      "permissionDenied",
-      "granting entitlement security.insecure is not allowed by build daemon configuration",
-      {
-        hint: "Build with --allow security.insecure.",
-      },
-    );
+  requireEntitlement(session, "security.insecure", "Build with --allow security.insecure.");
   return true;
 }
 

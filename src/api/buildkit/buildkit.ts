@@ -24,7 +24,7 @@ export class BuildKit {
   readonly #server: GrpcServer;
 
   constructor(builder: Builder, log: typeof daemonLog, hostGateway: HostGateway) {
-    const listWorkers = (): ReturnType<typeof workers> => workers(hostGateway);
+    const listWorkers = (): ReturnType<typeof workers> => workers(hostGateway, builder.gcRules);
     const records = new BuildRecords();
     const solver = new Solver({ builder, sessions: this.#sessions, records });
     this.#server = new GrpcServer({

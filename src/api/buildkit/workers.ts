@@ -1,8 +1,9 @@
 /** The one worker that clients are told of. */
 import { hostname } from "node:os";
+import type { GcRule } from "../../build/gc-policy.ts";
 import { hostPlatform } from "../../oci/platform.ts";
 import type { platform } from "../../wire/buildkit/common.ts";
-import type { workerRecord } from "../../wire/buildkit/control.ts";
+import type { gcPolicy, workerRecord } from "../../wire/buildkit/control.ts";
 import type { Encodable } from "../../wire/protobuf.ts";
 
 /** The version of BuildKit whose protocol this is. */
@@ -19,7 +20,25 @@ const hostGatewayLabel = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
 
 export type HostGateway = () => Promise<string | undefined>;
 
-export async function workers(hostGateway: HostGateway): Promise<Encodable<typeof workerRecord>[]> {
+/** A rule of garbage collection in BuildKit's words. */
+function gcPolicyOf(rule: GcRule): Encodable<typeof gcPolicy> {
+  return {
+    all: rule.all,
+    keepDuration: (rule.unusedForMs ?? 0) * 1e6,
+    // Older clients know this one alone, as the room to keep.
+    reservedSpace: rule.reservedBytes ?? rule.maxUsedBytes ?? 0,
+    maxUsedSpace: rule.maxUsedBytes ?? 0,
+    minFreeSpace: rule.minFreeBytes ?? 0,
+    filters: Object.entries(rule.filters).flatMap(([key, values]) =>
+      values.map((value) => `${key}==${value}`),
+    ),
+  };
+}
+
+export async function workers(
+  hostGateway: HostGateway,
+  gcRules: readonly GcRule[],
+): Promise<Encodable<typeof workerRecord>[]> {
   const gateway = await hostGateway();
   const { os, architecture, variant } = hostPlatform();
   const host: PlatformMessage = {
@@ -38,7 +57,7 @@ export async function workers(hostGateway: HostGateway): Promise<Encodable<typeo
         ...(gateway === undefined ? [] : [[hostGatewayLabel, gateway] as const]),
       ]),
       platforms: [host],
-      GCPolicy: [],
+      GCPolicy: gcRules.map(gcPolicyOf),
       BuildkitVersion: buildkitVersion,
     },
   ];
