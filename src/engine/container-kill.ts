@@ -1,11 +1,18 @@
 import { conflict, invalidArgument } from "../base/errors.ts";
+import { within } from "./within.ts";
 import { parseSignal } from "../container/signals.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { startHealthChecks } from "./health-checks.ts";
 import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 
-/** Sends a signal (`KILL`, `SIGTERM`, `9`; empty for KILL) to a container's first process. Throws `conflict` when it does not run. */
+/** How long the answer to a KILL waits for the end, in milliseconds: as long as Docker's. */
+const killedWithinMs = 10_000;
+
+/**
+ * Sends a signal (`KILL`, `SIGTERM`, `9`; empty for KILL) to a container's first process. KILL is answered when the exit
+ * is on record, so that the next command finds the container stopped. Throws `conflict` when it does not run.
+ */
 export async function containerKill(context: EngineContext, nameOrId: string, signal: string): Promise<void> {
   const number = parseSignal(signal === "" ? "KILL" : signal);
   if (number === undefined) throw invalidArgument(`Invalid signal: ${signal}`);
@@ -16,7 +23,9 @@ export async function containerKill(context: EngineContext, nameOrId: string, si
   if (status === "restarting") return endRestarting(context, container, number);
   if (status !== "running" && status !== "paused")
     throw conflict(`cannot kill container: ${nameOrId}: container ${container.id} is not running`);
+  const exited = context.live.of(container.id).exited?.promise;
   await sendSignal(context, container, number);
+  if (number === sigkill && exited !== undefined) await within(exited, killedWithinMs);
 }
 
 const sigkill = 9;

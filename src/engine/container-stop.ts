@@ -3,6 +3,7 @@ import type { ContainerRecord } from "../container/container.ts";
 import { parseSignal } from "../container/signals.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import { sendSignal } from "./container-kill.ts";
+import { within } from "./within.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { startLocked } from "./container-start.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
@@ -107,7 +108,7 @@ async function stopTask(
   if (options.byUser !== false) context.containers.updateState(container.id, { stoppedByUser: true });
   const exited = live.exited?.promise ?? Promise.resolve();
   await sendSignal(context, container, signal).catch(ignoreMissing);
-  if (!(await within(exited, timeoutSeconds))) {
+  if (!(await within(exited, timeoutSeconds * 1000))) {
     await sendSignal(context, container, sigkill).catch(ignoreMissing);
     await exited;
   }
@@ -118,18 +119,6 @@ async function stopTask(
 function ignoreMissing(error: unknown): void {
   if (!(error instanceof EngineError) || (error.kind !== "notFound" && error.kind !== "conflict"))
     throw error;
-}
-
-/** True when `promise` settled in time. */
-async function within(promise: Promise<void>, seconds: number): Promise<boolean> {
-  if (seconds < 0) return promise.then(() => true);
-  const late = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => late.resolve(false), seconds * 1000);
-  try {
-    return await Promise.race([promise.then(() => true), late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** The exit handler leaves a `--rm` container to whoever stops it, so that a restart can keep it. */

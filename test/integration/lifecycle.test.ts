@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
-import { eventually } from "../helpers/process.ts";
+import { eventually, run } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 /** Ends with 7 on SIGTERM. */
@@ -105,6 +105,26 @@ describe("life of a container", () => {
     await assert.rejects(daemon.client.getContainer("box").kill(), { statusCode: 409 });
     const refused = await daemon.docker(["kill", "box"]);
     assert.match(refused.stderr, /is not running/);
+  });
+
+  test("a kill is answered when the end is on record, however late that is", async () => {
+    const { daemon } = suite;
+    await runPrinting("box", polite);
+    const id = await field("box", ".Id");
+    const { stdout } = await run(["pgrep", "-f", `conmon --cid ${id}`]);
+    const monitor = Number(stdout.trim());
+    // Whoever tells the end is held up: a kill that does not wait would be answered at once.
+    process.kill(monitor, "SIGSTOP");
+    const killing = daemon.startDocker(["kill", "box"]);
+    try {
+      await eventually(async () => (await run(["pgrep", "-P", String(monitor), "-r", "Z"])).code === 0);
+      assert.equal(await field("box", ".State.Running"), "true");
+      assert.equal(killing.process.exitCode, null);
+    } finally {
+      process.kill(monitor, "SIGCONT");
+    }
+    assert.equal((await killing.wait()).code, 0);
+    await daemon.dockerOk(["rm", "box"]);
   });
 
   test("kill with a signal that does not exist is refused", async () => {
