@@ -46,6 +46,7 @@ import { recover, startByPolicy } from "./engine/recover.ts";
 import { stopAll } from "./engine/stop-all.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, leaveRootCgroup, removeCgroupIfEmpty } from "./linux/cgroup.ts";
+import { descriptorLimit } from "./linux/descriptor-limit.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { claimBridge } from "./network/bridge-claim.ts";
 import { cutPool, defaultPools, joinPools } from "./network/ipv4.ts";
@@ -97,6 +98,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
     engine,
     builder,
     versionInfo: { version: engineVersion, apiVersion, minApiVersion },
+    descriptorLimit,
   });
   try {
     await listen(api, options, start);
@@ -114,6 +116,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   await stopSignal();
   await shutDown({ api, context, options });
   rmSync(options.pidfile, { force: true });
+  context.containers.close();
   database.close();
   return 0;
 }
@@ -365,6 +368,7 @@ async function shutDown(parts: {
   if (!context.config.liveRestore) await stopAll(context, context.config.shutdownTimeoutSeconds);
   for (const { id } of context.containers.list()) stopHealthChecks(context, id);
   await context.background.idle();
+  context.leftovers.close();
   await context.logs.close();
   await context.snapshotter.idle();
   await context.content.idle();

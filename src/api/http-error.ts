@@ -1,4 +1,5 @@
-import { EngineError, type ErrorKind, errorText, textWithHint } from "../base/errors.ts";
+import { EngineError, type ErrorKind, errorText, firstError, textWithHint } from "../base/errors.ts";
+import { asMachineFault } from "../base/machine-fault.ts";
 
 /** The one place that knows which HTTP status a kind of failure has (Docker's error classes). */
 const statusByKind: Readonly<Record<ErrorKind, number>> = {
@@ -34,7 +35,8 @@ export interface ErrorAnswer {
 }
 
 /** Maps anything that was thrown to the answer that the client gets. */
-export function errorAnswer(error: unknown): ErrorAnswer {
+export function errorAnswer(thrown: unknown): ErrorAnswer {
+  const error = asMachineFault(firstError(thrown));
   if (error instanceof HttpError) return { status: error.status, message: error.message, isBug: false };
   if (!(error instanceof EngineError)) return { status: 500, message: errorText(error), isBug: true };
   return { status: statusByKind[error.kind], message: textWithHint(error), isBug: false };

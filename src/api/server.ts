@@ -10,6 +10,7 @@ import { isLogged, log as daemonLog } from "../base/log.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
 import { BuildKit } from "./buildkit/buildkit.ts";
+import { DescriptorGuard } from "./descriptor-guard.ts";
 import { Exchange, type Route, type Upgrade } from "./exchange.ts";
 import { closeGracefully } from "./hijack.ts";
 import { errorAnswer, HttpError } from "./http-error.ts";
@@ -32,6 +33,8 @@ export interface ApiServerOptions {
   readonly builder: Builder;
   readonly versionInfo: ServerVersion;
   readonly log?: typeof daemonLog;
+  /** How many files the daemon may have open; without it nobody looks. */
+  readonly descriptorLimit?: () => number;
 }
 
 export interface ApiServer {
@@ -60,6 +63,7 @@ class DockerApiServer implements ApiServer {
   readonly #builder: Builder;
   readonly #buildkit: BuildKit;
   readonly #log: typeof daemonLog;
+  readonly #descriptors: DescriptorGuard;
   readonly #router = new Router<Route>(routes);
   readonly #versions: VersionRange;
   readonly #headers: ReadonlyMap<string, string>;
@@ -73,6 +77,7 @@ class DockerApiServer implements ApiServer {
     this.#engine = options.engine;
     this.#builder = options.builder;
     this.#log = options.log ?? daemonLog;
+    this.#descriptors = new DescriptorGuard(options.descriptorLimit ?? (() => Number.POSITIVE_INFINITY));
     this.#buildkit = new BuildKit(options.builder, this.#log, () => hostGateway(options.engine));
     this.#versions = new VersionRange(options.versionInfo);
     this.#headers = new Map([
@@ -140,6 +145,7 @@ class DockerApiServer implements ApiServer {
 
   /** A client that ends its side while it waits for an answer is gone, unless the stream is its to half-close. */
   #watch(socket: Socket): void {
+    this.#descriptors.watch(socket);
     socket.on("end", () => {
       const exchange = this.#busy.get(socket);
       if (exchange?.route.upgrade === undefined) exchange?.abort();
@@ -212,6 +218,8 @@ class DockerApiServer implements ApiServer {
     if (match === undefined) throw new HttpError(404, "page not found");
     const apiMinor = this.#versions.minorOf(version);
     const { route, params } = match;
+    if (this.#descriptors.isLate(request.socket)) response.shouldKeepAlive = false;
+    this.#descriptors.check(route);
     const exchange = new Exchange({
       engine: this.#engine,
       builder: this.#builder,

@@ -1,7 +1,8 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { EngineError } from "./errors.ts";
+import { machineFault } from "./machine-fault.ts";
 
 /** Result codes of SQLite that say something about the machine rather than about us (sqlite.org/rescode.html). */
 const SQLITE_IOERR = 10;
@@ -10,27 +11,50 @@ const SQLITE_CANTOPEN = 14;
 const SQLITE_BUSY = 5;
 const SQLITE_READONLY = 8;
 
+/**
+ * How long a write waits for another process's lock, ms. Nothing else goes on meanwhile, so it is short; and once it was
+ * in vain, all writes that follow only look, until one of them gets through.
+ */
+const busyMs = 1_000;
+const contendedBusyMs = 10;
+
 /** SQLite's errors in the engine's words; `path` names the place that is full, read-only or in use. */
 export function databaseError(error: unknown, path: string): unknown {
   const code = (error as { readonly errcode?: unknown } | null)?.errcode;
   if (typeof code !== "number") return error;
   const what = `cannot write the engine's records to ${path}`;
+  const fault = (errnoName: string, words: string): EngineError => {
+    const { kind, hint } = machineFault(errnoName)!;
+    return new EngineError(kind, `${what}: ${words}`, { hint, cause: error });
+  };
   switch (code & 0xff) {
     case SQLITE_FULL:
+      return fault("ENOSPC", "no space left on device");
     case SQLITE_IOERR:
-      return new EngineError("resourceExhausted", `${what}: no space left on device, or the disk fails`, {
-        hint: "Make room on that file system, then try again.",
-        cause: error,
-      });
+      // A write-ahead log that cannot grow is an input/output error to SQLite.
+      return isFull(path) ? fault("ENOSPC", "no space left on device") : fault("EIO", "input/output error");
     case SQLITE_READONLY:
+      return fault("EROFS", "read-only file system, or the file may not be written");
     case SQLITE_CANTOPEN:
       return new EngineError("unavailable", `${what}: the file cannot be opened for writing`, {
+        hint: "Its directory must be there and writable, and the daemon must have descriptors left.",
         cause: error,
       });
     case SQLITE_BUSY:
-      return new EngineError("unavailable", `${what}: another process holds the database`, { cause: error });
+      return new EngineError("unavailable", `${what}: another process holds a lock on the database`, {
+        hint: `End that process ('fuser ${path}' names it), then try again.`,
+        cause: error,
+      });
     default:
       return error;
+  }
+}
+
+function isFull(path: string): boolean {
+  try {
+    return statfsSync(dirname(path)).bavail === 0;
+  } catch {
+    return false;
   }
 }
 
@@ -38,33 +62,41 @@ export function databaseError(error: unknown, path: string): unknown {
 export class Database extends DatabaseSync {
   /** The file. */
   readonly path: string;
+  /** Another process held a lock for longer than a write waits. */
+  #isContended = false;
 
   constructor(path: string) {
-    super(path);
+    super(path, { timeout: busyMs });
     this.path = path;
   }
 
   override exec(sql: string): void {
-    try {
-      super.exec(sql);
-    } catch (error) {
-      throw databaseError(error, this.path);
-    }
+    this.#translated(() => super.exec(sql));
   }
 
   override prepare(sql: string): StatementSync {
     const statement = super.prepare(sql);
     const run = statement.run.bind(statement) as (...values: unknown[]) => ReturnType<StatementSync["run"]>;
-    const path = this.path;
-    return Object.assign(statement, {
-      run(...values: unknown[]) {
-        try {
-          return run(...values);
-        } catch (error) {
-          throw databaseError(error, path);
-        }
-      },
-    });
+    const translated = <T>(work: () => T): T => this.#translated(work);
+    return Object.assign(statement, { run: (...values: unknown[]) => translated(() => run(...values)) });
+  }
+
+  #translated<T>(work: () => T): T {
+    try {
+      const result = work();
+      if (this.#isContended) this.#waitForLocks(true);
+      return result;
+    } catch (error) {
+      const { errcode } = error as { readonly errcode?: unknown };
+      if (typeof errcode === "number" && (errcode & 0xff) === SQLITE_BUSY) this.#waitForLocks(false);
+      throw databaseError(error, this.path);
+    }
+  }
+
+  #waitForLocks(isPatient: boolean): void {
+    if (this.#isContended === !isPatient) return;
+    this.#isContended = !isPatient;
+    super.exec(`PRAGMA busy_timeout = ${isPatient ? busyMs : contendedBusyMs}`);
   }
 }
 
@@ -82,7 +114,6 @@ export function openDatabase(path: string): Database {
   }
   database.exec("PRAGMA journal_mode = WAL");
   database.exec("PRAGMA synchronous = NORMAL");
-  database.exec("PRAGMA busy_timeout = 5000");
   database.exec("PRAGMA foreign_keys = ON");
   return database;
 }

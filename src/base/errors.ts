@@ -47,9 +47,20 @@ export const conflict = (message: string, options?: EngineErrorOptions): EngineE
 export const notImplemented = (message: string, options?: EngineErrorOptions): EngineError =>
   new EngineError("notImplemented", message, options);
 
+/**
+ * What went wrong first: when an undo fails too, JavaScript throws a `SuppressedError` whose own message says neither
+ * (ECMA-262, explicit resource management).
+ */
+export function firstError(error: unknown): unknown {
+  let first = error;
+  while (first instanceof SuppressedError) first = first.suppressed as unknown;
+  return first;
+}
+
 /** The text of any thrown value, for messages and logs. */
 export function errorText(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const first = firstError(error);
+  return first instanceof Error ? first.message : String(first);
 }
 
 /** An error's text with its hint behind it, as clients are told it. */

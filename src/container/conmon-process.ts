@@ -1,6 +1,6 @@
 /** Starting conmon: what its create and exec calls have in common (conmon 2.1, conmon.c and cli.c). */
 import { accessSync, closeSync, constants, openSync, readSync, writeSync } from "node:fs";
-import { EngineError, errorText, notFound } from "../base/errors.ts";
+import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
 import type { SealedBinaries } from "../linux/sealed-binary.ts";
 import { openPipe, spawnProcess, type ChildProcess, type SpawnRequest } from "../linux/spawn.ts";
 import type { RuntimeBinary } from "./monitor.ts";
@@ -112,10 +112,17 @@ function spawnConmon(request: SpawnRequest): ChildProcess {
     return spawnProcess(request);
   } catch (error) {
     // Not `notFound`: that would read as if the container did not exist.
-    throw new EngineError("unavailable", `conmon cannot be started: ${errorText(error)}`, {
-      hint: "apt-get install conmon",
-      cause: error,
-    });
+    const hint = error instanceof EngineError ? error.hint : undefined;
+    throw new EngineError(
+      isKind(error, "resourceExhausted") ? error.kind : "unavailable",
+      `conmon cannot be started: ${errorText(error)}`,
+      {
+        hint: isKind(error, "notFound")
+          ? "conmon was there when the daemon started. Install it again: apt-get install conmon"
+          : hint,
+        cause: error,
+      },
+    );
   }
 }
 

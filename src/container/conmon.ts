@@ -14,6 +14,7 @@ import {
   endCgroup,
 } from "../linux/cgroup.ts";
 import { CgroupWarmup } from "../linux/cgroup-warmup.ts";
+import { isErrno } from "../linux/fs-error.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
 import { SealedBinaries } from "../linux/sealed-binary.ts";
 import { runProcess, type RunResult } from "../linux/spawn.ts";
@@ -72,10 +73,12 @@ class ConmonMonitor implements Monitor {
         env: childEnvironment(this.#context),
       });
     } catch (error) {
+      const isMissing = isKind(error, "notFound");
+      const hint = error instanceof EngineError ? error.hint : undefined;
       throw new EngineError(
         "unavailable",
         `the runtime ${runtime.name} cannot be started: ${errorText(error)}`,
-        { cause: error },
+        { hint: isMissing ? `Install ${runtime.path} again.` : hint, cause: error },
       );
     }
   }
@@ -234,7 +237,9 @@ class ConmonMonitor implements Monitor {
         code: code >= 0 ? code : killedExitCode,
         timeNs: statSync(path, { bigint: true }).mtimeNs,
       };
-    } catch {
+    } catch (error) {
+      // Any other failure is no news about the container: whoever asked asks again.
+      if (!isErrno(error, "ENOENT")) throw error;
       return undefined;
     }
   }
@@ -277,7 +282,7 @@ class ConmonMonitor implements Monitor {
     const isCutOff = record !== undefined && record.containerPid === 0;
     // Cut off while the runtime made the container: it dies with its conmon.
     if (isCutOff) await killMonitors(containerId);
-    const result = await this.#runtime(runtime, ["delete", "--force", containerId]);
+    const result = await this.#deleteByRuntime(containerId, runtime);
     crashpoint("monitor-delete.runtime-done");
     if (record !== undefined) await this.#endMonitor(containerId, record, 2000);
     const output = `${result.stdout}\n${result.stderr}`;
@@ -292,6 +297,16 @@ class ConmonMonitor implements Monitor {
     crashpoint("monitor-delete.before-note");
     rmSync(`${this.#exits}/${containerId}`, { force: true });
     this.#records.remove(containerId);
+  }
+
+  /** A runtime that was taken off the machine leaves the rest to us, too. */
+  async #deleteByRuntime(containerId: string, runtime: RuntimeBinary): Promise<RunResult> {
+    try {
+      return await this.#runtime(runtime, ["delete", "--force", containerId]);
+    } catch (error) {
+      if (!isKind((error as Error).cause, "notFound", "permissionDenied")) throw error;
+      return { code: 1, signal: undefined, stdout: "", stderr: errorText(error) };
+    }
   }
 
   /** Waits for a monitor whose container is gone, and kills it when it does not end. */

@@ -14,6 +14,9 @@ export function createContainerStore(database: Database, reserve?: DiskReserve):
   return new SqliteContainerStore(database, reserve);
 }
 
+/** How long after a state could not be stored it is tried again. */
+const retryMs = 1_000;
+
 class SqliteContainerStore implements ContainerStore {
   readonly #byId = new Map<string, ContainerRecord>();
   readonly #idByName = new Map<string, string>();
@@ -24,6 +27,7 @@ class SqliteContainerStore implements ContainerStore {
   readonly #delete;
 
   readonly #reserve: DiskReserve | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(database: Database, reserve: DiskReserve | undefined) {
     this.#reserve = reserve;
@@ -110,12 +114,28 @@ class SqliteContainerStore implements ContainerStore {
       const after = { ...before, state };
       this.#remember(after);
       this.#unstored.add(id);
+      this.#storeRestLater();
       return after;
     }
   }
 
   #withReserve<T>(work: () => T): T {
     return this.#reserve === undefined ? work() : this.#reserve.use(work);
+  }
+
+  /** What only memory has would be lost with this process: it is stored as soon as that can be done. */
+  #storeRestLater(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#storeRest();
+      if (this.#unstored.size > 0) this.#storeRestLater();
+      else log.info("the states of all containers are stored again");
+    }, retryMs).unref();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#storeRest();
   }
 
   /** Stores what could not be stored before; the first failure ends the attempt. */

@@ -89,8 +89,10 @@ export interface ContainerStore {
   update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord;
   /**
    * Notes what has become of a container. That is so whether or not it can be stored: when it can't (a full disk), it
-   * is logged, holds for this daemon's life, and is stored with the next change that can be.
+   * is logged, holds for this daemon's life, and is stored as soon as that can be done.
    */
   updateState(id: string, change: Partial<ContainerState>): ContainerRecord;
   remove(id: string): void;
+  /** Stores what could not be stored before, if that can be done now; before the database is closed. */
+  close(): void;
 }

@@ -5,6 +5,7 @@
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { RuntimeBinary } from "./monitor.ts";
+import { isErrno } from "../linux/fs-error.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
 
 export interface MonitorRecord {
@@ -50,7 +51,9 @@ export class MonitorRecords {
       const record = JSON.parse(readFileSync(this.#path(containerId), "utf8")) as MonitorRecord;
       this.#cache.set(containerId, record);
       return record;
-    } catch {
+    } catch (error) {
+      // A container whose monitor is not known counts as ended: only a record that is not there, or broken, says so.
+      if (isErrno(error) && !isErrno(error, "ENOENT")) throw error;
       return undefined;
     }
   }

@@ -4,7 +4,6 @@ import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { unmount } from "../linux/mount.ts";
-import { attempt } from "./attempt.ts";
 import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths } from "./paths.ts";
@@ -30,27 +29,44 @@ async function deleteTask(
   before: Promise<void>,
 ): Promise<void> {
   await before;
-  await attempt(`delete ${container.id} from the runtime`, () =>
-    context.monitor.delete(container.id, taskRuntime(context, container)),
-  );
-  crashpoint("container-exit.runtime-deleted");
-  removeBundle(context, container.id);
-  crashpoint("container-exit.bundle-removed");
+  await dropTask(context, container);
   await unmountVolumes(context, container, container.id);
 }
 
+/** What {@link dropTask} could not do is left under this name. */
+export const taskLeftovers = (id: string): string => `task of ${id}`;
+
+/**
+ * Deletes what the runtime and the monitor keep of a task, and then its bundle, which says where the rest is. What fails
+ * is tried again until it works. Never rejects.
+ */
+export async function dropTask(context: EngineContext, container: ContainerRecord): Promise<void> {
+  const { id } = container;
+  await context.leftovers.run(taskLeftovers(id), `delete what container ${id} ran with`, async () => {
+    await context.monitor.delete(id, taskRuntime(context, container));
+    crashpoint("container-exit.runtime-deleted");
+    clearBundle(context, id);
+    crashpoint("container-exit.bundle-removed");
+  });
+}
+
 /** Unmounts what is mounted in a container's bundle and removes it. */
-export function removeBundle(context: EngineContext, id: string): void {
+function clearBundle(context: EngineContext, id: string): void {
   const paths = containerPaths(context.config, id);
+  unmount(paths.rootfs);
+  unmount(paths.shm);
+  crashpoint("container-exit.unmounted");
+  dropPreparedMounts(paths.mounts);
+  dropUserNamespace(paths);
+  rmSync(paths.bundle, { recursive: true, force: true });
+}
+
+/** Like {@link clearBundle}; a failure is logged. */
+export function removeBundle(context: EngineContext, id: string): void {
   try {
-    unmount(paths.rootfs);
-    unmount(paths.shm);
-    crashpoint("container-exit.unmounted");
-    dropPreparedMounts(paths.mounts);
-    dropUserNamespace(paths);
-    rmSync(paths.bundle, { recursive: true, force: true });
+    clearBundle(context, id);
   } catch (error) {
-    log.warn(`could not remove the bundle ${paths.bundle}`, { error: errorText(error) });
+    log.warn(`could not remove the bundle of ${id}`, { error: errorText(error) });
   }
 }
 

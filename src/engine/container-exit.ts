@@ -1,5 +1,6 @@
 import { existsSync, watch } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errorText } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
@@ -14,20 +15,33 @@ import { stopHealthChecks } from "./health-checks.ts";
 import { containerPaths } from "./paths.ts";
 import { nextDelayMs, wantsRestart } from "./restart-policy.ts";
 
+/** After a failure to read an exit it is tried again, ms. */
+const firstRetryMs = 500;
+const longestRetryMs = 10_000;
+
 /** Follows a running task to its end, whichever daemon started it. */
 export function watchTask(context: EngineContext, task: Task): void {
   const live = context.live.of(task.containerId);
   live.exited = Promise.withResolvers();
+  live.watchedSinceMs = performance.now();
   const { bundle } = containerPaths(context.config, task.containerId);
   watchMemory(context, task, bundle);
-  context.monitor
-    .watch(task, bundle)
-    .then((exit) => handleExit(context, task, exit))
-    .catch((error: unknown) => {
-      log.error(`could not handle the exit of container ${task.containerId}`, {
+  void followTask(context, task, bundle);
+}
+
+/** An exit that cannot be read for a fault of the machine (no descriptor is left) is read when that has passed. */
+async function followTask(context: EngineContext, task: Task, bundle: string): Promise<void> {
+  for (let delayMs = firstRetryMs; ; delayMs = Math.min(delayMs * 2, longestRetryMs)) {
+    try {
+      await handleExit(context, task, await context.monitor.watch(task, bundle));
+      return;
+    } catch (error) {
+      log.error(`could not handle the exit of container ${task.containerId}; it is tried again`, {
         error: error instanceof Error ? error : errorText(error),
       });
-    });
+      await sleep(delayMs, undefined, { ref: false });
+    }
+  }
 }
 
 /**
@@ -84,7 +98,7 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   live.exited?.resolve();
   live.exited = undefined;
   const willRestart = !live.stopping && wantsRestart(container);
-  if (willRestart) scheduleRestart(context, container);
+  if (willRestart) scheduleRestart(context, container, performance.now() - live.watchedSinceMs);
   crashpoint("container-exit.before-answer");
   live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
   if (container.hostConfig.AutoRemove === true && !willRestart && !live.stopping)
@@ -107,10 +121,12 @@ function recordExit(context: EngineContext, container: ContainerRecord, exit: Ta
   });
 }
 
-/** Lets the restart policy start the container again after its delay; until then it is `restarting`. */
-export function scheduleRestart(context: EngineContext, container: ContainerRecord): void {
+/**
+ * Lets the restart policy start the container again after its delay; until then it is `restarting`. `ranMs` is how long
+ * it ran, 0 when it could not even be started.
+ */
+export function scheduleRestart(context: EngineContext, container: ContainerRecord, ranMs: number): void {
   const live = context.live.of(container.id);
-  const ranMs = Date.parse(container.state.finishedAt) - Date.parse(container.state.startedAt);
   live.restartDelayMs = nextDelayMs(live.restartDelayMs, ranMs);
   context.containers.updateState(container.id, { status: "restarting" });
   live.restartTimer = setTimeout(() => {

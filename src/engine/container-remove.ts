@@ -4,8 +4,7 @@ import { conflict, errorText, isKind } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { attempt } from "./attempt.ts";
-import { removeBundle } from "./container-cleanup.ts";
+import { removeBundle, taskLeftovers } from "./container-cleanup.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import { sendSignal } from "./container-kill.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
@@ -132,20 +131,23 @@ async function removeFiles(
 ): Promise<void> {
   const { id } = container;
   await others.before;
-  await context.logs.discard(container);
-  crashpoint("container-remove.log-discarded");
-  removeBundle(context, id);
   const { directory } = containerPaths(context.config, id);
   const below = layersBelow(context, id);
-  await attempt(`remove the snapshot of ${id}`, () => context.snapshotter.remove(id));
-  crashpoint("container-remove.snapshot-removed");
-  // Its image was removed by force: the layers waited for it.
-  if (context.images.byId(container.imageId) === undefined)
-    await attempt(`remove the layers of ${id}`, () => context.imageWork?.collect(below));
-  // It says which volumes are to go: it stays until they are gone.
-  await others.volumesRemoved;
-  await attempt(`remove ${directory}`, () => rm(directory, { recursive: true, force: true }));
-  crashpoint("container-remove.directory-removed");
+  await context.leftovers.run(`files of ${id}`, `remove the files of container ${id}`, async () => {
+    // A layer that is still mounted stays.
+    await context.leftovers.finish(taskLeftovers(id));
+    await context.logs.discard(container);
+    crashpoint("container-remove.log-discarded");
+    removeBundle(context, id);
+    context.snapshotter.remove(id);
+    crashpoint("container-remove.snapshot-removed");
+    // Its image was removed by force: the layers waited for it.
+    if (context.images.byId(container.imageId) === undefined) context.imageWork?.collect(below);
+    // It says which volumes are to go: it stays until they are gone.
+    await others.volumesRemoved;
+    await rm(directory, { recursive: true, force: true });
+    crashpoint("container-remove.directory-removed");
+  });
 }
 
 /** The committed layers that a container stands on, by chainID. */

@@ -121,9 +121,14 @@ function giveBack(context: EngineContext, container: ContainerRecord, lock: Disp
 function openRunning(container: ContainerRecord, pid: number): number {
   try {
     const fd = openSync(`/proc/${pid}/root`, O_PATH | constants.O_DIRECTORY);
-    // The process may have ended a moment ago, and its number may be another's: its cgroup tells.
-    if (isOwnProcess(container, pid)) return fd;
-    closeSync(fd);
+    let isOurs = false;
+    try {
+      // The process may have ended a moment ago, and its number may be another's: its cgroup tells.
+      isOurs = isOwnProcess(container, pid);
+    } finally {
+      if (!isOurs) closeSync(fd);
+    }
+    if (isOurs) return fd;
   } catch (error) {
     if (!isErrno(error, "ENOENT", "ESRCH", "EACCES")) throw error;
   }

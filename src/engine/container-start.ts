@@ -1,8 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { conflict, EngineError, errorText } from "../base/errors.ts";
+import { conflict, EngineError, errorText, firstError } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
+import { asMachineFault } from "../base/machine-fault.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import type { Task } from "../container/monitor.ts";
@@ -13,8 +14,9 @@ import { kernelLimits } from "../container/kernel-limits.ts";
 import { allowRealtime } from "../linux/cgroup.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
+import { attempt } from "./attempt.ts";
 import { checkBindSources } from "./container-mounts.ts";
-import { emitVolumeUnmounts, releaseNetwork } from "./container-cleanup.ts";
+import { dropTask, emitVolumeUnmounts, releaseNetwork, taskLeftovers } from "./container-cleanup.ts";
 import { watchTask } from "./container-exit.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { writeBfqWeights } from "./container-update.ts";
@@ -58,11 +60,19 @@ export async function containerStart(context: EngineContext, nameOrId: string): 
  * that a failure half-way leaves nothing; it is noted in the record (Docker's 126, 127, 128) and a `--rm` container goes.
  */
 export async function startLocked(context: EngineContext, container: ContainerRecord): Promise<void> {
-  await context.live.of(container.id).cleanup;
+  const { id } = container;
+  await context.live.of(id).cleanup;
   let task: Task;
   try {
+    await context.leftovers.finish(taskLeftovers(id));
     task = await startTask(context, container);
-  } catch (error) {
+  } catch (thrown) {
+    const error = asMachineFault(firstError(thrown));
+    if (thrown instanceof SuppressedError)
+      log.warn("a start that failed could not be undone at once", {
+        container: id,
+        error: thrown.error as unknown,
+      });
     await noteFailure(context, container, error);
     throw error;
   }
@@ -82,8 +92,13 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   const requests = hostConfig.DeviceRequests ?? [];
   const devices =
     requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
+  // What the monitor could not undo by itself, and then the bundle.
+  undo.defer(() =>
+    context.monitor.recordedRuntime(id) === undefined
+      ? rmSync(paths.bundle, { recursive: true, force: true })
+      : dropTask(context, recorded),
+  );
   mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
-  undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
   failpoint("container-start.after-bundle");
   undo.defer(() => dropUserNamespace(paths));
   await using userNamespace = await openUserNamespace(context, recorded, paths);
@@ -148,7 +163,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
     leaveStdinOpen: config.StdinOnce !== true,
     cgroupParent: context.config.cgroupParent,
   });
-  undo.defer(() => context.monitor.delete(id, runtime));
+  undo.defer(() => attempt(`delete ${id} from the runtime`, () => context.monitor.delete(id, runtime)));
   writeBfqWeights(context, id, hostConfig);
   context.logs.follow(id);
   failpoint("container-start.after-create");

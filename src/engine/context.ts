@@ -1,5 +1,6 @@
 /** What the use cases work with: the drivers that the composition root picked, and what is known only while it runs. */
 import { Background } from "../base/background.ts";
+import { Leftovers } from "../base/leftovers.ts";
 import type { Database } from "../base/database.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import type { ContainerRecord, ContainerStore } from "../container/container.ts";
@@ -47,6 +48,8 @@ export interface EngineContext extends EngineParts {
   imageWork?: ImageWork;
   /** Clean-up that goes on after the answer. */
   readonly background: Background;
+  /** Clean-up that failed and is tried again. */
+  readonly leftovers: Leftovers;
 }
 
 export function createContext(parts: EngineParts): EngineContext {
@@ -56,6 +59,7 @@ export function createContext(parts: EngineParts): EngineContext {
     live: new LiveContainers(),
     execs: new ExecRegistry(),
     background: new Background(),
+    leftovers: new Leftovers(),
   };
 }
 

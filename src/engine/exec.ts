@@ -1,4 +1,4 @@
-import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { conflict, EngineError, errorText, invalidArgument, textWithHint } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { parseDetachKeys } from "../base/detach-keys.ts";
@@ -160,7 +160,7 @@ async function runAttached(
     task = await startProcess(context, exec, { detached: false, consoleSize });
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    sink.write("stdout", Buffer.from(`${error.message}\r\n`));
+    sink.write("stdout", Buffer.from(`${textWithHint(error)}\r\n`));
     return;
   }
   if (task.stdio === undefined) return;

@@ -47,6 +47,11 @@ export class Live {
   cleanup: Promise<void> = Promise.resolve();
   /** Resolves when the exit of the running task has been recorded. */
   exited: PromiseWithResolvers<void> | undefined;
+  /**
+   * When this daemon began to watch the task, by the clock that nobody sets (`performance.now`): how long it ran must not
+   * depend on when somebody put the machine's clock right.
+   */
+  watchedSinceMs = 0;
   /** Set while a policy restart is due. */
   restartTimer: NodeJS.Timeout | undefined;
   /** Settles when the signals that were sent have been told: an exit that one of them caused is told after it. */

@@ -10,12 +10,12 @@ export async function restartByPolicy(context: EngineContext, id: string): Promi
   using _ = await context.locks.acquire(id);
   const container = context.containers.byId(id);
   if (container === undefined || container.state.status !== "restarting") return;
-  const counted = context.containers.update(id, { restartCount: container.restartCount + 1 });
   try {
+    const counted = context.containers.update(id, { restartCount: container.restartCount + 1 });
     await startLocked(context, counted);
   } catch (error) {
     log.warn(`restart of container ${container.name} failed`, { container: id, error: errorText(error) });
     const failed = context.containers.byId(id);
-    if (failed !== undefined && wantsRestart(failed)) scheduleRestart(context, failed);
+    if (failed !== undefined && wantsRestart(failed)) scheduleRestart(context, failed, 0);
   }
 }

@@ -6,6 +6,7 @@
 import { getSystemErrorMap } from "node:util";
 import koffi from "koffi";
 import { EngineError, type ErrorKind } from "../base/errors.ts";
+import { machineFault } from "../base/machine-fault.ts";
 
 /** glibc; loaded when this room is, which the command line never does. */
 export const libc = koffi.load("libc.so.6");
@@ -26,7 +27,6 @@ export const ENOBUFS = 105;
 const kinds: Readonly<Record<string, ErrorKind>> = {
   EPERM: "permissionDenied",
   EACCES: "permissionDenied",
-  EROFS: "permissionDenied",
   ENOENT: "notFound",
   ENODEV: "notFound",
   ESRCH: "notFound",
@@ -39,11 +39,6 @@ const kinds: Readonly<Record<string, ErrorKind>> = {
   ENOSYS: "notImplemented",
   EOPNOTSUPP: "notImplemented",
   ENOTSUP: "notImplemented",
-  ENOSPC: "resourceExhausted",
-  EDQUOT: "resourceExhausted",
-  ENOMEM: "resourceExhausted",
-  EMFILE: "resourceExhausted",
-  ENFILE: "resourceExhausted",
 };
 
 /** errno's name (`ENOENT`) and the kernel's sentence for it. */
@@ -55,6 +50,11 @@ export function describeErrno(code: number): { name: string; text: string } {
 /** The error for a failed system call: `what` says what was asked (`mount overlay on /x`). The errno is kept as `code`. */
 export function systemError(what: string, code: number = errno()): EngineError & { readonly code: string } {
   const { name, text } = describeErrno(code);
-  const error = new EngineError(kinds[name] ?? "internal", `${what}: ${text} (${name})`);
+  const fault = machineFault(name);
+  const error = new EngineError(
+    fault?.kind ?? kinds[name] ?? "internal",
+    `${what}: ${text} (${name})`,
+    fault === undefined ? {} : { hint: fault.hint },
+  );
   return Object.assign(error, { code: name });
 }

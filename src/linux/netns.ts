@@ -32,17 +32,19 @@ function goBack(fd: number): void {
  */
 export function createNetns<T>(path: string, initialize: () => T, ofPid?: number): T {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-  writeFileSync(path, "", { flag: "wx", mode: 0o444 });
-  if (ofPid !== undefined) return adoptNetns(path, initialize, ofPid);
   const home = openSync(ownNamespace, "r");
+  let isMade = false;
   let unshared = false;
   try {
+    writeFileSync(path, "", { flag: "wx", mode: 0o444 });
+    isMade = true;
+    if (ofPid !== undefined) return adoptNetns(path, initialize, ofPid);
     if (unshareCall(CLONE_NEWNET) !== 0) throw systemError("make a network namespace");
     unshared = true;
     mount({ type: "", source: ownNamespace, options: ["bind"] }, path);
     return initialize();
   } catch (error) {
-    deleteNetns(path);
+    if (isMade) deleteNetns(path);
     throw error;
   } finally {
     if (unshared) goBack(home);

@@ -4,6 +4,8 @@
  * copies of the file can be dropped at any time: those that are needed again come back from the page cache.
  */
 import { readFileSync } from "node:fs";
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { libc } from "./libc.ts";
 
 const madvise = libc.func("int madvise(uintptr_t address, size_t length, int advice)");
@@ -51,8 +53,13 @@ const keptFileBytes = 12 * 1024 * 1024;
 /** Gives file pages back whenever many of them have come together. Does not keep the process alive. */
 export function keepResidentMemorySmall(): NodeJS.Timeout {
   return setInterval(() => {
-    // statm(5): pages in all, resident, resident and shared with files.
-    const filePages = Number(readFileSync("/proc/self/statm", "latin1").split(" ")[2]);
-    if (filePages * pageBytes > keptFileBytes) releaseFilePages();
+    try {
+      // statm(5): pages in all, resident, resident and shared with files.
+      const filePages = Number(readFileSync("/proc/self/statm", "latin1").split(" ")[2]);
+      if (filePages * pageBytes > keptFileBytes) releaseFilePages();
+    } catch (error) {
+      // No descriptor or no memory at this moment: the pages can wait.
+      log.debug("memory is not given back", { error: errorText(error) });
+    }
   }, checkMs).unref();
 }

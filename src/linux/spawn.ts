@@ -6,7 +6,8 @@
  * Its end is seen through a pidfd; only that very pid is reaped, so children of `node:child_process` are not disturbed.
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { EINTR, errno, libc, systemError } from "./libc.ts";
+import { EngineError } from "../base/errors.ts";
+import { describeErrno, EAGAIN, EINTR, errno, libc, systemError } from "./libc.ts";
 import { Pidfd } from "./pidfd.ts";
 import { pollFd } from "./poll.ts";
 
@@ -18,6 +19,8 @@ const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 const O_CLOEXEC = 0o2000000;
 const ENOSYS = 38;
+const noProcesses =
+  "No process can be added: a limit of processes is reached, the daemon's (TasksMax= in its systemd unit, pids.max of its control group) or the machine's (sysctl kernel.pid_max, kernel.threads-max).";
 
 const posixSpawn = libc.func(
   "int posix_spawn(_Out_ int *pid, str path, void *actions, void *attributes, str *argv, str *envp)",
@@ -82,8 +85,9 @@ function check(what: string, code: number): void {
 }
 
 /**
- * The list of what the child does with descriptors before it runs the program. Sources are first copied above all
- * numbers in use, so that a mapping like {3: 4, 4: 3} works.
+ * The list of what the child does with descriptors before it runs the program. Sources are first copied out of the way,
+ * so that a mapping like {3: 4, 4: 3} works: to the lowest numbers that are neither wanted nor a source, since those near
+ * the limit of open files cannot be had. Whatever else has such a number is closed in the child anyway.
  */
 function fillFileActions(actions: Buffer, request: SpawnRequest): void {
   nullFd ??= openSync("/dev/null", "r+");
@@ -94,13 +98,14 @@ function fillFileActions(actions: Buffer, request: SpawnRequest): void {
   ]);
   for (const [target, source] of Object.entries(request.fds ?? {})) wanted.set(Number(target), source);
   const last = Math.max(...wanted.keys());
-  const base = Math.max(last, ...wanted.values()) + 1;
-  let next = base;
+  const sources = new Set(wanted.values());
+  let next = last;
   const copies: [number, number][] = [];
   for (const [target, source] of wanted) {
+    do next += 1;
+    while (sources.has(next));
     check("prepare a child's descriptors", addDup2(actions, source, next) as number);
     copies.push([next, target]);
-    next += 1;
   }
   for (const [copy, target] of copies)
     check("prepare a child's descriptors", addDup2(actions, copy, target) as number);
@@ -126,17 +131,22 @@ function startProcess(request: SpawnRequest): number {
     setSignalDefault(attributes, allSignals);
     const environment = Object.entries(request.env).map(([name, value]) => `${name}=${value}`);
     const pid: [number] = [0];
-    check(
-      `run ${request.path}`,
-      posixSpawn(
-        pid,
-        request.path,
-        actions,
-        attributes,
-        [...request.argv, null],
-        [...environment, null],
-      ) as number,
-    );
+    const failure = posixSpawn(
+      pid,
+      request.path,
+      actions,
+      attributes,
+      [...request.argv, null],
+      [...environment, null],
+    ) as number;
+    // Not `notFound` or the like for what fork says: it is the machine that is short of something.
+    if (failure === EAGAIN)
+      throw new EngineError(
+        "resourceExhausted",
+        `run ${request.path}: ${describeErrno(failure).text} (EAGAIN)`,
+        { hint: noProcesses },
+      );
+    check(`run ${request.path}`, failure);
     return pid[0];
   } finally {
     attributesDestroy(attributes);
@@ -155,15 +165,27 @@ function reap(pid: number): ExitStatus {
   return signal === 0 ? { code: (status[0] >> 8) & 0xff, signal: undefined } : { code: undefined, signal };
 }
 
+/** A handle of a child that was just started. One that cannot be watched (no descriptor is left) is ended again. */
+function watchChild(pid: number): Pidfd {
+  try {
+    // Not reaped before we do it, so the pid cannot have been given to another process yet.
+    const handle = Pidfd.open(pid);
+    if (handle !== undefined) return handle;
+    throw systemError(`watch process ${pid}`, ENOSYS);
+  } catch (error) {
+    process.kill(pid, "SIGKILL");
+    reap(pid);
+    throw error;
+  }
+}
+
 /**
  * Starts a program. Throws an EngineError with the errno's kind when it cannot be run (also: no such file). Signals
  * have their default action and none is blocked in the child.
  */
 export function spawnProcess(request: SpawnRequest): ChildProcess {
   const pid = startProcess(request);
-  // Not reaped before we do it below, so the pid cannot have been given to another process yet.
-  const handle = Pidfd.open(pid);
-  if (handle === undefined) throw systemError(`watch process ${pid}`, ENOSYS);
+  const handle = watchChild(pid);
   let ended = false;
   const exited = handle.ended().then((): ExitStatus => {
     ended = true;

@@ -1,5 +1,4 @@
 /** The network manager: each container's sandbox, and its endpoints on the daemon's networks. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Database } from "../base/database.ts";
 import { conflict, EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
@@ -7,6 +6,7 @@ import { log } from "../base/log.ts";
 import type { NetworkCreateRequest, NetworkInspect } from "../wire/network.ts";
 import { Attacher, type Owner, type PlannedEndpoint } from "./attacher.ts";
 import type { NetworkConfig } from "./bridge.ts";
+import { DeferredWork } from "./deferred-work.ts";
 import { EndpointIndex } from "./endpoint-index.ts";
 import { changeMac, detach } from "./endpoint-kernel.ts";
 import { checkEndpoint, checkPort, emptyEndpoint } from "./endpoint-request.ts";
@@ -65,7 +65,7 @@ class Manager implements NetworkManager {
   readonly #busy = new Map<string, number>();
   readonly #index = new EndpointIndex();
   readonly #watchers: SandboxWatcher[] = [];
-  #deferred: Promise<void> = Promise.resolve();
+  readonly #deferred = new DeferredWork();
 
   constructor({ database, execRoot, config, poolSize = 3 }: NetworkManagerOptions) {
     this.#config = config;
@@ -244,7 +244,7 @@ class Manager implements NetworkManager {
     const ready = this.#warm.take(planned);
     if (ready === undefined) return undefined;
     // A sandbox that some container was promised is not given to the next one: it is made anew.
-    undo.defer(() => this.#later(() => this.#warm.destroy(ready)));
+    undo.defer(() => this.#deferred.add(() => this.#warm.destroy(ready)));
     const { macAddress } = planned.request;
     if (macAddress !== undefined) changeMac(ready.path, sandboxInterface, macAddress);
     const endpoint: EndpointRecord = {
@@ -295,7 +295,10 @@ class Manager implements NetworkManager {
       this.#records.remove(containerId);
     } catch (error) {
       // A full disk keeps nobody's ports and addresses: the next start of the daemon drops the record.
-      log.error("the record of a sandbox could not be removed", { container: containerId, error });
+      log.warn("the record of a sandbox could not be removed yet", {
+        container: containerId,
+        error: errorText(error),
+      });
     }
     publication?.close();
     const forwards = this.#ways.forwards(record);
@@ -304,7 +307,7 @@ class Manager implements NetworkManager {
     } catch (error) {
       log.error("the rules of published ports could not be removed", { container: containerId, error });
     }
-    this.#later(async () => {
+    this.#deferred.add(async () => {
       await deleteSandbox(
         record.path,
         record.endpoints.map(({ hostInterface }) => hostInterface),
@@ -379,19 +382,8 @@ class Manager implements NetworkManager {
     await this.#changed(opened, after);
   }
 
-  /** Does work after the answer that is being prepared, one after the other. */
-  #later(work: () => Promise<void>): void {
-    this.#deferred = this.#deferred
-      .then(() => sleep(1))
-      .then(work)
-      .catch((error: unknown) => log.error("cleaning up after a container's network failed", { error }));
-  }
-
   async idle(): Promise<void> {
-    for (let seen: Promise<void> | undefined; seen !== this.#deferred;) {
-      seen = this.#deferred;
-      await seen;
-    }
+    await this.#deferred.idle();
   }
 
   // networks
@@ -455,7 +447,7 @@ class Manager implements NetworkManager {
   async shutdown({ removeAll }: { removeAll: boolean }): Promise<void> {
     await this.#warm.stop();
     this.#networks.stopGuarding();
-    await this.idle();
+    await this.#deferred.close();
     for (const { publication } of this.#open.values()) publication?.close();
     if (removeAll && this.#open.size === 0) await this.#networks.tearDown();
   }
