@@ -26,7 +26,7 @@ export async function diskUsage(
 }
 
 function images(engine: Pick<Engine, "imageList">): Promise<ImageSummary[]> {
-  return engine.imageList({ all: true, filters: new Map(), sharedSize: true });
+  return engine.imageList({ all: false, filters: new Map(), sharedSize: true });
 }
 
 function containers(engine: Pick<Engine, "containerList">): Promise<ContainerSummary[]> {

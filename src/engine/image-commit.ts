@@ -58,7 +58,7 @@ export async function imageCommit(context: ImageContext, request: CommitRequest)
     history: [...(parent.config.history ?? []), step],
   };
   const stored = await storeManifest(context.content, { config, layers }, lease);
-  const register = registerImage(context, stored, lease);
+  const register = registerImage(context, { ...stored, parentId: parent.id }, lease);
   let progress = await register.next();
   while (progress.done !== true) progress = await register.next();
   crashpoint("image-commit.registered");

@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import { chainIds } from "../oci/chain-id.ts";
 import type { ImageHistoryEntry, ImageInspect } from "../wire/image.ts";
+import type { ImageRecord } from "../image/image.ts";
 import type { ImageDeps } from "./image-deps.ts";
 
 /** Everything about one image. Throws `notFound`. */
@@ -11,7 +12,7 @@ export async function imageInspect(deps: ImageDeps, nameOrId: string): Promise<I
     Id: image.id,
     RepoTags: [...image.repoTags],
     RepoDigests: [...image.repoDigests],
-    Parent: "",
+    Parent: image.parentId ?? "",
     Comment: config.history?.at(-1)?.comment ?? "",
     ...(config.created === undefined ? {} : { Created: config.created }),
     DockerVersion: "",
@@ -36,7 +37,7 @@ function withMerged(data: Record<string, string>): Record<string, string> {
   return upper === undefined ? data : { ...data, MergedDir: join(dirname(upper), "merged") };
 }
 
-/** How an image was made, last step first. Only the last has the image's id; the steps before it have none here. */
+/** How an image was made, last step first. Steps that are images here (parents) have their ids, as with Docker. */
 export async function imageHistory(deps: ImageDeps, nameOrId: string): Promise<ImageHistoryEntry[]> {
   const image = deps.images.resolve(nameOrId);
   const steps = image.config.history ?? [];
@@ -60,12 +61,24 @@ export async function imageHistory(deps: ImageDeps, nameOrId: string): Promise<I
       Size: sizes[layer]!,
       Comment: "",
     });
-  const last = entries.at(-1);
-  if (last !== undefined) {
-    last.Id = image.id;
-    last.Tags = image.repoTags.length > 0 ? [...image.repoTags] : null;
-  }
+  nameSteps(deps, image, entries);
   return entries.toReversed();
+}
+
+/** Gives the last step the image's id, and the steps that its ancestors end with theirs. */
+function nameSteps(deps: ImageDeps, image: ImageRecord, entries: readonly ImageHistoryEntry[]): void {
+  let last = entries.length;
+  for (
+    let made: ImageRecord | undefined = image;
+    made !== undefined && last > 0;
+    made = made.parentId === undefined ? undefined : deps.images.byId(made.parentId)
+  ) {
+    if (made !== image) last = Math.min(last - 1, made.config.history?.length ?? 0);
+    const entry = entries[last - 1];
+    if (entry === undefined) return;
+    entry.Id = made.id;
+    entry.Tags = made.repoTags.length > 0 ? [...made.repoTags] : null;
+  }
 }
 
 /** Unpacked bytes of each layer. */

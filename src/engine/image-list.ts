@@ -20,7 +20,10 @@ export async function imageList(
   },
 ): Promise<ImageSummary[]> {
   checkFilterKeys(options.filters, filterKeys);
-  const wanted = imageTest(deps, options.filters);
+  const test = imageTest(deps, options.filters);
+  // What others were made from and has no name is a step on the way: shown with all=1 only.
+  const wanted = (image: ImageRecord): boolean =>
+    test(image) && (options.all || !isNameless(image) || !deps.images.hasChildren(image.id));
   const patterns = filterValues(options.filters, "reference").map(referencePattern);
   const all = deps.images.list();
   const users = layerUsers(all);
@@ -29,7 +32,7 @@ export async function imageList(
     .sort((a, b) => createdMs(b) - createdMs(a))
     .map(async (image): Promise<ImageSummary> => ({
       Id: image.id,
-      ParentId: "",
+      ParentId: image.parentId ?? "",
       RepoTags: matchingNames(image.repoTags, patterns),
       RepoDigests: matchingNames(image.repoDigests, patterns),
       Created: Math.floor(createdMs(image) / 1000),
@@ -67,6 +70,9 @@ function matchingNames(names: readonly string[], patterns: readonly ((name: stri
   return names.filter((name) => patterns.length === 0 || patterns.some((matches) => matches(name)));
 }
 
+const isNameless = ({ repoTags, repoDigests }: ImageRecord): boolean =>
+  repoTags.length + repoDigests.length === 0;
+
 /** Milliseconds since the epoch; an image without a time is as old as the epoch. */
 function createdMs(image: ImageRecord): number {
   const ms = Date.parse(image.config.created ?? "");
@@ -81,8 +87,8 @@ function imageTest(deps: ImageDeps, filters: Filters): (image: ImageRecord) => b
   const since = filterValues(filters, "since").map((name) => createdMs(deps.images.resolve(name)));
   const until = filterValues(filters, "until").map(untilMs);
   return (image) =>
-    (dangling === undefined ||
-      dangling === (image.repoTags.length === 0 && image.repoDigests.length === 0)) &&
+    (dangling !== true || (image.repoTags.length === 0 && !deps.images.hasChildren(image.id))) &&
+    (dangling !== false || !isNameless(image)) &&
     matchLabels(image.config.config?.Labels ?? {}, labels) &&
     (references.length === 0 ||
       [...image.repoTags, ...image.repoDigests].some((name) =>

@@ -1,6 +1,7 @@
 /**
  * Removing images. Rules and words are Docker's: a name is removed first, the image when it was the last one; what
- * containers use is kept unless forced, and never when one of them runs.
+ * containers use is kept unless forced, and never when one of them runs or another image was made from it. The images
+ * without a name that it was made from go with it.
  */
 import { conflict } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
@@ -19,7 +20,7 @@ import { emitImageEvent, type ImageContext } from "./image-context.ts";
 
 export interface ImageRemoveOptions {
   readonly force: boolean;
-  /** Kept for the API: there are no untagged parent images here that could be pruned. */
+  /** Keep the images without a name that it was made from. */
   readonly noPrune: boolean;
 }
 
@@ -32,14 +33,14 @@ export async function imageRemove(
   const image = context.images.resolve(nameOrId);
   const isId = image.id.startsWith(nameOrId) || image.id.startsWith(`sha256:${nameOrId}`);
   return isId
-    ? removeById(context, image, options.force)
+    ? removeById(context, image, options)
     : removeByName(context, image, { name: nameOrId, ...options });
 }
 
 function removeByName(
   context: ImageContext,
   image: ImageRecord,
-  request: { name: string; force: boolean },
+  request: ImageRemoveOptions & { name: string },
 ): ImageDeleteEntry[] {
   const user = context.isImageUsed(image.id)[0];
   if (!request.force && user !== undefined && hasSingleName(image))
@@ -48,7 +49,7 @@ function removeByName(
     );
   const reference = withDefaultTag(parseReference(request.name));
   // A daemon that ends half-way must not leave an image that only a digest names.
-  const removal = context.images.atomically((): Removal => {
+  const removals = context.images.atomically((): Removal[] => {
     const names = [takeName(context, formatReference(reference))];
     let rest = namesOf(context.images.byId(image.id)!);
     const repository = repositoryName(reference);
@@ -58,19 +59,20 @@ function removeByName(
       for (const name of sameRepository) names.push({ ...takeName(context, name), isSilent: true });
       rest = rest.filter((name) => !sameRepository.includes(name));
     }
-    const obstacle =
-      rest.length > 0 ? undefined : findObstacle(context, image, { force: request.force, ignoreNames: true });
-    // Its name is gone, as asked; the image stays without one for the container that uses it.
-    const isKept = rest.length > 0 || obstacle?.byContainer === true;
-    return isKept
-      ? { names, isGone: false }
-      : { names: [...names, ...takeRecord(context, image)], isGone: true };
+    // Its name is gone, as asked; it stays without one for the container that uses it, or the image made from it.
+    const isKept =
+      rest.length > 0 ||
+      findObstacle(context, image, { force: request.force, ignoreNames: true }) !== undefined;
+    if (isKept) return [{ image, names, isGone: false }];
+    const [own, ...parents] = takeRecords(context, image, request);
+    return [{ image, names: [...names, ...own!.names], isGone: true }, ...parents];
   });
-  return tell(context, image, removal);
+  return removals.flatMap((removal) => tell(context, removal));
 }
 
 /** What was taken out of the records. */
 interface Removal {
+  readonly image: ImageRecord;
   readonly names: readonly TakenName[];
   /** The image itself, too. */
   readonly isGone: boolean;
@@ -81,40 +83,42 @@ interface TakenName {
   readonly isSilent: boolean;
 }
 
-function removeById(context: ImageContext, image: ImageRecord, force: boolean): ImageDeleteEntry[] {
+function removeById(
+  context: ImageContext,
+  image: ImageRecord,
+  options: ImageRemoveOptions,
+): ImageDeleteEntry[] {
+  const { force } = options;
   const obstacle = findObstacle(context, image, { force, ignoreNames: hasSingleName(image) });
   if (obstacle !== undefined)
     throw conflict(
       `conflict: unable to delete ${shortId(image.id)} (${obstacle.hard ? "cannot" : "must"} be forced) - ${obstacle.reason}`,
     );
-  const names = context.images.atomically(() => takeRecord(context, image));
-  return tell(context, image, { names, isGone: true });
+  const removals = context.images.atomically(() => takeRecords(context, image, options));
+  return removals.flatMap((removal) => tell(context, removal));
 }
 
-/** Why the image cannot be deleted now. */
+/** Why the image cannot be deleted now: what cannot be forced first, in Docker's order. */
 function findObstacle(
   context: ImageContext,
   image: ImageRecord,
   { force, ignoreNames }: { force: boolean; ignoreNames: boolean },
-): { reason: string; hard: boolean; byContainer: boolean } | undefined {
+): { reason: string; hard: boolean } | undefined {
+  if (context.images.hasChildren(image.id))
+    return { reason: "image has dependent child images", hard: true };
   const users = context.isImageUsed(image.id);
   const running = users.find((user) => user.running);
   if (running !== undefined)
     return {
       reason: `image is being used by running container ${shortId(running.containerId)}`,
       hard: true,
-      byContainer: true,
     };
   if (force) return undefined;
-  if (!ignoreNames && namesOf(image).length > 1)
-    return { reason: "image is referenced in multiple repositories", hard: false, byContainer: false };
+  if (!ignoreNames && namesOf(image).length > 0)
+    return { reason: "image is referenced in multiple repositories", hard: false };
   const stopped = users[0];
   if (stopped === undefined) return undefined;
-  return {
-    reason: `image is being used by stopped container ${shortId(stopped.containerId)}`,
-    hard: false,
-    byContainer: true,
-  };
+  return { reason: `image is being used by stopped container ${shortId(stopped.containerId)}`, hard: false };
 }
 
 function namesOf(image: ImageRecord): string[] {
@@ -133,16 +137,35 @@ function takeName(context: ImageContext, name: string): TakenName {
   return { name, isSilent: false };
 }
 
-/** Takes the names that are left and the record itself. */
-function takeRecord(context: ImageContext, image: ImageRecord): TakenName[] {
-  const current = context.images.byId(image.id);
-  const names = (current === undefined ? [] : namesOf(current)).map((name) => takeName(context, name));
-  context.images.remove(image.id);
-  return names;
+/**
+ * Takes the names that are left and the record itself; then, unless that is not wanted, the images that it was made from,
+ * as long as they have no name and nobody uses them. The image itself comes first.
+ */
+function takeRecords(
+  context: ImageContext,
+  image: ImageRecord,
+  { noPrune }: Pick<ImageRemoveOptions, "noPrune">,
+): Removal[] {
+  const removals: Removal[] = [];
+  for (let next: ImageRecord | undefined = image; next !== undefined; next = parentToPrune(context, next)) {
+    const current = context.images.byId(next.id);
+    const names = (current === undefined ? [] : namesOf(current)).map((name) => takeName(context, name));
+    context.images.remove(next.id);
+    removals.push({ image: next, names, isGone: true });
+    if (noPrune) break;
+  }
+  return removals;
+}
+
+function parentToPrune(context: ImageContext, { parentId }: ImageRecord): ImageRecord | undefined {
+  const parent = parentId === undefined ? undefined : context.images.byId(parentId);
+  if (parent === undefined) return undefined;
+  const obstacle = findObstacle(context, parent, { force: false, ignoreNames: false });
+  return obstacle === undefined ? parent : undefined;
 }
 
 /** Tells what went, and removes what only this image used. */
-function tell(context: ImageContext, image: ImageRecord, { names, isGone }: Removal): ImageDeleteEntry[] {
+function tell(context: ImageContext, { image, names, isGone }: Removal): ImageDeleteEntry[] {
   const deleted: ImageDeleteEntry[] = [];
   for (const { name, isSilent } of names) {
     if (!isSilent) emitImageEvent(context, "untag", image, image.id);

@@ -72,12 +72,16 @@ export async function imagePrune(
   const removed: ImageDeleteEntry[] = [];
   for (const image of context.images.list()) {
     const createdMs = Date.parse(image.config.created ?? "") || 0;
-    if (onlyDangling && image.repoTags.length + image.repoDigests.length > 0) continue;
+    const names = [...image.repoTags, ...image.repoDigests];
+    if (onlyDangling && image.repoTags.length > 0) continue;
+    // What others were made from goes with them.
+    if (context.images.hasChildren(image.id) && (onlyDangling || names.length === 0)) continue;
     if (!test({ labels: image.config.config?.Labels ?? {}, createdMs })) continue;
     if (context.containers.list().some((container) => container.imageId === image.id)) continue;
-    await attemptRemoval(`image ${image.id}`, async () => {
-      removed.push(...(await remove(image.id, { force: true, noPrune: false })));
-    });
+    for (const name of names.length === 0 ? [image.id] : names)
+      await attemptRemoval(`image ${name}`, async () => {
+        removed.push(...(await remove(name, { force: false, noPrune: false })));
+      });
   }
   const reclaimedBytes = Math.max(0, before - (await layerBytes(context)));
   emitPrune(context, "image", reclaimedBytes);

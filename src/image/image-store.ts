@@ -23,6 +23,8 @@ export function createImageStore(database: Database): ImageStore {
 class SqliteImageStore implements ImageStore {
   readonly #database: Database;
   readonly #images = new Map<string, StoredImage>();
+  /** Of images that others were made from: how many. */
+  readonly #childCounts = new Map<string, number>();
   /** Normalised reference -> image id and when it was given. */
   readonly #names = new Map<string, { readonly id: string; readonly taggedAt: string }>();
 
@@ -44,6 +46,7 @@ class SqliteImageStore implements ImageStore {
     for (const row of this.#database.prepare("SELECT record FROM images").all()) {
       const image = JSON.parse(String(row["record"])) as StoredImage;
       this.#images.set(image.id, image);
+      this.#countChild(image.parentId, 1);
     }
     for (const row of this.#database.prepare("SELECT reference, image, tagged_at FROM image_names").all())
       this.#names.set(String(row["reference"]), {
@@ -70,6 +73,17 @@ class SqliteImageStore implements ImageStore {
   byId(id: string): ImageRecord | undefined {
     const image = this.#images.get(id);
     return image === undefined ? undefined : this.#withNames(image);
+  }
+
+  hasChildren(id: string): boolean {
+    return this.#childCounts.has(id);
+  }
+
+  #countChild(parentId: string | undefined, by: 1 | -1): void {
+    if (parentId === undefined) return;
+    const count = (this.#childCounts.get(parentId) ?? 0) + by;
+    if (count === 0) this.#childCounts.delete(parentId);
+    else this.#childCounts.set(parentId, count);
   }
 
   find(nameOrId: string): ImageRecord | undefined {
@@ -137,12 +151,17 @@ class SqliteImageStore implements ImageStore {
     return { ...image, repoTags: repoTags.sort(), repoDigests: repoDigests.sort(), lastTagTime };
   }
 
-  put(image: StoredImage): ImageRecord {
+  put(given: StoredImage): ImageRecord {
+    const before = this.#images.get(given.id);
+    const parentId = given.parentId ?? before?.parentId;
+    const image = parentId === undefined ? given : { ...given, parentId };
     this.#database
       .prepare(
         "INSERT INTO images (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record",
       )
       .run(image.id, JSON.stringify(image));
+    this.#countChild(before?.parentId, -1);
+    this.#countChild(parentId, 1);
     this.#images.set(image.id, image);
     return this.#withNames(image);
   }
@@ -175,6 +194,7 @@ class SqliteImageStore implements ImageStore {
       this.#database.prepare("DELETE FROM images WHERE id = ?").run(id);
     });
     crashpoint("image-remove.recorded");
+    this.#countChild(this.#images.get(id)?.parentId, -1);
     this.#images.delete(id);
     for (const [name, target] of this.#names) if (target.id === id) this.#names.delete(name);
   }

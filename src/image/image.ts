@@ -8,6 +8,8 @@ export interface ImageRecord {
   readonly manifestMediaType: string;
   readonly manifest: ImageManifest;
   readonly config: ImageConfigFile;
+  /** The image that this one was made from here, by a commit or by a step of a classic build. */
+  readonly parentId?: string;
   /** chainID of the top layer; undefined for an image without layers. */
   readonly chainId: string | undefined;
   /** Unpacked size of all layers in bytes. */
@@ -29,7 +31,9 @@ export interface ImageStore {
   resolve(nameOrId: string): ImageRecord;
   find(nameOrId: string): ImageRecord | undefined;
   byId(id: string): ImageRecord | undefined;
-  /** Stores the record; names are added by {@link tag}. Idempotent. */
+  /** Whether an image was made from this one. */
+  hasChildren(id: string): boolean;
+  /** Stores the record; names are added by {@link tag}. Idempotent. A parent that is known stays when none is given. */
   put(image: Omit<ImageRecord, "repoTags" | "repoDigests" | "lastTagTime">): ImageRecord;
   /** Points a normalised reference (`docker.io/library/x:tag`, or with a digest) to an image; moves it when it pointed elsewhere. */
   tag(reference: string, id: string): void;

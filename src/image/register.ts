@@ -25,6 +25,8 @@ export interface StoredImage {
   readonly manifest: ImageManifest;
   readonly configDigest: string;
   readonly config: ImageConfigFile;
+  /** The image that it was made from. */
+  readonly parentId?: string;
 }
 
 export interface LayerProgress {
@@ -117,6 +119,7 @@ export async function* registerImage(
     manifestMediaType: image.manifestMediaType,
     manifest: image.manifest,
     config: image.config,
+    ...(image.parentId === undefined ? {} : { parentId: image.parentId }),
     chainId: chain.at(-1),
     sizeBytes,
   });
