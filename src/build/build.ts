@@ -175,6 +175,8 @@ export interface BuildRequest {
   /** Empty for this machine's. More than one makes an index. */
   readonly platforms?: readonly Platform[];
   readonly noCache?: boolean;
+  /** Puts an image of each step of the target's stage on record, each the next one's parent, as the classic builder does. */
+  readonly keepsSteps?: boolean;
   /** Stages that take nothing from the cache. */
   readonly noCacheFilter?: readonly string[];
   /** Asks registries for base images also when they are here. */

@@ -8,7 +8,6 @@ import type { ImageRecord } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
 import {
   type Descriptor,
-  type ImageConfig,
   type ImageConfigFile,
   type ImageIndex,
   mediaTypes,
@@ -21,11 +20,11 @@ import type { BuildExport, BuildResult } from "./build.ts";
 import { drain, exportLocal, exportTar } from "./export-files.ts";
 import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
 import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
-import { datedHistory } from "./image-config.ts";
 import { provenanceOf } from "./provenance.ts";
-import { goTime, type Progress } from "./progress.ts";
+import type { Progress } from "./progress.ts";
 import { pushIndex } from "./registry-transfer.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
+import { imageFile, recordSteps } from "./step-images.ts";
 
 export interface PlatformResult {
   readonly platform: Platform;
@@ -37,9 +36,8 @@ interface MadeImage {
   readonly stored: StoredImage;
   readonly descriptor: Descriptor;
   readonly platform: Platform;
+  readonly state: StageState;
 }
-
-const epochZero = "1970-01-01T00:00:00Z";
 
 /** Sends the result wherever it was asked for, one after another. */
 export async function exportResult(
@@ -98,7 +96,12 @@ async function makeImages(
 ): Promise<MadeImage[]> {
   const made: MadeImage[] = [];
   for (const { platform, state } of results) {
-    const config = { ...imageFile(parts, state, platform), ...inlineCache(parts, state) };
+    const { epochNs, request } = parts;
+    const file = imageFile(state, platform, {
+      epochNs,
+      ...(request.labels === undefined ? {} : { labels: request.labels }),
+    });
+    const config = { ...file, ...inlineCache(parts, state) };
     const layers = state.layers.map(({ descriptor }) => descriptor);
     for (const { digest } of layers) parts.lease.add(digest);
     const stored = await storeManifest(parts.host.content, { config, layers }, parts.lease);
@@ -106,6 +109,7 @@ async function makeImages(
     made.push({
       stored,
       platform,
+      state,
       descriptor: {
         mediaType: stored.manifestMediaType,
         digest: stored.manifestDigest,
@@ -134,38 +138,6 @@ function inlineCache(
   return { [inlineField]: inlineText(listRecords(cache, own)) };
 }
 
-/** The image's configuration file. The same build gives the same bytes. */
-function imageFile(
-  { request, epochNs }: Omit<SessionParts, "platform">,
-  state: StageState,
-  platform: Platform,
-): ImageConfigFile {
-  const labels = { ...state.config.Labels, ...request.labels };
-  const config: ImageConfig = {
-    ...state.config,
-    ...(Object.keys(labels).length > 0 ? { Labels: labels } : {}),
-  };
-  const history = datedHistory(state.history).map((entry, index) =>
-    // Entries of the base keep their times.
-    epochNs === undefined || state.history[index]?.created !== undefined
-      ? entry
-      : { ...entry, created: isoOf(epochNs) },
-  );
-  const created = epochNs === undefined ? (history.at(-1)?.created ?? epochZero) : isoOf(epochNs);
-  return {
-    architecture: platform.architecture,
-    os: platform.os,
-    ...(platform.variant === undefined ? {} : { variant: platform.variant }),
-    config,
-    created,
-    ...(state.author === undefined ? {} : { author: state.author }),
-    history,
-    rootfs: { type: "layers", diff_ids: state.layers.map(({ diffId }) => diffId) },
-  };
-}
-
-const isoOf = (ns: bigint): string => goTime(new Date(Number(ns / 1_000_000n)));
-
 /** Puts the images on record under their names; the one of this machine has the names. */
 async function exportImage(
   parts: Omit<SessionParts, "platform">,
@@ -183,7 +155,12 @@ async function exportImage(
     const records = new Map<MadeImage, ImageRecord>();
     for (const image of made)
       await vertex.part(`writing image ${image.stored.configDigest}`, async () => {
-        records.set(image, await host.register(image.stored, lease));
+        const parentId =
+          parts.request.keepsSteps === true
+            ? await recordSteps(parts, image.state, image.stored.configDigest)
+            : undefined;
+        const stored = { ...image.stored, ...(parentId === undefined ? {} : { parentId }) };
+        records.set(image, await host.register(stored, lease));
       });
     crashpoint("build-export.registered");
     const record = records.get(own)!;

@@ -15,12 +15,17 @@ import type { Layers } from "./layers.ts";
 import type { BuildPlan } from "./plan.ts";
 import type { Progress } from "./progress.ts";
 import type { StepSlots } from "./slots.ts";
+import type { StepImage } from "./step-images.ts";
 
 export interface StageState extends ConfigDraft {
   readonly stage: Stage;
   layers: Layers;
   scope: StageScope;
   readonly platform: Platform;
+  /** The image of its FROM, or of the stage that it is made from. */
+  readonly baseId: string | undefined;
+  /** What its steps came to, when the build keeps them. */
+  steps: readonly StepImage[];
 }
 
 /** What all builds and all platforms of one build share. */

@@ -12,13 +12,14 @@ import { expandInstruction, expandText } from "./dockerfile/expand.ts";
 import { parseTriggers } from "./dockerfile/parse.ts";
 import { StageScope } from "./dockerfile/scope.ts";
 import { addHistory, applyInstruction } from "./image-config.ts";
-import { chainOn, hashParts, type Layer, topOf } from "./layers.ts";
+import { chainOn, type Layer, topOf } from "./layers.ts";
 import { StageOrigins } from "./origins.ts";
 import { baseName, isFileStep, originOf } from "./plan.ts";
 import { goTime, type VertexProgress } from "./progress.ts";
 import type { MountOrigin } from "./run-mounts.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
 import { countSteps, fromTitle, type StepCounter, stepTitle } from "./step-titles.ts";
+import { noteStep } from "./step-images.ts";
 import { StepFailure, takeStep } from "./steps.ts";
 
 export class BuildSession {
@@ -77,7 +78,7 @@ export class BuildSession {
       const step = own < 0 ? undefined : this.#counter.indexOf(stage, own);
       this.#tellStep(vertex, step, { text: instruction.code, state: "begin" });
       await this.#located(range, vertex, () => this.#instruction(state, instruction, { vertex, step }));
-      this.#tellStep(vertex, step, { text: instruction.code, state: "done", id: stateId(state) });
+      this.#tellStep(vertex, step, { text: instruction.code, state: "done", ...noteStep(this.parts, state) });
       if (isFileStep(instruction)) previous = vertex.digest;
     }
     return state;
@@ -146,7 +147,7 @@ export class BuildSession {
       { stage, isBase: true },
       { dockerfile, contexts: this.#origins.contextNames },
     );
-    const draft = { stage, history: [], author: undefined, hasOwnCmd: false, platform };
+    const draft = { stage, history: [], author: undefined, hasOwnCmd: false, platform, steps: [] };
     const step = this.#counter.indexOf(stage, -1);
     const tell = (vertex: VertexProgress, id?: string): void => {
       this.#tellStep(vertex, step, { text: stage.code, state: "begin" });
@@ -160,6 +161,8 @@ export class BuildSession {
         ...draft,
         platform: below.platform,
         author: below.author,
+        baseId: below.baseId,
+        steps: below.steps,
         config: structuredClone(below.config),
         history: [...below.history],
         layers: below.layers,
@@ -170,7 +173,7 @@ export class BuildSession {
       tell(this.parts.progress.vertex(identity, stage.code));
       const env = [`PATH=${defaultPath}`];
       const config = { Env: env, WorkingDir: "/" };
-      return { ...draft, config, layers: [], scope: StageScope.onImage(env) };
+      return { ...draft, baseId: undefined, config, layers: [], scope: StageScope.onImage(env) };
     }
     const base = await this.#origins.baseImage(origin, platform);
     const { author, config = {}, history = [] } = base.config;
@@ -181,6 +184,7 @@ export class BuildSession {
     return {
       ...draft,
       author,
+      baseId: base.id,
       config: { ...structuredClone(config), Env: config.Env ?? [`PATH=${defaultPath}`] },
       history: [...history],
       layers: base.layers,
@@ -256,9 +260,5 @@ export class BuildSession {
     }
   }
 }
-
-/** Names a stage's state after a step, as the classic builder's intermediate images were named. */
-const stateId = ({ layers, config, history }: StageState): string =>
-  hashParts([topOf(layers), JSON.stringify(config), String(history.length)]);
 
 export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -67,17 +67,18 @@ export async function imageHistory(deps: ImageDeps, nameOrId: string): Promise<I
 
 /** Gives the last step the image's id, and the steps that its ancestors end with theirs. */
 function nameSteps(deps: ImageDeps, image: ImageRecord, entries: readonly ImageHistoryEntry[]): void {
-  let last = entries.length;
-  for (
-    let made: ImageRecord | undefined = image;
-    made !== undefined && last > 0;
-    made = made.parentId === undefined ? undefined : deps.images.byId(made.parentId)
-  ) {
-    if (made !== image) last = Math.min(last - 1, made.config.history?.length ?? 0);
-    const entry = entries[last - 1];
+  let end = entries.length;
+  let made: ImageRecord | undefined = image;
+  while (made !== undefined) {
+    const entry = entries[end - 1];
     if (entry === undefined) return;
-    entry.Id = made.id;
-    entry.Tags = made.repoTags.length > 0 ? [...made.repoTags] : null;
+    if (entry.Id === "<missing>") {
+      entry.Id = made.id;
+      entry.Tags = made.repoTags.length > 0 ? [...made.repoTags] : null;
+    }
+    made = made.parentId === undefined ? undefined : deps.images.byId(made.parentId);
+    // One with labels of the build's request alone has its parent's history.
+    end = Math.min(end, made?.config.history?.length ?? 0);
   }
 }
 

@@ -29,6 +29,8 @@ export async function imageList(
   const users = layerUsers(all);
   const summaries = all
     .filter(wanted)
+    // Of those with the same time the one that came last: an image is before those that it was made from.
+    .toReversed()
     .sort((a, b) => createdMs(b) - createdMs(a))
     .map(async (image): Promise<ImageSummary> => ({
       Id: image.id,

@@ -104,8 +104,7 @@ function findObstacle(
   image: ImageRecord,
   { force, ignoreNames }: { force: boolean; ignoreNames: boolean },
 ): { reason: string; hard: boolean } | undefined {
-  if (context.images.hasChildren(image.id))
-    return { reason: "image has dependent child images", hard: true };
+  if (context.images.hasChildren(image.id)) return { reason: "image has dependent child images", hard: true };
   const users = context.isImageUsed(image.id);
   const running = users.find((user) => user.running);
   if (running !== undefined)

@@ -43,6 +43,7 @@ class SqliteImageStore implements ImageStore {
   #read(): void {
     this.#images.clear();
     this.#names.clear();
+    this.#childCounts.clear();
     for (const row of this.#database.prepare("SELECT record FROM images").all()) {
       const image = JSON.parse(String(row["record"])) as StoredImage;
       this.#images.set(image.id, image);

@@ -139,6 +139,7 @@ function buildRequest(x: Exchange): Omit<BuildRequest, "signal" | "onEvent"> {
     labels: textMap(query, "labels"),
     platforms: platform === "" ? [] : [parsePlatform(platform)],
     noCache: query.flag("nocache"),
+    keepsSteps: true,
     pull: query.flag("pull"),
     networkMode: mode === "" ? "default" : mode,
     extraHosts,
