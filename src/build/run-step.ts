@@ -21,6 +21,7 @@ import { type ContainerRecord, newContainerState } from "../container/container.
 import { plainDefaults } from "../container/defaults.ts";
 import { lastRuntimeMessage } from "../container/runtime-error.ts";
 import type { RuntimeBinary } from "../container/monitor.ts";
+import { checkMountPlaces } from "../container/mount-places.ts";
 import { buildSpec } from "../container/spec.ts";
 import { detectCgroups, endCgroup } from "../linux/cgroup.ts";
 import { mount, unmount } from "../linux/mount.ts";
@@ -132,6 +133,7 @@ function writeBundle(
     ...(step.devices?.env ?? []),
     ...(has("HOME") ? [] : [home]),
   ];
+  checkMountPlaces(rootfs, step.mounts, { masksPaths: !step.privileged });
   spec.mounts.push(...step.mounts);
   writeFileSync(join(directory, "config.json"), JSON.stringify(spec));
 }

@@ -19,6 +19,8 @@ export interface NetworkFilePaths {
 
 export interface ContainerMounts {
   readonly mounts: RuntimeMount[];
+  /** Those of them that the user asked for, in the same order. */
+  readonly ofUser: readonly RuntimeMount[];
   /** What the root's mount needs so that a shared or slave mount works; undefined for the runtime's default. */
   readonly rootfsPropagation: string | undefined;
 }
@@ -70,7 +72,12 @@ export function containerMounts(
   const mounts = [...defaults, ...user];
   const depths = new Map(mounts.map((mount) => [mount, depth(mount.destination)]));
   mounts.sort((a, b) => depths.get(a)! - depths.get(b)!);
-  return { mounts, rootfsPropagation: rootPropagation(points) };
+  const asked = new Set(user);
+  return {
+    mounts,
+    ofUser: mounts.filter((mount) => asked.has(mount)),
+    rootfsPropagation: rootPropagation(points),
+  };
 }
 
 const depth = (path: string): number => (path === "/" ? 0 : path.split("/").length - 1);

@@ -27,6 +27,7 @@ import { baseEnv, hasEnv, overlayEnv } from "./environment.ts";
 import { containerOomScore, containerResources, containerRlimits } from "./resources.ts";
 import { customSeccomp, defaultSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions, type SecurityOptions } from "./security-options.ts";
+import { checkMountPlaces } from "./mount-places.ts";
 import { containerMounts, initArguments, usesInit, type NetworkFilePaths } from "./spec-mounts.ts";
 import { resolveUser } from "./user.ts";
 
@@ -88,6 +89,7 @@ export function buildSpec(container: ContainerRecord, inputs: SpecInputs): Built
     ...(hostConfig.Annotations ? { annotations: { ...hostConfig.Annotations } } : {}),
     linux: buildLinux(container, inputs, { capabilities, security, defaults }),
   };
+  checkMountPlaces(inputs.rootfs, mounts.ofUser, { masksPaths: (spec.linux.maskedPaths ?? []).length > 0 });
   if (mounts.rootfsPropagation !== undefined) spec.linux.rootfsPropagation = mounts.rootfsPropagation;
   if (inputs.deviceEdits !== undefined) addDevices(spec, inputs.deviceEdits);
   // With ids of its own the root is marked by who mounts it.
