@@ -171,8 +171,17 @@ describe("ways out of containers", { skip: process.env["GANTRY_TEST_ENGINE"] ===
       const before = await mountsOfHost();
       for (let round = 0; round < 8; round += 1) {
         const victim = await docker(
-          ...["run", "--rm", "-v", "shared:/shared", "-v", `${host}/given:/shared/a/b${host}`],
-          ...["--tmpfs", "/shared/a/b/c", busybox, "sh", "-c"],
+          "run",
+          "--rm",
+          "-v",
+          "shared:/shared",
+          "-v",
+          `${host}/given:/shared/a/b${host}`,
+          "--tmpfs",
+          "/shared/a/b/c",
+          busybox,
+          "sh",
+          "-c",
           `cat ${host}/marker /shared/a${host}/marker /shared/up${host}/marker /shared/root${host}/marker; true`,
         );
         assert.doesNotMatch(victim.stdout, new RegExp(marker));
@@ -195,7 +204,13 @@ describe("ways out of containers", { skip: process.env["GANTRY_TEST_ENGINE"] ===
     await ok("volume", "create", "dev");
     try {
       await ok(
-        ...["run", "--rm", "-v", "dev:/d", busybox, "sh", "-c"],
+        "run",
+        "--rm",
+        "-v",
+        "dev:/d",
+        busybox,
+        "sh",
+        "-c",
         "cd /d; ln -s /proc/sys/kernel/core_pattern null; ln -s /proc/sysrq-trigger console; mkdir pts shm mqueue",
       );
       for (const runtime of ["crun", "runc"])
@@ -215,7 +230,11 @@ describe("ways out of containers", { skip: process.env["GANTRY_TEST_ENGINE"] ===
           assert.match(result.stderr, /masked with the \/dev\/null in it|unknown or invalid runtime/);
         }
       const masked = await ok(
-        ...["run", "--rm", busybox, "sh", "-c"],
+        "run",
+        "--rm",
+        busybox,
+        "sh",
+        "-c",
         "cat /proc/keys /proc/timer_list; ls /proc/acpi /sys/firmware; (: >>/proc/sysrq-trigger) && echo trigger; (: >>/proc/sys/kernel/core_pattern) && echo pattern; true",
       );
       assert.equal(masked.replaceAll(/^\/(proc|sys)\/.*:$|\n/gm, ""), "");
