@@ -8,6 +8,7 @@
  *   daemon.cjs       the daemon, loaded by `gantry daemon` alone
  *   registry-server.cjs  the registry, loaded by `gantry registry serve` and `gc`
  *   manifest-registry.cjs  the registry client, loaded by `gantry manifest`
+ *   maintenance.cjs  what `gantry system check` and `doctor` do without a daemon
  *
  * Every file is replaced by a rename, so that programs that start meanwhile find the old or the new one, never half.
  */
@@ -36,10 +37,13 @@ const shared = {
 const serversApart = {
   name: "servers-apart",
   setup(builder) {
-    builder.onResolve({ filter: /^\.\/(daemon|registry-server|manifest-registry)\.ts$/ }, ({ path }) => ({
-      path: path.replace(/ts$/, "cjs"),
-      external: true,
-    }));
+    builder.onResolve(
+      { filter: /^\.\/(daemon|registry-server|manifest-registry|maintenance)\.ts$/ },
+      ({ path }) => ({
+        path: path.replace(/ts$/, "cjs"),
+        external: true,
+      }),
+    );
   },
 };
 
@@ -164,4 +168,5 @@ await Promise.all([
   buildServer("daemon"),
   buildServer("registry-server"),
   buildServer("manifest-registry"),
+  buildServer("maintenance"),
 ]);

@@ -7,6 +7,7 @@ const options = {
   // Loaded for `gantry daemon` only: a bundle of its own.
   runDaemon: async (parsed: ParsedArguments) => (await import("./daemon.ts")).daemonCommand(parsed),
   manifestRegistry: async () => (await import("./manifest-registry.ts")).manifestRegistry(),
+  maintenance: async () => (await import("./maintenance.ts")).maintenance(),
   runRegistry: async (command: "serve" | "gc", parsed: ParsedArguments) =>
     (await import("./registry-server.ts")).registryCommand(command, parsed),
 };

@@ -19,12 +19,12 @@ test("every operation of the Engine API is served or refused by name", () => {
   );
 });
 
-test("nothing is there beyond the Engine API's description but what moby serves too", () => {
+test("nothing is there beyond the Engine API's description but what moby serves too, and gantry's own", () => {
   const theirs = new Set(known.routes.map(([method, path]) => key(method, path)));
   const extra = routeSupport().filter(({ method, path }) => !theirs.has(key(method, path)));
   assert.deepEqual(
     extra.map(({ method, path }) => key(method, path)),
-    ["POST /build/cancel", "POST /grpc"],
+    ["POST /build/cancel", "POST /grpc", "GET /gantry/check", "POST /gantry/check"],
   );
 });
 

@@ -2,6 +2,7 @@
 import type { Route } from "./exchange.ts";
 import { buildRoutes } from "./routes/build.ts";
 import { buildkitRoutes } from "./routes/buildkit.ts";
+import { checkRoutes } from "./routes/check.ts";
 import { containerFileRoutes } from "./routes/container-files.ts";
 import { containerResourceRoutes } from "./routes/container-resources.ts";
 import { containerRoutes } from "./routes/containers.ts";
@@ -29,6 +30,7 @@ const servedRoutes: readonly Route[] = [
   ...volumeRoutes,
   ...pruneRoutes,
   ...diskUsageRoutes,
+  ...checkRoutes,
 ];
 
 export const routes: readonly Route[] = [...servedRoutes, ...refusedRoutes];

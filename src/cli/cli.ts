@@ -15,6 +15,8 @@ export interface RunCliOptions {
   readonly runRegistry?: ContextOptions["runRegistry"];
   /** Speaks to registries; see {@link ContextOptions}. */
   readonly manifestRegistry?: ContextOptions["manifestRegistry"];
+  /** Looks at this machine without a daemon; see {@link ContextOptions}. */
+  readonly maintenance?: ContextOptions["maintenance"];
 }
 
 /** Runs one command line (without the program's name) to its end, and returns the exit code. Prints all errors. */
@@ -32,6 +34,7 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
       runDaemon: options.runDaemon,
       runRegistry: options.runRegistry,
       manifestRegistry: options.manifestRegistry,
+      maintenance: options.maintenance,
       endpoint: {
         host: hosts[0],
         context: globals.string("context"),

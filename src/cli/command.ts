@@ -3,6 +3,7 @@ import type { Endpoint } from "./endpoint.ts";
 import type { FlagSpec } from "./flags.ts";
 import type { ManifestRegistry } from "./manifest/access.ts";
 import type { ParsedArguments } from "./parser.ts";
+import type { Maintenance } from "./system/maintenance.ts";
 
 /** Names that a word of a command line is completed with. */
 export type CompletionKind =
@@ -47,6 +48,8 @@ export interface CommandContext {
   runDaemon(parsed: ParsedArguments): Promise<number>;
   /** The registry client, for commands that ask registries themselves. */
   manifestRegistry(): Promise<ManifestRegistry>;
+  /** What is done with this machine itself, also while no daemon runs. */
+  maintenance(): Promise<Maintenance>;
   /** Becomes a registry, or collects the garbage of one; resolves with the exit code. */
   runRegistry(command: "serve" | "gc", parsed: ParsedArguments): Promise<number>;
 }

@@ -21,6 +21,8 @@ export interface ContextOptions {
   readonly runRegistry?: CommandContext["runRegistry"] | undefined;
   /** Speaks to registries for the `manifest` commands: given by the composition root too. */
   readonly manifestRegistry?: CommandContext["manifestRegistry"] | undefined;
+  /** Looks at a data root and a machine without a daemon: given by the composition root too. */
+  readonly maintenance?: CommandContext["maintenance"] | undefined;
 }
 
 /** The context of a command that runs as this process. Nothing of it is made before it is used. */
@@ -74,6 +76,10 @@ export function processContext(options: ContextOptions): CommandContext {
       if (options.manifestRegistry === undefined)
         throw new CliError("This program is a client that speaks to no registry.");
       return options.manifestRegistry();
+    },
+    maintenance() {
+      if (options.maintenance === undefined) throw new CliError("This program is a client without a daemon.");
+      return options.maintenance();
     },
     print: (text) => writeAll(1, text),
     printError: (line) => writeAll(2, `${line}\n`),

@@ -1,3 +1,4 @@
+import type { CheckReport } from "../wire/check.ts";
 import type { EventMessage, SystemInfo, VersionInfo } from "../wire/system.ts";
 import type { RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EndpointSettings } from "../wire/container.ts";
@@ -23,6 +24,11 @@ export interface SystemApi {
   info(options?: CallOptions): Promise<SystemInfo>;
   /** `POST /auth`: shows credentials to a registry; the daemon keeps none. */
   registryLogin(credentials: RegistryAuth, options?: CallOptions): Promise<RegistryLoginResponse>;
+  /**
+   * `GET /gantry/check`, gantry's own; with `repair` it is `POST`, and what can be put right is. `quick`: no contents
+   * are read. 404 from another engine.
+   */
+  check(options: CallOptions & { quick: boolean; repair: boolean }): Promise<CheckReport>;
   /** `GET /events`: as they happen. */
   events(query?: EventsQuery): AsyncIterable<EventMessage>;
 }
@@ -71,6 +77,11 @@ export function systemApi(transport: Transport): SystemApi {
     info: ({ signal } = {}) => transport.json("GET", "/info", { signal }),
     registryLogin: (credentials, { signal } = {}) =>
       transport.json("POST", "/auth", { json: credentials, signal }),
+    check: ({ quick, repair, signal }) =>
+      transport.json(repair ? "POST" : "GET", "/gantry/check", {
+        query: { quick: quick || undefined },
+        signal,
+      }),
     events: ({ since, until, filters, signal } = {}) =>
       transport.jsonLines<EventMessage>("GET", "/events", {
         query: { filters: filtersParameter(filters), since, until },

@@ -30,6 +30,9 @@ export class MonitorRecords {
   constructor(directory: string) {
     this.#directory = directory;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // A daemon that was killed while it wrote.
+    for (const name of readdirSync(directory))
+      if (name.endsWith(".tmp")) rmSync(`${directory}/${name}`, { force: true });
   }
 
   #path(containerId: string): string {

@@ -19,6 +19,7 @@ import { containerTop } from "./container-top.ts";
 import { containerUpdate } from "./container-update.ts";
 import { containerWait } from "./container-wait.ts";
 import type { EngineContext } from "./context.ts";
+import { checkEngine } from "./check/live.ts";
 import { diskUsage } from "./disk-usage.ts";
 import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
 import { createImageUseCases } from "./image-use-cases.ts";
@@ -97,6 +98,7 @@ export function createEngine(context: EngineContext): Engine {
     volumeInspect: (name) => volumeInspect(context, name),
     volumeCreate: (request) => volumeCreate(context, request),
     volumeRemove: (name, options) => volumeRemove(context, name, options),
+    check: (options) => checkEngine(context, options),
     diskUsage: (types) =>
       diskUsage(
         context,

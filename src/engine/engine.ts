@@ -33,6 +33,7 @@ import type {
 import type { NetworkCreateRequest, NetworkCreateResponse, NetworkInspect } from "../wire/network.ts";
 import type { DistributionInspect, RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EventMessage, Filters, SystemInfo, VersionInfo } from "../wire/system.ts";
+import type { CheckReport } from "../wire/check.ts";
 import type { DiskUsage } from "../wire/disk-usage.ts";
 import type { ContainerStats } from "../wire/stats.ts";
 import type { VolumeCreateRequest, VolumeInspect } from "../wire/volume.ts";
@@ -282,6 +283,13 @@ export interface Engine {
   volumeCreate(request: VolumeCreateRequest): Promise<VolumeInspect>;
   /** Throws `conflict` when a container has it. */
   volumeRemove(name: string, options: { force: boolean }): Promise<void>;
+
+  /** Compares the records with disk and kernel, and puts right what can be (`engine/check/`). */
+  check(options: {
+    readonly verify: boolean;
+    readonly repair: boolean;
+    readonly signal: AbortSignal;
+  }): Promise<CheckReport>;
 
   /** What takes room; of all kinds when `types` is empty. */
   diskUsage(types: readonly string[]): Promise<DiskUsage>;

@@ -42,6 +42,8 @@ export interface ImageWork {
   readonly registry: RegistryClient;
   /** Holds blobs and layers; at its end, what of them nothing refers to is removed. */
   lease(): Disposable & { add(key: string): void };
+  /** True while some operation holds this digest or chainID. */
+  isHeld(key: string): boolean;
   /** Removes those of the blobs and layers that nothing refers to. */
   collect(candidates: ReadonlySet<string>): void;
   /** Unpacks what is not unpacked yet, and puts the image on record. */
@@ -69,6 +71,7 @@ export function createImageUseCases(
     imageWork: {
       registry: context.registry,
       lease: () => context.garbage.lease(),
+      isHeld: (key) => context.garbage.isHeld(key),
       collect: (candidates) => void context.garbage.collect(candidates),
       async register(image, lease) {
         const register = registerImage(context, image, lease);

@@ -47,6 +47,11 @@ export class ImageGarbage {
     };
   }
 
+  /** True while an operation holds this digest or chainID. */
+  isHeld(key: string): boolean {
+    return this.#leases.isHeld(key);
+  }
+
   /**
    * Removes blobs and layers that no image, no container's snapshot, no pin and no lease refers to; with `candidates`, only
    * those digests and chainIDs. Returns the chainIDs of removed layers, top first.

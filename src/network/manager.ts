@@ -79,6 +79,8 @@ class Manager implements NetworkManager {
     });
   }
 
+  readonly isReady = (name: string): boolean => this.#warm.has(name);
+
   get bridgeName(): string {
     return this.#config.bridge;
   }
@@ -339,7 +341,6 @@ class Manager implements NetworkManager {
     const endpoint = await this.#attacher.plan(planned, record, record.endpoints, undo);
     this.#records.addEndpoint(containerId, endpoint);
     undo.defer(() => this.#records.removeEndpoint(endpoint.id));
-    failpoint("network-connect.recorded");
     await this.#attacher.makeDevice(record.path, planned, endpoint);
     undo.defer(() => detach(record.path, endpoint.interfaceName, endpoint.hostInterface));
     failpoint("network-connect.attached");

@@ -177,6 +177,8 @@ export interface NetworkManager {
   readonly bridgeName: string;
   /** Writes the firewall's rules again, whatever others made of them. They are watched, too: this is for who is not sure. */
   repair(): void;
+  /** True for a namespace file or a device that is kept ready for a container to come. */
+  isReady(name: string): boolean;
   /** Resolves when the put-off deletions are done. */
   idle(): Promise<void>;
   /** Stops timers and gives up the warm pool. With `removeAll` (no container left) nothing of ours stays in the kernel. */

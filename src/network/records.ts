@@ -1,6 +1,6 @@
 /** What the network room stores: networks, and the open sandboxes with their endpoints and published ports. */
 import { type Database, transaction } from "../base/database.ts";
-import { crashpoint } from "../base/failpoint.ts";
+import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
 import { openTables } from "../base/schema.ts";
 import { nowRfc3339 } from "../base/time.ts";
@@ -173,7 +173,11 @@ export class NetworkRecords {
 
   /** Adds an endpoint to a sandbox. Throws when one of its addresses is recorded already. */
   addEndpoint(containerId: string, endpoint: EndpointRecord): void {
-    transaction(this.#database, () => this.#writeEndpoint(containerId, endpoint));
+    transaction(this.#database, () => {
+      this.#writeEndpoint(containerId, endpoint);
+      failpoint("network-connect.recorded");
+    });
+    crashpoint("network-connect.endpoint-recorded");
   }
 
   removeEndpoint(id: string): void {

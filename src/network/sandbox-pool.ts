@@ -72,6 +72,10 @@ export class SandboxPool {
     }
   }
 
+  has(matches: (ready: BridgedSandbox) => boolean): boolean {
+    return this.#ready.some(matches);
+  }
+
   /** Waits for one that is being made. */
   async settle(): Promise<void> {
     await this.#filling;

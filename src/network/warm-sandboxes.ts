@@ -67,6 +67,11 @@ export class WarmSandboxes {
     await this.#pool.fill();
   }
 
+  /** True for the namespace or the device of one that is ready. */
+  has(name: string): boolean {
+    return this.#pool.has(({ path, hostInterface }) => path === name || hostInterface === name);
+  }
+
   async stop(): Promise<void> {
     await this.#pool.stop();
   }

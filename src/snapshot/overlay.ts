@@ -190,6 +190,21 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#removeLink(link);
   }
 
+  setAside(chainId: string, path: string): void {
+    const link = this.#store.layer(chainId)?.link;
+    this.#store.setAside(chainId, path);
+    this.#removeLink(link);
+  }
+
+  relink(chainId: string): void {
+    const link = this.#store.layer(chainId)?.link;
+    if (link === undefined) return;
+    const path = join(this.#store.root, "l", link);
+    rmSync(path, { force: true, recursive: true });
+    symlinkSync(`../layers/${parseDigest(chainId).hex}/diff`, path);
+    this.#links.add(link);
+  }
+
   sweep(): void {
     this.#store.sweep();
     const used = new Set(this.#store.list().map(({ key }) => this.#store.layer(key)?.link));

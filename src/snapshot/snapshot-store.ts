@@ -212,6 +212,14 @@ export class SnapshotStore {
     this.discard(directory);
   }
 
+  /** Takes a layer out of the records, also one that something stands on; its directory goes to `path`. */
+  setAside(chainId: string, path: string): void {
+    const directory = this.directory(chainId);
+    withFileErrors(`set layer ${chainId} aside`, () => renameSync(directory, path));
+    this.#sync.forget(parseDigest(chainId).hex);
+    this.#layers.delete(chainId);
+  }
+
   /** Moves a directory out of the way and deletes it in the background. */
   discard(directory: string): void {
     const grave = join(this.root, "trash", randomBytes(8).toString("hex"));

@@ -123,6 +123,10 @@ export class VfsSnapshotter implements Snapshotter {
     this.#store.remove(key);
   }
 
+  setAside(chainId: string, path: string): void {
+    this.#store.setAside(chainId, path);
+  }
+
   sweep(): void {
     this.#store.sweep();
   }

@@ -1,6 +1,7 @@
 /** Kills a daemon under load, starts it again, and compares what is there with what was acknowledged. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { CheckReport } from "../../src/wire/check.ts";
 import { TestDaemon } from "../helpers/daemon.ts";
 import { busybox, ensureBusybox } from "../helpers/images.ts";
 import { assertNoLeaks, takeSettledSnapshot, takeSnapshot, type Snapshot } from "../helpers/leak-check.ts";
@@ -124,6 +125,13 @@ export class CrashDriver implements AsyncDisposable {
     const wrong = await this.#ledger.reconcile(this.#daemon);
     assert.deepEqual(wrong, [], `after kill ${this.kills}, at ${where}`);
     await this.#monitorsMatch();
+    const { stdout, stderr } = await this.#daemon.gantry(["system", "check", "--format", "json"], {
+      timeoutMs: 120_000,
+    });
+    const { Faults } = JSON.parse(
+      stdout === "" ? `{"Faults":[${JSON.stringify(stderr)}]}` : stdout,
+    ) as CheckReport;
+    assert.deepEqual(Faults, [], `faults after kill ${this.kills}, at ${where}`);
   }
 
   /** Waits until each running container has its monitor and no monitor is without one. */

@@ -1,0 +1,137 @@
+/** Containers' directories and tasks against their records: bundles, monitors, mounts, control groups. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type CheckedStore, type Found, isRunning } from "./store.ts";
+
+const idForm = /^[0-9a-f]{64}$/;
+
+export function checkContainers(store: CheckedStore): Found[] {
+  return [
+    ...checkDirectories(store),
+    ...(store.live === undefined ? [] : checkRunning(store)),
+    ...leftTasks(store),
+    ...leftMounts(store),
+    ...leftCgroups(store),
+  ];
+}
+
+const namesIn = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
+
+function checkDirectories(store: CheckedStore): Found[] {
+  const root = join(store.dataRoot, "containers");
+  const found: Found[] = [];
+  for (const id of namesIn(root))
+    if (store.containers.byId(id) === undefined && store.live?.isBusy(id) !== true)
+      found.push({
+        kind: "container-directory-orphan",
+        object: join(root, id),
+        message: "the files of a container that is not on record",
+      });
+  for (const { id, name } of store.containers.list())
+    if (!existsSync(join(root, id)))
+      found.push({
+        kind: "container-directory-missing",
+        object: name,
+        message: "the directory of its log and its network files is not there",
+      });
+  return found;
+}
+
+/** While a daemon runs; without one a task whose machine was started anew is no fault: the next daemon notes its end. */
+function checkRunning(store: CheckedStore): Found[] {
+  return store.containers
+    .list()
+    .filter((container) => isRunning(container) && store.live?.isBusy(container.id) !== true)
+    .filter(({ state }) => !existsSync(`/proc/${state.pid}`) || !existsSync(`/proc/${state.monitorPid}`))
+    .map(({ name, state }) => ({
+      kind: "container-ended",
+      object: name,
+      message: `it is recorded as running, and process ${state.pid} or its monitor ${state.monitorPid} is gone`,
+      remedy: "restart the daemon",
+    }));
+}
+
+/** Tasks that may have something on the exec root: of containers that run. */
+function mayHaveTask(store: CheckedStore, id: string): boolean {
+  return isRunning(store.containers.byId(id)) || store.live?.isBusy(id) === true;
+}
+
+/** Bundles, notes of monitors and states of runtimes that no running container has. */
+function leftTasks(store: CheckedStore): Found[] {
+  const { execRoot } = store;
+  const places = [
+    "containers",
+    "monitors",
+    "exits",
+    ...namesIn(execRoot).filter((name) => /^runtime-(?!trial)/.test(name)),
+  ];
+  const ids = new Map<string, string>();
+  for (const place of places)
+    for (const name of namesIn(join(execRoot, place)))
+      if (idForm.test(name) && !ids.has(name)) ids.set(name, join(execRoot, place, name));
+  for (const id of monitoredIds(execRoot)) if (!ids.has(id)) ids.set(id, "a monitor that runs");
+  return [...ids]
+    .filter(([id]) => !mayHaveTask(store, id))
+    .map(([id, where]) => ({
+      kind: "task-leftover",
+      object: id,
+      message: `what is left of the task of a container that does not run: ${where}`,
+    }));
+}
+
+/** Ids of the containers that conmon processes of this exec root look after. */
+function monitoredIds(execRoot: string): string[] {
+  const ids: string[] = [];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
+      const isOurs =
+        words[0]?.endsWith("conmon") === true && words.some((word) => word.startsWith(`${execRoot}/`));
+      if (isOurs && words[1] === "--cid" && idForm.test(words[2] ?? "")) ids.push(words[2]!);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return ids;
+}
+
+/** Mounts below the exec root's bundles and steps of builds that nobody should have any more. */
+function leftMounts(store: CheckedStore): Found[] {
+  const bundles = join(store.execRoot, "containers");
+  const steps = join(store.execRoot, "build");
+  const found: Found[] = [];
+  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+    const target = (line.split(" ")[4] ?? "").replaceAll("\\040", " ");
+    const isBundle = target.startsWith(`${bundles}/`);
+    // Steps of builds come and go; the daemon's start removes what is left of them.
+    const isStep = store.live === undefined && target.startsWith(`${steps}/`);
+    const id = target.slice(bundles.length + 1).split("/")[0] ?? "";
+    if (isStep || (isBundle && !mayHaveTask(store, id)))
+      found.push({
+        kind: "mount-leftover",
+        object: target,
+        message: "a mount of a container or a build step that is gone",
+      });
+  }
+  return found;
+}
+
+function leftCgroups(store: CheckedStore): Found[] {
+  const roots = ["/sys/fs/cgroup", ...namesIn("/sys/fs/cgroup").map((name) => join("/sys/fs/cgroup", name))];
+  const ids = new Set<string>();
+  for (const root of roots) {
+    const parent = join(root, store.cgroupParent);
+    if (existsSync(join(parent, "cgroup.procs")))
+      for (const name of namesIn(parent)) if (idForm.test(name)) ids.add(name);
+  }
+  // A daemon's builds have control groups beside those of containers.
+  const isStep = (id: string): boolean =>
+    store.live !== undefined && existsSync(join(store.execRoot, "build", id));
+  return [...ids]
+    .filter((id) => !mayHaveTask(store, id) && !isStep(id))
+    .map((id) => ({
+      kind: "cgroup-leftover",
+      object: `/${store.cgroupParent}/${id}`.replaceAll(/\/+/g, "/"),
+      message: "the control group of a container that does not run",
+    }));
+}
