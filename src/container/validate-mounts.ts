@@ -87,9 +87,20 @@ function validateBindMount({ Source: source = "", BindOptions: options }: MountR
 
 /** It must not lead out of where it starts by its text; links are held inside when it is opened. */
 function checkSubpath(type: string, subpath: string): void {
-  if (subpath.startsWith("/") || subpath.split("/").includes(".."))
+  if (subpath.startsWith("/") || leadsOut(subpath))
     refuse(type, "subpath must be a relative path within the volume");
   if (subpath.includes("\0")) refuse(type, "field Subpath must not contain a NUL byte");
+}
+
+/** Whether a relative path has more `..` than names before them (Go's filepath.IsLocal). */
+function leadsOut(path: string): boolean {
+  let depth = 0;
+  for (const segment of path.split("/")) {
+    if (segment === "..") depth -= 1;
+    else if (segment !== "" && segment !== ".") depth += 1;
+    if (depth < 0) return true;
+  }
+  return false;
 }
 
 const tmpfsWords: readonly string[] = (

@@ -179,7 +179,6 @@ describe("mounts", () => {
   });
 
   test("--mount type=image: another image's files, and a part of them", async () => {
-    const { daemon } = suite;
     const image = `type=image,src=${busybox},dst=/img`;
     const script = "cat /img/etc/passwd | head -1; touch /img/x";
     const result = await run(["--mount", image], script);
@@ -192,9 +191,53 @@ describe("mounts", () => {
       (await run(["--mount", "type=image,dst=/img"], "true")).stderr,
       /field Source must not be empty/,
     );
-    // An image in use stays.
-    await daemon.dockerOk(["tag", busybox, "rig-other:1"]);
-    await daemon.dockerOk(["rmi", "rig-other:1"]);
+  });
+
+  test("--mount type=image: always read-only; parts through links and by detours; kept while it is mounted", async () => {
+    const { daemon } = suite;
+    const script =
+      "mkdir -p /a/b; echo word > /a/b/file; ln -s b /a/link; ln -s /etc /a/out; echo secret > /a/etc";
+    await daemon.dockerOk(["run", "--name", "maker", busybox, "sh", "-c", script]);
+    await daemon.dockerOk(["commit", "maker", "rig-other:1"]);
+    const image = "type=image,src=rig-other:1,dst=/img";
+    const part = (path: string, command: string): Promise<string> =>
+      shell(["--mount", `${image},image-subpath=${path}`], command);
+    assert.equal(await part("a/b", "cat /img/file"), "word");
+    assert.equal(await part("a/link", "cat /img/file"), "word");
+    assert.equal(await part("a/b/file", "cat /img"), "word");
+    assert.equal(await part("a/../a/b", "cat /img/file"), "word");
+    assert.equal(await part(".", "cat /img/a/b/file"), "word");
+    // A link's root is the image's, not the host's.
+    assert.equal(await part("a/out", "cat /img/passwd"), await shell([], "cat /etc/passwd"));
+    assert.match(
+      (await run(["--mount", `${image},image-subpath=../x`], "true")).stderr,
+      /must be a relative path/,
+    );
+    const missing = await run(["--mount", `${image},image-subpath=a/none`], "true");
+    assert.match(missing.stderr, /cannot access path .*a\/none: .*no such file or directory/i);
+    const writing = await run(["--mount", `${image},readonly=false`], "touch /img/x");
+    assert.match(writing.stderr, /Read-only file system/);
+    const options = [
+      "--mount",
+      `${image},image-subpath=a`,
+      "--mount",
+      `type=image,src=${busybox},dst=/again`,
+    ];
+    await daemon.dockerOk(["run", "-d", "--name", "box", "--init", ...options, busybox, "sleep", "600"]);
+    const shown = "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}\n{{end}}";
+    assert.deepEqual(
+      (await daemon.dockerOk(["inspect", "-f", shown.replace("\\n", "\n"), "box"])).trim().split("\n").sort(),
+      [`image ${busybox} /again false`, "image rig-other:1 /img false"],
+    );
+    const kept = await daemon.docker(["rmi", "-f", "rig-other:1"]);
+    assert.equal(await daemon.dockerOk(["exec", "box", "cat", "/img/b/file"]), "word", kept.stderr);
+    await daemon.stop();
+    await daemon.launch();
+    assert.equal(await daemon.dockerOk(["exec", "box", "cat", "/img/b/file"]), "word");
+    await daemon.dockerOk(["restart", "-t", "0", "box"]);
+    assert.equal(await daemon.dockerOk(["exec", "box", "cat", "/img/b/file"]), "word");
+    await daemon.dockerOk(["rm", "-f", "box", "maker"]);
+    await daemon.docker(["image", "prune", "-f"]);
   });
 
   test("--volumes-from: all mounts, read-only or not, and the container's own go first", async () => {

@@ -1,4 +1,5 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, openSync } from "node:fs";
+import { Readable } from "node:stream";
 import { TarReader } from "../../oci/tar-reader.ts";
 import type { Command } from "../command.ts";
 import {
@@ -10,6 +11,8 @@ import {
   tlsFileNames,
 } from "../context-store.ts";
 import { CliError } from "../errors.ts";
+import { goFileError } from "../run/key-value-file.ts";
+import { isZip, readZip, type ZipFile } from "../zip-archive.ts";
 
 /** Docker's limit for an archive of a context. */
 const maxBytes = 10 * 1024 * 1024;
@@ -25,7 +28,8 @@ const command: Command = {
     checkContextName(name);
     const store = new ContextStore(context.configDirectory);
     if (store.has(name)) throw new CliError(`context "${name}" already exists`);
-    const { meta, tls } = await readArchive(file === "-" ? context.stdin : createReadStream(file));
+    const archive = await readAll(file === "-" ? context.stdin : openArchive(file));
+    const { meta, tls } = contextOf(isZip(archive) ? readZip(archive, maxBytes) : await tarFiles(archive));
     store.put({ ...meta, Name: name });
     if (Object.keys(tls).length > 0) store.putTls(name, tls);
     context.print(`${name}\n`);
@@ -36,26 +40,49 @@ const command: Command = {
 
 export default command;
 
-async function readArchive(source: AsyncIterable<Buffer>): Promise<{ meta: ContextMeta; tls: TlsFiles }> {
-  let meta: ContextMeta | undefined;
-  const tls: TlsFiles = {};
+function openArchive(file: string): AsyncIterable<Buffer> {
+  try {
+    return createReadStream(file, { fd: openSync(file, "r") });
+  } catch (error) {
+    throw new CliError(goFileError("open", file, error), 1, { cause: error });
+  }
+}
+
+async function readAll(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const parts: Buffer[] = [];
   let total = 0;
-  const reader = new TarReader(source);
+  for await (const part of source) {
+    total += part.length;
+    if (total > maxBytes) throw new CliError("the archive is larger than a context can be (10 MB)");
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+async function tarFiles(archive: Buffer): Promise<ZipFile[]> {
+  const files: ZipFile[] = [];
+  const reader = new TarReader(Readable.from([archive]));
   for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
     if (entry.type !== "file") continue;
     const parts: Buffer[] = [];
-    for (let part = await reader.read(); part !== undefined; part = await reader.read()) {
-      total += part.length;
-      if (total > maxBytes) throw new CliError("the archive is larger than a context can be (10 MB)");
+    for (let part = await reader.read(); part !== undefined; part = await reader.read())
       parts.push(Buffer.from(part));
+    files.push({ name: entry.name, content: Buffer.concat(parts) });
+  }
+  return files;
+}
+
+function contextOf(files: readonly ZipFile[]): { meta: ContextMeta; tls: TlsFiles } {
+  let meta: ContextMeta | undefined;
+  const tls: TlsFiles = {};
+  for (const { name, content } of files) {
+    if (name === "meta.json") {
+      meta = parseMeta(content.toString());
+      continue;
     }
-    const content = Buffer.concat(parts);
-    if (entry.name === "meta.json") meta = parseMeta(content.toString());
-    else {
-      const known = tlsFileNames.find((file) => entry.name === `tls/docker/${file}`);
-      if (known === undefined) throw new CliError(`unexpected context file: ${entry.name}`);
-      tls[known] = content;
-    }
+    const known = tlsFileNames.find((file) => name === `tls/docker/${file}`);
+    if (known === undefined) throw new CliError(`${name}: unexpected context file`);
+    tls[known] = content;
   }
   if (meta === undefined) throw new CliError("invalid context: no metadata found");
   return { meta, tls };
