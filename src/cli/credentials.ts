@@ -3,6 +3,7 @@
  * `docker-credential-…` program that it names. Secrets go to programs by standard input, never by arguments.
  */
 import { spawn } from "node:child_process";
+import { registryHeader } from "../client/registry-header.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
 import type { CommandContext } from "./command.ts";
 import { changeConfigFile } from "./config-file.ts";
@@ -39,9 +40,7 @@ export function serverKey(server: string): string {
 /** Value of the X-Registry-Auth header for a reference's domain; undefined when nobody is logged in there. */
 export async function registryAuthFor(context: CommandContext, domain: string): Promise<string | undefined> {
   const credentials = await findCredentials(context, serverKey(domain));
-  return credentials === undefined
-    ? undefined
-    : Buffer.from(JSON.stringify(credentials)).toString("base64url");
+  return credentials === undefined ? undefined : registryHeader(credentials);
 }
 
 /** What is stored for a server; undefined when there is nothing. Throws `CliError` when a helper fails. */
@@ -57,6 +56,38 @@ export async function findCredentials(
     ? auths[key]
     : Object.entries(auths).find(([name]) => serverKey(name) === key)?.[1];
   return found === undefined ? undefined : decodeAuth(found, key);
+}
+
+/**
+ * Everything that is stored, by server: what a build may need that names its base images itself. A helper that fails for
+ * one server is left out, since nobody knows yet whether that one is needed.
+ */
+export async function allCredentials(context: CommandContext): Promise<Record<string, RegistryAuth>> {
+  const config = readConfigFile(context);
+  const keys = new Set([
+    ...Object.keys(config.auths ?? {}).map(serverKey),
+    ...Object.keys(config.credHelpers ?? {}),
+    ...(await listedBy(context, config.credsStore)),
+  ]);
+  const found: Record<string, RegistryAuth> = {};
+  await Promise.all(
+    [...keys].map(async (key) => {
+      const credentials = await findCredentials(context, key).catch(() => undefined);
+      if (credentials !== undefined) found[key] = credentials;
+    }),
+  );
+  return found;
+}
+
+/** Servers that a helper keeps something for. */
+async function listedBy(context: CommandContext, helper: string | undefined): Promise<string[]> {
+  if (helper === undefined || helper === "") return [];
+  try {
+    const output = await runHelper(context, helper, { action: "list", input: "" });
+    return Object.keys(JSON.parse(output ?? "{}") as Record<string, string>).map(serverKey);
+  } catch {
+    return [];
+  }
 }
 
 function decodeAuth(stored: StoredAuth, key: string): RegistryAuth | undefined {
@@ -150,7 +181,7 @@ async function askHelper(
 async function runHelper(
   context: CommandContext,
   helper: string,
-  { action, input }: { action: "get" | "store" | "erase"; input: string },
+  { action, input }: { action: "get" | "store" | "erase" | "list"; input: string },
 ): Promise<string | undefined> {
   const program = `docker-credential-${helper}`;
   const child = spawn(program, [action], { stdio: ["pipe", "pipe", "inherit"], env: { ...context.env } });

@@ -1,6 +1,7 @@
 import type { ProgressMessage } from "../wire/image.ts";
 import { ClientError } from "./errors.ts";
 import type { CallOptions } from "./options.ts";
+import { registryHeader } from "./registry-header.ts";
 import type { Transport } from "./transport.ts";
 
 /** What `POST /build` takes, in its own words; what is not given is left out. */
@@ -54,7 +55,7 @@ async function* build(transport: Transport, query: BuildQuery): AsyncGenerator<B
       buildargs: json(query.buildArgs),
       cachefrom: json(query.cacheFrom),
       dockerfile: query.dockerfile,
-      extrahosts: query.extraHosts?.join(","),
+      extrahosts: query.extraHosts,
       labels: json(query.labels),
       memory: query.memoryBytes,
       networkmode: query.networkMode,
@@ -71,7 +72,7 @@ async function* build(transport: Transport, query: BuildQuery): AsyncGenerator<B
     },
     headers: {
       "Content-Type": "application/x-tar",
-      "X-Registry-Config": Buffer.from(JSON.stringify(registries ?? {})).toString("base64url"),
+      "X-Registry-Config": registryHeader(registries ?? {}),
     },
     ...(query.context === undefined ? {} : { stream: query.context }),
     signal: query.signal,

@@ -12,7 +12,8 @@ export interface WireRequest {
   readonly method: string;
   /** Path with query, already encoded. */
   readonly target: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** A list makes a line of each of its values. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: RequestBody;
   readonly signal?: AbortSignal | undefined;
 }
@@ -171,7 +172,8 @@ class Exchange {
     const { method, target, headers, body } = this.#request;
     const hostHeader = host.kind !== "tcp" ? "gantry" : `${bracketed(host.hostname)}:${host.port}`;
     let head = `${method} ${target} HTTP/1.1\r\nHost: ${hostHeader}\r\n`;
-    for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
+    for (const [name, values] of Object.entries(headers))
+      for (const value of [values].flat()) head += `${name}: ${value}\r\n`;
     if (body === undefined) {
       if (method === "POST" || method === "PUT") head += "Content-Length: 0\r\n";
       this.#socket.write(`${head}\r\n`, "latin1");

@@ -17,7 +17,7 @@ export type QueryValue = string | number | boolean | readonly string[] | undefin
 export interface RequestOptions {
   /** `undefined` and `false` are left out, `true` is written as `1`, a list repeats its key. */
   readonly query?: Readonly<Record<string, QueryValue>>;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** Sent as JSON. */
   readonly json?: unknown;
   /** Sent as it is, chunked; needs a Content-Type in `headers`. */

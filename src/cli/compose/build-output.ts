@@ -10,7 +10,13 @@ export function buildOptions(
   session: Omit<SessionBuildOptions, "isQuiet"> = {},
 ): BuildOptions {
   const rests = new Map<string, string>();
+  const { DOCKER_BUILDKIT: wanted = "" } = app.context.env;
   return {
+    preferSession: wanted === "" ? undefined : wanted !== "0" && wanted !== "false",
+    registries: async () => {
+      const { allCredentials } = await import("../credentials.ts");
+      return await allCredentials(app.context);
+    },
     buildInSession: async (project, service) => {
       const { buildInSession } = await import("./session-build.ts");
       await buildInSession(app.context, project, service, { ...session, isQuiet });

@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { imageLabels } from "../../compose/act/build.ts";
 import { imageOf, type BuildConfig, type Project } from "../../compose/model/project.ts";
 import type { CommandContext } from "../command.ts";
 import { parseArguments } from "../parser.ts";
@@ -60,7 +61,7 @@ function buildWords(
   return [
     ...all("tag", [imageOf(project, name, service), ...(build.tags ?? [])]),
     ...all("build-arg", args),
-    ...all("label", pairs(build.labels)),
+    ...all("label", pairs(imageLabels(project, name))),
     ...all("secret", secretsOf(project, build)),
     ...all(
       "ssh",
@@ -76,6 +77,8 @@ function buildWords(
     ...all("add-host", hostsOf(build)),
     ...all("ulimit", ulimitsOf(build)),
     ...(platforms.length === 0 ? [] : [`--platform=${platforms.join(",")}`]),
+    ...(build.provenance === undefined ? [] : [`--provenance=${build.provenance}`]),
+    ...(build.sbom === undefined ? [] : [`--sbom=${build.sbom}`]),
     ...(build.target === undefined ? [] : [`--target=${build.target}`]),
     ...(build.network === undefined ? [] : [`--network=${build.network}`]),
     ...(build.shm_size === undefined ? [] : [`--shm-size=${build.shm_size}`]),

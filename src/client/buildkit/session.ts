@@ -75,7 +75,8 @@ export class BuildSession implements Disposable {
         ...(this.#offer.sharedKey === undefined
           ? {}
           : { [wire.sessionHeaders.sharedKey]: this.#offer.sharedKey }),
-        [wire.sessionHeaders.method]: [...methods.keys()].join(", "),
+        // BuildKit takes a line for one method, whatever commas are in it.
+        [wire.sessionHeaders.method]: [...methods.keys()],
       },
       signal,
     });

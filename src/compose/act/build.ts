@@ -21,8 +21,10 @@ export interface BuildOptions {
   readonly onOutput?: (service: string, text: string) => void;
   /** Builds what needs a session with the builder: secrets, ssh, further contexts, several platforms. */
   readonly buildInSession?: (project: Project, service: string) => Promise<void>;
-  /** Credentials for base images. */
-  readonly registries?: Readonly<Record<string, unknown>>;
+  /** Builds every service in a session, if the daemon has a builder for it; undefined: where that is better. */
+  readonly preferSession?: boolean | undefined;
+  /** Credentials for base images, by their registries. */
+  readonly registries?: () => Promise<Readonly<Record<string, unknown>>>;
 }
 
 /** Builds services, those that others take parts of first. Returns image ids by service. Throws {@link ComposeError}. */
@@ -33,6 +35,8 @@ export async function buildServices(
   options: BuildOptions,
 ): Promise<Map<string, string>> {
   const ids = new Map<string, string>();
+  const isInSession = options.buildInSession !== undefined && (await wantsSession(session, options));
+  const registries = isInSession ? undefined : await options.registries?.();
   const order = new Map(
     names.map((name) => {
       const contexts = Object.values(project.services[name]?.build?.additional_contexts ?? {});
@@ -41,17 +45,32 @@ export async function buildServices(
   );
   await inDependencyOrder(order, (name) =>
     session.limit(async () => {
-      ids.set(name, await buildService(session, project, name, options));
+      ids.set(name, await buildService(session, project, name, { ...options, isInSession, registries }));
     }),
   );
   return ids;
+}
+
+/**
+ * Gantry's daemon builds the same either way, and its `POST /build` is the quicker one. Docker's knows today's Dockerfiles
+ * only in sessions; it says which builder it would take (`Builder-Version`), which Docker's tools go by.
+ */
+async function wantsSession({ client }: Session, { preferSession }: BuildOptions): Promise<boolean> {
+  if (preferSession !== undefined) return preferSession;
+  const [{ builderVersion }, version] = await Promise.all([client.ping(), client.version()]);
+  return builderVersion === "2" && version.Platform?.Name !== "gantry";
+}
+
+interface BuildRun extends Omit<BuildOptions, "registries"> {
+  readonly isInSession: boolean;
+  readonly registries: Readonly<Record<string, unknown>> | undefined;
 }
 
 async function buildService(
   session: Session,
   project: Project,
   name: string,
-  options: BuildOptions,
+  options: BuildRun,
 ): Promise<string> {
   const service = project.services[name]!;
   const build = service.build!;
@@ -62,7 +81,7 @@ async function buildService(
     throw new ComposeError(`services.${name}.build.${foreign} needs a session with the builder`);
   }
   report({ id, kind: "working", text: "Building" });
-  if (foreign !== undefined) return await inSession(session, project, name, options);
+  if (foreign !== undefined || options.isInSession) return await inSession(session, project, name, options);
   const query = buildQuery(project, name, build, options);
   let image = "";
   try {
@@ -84,7 +103,7 @@ async function inSession(
   { client, report }: Session,
   project: Project,
   name: string,
-  { buildInSession }: BuildOptions,
+  { buildInSession }: BuildRun,
 ): Promise<string> {
   const image = imageOf(project, name, project.services[name]!);
   const id = `Image ${image}`;
@@ -109,11 +128,26 @@ function needsSession(build: BuildConfig): string | undefined {
     entitlements: build.entitlements?.length ?? 0,
     cache_to: build.cache_to?.length ?? 0,
     privileged: build.privileged === true ? 1 : 0,
+    provenance: isWanted(build.provenance) ? 1 : 0,
+    sbom: isWanted(build.sbom) ? 1 : 0,
   };
   return Object.entries(keys).find(([, count]) => count > 0)?.[0];
 }
 
-function buildQuery(project: Project, name: string, build: BuildConfig, options: BuildOptions): BuildQuery {
+const isWanted = (attestation: string | undefined): boolean =>
+  !["", "false", "0"].includes(attestation ?? "");
+
+/** Labels of an image that compose builds: the service's own, and whose it is. */
+export function imageLabels(project: Project, name: string): Record<string, string> {
+  return {
+    ...project.services[name]?.build?.labels,
+    [labels.project]: project.name,
+    [labels.service]: name,
+    [labels.version]: composeVersion,
+  };
+}
+
+function buildQuery(project: Project, name: string, build: BuildConfig, options: BuildRun): BuildQuery {
   const service = project.services[name]!;
   const args = Object.entries({ ...build.args, ...options.args }).flatMap(([key, value]) => {
     const text = value ?? project.environment[key];
@@ -123,12 +157,7 @@ function buildQuery(project: Project, name: string, build: BuildConfig, options:
     ...contextOf(build),
     tags: [imageOf(project, name, service), ...(build.tags ?? [])],
     buildArgs: Object.fromEntries(args),
-    labels: {
-      ...build.labels,
-      [labels.project]: project.name,
-      [labels.service]: name,
-      [labels.version]: composeVersion,
-    },
+    labels: imageLabels(project, name),
     noCache: build.no_cache === true || options.noCache === true,
     pull: build.pull === true || options.pull === true,
     extraHosts: Object.entries(build.extra_hosts ?? {}).flatMap(([host, addresses]) =>

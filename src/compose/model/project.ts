@@ -87,6 +87,9 @@ export interface BuildConfig {
   ulimits?: Record<string, Ulimit>;
   platforms?: string[];
   privileged?: boolean;
+  /** Attestations: `true`, `false`, or what buildx takes. */
+  provenance?: string;
+  sbom?: string;
 }
 
 export interface Hook {

@@ -100,6 +100,7 @@ const build = shape([
   ["ulimits", "ulimits"],
   ["platforms", "strings"],
   ["privileged", "bool"],
+  ...each("string", "provenance sbom"),
 ]);
 
 const weightDevice = shape([

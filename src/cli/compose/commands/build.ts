@@ -1,7 +1,7 @@
 import { buildServices } from "../../../compose/act/build.ts";
 import { pushImage } from "../../../compose/act/images.ts";
 import { ComposeError } from "../../../compose/errors.ts";
-import { imageOf, namesOf } from "../../../compose/model/project.ts";
+import { imageOf, namesOf, type Project } from "../../../compose/model/project.ts";
 import { composeCommand } from "../app.ts";
 import { buildOptions } from "../build-output.ts";
 
@@ -31,15 +31,15 @@ export default composeCommand({
     { name: "quiet", short: "q", type: "bool", help: "Do not show what the builds say" },
     {
       name: "ssh",
-      type: "string",
-      help: "Agents for the build",
-      refused: "the daemon's classic build has no session",
+      type: "list",
+      placeholder: "ID[=SOCKET|KEY]",
+      help: "Agents or keys for the builds' ssh mounts; 'default' is your agent",
     },
     { name: "with-dependencies", type: "bool", help: "Also build what the services depend on" },
   ],
   async run(app, parsed) {
     const dependencies = parsed.bool("with-dependencies");
-    const project = app.project(parsed.positional, { dependencies });
+    const project = withSsh(app.project(parsed.positional, { dependencies }), parsed.list("ssh"));
     const names = namesOf(project.services).filter((name) => project.services[name]!.build !== undefined);
     const unbuildable = parsed.positional.find((name) => project.services[name]?.build === undefined);
     if (unbuildable !== undefined && names.length === 0) {
@@ -52,15 +52,12 @@ export default composeCommand({
       app.context.print(lines.join(""));
       return 0;
     }
-    const args = parsed.list("build-arg").map((text): [string, string | null] => {
-      const equals = text.indexOf("=");
-      return equals < 0 ? [text, null] : [text.slice(0, equals), text.slice(equals + 1)];
-    });
+    const args = assigned(parsed.list("build-arg"));
     return await app.during("Building", async (session) => {
       const given = {
         noCache: parsed.bool("no-cache"),
         pull: parsed.bool("pull"),
-        args: Object.fromEntries(args),
+        args,
       };
       await buildServices(session, project, names, {
         ...buildOptions(app, parsed.bool("quiet"), given),
@@ -76,3 +73,26 @@ export default composeCommand({
     });
   },
 });
+
+/** The project, in which every build has these agents and keys too. */
+function withSsh(project: Project, given: readonly string[]): Project {
+  if (given.length === 0) return project;
+  const ssh = assigned(given);
+  const services = Object.entries(project.services).map(([name, service]) => [
+    name,
+    service.build === undefined
+      ? service
+      : { ...service, build: { ...service.build, ssh: { ...service.build.ssh, ...ssh } } },
+  ]);
+  return { ...project, services: Object.fromEntries(services) as Project["services"] };
+}
+
+/** `NAME=text`, or `NAME` alone. */
+function assigned(texts: readonly string[]): Record<string, string | null> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const equals = text.indexOf("=");
+      return equals < 0 ? [text, null] : [text.slice(0, equals), text.slice(equals + 1)];
+    }),
+  );
+}
