@@ -4,9 +4,10 @@ import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { chainIds } from "../oci/chain-id.ts";
 import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
-import { formatPlatform, hostPlatform, platformMatches } from "../oci/platform.ts";
+import { digestOf } from "../oci/digest.ts";
+import { formatPlatform, hostPlatform, platformMatches, selectPlatform } from "../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
-import type { BuildRequest } from "./build.ts";
+import type { BuildRequest, ContextSource } from "./build.ts";
 import { imageFromLayout, type LayoutSource } from "./layout-image.ts";
 import type { BuildHost, BuildLease } from "./host.ts";
 import type { Layers } from "./layers.ts";
@@ -23,14 +24,17 @@ export interface BaseImage {
   readonly digest: string | undefined;
 }
 
+/** What of a build's request says how images are brought in. */
+export type BaseImagesRequest = Pick<BuildRequest, "signal" | "credentials" | "pull">;
+
 export class BaseImages {
   readonly #host: BuildHost;
-  readonly #request: BuildRequest;
+  readonly #request: BaseImagesRequest;
   readonly #progress: Progress;
   readonly #lease: BuildLease;
   readonly #found = new Map<string, Promise<BaseImage>>();
 
-  constructor(parts: { host: BuildHost; request: BuildRequest; progress: Progress; lease: BuildLease }) {
+  constructor(parts: { host: BuildHost; request: BaseImagesRequest; progress: Progress; lease: BuildLease }) {
     this.#host = parts.host;
     this.#request = parts.request;
     this.#progress = parts.progress;
@@ -65,6 +69,21 @@ export class BaseImages {
       this.#found.set(key, found);
     }
     return found;
+  }
+
+  /** What an earlier build has made. Throws `notFound` when it is gone, or was not made for the platform. */
+  fromBuild(source: Extract<ContextSource, { kind: "built" }>, platform: Platform): BaseImage {
+    const image = selectPlatform(platform, source.images);
+    if (image === undefined)
+      throw notFound(`${source.name} was not built for the platform ${formatPlatform(platform)}`);
+    const { config, layers } = image;
+    for (const { chainId, descriptor } of layers) {
+      this.#lease.add(chainId);
+      this.#lease.add(descriptor.digest);
+      if (!this.#host.snapshotter.has(chainId))
+        throw notFound(`${source.name} is no longer there: its layers were pruned`);
+    }
+    return { id: digestOf(JSON.stringify(config)), config, layers, name: source.name, digest: undefined };
   }
 
   async #resolve(reference: string, platform: Platform): Promise<BaseImage> {

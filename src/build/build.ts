@@ -7,10 +7,12 @@
  */
 import type { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
-import type { Platform } from "../oci/image-spec.ts";
+import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
 import type { RegistryAuth } from "../wire/registry.ts";
 import type { SourceFile, SourceRange } from "./dockerfile/ast.ts";
+import type { FileTree } from "./files/file-tree.ts";
 import type { GcRule } from "./gc-policy.ts";
+import type { Layers } from "./layers.ts";
 
 // What goes in
 
@@ -74,8 +76,10 @@ export type ContextSource =
   | { readonly kind: "directory"; readonly path: string }
   /** `https://host/repo.git#ref:subdir`, or BuildKit's `git://`, `git@host:path` forms. */
   | { readonly kind: "git"; readonly url: string; readonly keepGitDirectory?: boolean }
-  /** A tar is unpacked, anything else is a Dockerfile. */
-  | { readonly kind: "http"; readonly url: string }
+  /** A tar is unpacked, anything else is a Dockerfile; with `fileName` it is a file of that name, whatever it is. */
+  | { readonly kind: "http"; readonly url: string; readonly fileName?: string }
+  /** What an earlier build has made. */
+  | { readonly kind: "built"; readonly images: readonly BuiltImage[]; readonly name: string }
   | { readonly kind: "image"; readonly reference: string; readonly platform?: Platform }
   /** A manifest or index in an OCI layout of the client's. */
   | {
@@ -271,7 +275,20 @@ export type BuildEvent =
 
 // What comes out
 
+/** What a build has made for a platform. Its layers stay as long as the cache or an image has them. */
+export interface BuiltImage {
+  readonly platform: Platform;
+  readonly config: ImageConfigFile;
+  readonly layers: Layers;
+}
+
+/** Files that were opened to be looked at; disposing gives them back. */
+export interface OpenedFiles extends AsyncDisposable {
+  readonly tree: FileTree;
+}
+
 export interface BuildResult {
+  readonly images: readonly BuiltImage[];
   /** Id of the image (digest of its configuration); undefined when no image was made (local and tar exports). */
   readonly imageId: string | undefined;
   /** Manifest or index. */
@@ -335,12 +352,23 @@ export interface CachePruneRequest {
   readonly minFreeBytes?: number;
 }
 
+/** Whose question it is that needs files or images. */
+export type LookingRequest = Pick<BuildRequest, "id" | "signal" | "onEvent" | "credentials" | "pull">;
+
 export interface Builder {
   /**
    * Builds. Throws `EngineError`; a {@link BuildFailure} is in `buildFailureOf(error)`. Nothing but cache is left of a
    * build that failed.
    */
   build(request: BuildRequest): Promise<BuildResult>;
+  /** Opens a source's files, without a build. Throws what opening a context throws. */
+  openFiles(source: ContextSource, asked: LookingRequest): Promise<OpenedFiles>;
+  /** An image's configuration, brought in when it is not here. Throws `notFound`, `unavailable`. */
+  imageConfig(
+    reference: string,
+    platform: Platform | undefined,
+    asked: LookingRequest,
+  ): Promise<{ readonly digest: string; readonly config: Uint8Array }>;
   /** Ends a build that runs. No error when there is none of that id. */
   cancel(id: string): void;
   cacheList(): Promise<BuildCacheRecord[]>;

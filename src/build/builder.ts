@@ -15,6 +15,9 @@ import {
   type BuildRequest,
   type BuildResult,
   type CachePruneRequest,
+  type ContextSource,
+  type LookingRequest,
+  type OpenedFiles,
   withBuildFailure,
 } from "./build.ts";
 import { CachePruner } from "./cache-prune.ts";
@@ -33,6 +36,7 @@ import { compilePatterns, type PatternRules } from "./files/patterns.ts";
 import { defaultBuilderSettings, type GcRule, gcRules } from "./gc-policy.ts";
 import type { BuildHost } from "./host.ts";
 import { stepsDirectory } from "./layers.ts";
+import { imageConfig, openFiles } from "./look.ts";
 import { planBuild } from "./plan.ts";
 import { Progress, type VertexProgress } from "./progress.ts";
 import { sweepSteps } from "./run-step.ts";
@@ -88,6 +92,18 @@ class ImageBuilder implements Builder {
     const pruned = await this.#pruner.prune(request, onRecord);
     this.#host.emit("builder", "prune", "", { reclaimed: String(pruned.reclaimedBytes) });
     return pruned;
+  }
+
+  openFiles(source: ContextSource, asked: LookingRequest): Promise<OpenedFiles> {
+    return openFiles({ host: this.#host, contexts: this.#contexts }, source, asked);
+  }
+
+  imageConfig(
+    reference: string,
+    platform: Platform | undefined,
+    asked: LookingRequest,
+  ): ReturnType<Builder["imageConfig"]> {
+    return imageConfig({ host: this.#host, contexts: this.#contexts }, reference, platform, asked);
   }
 
   async build(request: BuildRequest): Promise<BuildResult> {

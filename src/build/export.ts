@@ -74,6 +74,11 @@ export async function exportResult(
   if (request.provenance !== undefined && results.length === 1)
     metadata["buildx.build.provenance"] = JSON.stringify((await provenanceOf(parts, results[0]!)).predicate);
   return {
+    images: results.map(({ platform, state }) => ({
+      platform,
+      config: fileOf(parts, state, platform),
+      layers: state.layers,
+    })),
     imageId: first?.stored.configDigest,
     descriptor:
       root === undefined ? undefined : { mediaType: root.mediaType, digest: root.digest, size: root.size },
@@ -90,18 +95,24 @@ function canonical(name: string): string {
   return formatReference(withDefaultTag(reference));
 }
 
+/** The configuration of what comes out, with the labels that were asked for. */
+const fileOf = (
+  { epochNs, request }: Omit<SessionParts, "platform">,
+  state: StageState,
+  platform: Platform,
+): ImageConfigFile =>
+  imageFile(state, platform, {
+    epochNs,
+    ...(request.labels === undefined ? {} : { labels: request.labels }),
+  });
+
 async function makeImages(
   parts: Omit<SessionParts, "platform">,
   results: readonly PlatformResult[],
 ): Promise<MadeImage[]> {
   const made: MadeImage[] = [];
   for (const { platform, state } of results) {
-    const { epochNs, request } = parts;
-    const file = imageFile(state, platform, {
-      epochNs,
-      ...(request.labels === undefined ? {} : { labels: request.labels }),
-    });
-    const config = { ...file, ...inlineCache(parts, state) };
+    const config = { ...fileOf(parts, state, platform), ...inlineCache(parts, state) };
     const layers = state.layers.map(({ descriptor }) => descriptor);
     for (const { digest } of layers) parts.lease.add(digest);
     const stored = await storeManifest(parts.host.content, { config, layers }, parts.lease);

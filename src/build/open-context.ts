@@ -1,5 +1,6 @@
 /** Opening contexts of all kinds as trees of files. */
-import { createReadStream, readFileSync, rmSync } from "node:fs";
+import { createReadStream, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 import { errorText, invalidArgument } from "../base/errors.ts";
 import type { ContextSource } from "./build.ts";
 import type { ContextStore, OpenContext } from "./contexts.ts";
@@ -45,11 +46,14 @@ export async function openContextTree(
     case "git":
       return openGit(parts, source.url, source.keepGitDirectory === true);
     case "http":
-      return openHttp(parts, source.url);
+      return source.fileName === undefined
+        ? openHttp(parts, source.url)
+        : openHttpFile(parts, source.url, source.fileName);
     case "empty":
       return emptyTree;
     case "image":
       throw invalidArgument(`${source.reference} is an image and has no files for a context`);
+    case "built":
     case "layout":
       throw invalidArgument(`${source.name} is an image and has no files for a context`);
   }
@@ -80,6 +84,19 @@ async function openGit(
   const commit = await resolveGit(source, signal);
   const { path } = await checkoutGit(source, { directory, commit, keepGitDirectory, signal });
   return rootless(new RootTree(path));
+}
+
+/** A directory with the one file. */
+async function openHttpFile(
+  { contexts, signal, undo }: OpeningParts,
+  url: string,
+  fileName: string,
+): Promise<FileTree> {
+  const directory = contexts.temporaryPath();
+  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+  mkdirSync(directory, { mode: 0o700 });
+  await download(url, join(directory, basename(fileName)), { signal });
+  return rootless(new RootTree(directory));
 }
 
 /** A tar is unpacked; anything else is the Dockerfile. */

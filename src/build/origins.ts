@@ -46,6 +46,7 @@ export class StageOrigins {
     const { images } = this.#parts;
     if (source.kind === "image") return images.get(source.reference, platform);
     if (source.kind === "layout") return images.fromLayout(source, platform);
+    if (source.kind === "built") return images.fromBuild(source, platform);
     return undefined;
   }
 

@@ -159,6 +159,26 @@ describe("exchanges of docker buildx", { skip, timeout: 600_000 }, () => {
     }
   });
 
+  test("bake: a target stands on the result of another", async () => {
+    const directory = await context("bake", {
+      "docker-bake.hcl": [
+        'group "default" {\n  targets = ["app"]\n}',
+        'target "base" {\n  context = "base"\n}',
+        'target "app" {\n  contexts = { base = "target:base" }\n  tags = ["baked"]\n}',
+        "",
+      ].join("\n"),
+      "base/Dockerfile": `FROM ${busybox}\nENV FROM_BASE=yes\nRUN echo base > /base\n`,
+      Dockerfile: "FROM base\nRUN test $FROM_BASE = yes\nCOPY --from=base /base /again\n",
+    });
+    const result = await suite.daemon.docker(["buildx", "bake", "--progress=plain"], {
+      timeoutMs,
+      cwd: directory,
+      env: environment(),
+    });
+    assert.equal(result.code, 0, result.stdout + result.stderr);
+    assert.equal(await output("baked", "cat", "/again"), "base");
+  });
+
   describe("with contexts from elsewhere", () => {
     let server: RunningProgram;
     let address: string;
@@ -214,6 +234,11 @@ describe("exchanges of docker buildx", { skip, timeout: 600_000 }, () => {
         assert.equal(result.code, 1);
         assert.match(result.stderr, words);
       });
+
+    test("a Dockerfile at an address, with a directory of the client's", async () => {
+      const directory = await context("own", { file: "" });
+      assert.match(await ok(["--no-cache", "-f", `${address}/recipe`, directory]), /\d from a recipe$/m);
+    });
 
     test("further contexts of all kinds", async () => {
       const layout = join(work, "layout");

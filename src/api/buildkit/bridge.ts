@@ -4,9 +4,10 @@
  */
 import type { CallStream } from "../../base/grpc/call.ts";
 import { type MethodHandler, method, unary } from "../../base/grpc/server.ts";
-import { GrpcError, grpcCodes } from "../../base/grpc/status.ts";
+import { GrpcError } from "../../base/grpc/status.ts";
 import * as gateway from "../../wire/buildkit/gateway.ts";
 import type { Decoded, Encodable } from "../../wire/protobuf.ts";
+import { fileMethods } from "./bridge-files.ts";
 import { type ClientDrivenSolve, type Solver, withDetails } from "./solve.ts";
 import { answerSubrequest } from "./subrequests.ts";
 import type { workers } from "./workers.ts";
@@ -18,6 +19,13 @@ const capabilities = [
   "return",
   "returnmap",
   "importcaches",
+  "readfile",
+  "readdir",
+  "statfile",
+  "resolveimage",
+  "resolveimage.resolvemode",
+  "frontend.inputs",
+  "reference.output",
   "proto.refarray",
   "frontend.caps",
   "gateway.solve.metadata",
@@ -34,6 +42,8 @@ const graphCapabilities = [
   "source.image",
   "source.local",
   "source.git",
+  "source.git.fullurl",
+  "source.git.keepgitdir",
   "source.http",
   "exec.meta.base",
   "exec.meta.proxyenv",
@@ -96,6 +106,7 @@ export function bridgeMethods(
         return {};
       }),
     ),
+    ...fileMethods(async (call) => (await solver.driven(buildIdOf(call))).references),
     // Everything has been evaluated by the time that there is a reference.
     method(
       at("Evaluate"),
@@ -130,15 +141,17 @@ async function solve(
   driven: ClientDrivenSolve,
   request: SolveRequest,
 ): Promise<SolveResponse> {
-  if (request.Definition !== undefined && request.Definition.def.length > 0)
-    throw new GrpcError(
-      grpcCodes.unimplemented,
-      "build graphs in BuildKit's own form (LLB) are not run by gantry: it builds Dockerfiles (frontend dockerfile.v0)",
-    );
+  if (request.Definition !== undefined && request.Definition.def.length > 0) {
+    const source = solver.sourceOf(request.Definition, driven.input.session);
+    const id = driven.references.add(source);
+    if (request.Evaluate) await driven.references.open(id);
+    return { ref: id, result: { ref: { id, def: request.Definition } } };
+  }
   const attributes = request.FrontendOpt;
   const input = {
     ...driven.input,
     attributes,
+    inputs: solver.inputsOf(request.FrontendInputs, driven.input.session),
     cacheFrom: [...(driven.request.Cache?.Imports ?? []), ...request.CacheImports],
   };
   const subrequest = attributes.get("requestid");
@@ -149,7 +162,15 @@ async function solve(
       throw withDetails(error);
     }
   }
-  const response = await solver.build(request.Frontend, input);
-  driven.setResponse(response);
-  return { ref: "", result: { metadata: new Map(), ref: { id: driven.input.ref } } };
+  const built = await solver.build(request.Frontend, input);
+  driven.setResponse(new Map(Object.entries(built.metadata)));
+  const { id, graph } = solver.built.add(built.images);
+  const config = built.images.length === 1 ? JSON.stringify(built.images[0]!.config) : undefined;
+  return {
+    ref: id,
+    result: {
+      metadata: new Map(config === undefined ? [] : [["containerimage.config", Buffer.from(config)]]),
+      ref: { id, def: graph },
+    },
+  };
 }

@@ -12,6 +12,7 @@ import { checkFrontend } from "../../build/dockerfile/parse.ts";
 import { isDigest } from "../../oci/digest.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import { attributesOf } from "../../wire/buildkit/common.ts";
+import type { GraphSource } from "../../wire/buildkit/graph.ts";
 import type { ClientSession } from "./client-session.ts";
 import { openOutput, remoteDirectory, sendListing } from "./session-files.ts";
 import { sessionCredentials, sessionSecrets, sessionSsh, sessionUpload } from "./session-services.ts";
@@ -32,6 +33,8 @@ export interface SolveInput {
   readonly cacheFrom: readonly { readonly Type: string; readonly Attrs: Attributes }[];
   readonly cacheTo: readonly { readonly Type: string; readonly Attrs: Attributes }[];
   readonly entitlements: readonly string[];
+  /** Contexts that the client gives as graphs, by their names. */
+  readonly inputs?: ReadonlyMap<string, ContextSource>;
   readonly signal: AbortSignal;
   readonly onEvent: BuildRequest["onEvent"];
 }
@@ -53,7 +56,9 @@ export function buildRequest(input: SolveInput): BuildRequest {
     id: input.ref,
     signal: input.signal,
     onEvent: input.onEvent,
-    context: contextSource(attributes.get("context") ?? "", attributes.get("contextkey") ?? "context", input),
+    context:
+      input.inputs?.get("context") ??
+      contextSource(attributes.get("context") ?? "", attributes.get("contextkey") ?? "context", input),
     dockerfile: {
       ...(filename === undefined ? {} : { name: filename }),
       ...dockerfileSource(input),
@@ -163,6 +168,25 @@ function limitsOf(attributes: Attributes): BuildLimits {
   };
 }
 
+/** What a graph's source is here. Throws `invalidArgument` for an address of no known kind. */
+export function graphContext(
+  { identifier, attributes, isUnpacked }: GraphSource,
+  session: ClientSession,
+): ContextSource {
+  if (identifier.startsWith("local://")) return remoteDirectory(session, identifier.slice("local://".length));
+  if (identifier.startsWith("docker-image://"))
+    return { kind: "image", reference: identifier.slice("docker-image://".length) };
+  if (identifier.startsWith("git://")) {
+    const url = attributes.get("git.fullurl");
+    const [, fragment] = identifier.split("#");
+    const address = url === undefined ? identifier : `${url}${fragment === undefined ? "" : `#${fragment}`}`;
+    return { kind: "git", url: address, keepGitDirectory: attributes.get("git.keepgitdir") === "true" };
+  }
+  if (!/^https?:\/\//.test(identifier)) throw invalidArgument(`unknown source ${JSON.stringify(identifier)}`);
+  const fileName = attributes.get("http.filename") || new URL(identifier).pathname.split("/").at(-1);
+  return { kind: "http", url: identifier, ...(isUnpacked ? {} : { fileName: fileName || "download" }) };
+}
+
 /** A context as the client writes it: empty for a directory of its own, or an address. */
 function contextSource(value: string, directory: string, { session, signal }: SolveInput): ContextSource {
   if (value === "") return remoteDirectory(session, directory);
@@ -201,6 +225,8 @@ function isGit(value: string): boolean {
 function dockerfileSource(input: SolveInput): { source?: ContextSource } {
   const { attributes, session } = input;
   const key = attributes.get("dockerfilekey") ?? "dockerfile";
+  const given = input.inputs?.get("dockerfile");
+  if (given !== undefined) return { source: given };
   const isElsewhere = (attributes.get("context") ?? "") !== "";
   if (isElsewhere && !attributes.has("dockerfilekey")) return {};
   return { source: remoteDirectory(session, key) };
@@ -212,10 +238,13 @@ function namedContexts(input: SolveInput): Record<string, ContextSource> {
     if (!key.startsWith("context:")) continue;
     // A name may be given per platform (`name::linux/amd64`); the plain one counts for all others.
     const name = key.slice("context:".length);
-    if (value.startsWith("input:"))
-      throw notImplemented(
-        `the build context ${name} is a build graph of the client's, which gantry does not run: use a directory, an image (docker-image://, oci-layout://), a git or an http address`,
-      );
+    if (value.startsWith("input:")) {
+      const given = input.inputs?.get(value.slice("input:".length));
+      if (given === undefined)
+        throw invalidArgument(`the client gives no input for the build context ${name}`);
+      contexts.set(name.replace(/::.*$/, ""), given);
+      continue;
+    }
     contexts.set(name, contextSource(value, name, input));
   }
   return Object.assign(Object.create(null) as Record<string, ContextSource>, Object.fromEntries(contexts));

@@ -1,12 +1,15 @@
 /** Runs the builds that clients ask for, and says what came of them in BuildKit's words. */
 import { GrpcError, grpcCodes, toGrpcError } from "../../base/grpc/status.ts";
-import { type Builder, buildFailureOf } from "../../build/build.ts";
+import { type Builder, type BuildResult, buildFailureOf, type ContextSource } from "../../build/build.ts";
 import { type any, status } from "../../wire/buildkit/common.ts";
+import { graphSource } from "../../wire/buildkit/graph.ts";
 import type { solveRequest } from "../../wire/buildkit/control.ts";
 import type { Decoded, Encodable } from "../../wire/protobuf.ts";
 import { BuildRecord, type BuildRecords } from "./build-record.ts";
-import type { SessionRegistry } from "./client-session.ts";
-import { type Exporter, type SolveInput, buildRequest } from "./solve-options.ts";
+import type { ClientSession, SessionRegistry } from "./client-session.ts";
+import { BuiltReferences, OpenReferences, refuseGraph } from "./references.ts";
+import { sessionCredentials } from "./session-services.ts";
+import { type Exporter, type SolveInput, buildRequest, graphContext } from "./solve-options.ts";
 
 export type SolveMessage = Decoded<typeof solveRequest>;
 
@@ -20,14 +23,20 @@ export interface SolveContext {
 export class ClientDrivenSolve {
   readonly input: Omit<SolveInput, "attributes" | "cacheFrom">;
   readonly request: SolveMessage;
+  readonly references: OpenReferences;
   readonly returned: Promise<ReadonlyMap<string, string>>;
   readonly #resolve: (response: ReadonlyMap<string, string>) => void;
   readonly #reject: (error: unknown) => void;
   #response: ReadonlyMap<string, string> = new Map();
 
-  constructor(request: SolveMessage, input: Omit<SolveInput, "attributes" | "cacheFrom">) {
+  constructor(
+    request: SolveMessage,
+    input: Omit<SolveInput, "attributes" | "cacheFrom">,
+    references: OpenReferences,
+  ) {
     this.request = request;
     this.input = input;
+    this.references = references;
     const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<string, string>>();
     this.returned = promise;
     this.#resolve = resolve;
@@ -51,6 +60,7 @@ export class ClientDrivenSolve {
 }
 
 export class Solver {
+  readonly built = new BuiltReferences();
   readonly #context: SolveContext;
   readonly #driven = new Map<string, ClientDrivenSolve>();
   readonly #arrivals = new Set<(ref: string) => void>();
@@ -61,11 +71,7 @@ export class Solver {
 
   /** `Control.Solve`: builds, or waits for a client that drives the build itself. */
   async solve(request: SolveMessage, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
-    if (request.Definition !== undefined && request.Definition.def.length > 0)
-      throw new GrpcError(
-        grpcCodes.unimplemented,
-        "build graphs in BuildKit's own form (LLB) are not run by gantry: it builds Dockerfiles (frontend dockerfile.v0)",
-      );
+    if (request.Definition !== undefined && request.Definition.def.length > 0) refuseGraph();
     const record = new BuildRecord({
       ref: request.Ref,
       frontendAttributes: request.FrontendAttrs,
@@ -87,12 +93,8 @@ export class Solver {
       };
       const response =
         request.Frontend === ""
-          ? await this.#clientDriven(new ClientDrivenSolve(request, input))
-          : await this.build(request.Frontend, {
-              ...input,
-              attributes: request.FrontendAttrs,
-              cacheFrom: request.Cache?.Imports ?? [],
-            });
+          ? await this.#clientDriven(new ClientDrivenSolve(request, input, this.#referencesFor(input)))
+          : await this.#plainBuild(request, input);
       record.complete({ response });
       return response;
     } catch (error) {
@@ -104,14 +106,50 @@ export class Solver {
     }
   }
 
+  async #plainBuild(
+    request: SolveMessage,
+    input: Omit<SolveInput, "attributes" | "cacheFrom">,
+  ): Promise<ReadonlyMap<string, string>> {
+    const result = await this.build(request.Frontend, {
+      ...input,
+      attributes: request.FrontendAttrs,
+      cacheFrom: request.Cache?.Imports ?? [],
+      inputs: this.inputsOf(request.FrontendInputs, input.session),
+    });
+    return new Map(Object.entries(result.metadata));
+  }
+
+  #referencesFor({
+    ref,
+    session,
+    signal,
+    onEvent,
+  }: Omit<SolveInput, "attributes" | "cacheFrom">): OpenReferences {
+    const asked = { id: ref, signal, onEvent, credentials: sessionCredentials(session) };
+    return new OpenReferences(this.#context.builder, this.built, asked);
+  }
+
+  /** Contexts that came as graphs. Throws `notImplemented` for a graph that does more than to name a source. */
+  inputsOf(
+    graphs: SolveMessage["FrontendInputs"],
+    session: ClientSession,
+  ): ReadonlyMap<string, ContextSource> {
+    return new Map([...graphs].map(([name, graph]) => [name, this.sourceOf(graph, session)]));
+  }
+
+  /** What a graph names. Throws `notImplemented` for one that does more. */
+  sourceOf(graph: NonNullable<SolveMessage["Definition"]>, session: ClientSession): ContextSource {
+    const source = graphSource(graph) ?? refuseGraph();
+    return this.built.find(source) ?? graphContext(source, session);
+  }
+
   /** Builds with our one frontend. Throws {@link GrpcError} with the place in the Dockerfile. */
-  async build(frontend: string, input: SolveInput): Promise<ReadonlyMap<string, string>> {
+  async build(frontend: string, input: SolveInput): Promise<BuildResult> {
     if (frontend !== "dockerfile.v0" && frontend !== "gateway.v0")
       throw new GrpcError(grpcCodes.notFound, `frontend ${frontend} not found: gantry has dockerfile.v0`);
     try {
       const request = buildRequest(input);
-      const result = await this.#context.builder.build(request);
-      return new Map(Object.entries(result.metadata));
+      return await this.#context.builder.build(request);
     } catch (error) {
       throw withDetails(error);
     }
@@ -148,6 +186,7 @@ export class Solver {
     } finally {
       signal.removeEventListener("abort", gone);
       this.#driven.delete(ref);
+      await driven.references.close();
     }
   }
 }

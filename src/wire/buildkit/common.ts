@@ -38,7 +38,7 @@ export const platform = message({
 });
 
 /** A build graph in BuildKit's own form; its operations are kept as they are. */
-export const definition = message({ def: many(1, "bytes") });
+export const definition = message({ def: many(1, "bytes"), metadata: map(2, "bytes") });
 
 export const apiCapability = message({ ID: one(1, "string"), Enabled: one(2, "bool") });
 

@@ -1,0 +1,59 @@
+/** Looking at files and images without a build: for clients that drive builds themselves. */
+import { hostPlatform } from "../oci/platform.ts";
+import type { Platform } from "../oci/image-spec.ts";
+import { BaseImages } from "./base-images.ts";
+import type { ContextSource, LookingRequest, OpenedFiles } from "./build.ts";
+import type { ContextStore } from "./contexts.ts";
+import type { BuildHost } from "./host.ts";
+import { openRoot, topOf } from "./layers.ts";
+import { openContextTree } from "./open-context.ts";
+import { Progress } from "./progress.ts";
+
+interface LookingParts {
+  readonly host: BuildHost;
+  readonly contexts: ContextStore;
+}
+
+/** Images are opened for this machine's platform. */
+export async function openFiles(
+  { host, contexts }: LookingParts,
+  source: ContextSource,
+  asked: LookingRequest,
+): Promise<OpenedFiles> {
+  await using undo = new AsyncDisposableStack();
+  const progress = new Progress(asked.onEvent);
+  const lease = undo.use(host.lease());
+  const images = new BaseImages({ host, request: asked, progress, lease });
+  const platform = hostPlatform();
+  const image =
+    source.kind === "image"
+      ? await images.get(source.reference, source.platform ?? platform)
+      : source.kind === "layout"
+        ? await images.fromLayout(source, platform)
+        : source.kind === "built"
+          ? images.fromBuild(source, source.images[0]?.platform ?? platform)
+          : undefined;
+  const vertex = progress.vertex(`look ${asked.id} ${source.kind}`, `[internal] load ${nameOf(source)}`);
+  const tree =
+    image === undefined
+      ? await vertex.run(() => openContextTree({ contexts, signal: asked.signal, undo }, source, vertex))
+      : undo.use(openRoot(host, topOf(image.layers))).tree;
+  const kept = undo.move();
+  return { tree, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+const nameOf = (source: ContextSource): string =>
+  source.kind === "http" || source.kind === "git" ? source.url : source.kind;
+
+/** The configuration's bytes, and the digest that the image is known by. */
+export async function imageConfig(
+  { host }: LookingParts,
+  reference: string,
+  platform: Platform | undefined,
+  asked: LookingRequest,
+): Promise<{ digest: string; config: Uint8Array }> {
+  using lease = host.lease();
+  const images = new BaseImages({ host, request: asked, progress: new Progress(asked.onEvent), lease });
+  const { id, digest } = await images.get(reference, platform ?? hostPlatform());
+  return { digest: digest ?? id, config: host.content.read(id) };
+}
