@@ -33,21 +33,6 @@ function readFixture(name: string): unknown {
   return JSON.parse(readFileSync(join(root, "test/fixtures", name), "utf8"));
 }
 
-/** Flags that are read and change nothing, because what they are about is not there yet; each with the reason. */
-const withoutEffect: readonly {
-  readonly of: string;
-  readonly flags: readonly string[];
-  readonly why: string;
-}[] = [
-  {
-    of: "run",
-    flags: ["ip6", "link-local-ip"],
-    why: "the default network has IPv4 addresses only, and there is no other network",
-  },
-];
-
-const ineffective = new Set(withoutEffect.flatMap(({ flags }) => flags));
-
 interface FlagSupport {
   readonly served: readonly string[];
   readonly refused: readonly string[];
@@ -66,7 +51,7 @@ export function flagSupport(
   const isRefused = (name: string): boolean =>
     find(name)?.refused !== undefined || (find(name) !== undefined && refusedByEngine.has(name));
   return {
-    served: names.filter((name) => find(name) !== undefined && !isRefused(name) && !ineffective.has(name)),
+    served: names.filter((name) => find(name) !== undefined && !isRefused(name)),
     refused: names.filter(isRefused),
     absent: names.filter((name) => find(name) === undefined),
   };
@@ -107,7 +92,6 @@ export async function renderCompatibility(): Promise<string> {
     ...(await commandSection()),
     ...refusedValueSection(),
     ...daemonSection(),
-    ...withoutEffectSection(),
   ].join("\n");
 }
 
@@ -194,19 +178,6 @@ function daemonSection(): string[] {
     `Not there: ${flagList(absent)}`,
     "",
     ...(own.length === 0 ? [] : [`Gantry's own: ${own.map((label) => `\`${label}\``).join(" ")}`, ""]),
-  ];
-}
-
-function withoutEffectSection(): string[] {
-  return [
-    "## Flags without effect",
-    "",
-    "They are read, and stand above neither as served nor as refused.",
-    "",
-    "| of | flags | because |",
-    "| --- | --- | --- |",
-    ...withoutEffect.map(({ of, flags, why }) => `| \`${of}\` | ${flagList(flags)} | ${why} |`),
-    "",
   ];
 }
 

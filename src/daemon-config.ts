@@ -3,17 +3,21 @@
  * Docker's (dockerd's flags and its configuration file).
  */
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { errorText, invalidArgument, notImplemented } from "./base/errors.ts";
 import type { LogLevel } from "./base/log.ts";
 import { parseBuilderSettings } from "./build/gc-policy.ts";
 import { checkContainerOptions } from "./daemon-container-options.ts";
 import { validateLogging } from "./container/logging/driver-options.ts";
 import type { Ulimit } from "./wire/container.ts";
-import { cutPool } from "./network/ipv4.ts";
+import {
+  checkNetworkOptions,
+  type DaemonNetworkOptions,
+  defaultDaemonNetworkOptions,
+  networkOptionRules,
+} from "./daemon-network-options.ts";
 import { insecureRegistryComplaint, mirrorComplaint } from "./registry/hosts.ts";
 
-export interface DaemonOptions {
+export interface DaemonOptions extends DaemonNetworkOptions {
   hosts: string[];
   dataRoot: string;
   execRoot: string;
@@ -23,19 +27,6 @@ export interface DaemonOptions {
   logLevel: LogLevel;
   logDriver: string;
   logOptions: Record<string, string>;
-  bridge: string;
-  bip: string;
-  fixedCidr: string;
-  mtu: number;
-  /** Networks, and the length of the prefix of those that they are cut into. */
-  defaultAddressPools: { base: string; size: number }[];
-  dns: string[];
-  dnsOptions: string[];
-  dnsSearch: string[];
-  icc: boolean;
-  ip: string;
-  ipForward: boolean;
-  iptables: boolean;
   storageDriver: string;
   runtimes: Record<string, { path: string; runtimeArgs?: string[] }>;
   defaultRuntime: string;
@@ -77,6 +68,7 @@ export interface DaemonOptions {
 }
 
 export const defaultDaemonOptions: DaemonOptions = {
+  ...defaultDaemonNetworkOptions,
   hosts: [],
   dataRoot: "/var/lib/gantry",
   execRoot: "/run/gantry",
@@ -86,18 +78,6 @@ export const defaultDaemonOptions: DaemonOptions = {
   logLevel: "info",
   logDriver: "json-file",
   logOptions: {},
-  bridge: "gantry0",
-  bip: "",
-  fixedCidr: "",
-  mtu: 1500,
-  defaultAddressPools: [],
-  dns: [],
-  dnsOptions: [],
-  dnsSearch: [],
-  icc: true,
-  ip: "0.0.0.0",
-  ipForward: true,
-  iptables: true,
   storageDriver: "",
   runtimes: {},
   defaultRuntime: "",
@@ -133,7 +113,17 @@ export const defaultDaemonOptions: DaemonOptions = {
   builder: {},
 };
 
-type Kind = "string" | "boolean" | "number" | "list" | "runtimes" | "pools" | "map" | "ulimits" | "object";
+type Kind =
+  | "string"
+  | "boolean"
+  | "number"
+  | "list"
+  | "runtimes"
+  | "pools"
+  | "map"
+  | "maps"
+  | "ulimits"
+  | "object";
 
 interface OptionRule {
   readonly option: keyof DaemonOptions;
@@ -160,18 +150,7 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("logDriver", "log-driver", "string"),
   rule("logOptions", "log-opt", "map", "log-opts"),
   rule("logLevel", "log-level", "string"),
-  rule("bridge", "bridge", "string"),
-  rule("bip", "bip", "string"),
-  rule("fixedCidr", "fixed-cidr", "string"),
-  rule("mtu", "mtu", "number"),
-  rule("defaultAddressPools", "default-address-pool", "pools", "default-address-pools"),
-  rule("dns", "dns", "list"),
-  rule("dnsOptions", "dns-opt", "list", "dns-opts"),
-  rule("dnsSearch", "dns-search", "list"),
-  rule("icc", "icc", "boolean"),
-  rule("ip", "ip", "string"),
-  rule("ipForward", "ip-forward", "boolean"),
-  rule("iptables", "iptables", "boolean"),
+  ...networkOptionRules.map(([option, flag, kind, key]) => rule(option, flag, kind, key)),
   rule("storageDriver", "storage-driver", "string"),
   rule("runtimes", "add-runtime", "runtimes", "runtimes"),
   rule("defaultRuntime", "default-runtime", "string"),
@@ -231,21 +210,17 @@ export const reloadableOptions: readonly (keyof DaemonOptions)[] = [
 /** Keys of Docker's file that gantry knows of and does not serve. */
 const refusedKeys = new Set(
   (
-    "allow-nondistributable-artifacts api-cors-header authorization-plugins bridge-accept-fwmark containerd " +
-    "containerd-namespace data default-gateway " +
-    "default-gateway-v6 default-network-opts experimental features " +
-    "fixed-cidr-v6 host-gateway-ip host-gateway-ips ip-masq ip6tables ipv6 log-format " +
-    "metrics-addr min-api-version " +
-    "node-generic-resources proxies raw-logs rootless selinux-enabled storage-opts swarm-default-advertise-addr " +
-    "userland-proxy userland-proxy-path validate"
+    "allow-nondistributable-artifacts api-cors-header authorization-plugins containerd containerd-namespace " +
+    "data experimental features log-format metrics-addr min-api-version node-generic-resources proxies " +
+    "raw-logs rootless selinux-enabled storage-opts swarm-default-advertise-addr userland-proxy-path validate"
   ).split(" "),
 );
 
 /** Values of those keys that ask for what gantry does anyway. */
 const harmless: Readonly<Record<string, unknown>> = {
   experimental: false,
-  ipv6: false,
-  "ip-masq": true,
+  // The one that there is.
+  "firewall-backend": "nftables",
 };
 
 /**
@@ -277,7 +252,7 @@ export function parseConfig(text: string, path: string): Partial<DaemonOptions> 
     throw fail("the file must hold one JSON object");
   const options: Record<string, unknown> = {};
   const unknown: string[] = [];
-  for (const [key, value] of Object.entries(json)) {
+  for (const [key, value] of Object.entries(withNewNames(json))) {
     const found = daemonOptionRules.find((candidate) => candidate.key === key);
     if (found !== undefined) {
       if (!hasKind(value, found.kind)) throw fail(`the value of "${key}" must be a ${found.kind}`);
@@ -294,6 +269,12 @@ export function parseConfig(text: string, path: string): Partial<DaemonOptions> 
   return options;
 }
 
+/** Keys that have had another name. */
+function withNewNames(json: object): object {
+  const { "host-gateway-ip": address, ...others } = json as Record<string, unknown>;
+  return typeof address === "string" ? { "host-gateway-ips": [address], ...others } : json;
+}
+
 function hasKind(value: unknown, kind: Kind): boolean {
   if (kind === "list") return Array.isArray(value) && value.every((item) => typeof item === "string");
   if (kind === "runtimes")
@@ -307,6 +288,12 @@ function hasKind(value: unknown, kind: Kind): boolean {
       typeof value === "object" &&
       value !== null &&
       Object.values(value).every((entry) => typeof entry === "string")
+    );
+  if (kind === "maps")
+    return (
+      typeof value === "object" &&
+      value !== null &&
+      Object.values(value).every((entry) => hasKind(entry, "map"))
     );
   if (kind === "pools")
     return (
@@ -383,12 +370,7 @@ export function mergeDaemonOptions(
     throw invalidArgument(
       `invalid logging level: ${options.logLevel} (want debug, info, warn, error or fatal)`,
     );
-  if (!Number.isInteger(options.mtu) || options.mtu < 68 || options.mtu > 65535)
-    throw invalidArgument(`invalid MTU: ${options.mtu} (want 68 to 65535)`);
-  // Cut at once, so that a pool that cannot be is said before anything is set up.
-  for (const pool of options.defaultAddressPools) cutPool(pool);
-  for (const address of [...options.dns, options.ip])
-    if (isIP(address) === 0) throw invalidArgument(`${address} is not an ip address`);
+  checkNetworkOptions(options);
   checkRegistryOptions(options);
   checkLogging(options);
   checkContainerOptions(options);

@@ -1,4 +1,5 @@
 /** What the command line of `gantry daemon` says, as options. */
+import { parseAddressPool, parseNetworkOptions } from "./daemon-network-options.ts";
 import { errorText, invalidArgument } from "./base/errors.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
 import { ulimit } from "./cli/run/values.ts";
@@ -20,6 +21,7 @@ export function daemonStart(parsed: ParsedArguments): DaemonStart {
     if (kind === "list") flags[option] = [...parsed.list(flag)];
     else if (kind === "runtimes") flags[option] = parseRuntimes(parsed.list(flag));
     else if (kind === "pools") flags[option] = parsed.list(flag).map(parseAddressPool);
+    else if (kind === "maps") flags[option] = parseNetworkOptions(parsed.list(flag));
     else if (kind === "map") flags[option] = parseMap(parsed.list(flag));
     else if (kind === "ulimits") flags[option] = parseUlimits(parsed.list(flag));
     else if (kind === "boolean") flags[option] = parsed.bool(flag);
@@ -30,23 +32,6 @@ export function daemonStart(parsed: ParsedArguments): DaemonStart {
     configFile: parsed.string("config-file"),
     configFileRequired: parsed.changed("config-file"),
   };
-}
-
-/** `base=10.0.0.0/8,size=24` */
-function parseAddressPool(text: string): DaemonOptions["defaultAddressPools"][number] {
-  const fields = new Map(
-    text.split(",").map((field): [string, string] => {
-      const at = field.indexOf("=");
-      return [field.slice(0, Math.max(at, 0)).trim().toLowerCase(), field.slice(at + 1).trim()];
-    }),
-  );
-  const base = fields.get("base");
-  const size = fields.get("size");
-  if (fields.size !== 2 || base === undefined || size === undefined || !/^\d{1,3}$/.test(size))
-    throw invalidArgument(
-      `invalid default address pool "${text}": want base=CIDR,size=LENGTH, as in base=10.0.0.0/8,size=24`,
-    );
-  return { base, size: Number(size) };
 }
 
 /** `KEY=VALUE`; a key alone has an empty value. */

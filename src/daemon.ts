@@ -17,6 +17,7 @@ import { parseBuilderSettings } from "./build/gc-policy.ts";
 import { CacheStore } from "./build/cache-store.ts";
 import type { BuildHost } from "./build/host.ts";
 import { claimRoots } from "./daemon-roots.ts";
+import { networkConfig } from "./daemon-network-options.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
 import { ContainerLogs } from "./container/logging/container-logs.ts";
@@ -49,7 +50,6 @@ import { detectCgroups, leaveRootCgroup, removeCgroupIfEmpty } from "./linux/cgr
 import { descriptorLimit } from "./linux/descriptor-limit.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
 import { claimBridge } from "./network/bridge-claim.ts";
-import { cutPool, defaultPools, joinPools } from "./network/ipv4.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/volume-store.ts";
@@ -141,6 +141,7 @@ function engineConfig(options: DaemonOptions): EngineConfig {
     dns: options.dns,
     dnsOptions: options.dnsOptions,
     dnsSearch: options.dnsSearch,
+    hostGatewayIps: options.hostGatewayIps,
     publishIp: options.ip === "0.0.0.0" ? "" : options.ip,
     defaultAddressPools: options.defaultAddressPools,
     debug: options.debug,
@@ -182,20 +183,7 @@ async function assemble(
     network: createNetworkManager({
       database,
       execRoot,
-      config: {
-        bridge: options.bridge,
-        bip: options.bip,
-        fixedCidr: options.fixedCidr,
-        mtu: options.mtu,
-        icc: options.icc,
-        ip: options.ip,
-        ipForward: options.ipForward,
-        iptables: options.iptables,
-        addressPools:
-          options.defaultAddressPools.length === 0
-            ? defaultPools
-            : joinPools(options.defaultAddressPools.map(cutPool)),
-      },
+      config: networkConfig(options),
     }),
     monitor: createMonitor({ execRoot }),
     logs: new ContainerLogs((id) => {

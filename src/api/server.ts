@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { EngineError, isKind } from "../base/errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { isLogged, log as daemonLog } from "../base/log.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -78,7 +78,7 @@ class DockerApiServer implements ApiServer {
     this.#builder = options.builder;
     this.#log = options.log ?? daemonLog;
     this.#descriptors = new DescriptorGuard(options.descriptorLimit ?? (() => Number.POSITIVE_INFINITY));
-    this.#buildkit = new BuildKit(options.builder, this.#log, () => hostGateway(options.engine));
+    this.#buildkit = new BuildKit(options.builder, this.#log, async () => options.engine.hostGateways()[0]);
     this.#versions = new VersionRange(options.versionInfo);
     this.#headers = new Map([
       ["Api-Version", this.#versions.newest],
@@ -299,17 +299,6 @@ class DockerApiServer implements ApiServer {
 
 /** What was under way is given up when the client goes, or the daemon. Nobody reads it but a proxy in between. */
 const gone = (): HttpError => new HttpError(499, "the request was given up before its answer");
-
-/** The default bridge's own address; undefined in a daemon without one. */
-async function hostGateway(engine: Engine): Promise<string | undefined> {
-  try {
-    const { IPAM } = await engine.networkInspect("bridge");
-    return IPAM.Config?.find(({ Gateway }) => Gateway !== undefined && Gateway !== "")?.Gateway;
-  } catch (error) {
-    if (isKind(error, "notFound")) return undefined;
-    throw error;
-  }
-}
 
 /**
  * Path and query of a request target. The path is decoded as a whole, as Docker's router has it: `%2F` in a name is a

@@ -30,6 +30,8 @@ export interface BuildHost {
     readonly dns: readonly string[];
     readonly dnsOptions: readonly string[];
     readonly dnsSearch: readonly string[];
+    /** What `host-gateway` stands for; empty for the network's gateway. */
+    readonly hostGatewayIps?: readonly string[];
     /** The key `builder` of daemon.json. */
     readonly builder?: BuilderSettings;
   };

@@ -205,6 +205,7 @@ function writeNameFiles(
   };
   writeFileSync(files.hostname, `${step.hostname}\n`);
   const first = sandbox?.endpoints[0];
+  const { hostGatewayIps: hostGateways = [] } = host.config;
   writeFileSync(
     files.hosts,
     hostsFileFor({
@@ -212,7 +213,8 @@ function writeNameFiles(
       hostname: step.hostname,
       domainname: "",
       extraHosts: step.extraHosts,
-      hostGateway: first?.ipv4Gateway ?? "",
+      hostGateways:
+        hostGateways.length > 0 ? hostGateways : [first?.ipv4Gateway ?? ""].filter((a) => a !== ""),
     }),
   );
   const { dns, dnsOptions, dnsSearch } = host.config;

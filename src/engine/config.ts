@@ -15,6 +15,8 @@ export interface EngineConfig {
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];
+  /** What `host-gateway` stands for; empty for the default bridge's addresses. */
+  readonly hostGatewayIps: readonly string[];
   /** Address that published ports bind to when none is given; empty for all. */
   readonly publishIp: string;
   /** Where networks without a subnet of their own get one; empty for Docker's. */

@@ -25,6 +25,7 @@ import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
 import { createImageUseCases } from "./image-use-cases.ts";
 import { info } from "./info.ts";
 import { networkInspect, networkList, volumeInspect, volumeList } from "./listings.ts";
+import { hostGateways } from "./network-files.ts";
 import { networkConnect, networkCreate, networkDisconnect, networkRemove } from "./networks.ts";
 import { containerPrune, imagePrune, networkPrune, volumePrune } from "./prune.ts";
 import { restartByPolicy } from "./restart-by-policy.ts";
@@ -90,6 +91,7 @@ export function createEngine(context: EngineContext): Engine {
     ...images,
     networkList: (filters) => networkList(context, filters),
     networkInspect: (id) => networkInspect(context, id),
+    hostGateways: () => hostGateways(context),
     networkCreate: (request) => networkCreate(context, request),
     networkRemove: (id) => networkRemove(context, id),
     networkConnect: (id, request) => networkConnect(context, id, request),

@@ -265,6 +265,8 @@ export interface Engine {
   // networks and volumes
   networkList(filters: Filters): Promise<NetworkInspect[]>;
   networkInspect(nameOrId: string): Promise<NetworkInspect>;
+  /** What `host-gateway` stands for; none without a default bridge. */
+  hostGateways(): readonly string[];
   networkCreate(request: NetworkCreateRequest): Promise<NetworkCreateResponse>;
   /** Throws `permissionDenied` for one in use, or a predefined one. */
   networkRemove(nameOrId: string): Promise<void>;

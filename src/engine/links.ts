@@ -2,8 +2,10 @@
 import { conflict, invalidArgument, isKind, notFound } from "../base/errors.ts";
 import type { ContainerLink, ContainerRecord } from "../container/container.ts";
 import { linkEnvironment, parseLink } from "../container/links.ts";
+import type { LinkedPort } from "../network/network.ts";
 import type { HostConfig } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
+import { parseContainerPort } from "./port-requests.ts";
 
 const bridge = "bridge";
 
@@ -94,6 +96,23 @@ export function linkVariables(context: EngineContext, container: ContainerRecord
   });
 }
 
+/** The exposed ports of linked containers. */
+function linkedPorts(context: EngineContext, container: ContainerRecord): LinkedPort[] {
+  return linked(context, container).flatMap(({ child }) =>
+    Object.keys(child.config.ExposedPorts ?? {})
+      .map(parseContainerPort)
+      .map(({ port, protocol }) => ({ containerId: child.id, protocol, port })),
+  );
+}
+
+/** Opens the ways of a running container's links, and those of links to it: its address is perhaps a new one. */
+export function openLinks(context: EngineContext, containerId: string): void {
+  const container = context.containers.byId(containerId);
+  const parents = linkingContainers(context, containerId).map(({ parent }) => parent);
+  for (const parent of new Set([...(container === undefined ? [] : [container]), ...parents]))
+    context.network.openLinks(parent.id, linkedPorts(context, parent));
+}
+
 /** What stands for a linked container in /etc/hosts. */
 export interface LinkHost {
   readonly address: string;
@@ -140,4 +159,5 @@ export function removeLink(context: EngineContext, name: string): void {
   if (links.length === (parent.links ?? []).length)
     throw notFound(`Cannot get parent ${parentName} for name ${name}`);
   context.containers.update(parent.id, { links });
+  openLinks(context, parent.id);
 }

@@ -4,6 +4,7 @@ import { hostNameServers, readResolvConf, setsNdots } from "../network/name-file
 import { NameServer } from "../network/name-server.ts";
 import { attempt } from "./attempt.ts";
 import type { EngineContext } from "./context.ts";
+import { openLinks } from "./links.ts";
 import { updateLinkedFiles, updateNetworkFiles } from "./network-files.ts";
 
 /** Lets every sandbox have its name server, those too that are found at the start. To be called before they are. */
@@ -23,16 +24,23 @@ export function serveNames(context: EngineContext): void {
   );
 }
 
-/** Lets files follow the networks of running containers. To be called before they are found at the start. */
+/** Lets files and the ways of links follow the networks of running containers. To be called before they are found at the start. */
 export function followNetworks(context: EngineContext): void {
   context.network.watch({
-    opened: (sandbox) =>
-      attempt("update the hosts files of linking containers", () => updateLinkedFiles(context, sandbox)),
+    opened: (sandbox) => {
+      openLinks(context, sandbox.containerId);
+      return attempt("update the hosts files of linking containers", () =>
+        updateLinkedFiles(context, sandbox),
+      );
+    },
     changed: (sandbox) =>
       attempt(`update the hosts file and resolv.conf of ${sandbox.containerId}`, () => {
         updateNetworkFiles(context, sandbox);
         updateLinkedFiles(context, sandbox);
+        openLinks(context, sandbox.containerId);
       }),
+    // Nobody reaches by an old link whoever gets its address next.
+    closed: ({ containerId }) => openLinks(context, containerId),
   });
 }
 

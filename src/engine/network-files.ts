@@ -65,7 +65,7 @@ export function writeNetworkFiles(
         hostname: config.Hostname ?? "",
         domainname: config.Domainname ?? "",
         extraHosts: hostConfig.ExtraHosts ?? [],
-        hostGateway: hostGateway(context),
+        hostGateways: hostGateways(context),
         links: linkHosts(context, container),
       }),
     );
@@ -86,8 +86,10 @@ export function updateNetworkFiles(context: EngineContext, sandbox: Sandbox): vo
   const { Hostname: hostname = "", Domainname: domainname = "" } = container.config;
   rewrite(hosts, (text) => withOwnAddresses(text, { addresses: addressesOf(sandbox), hostname, domainname }));
   const settings = resolverSettings(context, container);
-  const before = resolvConfFor(readHostResolvConf(), settings);
-  rewrite(resolvConf, (text) => (text === before ? resolvConfOf(context, sandbox, settings) : text));
+  const before = [true, false].map((has) =>
+    resolvConfFor(readHostResolvConf(), { ...settings, hasIpv6: has }),
+  );
+  rewrite(resolvConf, (text) => (before.includes(text) ? resolvConfOf(context, sandbox, settings) : text));
 }
 
 /** Lets the hosts files of those that are linked to a container follow its address: it has perhaps been started anew. */
@@ -112,10 +114,15 @@ function addressesOf(sandbox: Sandbox | undefined): string[] {
     .filter((address) => address !== "");
 }
 
-/** The default bridge's address on the host, on whatever networks the container is. Empty without a default bridge. */
-function hostGateway(context: EngineContext): string {
-  if (findNetwork(context, "bridge") === undefined) return "";
-  return context.network.inspect("bridge").IPAM.Config?.[0]?.Gateway ?? "";
+/**
+ * What the daemon's options say, else the default bridge's addresses on the host, on whatever networks the container is.
+ * None without a default bridge.
+ */
+export function hostGateways(context: EngineContext): readonly string[] {
+  if (context.config.hostGatewayIps.length > 0) return context.config.hostGatewayIps;
+  if (findNetwork(context, "bridge") === undefined) return [];
+  const { IPAM } = context.network.inspect("bridge");
+  return (IPAM.Config ?? []).flatMap(({ Gateway }) => (Gateway === undefined ? [] : [Gateway]));
 }
 
 function resolverSettings(context: EngineContext, { hostConfig }: ContainerRecord): ResolvConfOptions {
@@ -135,7 +142,11 @@ function resolvConfOf(
   const hasNames = sandbox?.endpoints.some(({ networkId }) => context.network.find(networkId).isUserDefined);
   return hasNames === true
     ? internalResolvConf(readResolvConf("/etc/resolv.conf"), nameServerAddress, settings)
-    : resolvConfFor(readHostResolvConf(), settings);
+    : resolvConfFor(readHostResolvConf(), { ...settings, hasIpv6: hasIpv6(sandbox) });
+}
+
+function hasIpv6(sandbox: Sandbox | undefined): boolean {
+  return sandbox?.endpoints.some(({ ipv6Address }) => ipv6Address !== "") === true;
 }
 
 function orDefault(

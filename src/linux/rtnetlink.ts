@@ -34,6 +34,7 @@ import {
   IFLA_INFO_SLAVE_KIND,
   IFLA_INFO_SLAVE_DATA,
   IFLA_BR_NF_CALL_IPTABLES,
+  IFLA_BR_NF_CALL_IP6TABLES,
   IFLA_BRPORT_MODE,
   IFLA_BRPORT_ISOLATED,
   IFA_ADDRESS,
@@ -133,14 +134,18 @@ export class RouteSocket implements Disposable {
     });
   }
 
-  /** Makes the bridge's frames pass the IP layer's netfilter hooks; needs the kernel's br_netfilter. */
-  setBridgeCallIptables(index: number, on: boolean): void {
+  /** Makes the bridge's frames pass the IP layers' netfilter hooks; needs the kernel's br_netfilter. */
+  setBridgeCallIptables(index: number, { ipv4, ipv6 }: { ipv4: boolean; ipv6: boolean }): void {
     this.#changeLink(
       index,
       nested(
         IFLA_LINKINFO,
         attribute(IFLA_INFO_KIND, text("bridge")),
-        nested(IFLA_INFO_DATA, attribute(IFLA_BR_NF_CALL_IPTABLES, u8(on ? 1 : 0))),
+        nested(
+          IFLA_INFO_DATA,
+          attribute(IFLA_BR_NF_CALL_IPTABLES, u8(ipv4 ? 1 : 0)),
+          attribute(IFLA_BR_NF_CALL_IP6TABLES, u8(ipv6 ? 1 : 0)),
+        ),
       ),
     );
   }

@@ -17,6 +17,8 @@ export interface AddressRange {
   readonly gateway: Address | undefined;
   /** Part of the subnet that containers get their addresses from; all of it when undefined. */
   readonly allocationRange?: Prefix | undefined;
+  /** Where containers' default routes lead to, when that is not the network's own gateway. */
+  readonly containerGateway?: Address | undefined;
   /** Addresses that somebody else has. */
   readonly reserved?: readonly Address[];
 }

@@ -1,58 +1,11 @@
-/** Sets up the default bridge: its device, its addresses and the kernel settings that go with it. */
+/** Sets up bridges: the device, its addresses and the kernel settings that go with it. */
 import { readdirSync } from "node:fs";
-import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { conflict, errorText, invalidArgument } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { type Link, type LinkAddress, RouteSocket } from "../linux/rtnetlink.ts";
 import { readSysctl, writeSysctl, type SysctlName } from "../linux/sysctl.ts";
-import type { AddressRange } from "./address-pool.ts";
-import { parseAddress, parsePrefix } from "./ip.ts";
-import {
-  contains,
-  defaultPools,
-  firstFree,
-  formatIpv4,
-  formatSubnet,
-  parseCidr,
-  parseIpv4,
-  randomMac,
-  sizeOf,
-  type Subnet,
-  subnetOf,
-} from "./ipv4.ts";
-import type { NetworkRecords } from "./records.ts";
-
-/** The daemon's network settings, by the names of Docker's flags. */
-export interface NetworkConfig {
-  /** `none` for no default bridge. */
-  readonly bridge: string;
-  /** Address and prefix length of the bridge, `172.17.0.1/16`; empty to choose. */
-  readonly bip: string;
-  /** Part of the bridge's network that containers' addresses come from; empty for all of it. */
-  readonly fixedCidr: string;
-  /** Bytes. */
-  readonly mtu: number;
-  readonly icc: boolean;
-  /** Host address for published ports that name none. */
-  readonly ip: string;
-  /** Switch forwarding on in the kernel. */
-  readonly ipForward: boolean;
-  /** Manage firewall rules (with nftables; the flag is named after its forerunner). */
-  readonly iptables: boolean;
-  /** Networks that get no subnet of the user's get one of these. */
-  readonly addressPools: Iterable<Subnet>;
-}
-
-export const defaultNetworkConfig: NetworkConfig = {
-  bridge: "gantry0",
-  bip: "",
-  fixedCidr: "",
-  mtu: 1500,
-  icc: true,
-  ip: "0.0.0.0",
-  ipForward: true,
-  iptables: true,
-  addressPools: defaultPools,
-};
+import { randomMac } from "./ipv4.ts";
+import { hasFirewall, type NetworkConfig } from "./network-config.ts";
 
 /** What a bridge is to be. */
 export interface BridgePlan {
@@ -78,12 +31,6 @@ export interface BridgeDevice {
   readonly isolatePorts: boolean;
 }
 
-/** The default network's bridge, and the addresses that belong to it. */
-export interface DefaultBridge {
-  readonly plan: BridgePlan;
-  readonly range: AddressRange;
-}
-
 /** Throws `invalidArgument` for what could not be a device's name or would not be safe in a rule. */
 export function checkBridgeName(name: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/.test(name) || name === "all" || name === "default")
@@ -92,130 +39,12 @@ export function checkBridgeName(name: string): void {
     });
 }
 
-interface Plan {
-  readonly address: number;
-  readonly subnet: Subnet;
-}
-
-function planFor(address: number, prefixLength: number): Plan {
-  return { address, subnet: subnetOf(address, prefixLength) };
-}
-
-/** Networks that the host knows by its addresses and routes, without those of the link `exceptIndex`. */
-export function takenSubnets(route: RouteSocket, exceptIndex: number): Subnet[] {
-  const taken: Subnet[] = [];
-  const add = (address: string, prefixLength: number): void => {
-    const value = parseIpv4(address);
-    if (value !== undefined && prefixLength > 0) taken.push(subnetOf(value, prefixLength));
-  };
-  for (const { address, prefixLength, linkIndex } of route.addresses())
-    if (linkIndex !== exceptIndex) add(address, prefixLength);
-  for (const { destination, linkIndex } of route.routes())
-    if (linkIndex !== exceptIndex) add(destination.address, destination.prefixLength);
-  return taken;
-}
-
-function choose(pools: Iterable<Subnet>, taken: readonly Subnet[]): Plan {
-  const subnet = firstFree(pools, taken);
-  if (subnet === undefined)
-    throw new EngineError(
-      "resourceExhausted",
-      "could not find an available, non-overlapping IPv4 address pool among the defaults for the default bridge",
-      { hint: "name a free network with --bip" },
-    );
-  return { address: subnet.base + 1, subnet };
-}
-
-/**
- * Which address the bridge gets: the one asked for; else the one it had last, unless nobody depends on it and the host
- * uses that network by now; else the one that the bridge has; else the first free pool's.
- */
-function plan({
-  config,
-  records,
-  hasEndpoints,
-  route,
-  others,
-}: {
-  readonly config: NetworkConfig;
-  readonly records: NetworkRecords;
-  readonly hasEndpoints: boolean;
-  readonly route: RouteSocket;
-  /** Subnets of other networks, whose devices may not be there yet. */
-  readonly others: readonly Subnet[];
-}): Plan {
-  if (config.bip !== "") return parseCidr(config.bip, "--bip");
-  const link = route.link(config.bridge);
-  const taken = [...takenSubnets(route, link?.index ?? -1), ...others];
-  const record = records.bridge(config.bridge);
-  if (record !== undefined) {
-    const last = parseCidr(record.address, "the stored bridge address");
-    if (hasEndpoints || link !== undefined || firstFree([last.subnet], taken) !== undefined) return last;
-  }
-  const present = route.addresses().find(({ linkIndex }) => linkIndex === link?.index);
-  const address = present === undefined ? undefined : parseIpv4(present.address);
-  return present !== undefined && address !== undefined
-    ? planFor(address, present.prefixLength)
-    : choose(config.addressPools, taken);
-}
-
-function checkPlan({ address, subnet }: Plan, config: NetworkConfig): Subnet | undefined {
-  const last = subnet.base + sizeOf(subnet.prefixLength) - 1;
-  if (subnet.prefixLength > 30 || address === subnet.base || address === last)
-    throw invalidArgument(
-      `--bip ${formatIpv4(address)}/${subnet.prefixLength} is not the address of a host in a network with room for others`,
-    );
-  if (config.fixedCidr === "") return undefined;
-  const fixed = parseCidr(config.fixedCidr, "--fixed-cidr").subnet;
-  if (!contains(subnet, fixed.base) || fixed.prefixLength < subnet.prefixLength)
-    throw invalidArgument(
-      `--fixed-cidr ${config.fixedCidr} is not within the bridge's ${formatSubnet(subnet)}`,
-    );
-  return fixed;
-}
-
 function setOrWarn(name: SysctlName, value: string): void {
   try {
     writeSysctl(name, value);
   } catch (error) {
     log.warn("a kernel setting that the bridge needs could not be made", { error: errorText(error) });
   }
-}
-
-/**
- * What the default network's bridge is to be, by the daemon's options and by what was there last. `hasEndpoints`:
- * containers from before still use its addresses. Throws `conflict` when a device of that name is no bridge.
- */
-export function planDefaultBridge(
-  config: NetworkConfig,
-  records: NetworkRecords,
-  hasEndpoints: boolean,
-  others: readonly Subnet[],
-): DefaultBridge {
-  checkBridgeName(config.bridge);
-  using route = RouteSocket.open();
-  const before = existingBridge(route, config.bridge);
-  const { address, subnet } = plan({ config, records, hasEndpoints, route, others });
-  const allocationRange = checkPlan({ address, subnet }, config);
-  const gateway = formatIpv4(address);
-  const { prefixLength } = subnet;
-  const isOurs = before === undefined || records.bridge(config.bridge)?.isOurs === true;
-  records.saveBridge(config.bridge, { address: `${gateway}/${prefixLength}`, isOurs });
-  return {
-    plan: {
-      name: config.bridge,
-      addresses: [{ address: gateway, prefixLength }],
-      mtu: config.mtu,
-      icc: config.icc,
-      isOurs,
-      keepsAddresses: hasEndpoints,
-    },
-    range: {
-      subnet: parsePrefix(formatSubnet(subnet))!.prefix,
-      gateway: parseAddress(gateway),
-      ...(allocationRange && { allocationRange: parsePrefix(formatSubnet(allocationRange))!.prefix }),
-    },
-  };
 }
 
 /** The bridge of that name, undefined when there is no such device. Throws `conflict` when it is no bridge. */
@@ -264,9 +93,13 @@ function applySettings(config: NetworkConfig, { name, addresses, isOurs }: Bridg
  * Has containers' frames to each other pass the firewall, which `icc=false` needs: they do not leave the bridge. Returns
  * false where the kernel has no br_netfilter.
  */
-function filterBridgedFrames(route: RouteSocket, linkIndex: number): boolean {
+function filterBridgedFrames(
+  route: RouteSocket,
+  linkIndex: number,
+  { iptables, ip6tables }: NetworkConfig,
+): boolean {
   if (readSysctl("net.bridge.bridge-nf-call-iptables") === undefined) return false;
-  route.setBridgeCallIptables(linkIndex, true);
+  route.setBridgeCallIptables(linkIndex, { ipv4: iptables, ipv6: ip6tables });
   return true;
 }
 
@@ -292,7 +125,7 @@ export function setUpBridge(wanted: BridgePlan, config: NetworkConfig): BridgeDe
     for (const other of present)
       if (!wanted.addresses.some((address) => sameAddress(other, address)))
         route.deleteAddress(link.index, other);
-  const isFiltered = !wanted.icc && config.iptables && filterBridgedFrames(route, link.index);
+  const isFiltered = !wanted.icc && hasFirewall(config) && filterBridgedFrames(route, link.index, config);
   return {
     name: wanted.name,
     linkIndex: link.index,

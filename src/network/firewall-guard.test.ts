@@ -5,7 +5,7 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { NetworkConfig } from "./bridge.ts";
+import type { NetworkConfig } from "./network-config.ts";
 import {
   ask,
   becomePretendHost,

@@ -4,21 +4,48 @@ import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nft } from "../linux/nftables.ts";
 import { ForeignChains } from "./foreign-chains.ts";
-import { type BridgeRules, changeBridge, changeForwards, type PortForward, wholeTable } from "./ruleset.ts";
+import {
+  type BridgeRules,
+  changeBridge,
+  changeElements,
+  changeForwards,
+  directElements,
+  type FirewallOptions,
+  linkElements,
+  type LinkPath,
+  type PortForward,
+  type SetElement,
+  wholeTable,
+} from "./ruleset.ts";
 import { readUserRules, type UserRules } from "./user-rules.ts";
 
 const keyOf = ({ protocol, hostIp, hostPort }: PortForward): string => `${protocol} ${hostIp} ${hostPort}`;
 
+/** Each element once: several ports may lead to one place. */
+const unique = (elements: readonly SetElement[]): SetElement[] => [
+  ...new Map(elements.map((element) => [`${element.set} ${element.key}`, element])).values(),
+];
+
+/** The elements of `one` that are not in `other`. */
+function without(one: readonly SetElement[], other: readonly SetElement[]): SetElement[] {
+  const known = new Set(other.map(({ set, key }) => `${set} ${key}`));
+  return one.filter(({ set, key }) => !known.has(`${set} ${key}`));
+}
+
 export class Firewall {
   readonly table: string;
+  readonly #options: FirewallOptions;
   readonly #userRules: UserRules;
   readonly #foreign: ForeignChains;
   readonly #bridges = new Map<string, BridgeRules>();
   readonly #forwards = new Map<string, PortForward>();
+  /** By the container that they are for. */
+  readonly #links = new Map<string, readonly LinkPath[]>();
   #isInstalled = false;
 
-  constructor(table: string, userRules: UserRules) {
+  constructor(table: string, userRules: UserRules, options: FirewallOptions) {
     this.table = table;
+    this.#options = options;
     this.#userRules = userRules;
     this.#foreign = new ForeignChains(table);
   }
@@ -49,8 +76,10 @@ export class Firewall {
 
   #write(userRules: readonly string[]): void {
     const parts = {
+      options: this.#options,
       bridges: [...this.#bridges.values()],
       forwards: [...this.#forwards.values()],
+      elements: this.#derived(),
       userRules,
     };
     nft(`write the nftables table ${this.table}`, wholeTable(this.table, parts));
@@ -86,12 +115,41 @@ export class Firewall {
     this.syncForeignChains();
   }
 
+  /** Elements that follow from all ports and links together. */
+  #derived(): SetElement[] {
+    const direct = this.#options.allowDirectRouting ? directElements([...this.#forwards.values()]) : [];
+    return unique([...direct, ...linkElements([...this.#links.values()].flat())]);
+  }
+
+  /** Makes a change to what the table is made from; gives the commands for what follows from it. */
+  #deriving(change: () => void): string {
+    const before = this.#derived();
+    change();
+    const after = this.#derived();
+    return [
+      changeElements("delete", this.table, without(before, after)),
+      changeElements("add", this.table, without(after, before)),
+    ].join("\n");
+  }
+
+  /** Opens these ways for a container, in place of those that it had. */
+  setLinks(containerId: string, paths: readonly LinkPath[]): void {
+    if (paths.length === 0 && !this.#links.has(containerId)) return;
+    const commands = this.#deriving(() => {
+      if (paths.length === 0) this.#links.delete(containerId);
+      else this.#links.set(containerId, paths);
+    });
+    if (commands.trim() !== "") this.#change("change the ways of links in", commands);
+  }
+
   /** Adds forwards in one transaction. On failure none of them is there. */
   add(forwards: readonly PortForward[]): void {
     if (forwards.length === 0) return;
-    for (const forward of forwards) this.#forwards.set(keyOf(forward), forward);
+    const derived = this.#deriving(() => {
+      for (const forward of forwards) this.#forwards.set(keyOf(forward), forward);
+    });
     try {
-      this.#change("add published ports to", changeForwards("add", this.table, forwards));
+      this.#change("add published ports to", `${changeForwards("add", this.table, forwards)}\n${derived}`);
     } catch (error) {
       for (const forward of forwards) this.#forwards.delete(keyOf(forward));
       throw error;
@@ -100,19 +158,28 @@ export class Firewall {
 
   remove(forwards: readonly PortForward[]): void {
     if (forwards.length === 0) return;
-    for (const forward of forwards) this.#forwards.delete(keyOf(forward));
+    const derived = this.#deriving(() => {
+      for (const forward of forwards) this.#forwards.delete(keyOf(forward));
+    });
     crashpoint("network-close.before-firewall");
-    this.#change("delete published ports from", changeForwards("delete", this.table, forwards));
+    this.#change(
+      "delete published ports from",
+      `${changeForwards("delete", this.table, forwards)}\n${derived}`,
+    );
   }
 
   /** Lets ports lead to another address, in one transaction: there is no moment without them. */
   move(before: readonly PortForward[], after: readonly PortForward[]): void {
     if (before.length + after.length === 0) return;
-    for (const forward of before) this.#forwards.delete(keyOf(forward));
-    for (const forward of after) this.#forwards.set(keyOf(forward), forward);
+    const derived = this.#deriving(() => {
+      for (const forward of before) this.#forwards.delete(keyOf(forward));
+      for (const forward of after) this.#forwards.set(keyOf(forward), forward);
+    });
     this.#change(
       "move published ports in",
-      `${changeForwards("delete", this.table, before)}\n${changeForwards("add", this.table, after)}`,
+      [changeForwards("delete", this.table, before), changeForwards("add", this.table, after), derived].join(
+        "\n",
+      ),
     );
   }
 
@@ -133,6 +200,7 @@ export class Firewall {
     const table = this.table;
     this.#bridges.clear();
     this.#forwards.clear();
+    this.#links.clear();
     this.syncForeignChains();
     nft(`delete the nftables table ${table}`, `table inet ${table} { }\ndelete table inet ${table}`);
   }

@@ -1,6 +1,6 @@
 /** Networks as the Engine API shows them (definition `Network`). Pure. */
 import type { IpamConfig, NetworkContainer, NetworkInspect } from "../wire/network.ts";
-import type { NetworkConfig } from "./bridge.ts";
+import type { NetworkConfig } from "./network-config.ts";
 import { formatAddress, formatPrefix } from "./ip.ts";
 import type { LiveNetwork } from "./live-network.ts";
 import type { NetworkInfo } from "./network.ts";
@@ -32,7 +32,7 @@ function defaultBridgeOptions(config: NetworkConfig): Record<string, string> {
   return {
     "com.docker.network.bridge.default_bridge": "true",
     "com.docker.network.bridge.enable_icc": String(config.icc),
-    "com.docker.network.bridge.enable_ip_masquerade": String(config.iptables),
+    "com.docker.network.bridge.enable_ip_masquerade": String(config.ipMasquerade),
     "com.docker.network.bridge.host_binding_ipv4": config.ip,
     "com.docker.network.bridge.name": config.bridge,
     "com.docker.network.driver.mtu": String(config.mtu),
@@ -40,8 +40,11 @@ function defaultBridgeOptions(config: NetworkConfig): Record<string, string> {
 }
 
 function ipamConfigs({ record, ranges }: LiveNetwork): IpamConfig[] {
-  return ranges.map(({ subnet, gateway, allocationRange }, i) => {
-    const auxiliary = record.definition.subnets[i]?.auxiliaryAddresses ?? {};
+  return ranges.map(({ subnet, gateway, allocationRange, containerGateway }, i) => {
+    const auxiliary = {
+      ...record.definition.subnets[i]?.auxiliaryAddresses,
+      ...(containerGateway && { [`DefaultGatewayIPv${subnet.family}`]: formatAddress(containerGateway) }),
+    };
     return {
       Subnet: formatPrefix(subnet),
       ...(allocationRange && { IPRange: formatPrefix(allocationRange) }),
@@ -63,7 +66,7 @@ export function describeNetwork(network: LiveNetwork, config: NetworkConfig): Ne
     Scope: "local",
     Driver: record.driver,
     EnableIPv4: definition.enableIPv4,
-    EnableIPv6: definition.enableIPv6,
+    EnableIPv6: isDefaultBridge ? config.ipv6 : definition.enableIPv6,
     IPAM: {
       Driver: definition.ipamDriver,
       Options: isPredefined ? null : definition.ipamOptions,

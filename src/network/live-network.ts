@@ -3,12 +3,13 @@ import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket, type SlaveKind } from "../linux/rtnetlink.ts";
 import type { AddressRange } from "./address-pool.ts";
-import type { BridgeDevice, BridgePlan, NetworkConfig } from "./bridge.ts";
+import type { BridgeDevice, BridgePlan } from "./bridge.ts";
 import type { NetworkDefinition, SubnetDefinition } from "./definition.ts";
 import { bridgeOptions, ipvlanOptions, macvlanOptions } from "./driver-options.ts";
 import type { SlavePlan } from "./endpoint-kernel.ts";
 import { type Address, parseAddress, parsePrefix } from "./ip.ts";
 import type { NetworkAddresses } from "./network-addresses.ts";
+import { defaultNetworkConfig, type NetworkConfig } from "./network-config.ts";
 import type { NetworkRecord } from "./records.ts";
 import type { BridgeRules } from "./ruleset.ts";
 
@@ -34,7 +35,7 @@ export function rangeOf({ subnet, gateway, ipRange, auxiliaryAddresses }: Subnet
 const bridgeName = (id: string): string => `br-${id.slice(0, 12)}`;
 
 /** What the bridge of a user's network is to be. */
-export function bridgePlan({ id, definition }: NetworkRecord, config: NetworkConfig): BridgePlan {
+export function bridgePlan({ id, definition }: NetworkRecord): BridgePlan {
   const options = bridgeOptions(definition.options, definition.internal);
   const { gatewayModes: modes } = options;
   const addresses = definition.subnets
@@ -51,7 +52,8 @@ export function bridgePlan({ id, definition }: NetworkRecord, config: NetworkCon
       address: gateway,
       prefixLength: prefix.prefixLength,
     })),
-    mtu: options.mtu || config.mtu,
+    // The daemon's own is that of the default bridge alone, as with Docker.
+    mtu: options.mtu || defaultNetworkConfig.mtu,
     icc: options.icc,
     isOurs: definition.isDeviceOurs,
     keepsAddresses: false,
@@ -83,13 +85,17 @@ export function bridgeRules(name: string, { subnets, options, internal }: Networ
 }
 
 /** The default network's, by the daemon's options. */
-export function defaultBridgeRules(name: string, subnets: readonly string[], icc: boolean): BridgeRules {
+export function defaultBridgeRules(
+  name: string,
+  subnets: readonly string[],
+  { icc, ipMasquerade }: NetworkConfig,
+): BridgeRules {
   return {
     name,
     subnets,
     icc,
     internal: false,
-    masquerade: subnets,
+    masquerade: ipMasquerade ? subnets : [],
     sourceAddresses: [],
     open: { ipv4: false, ipv6: false },
     routed: { ipv4: false, ipv6: false },

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { type EngineError, type ErrorKind, isKind } from "../base/errors.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
-import type { NetworkConfig } from "./bridge.ts";
+import type { NetworkConfig } from "./network-config.ts";
 import {
   ask,
   becomePretendHost,

@@ -1,20 +1,19 @@
 /** The network manager: each container's sandbox, and its endpoints on the daemon's networks. */
 import type { Database } from "../base/database.ts";
-import { conflict, EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
-import { failpoint } from "../base/failpoint.ts";
+import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import type { NetworkCreateRequest, NetworkInspect } from "../wire/network.ts";
-import { Attacher, type Owner, type PlannedEndpoint } from "./attacher.ts";
-import type { NetworkConfig } from "./bridge.ts";
+import { Attacher, type PlannedEndpoint } from "./attacher.ts";
 import { DeferredWork } from "./deferred-work.ts";
-import { EndpointIndex } from "./endpoint-index.ts";
-import { changeMac, detach } from "./endpoint-kernel.ts";
-import { checkEndpoint, checkPort, emptyEndpoint } from "./endpoint-request.ts";
+import { checkEndpoint, checkPort } from "./endpoint-request.ts";
 import { containersOf, describeNetwork, networkInfo } from "./inspect.ts";
+import { LiveChanges } from "./live-changes.ts";
 import { type LiveNetwork, requireConnectable } from "./live-network.ts";
+import type { NetworkConfig } from "./network-config.ts";
 import type {
   Endpoint,
   EndpointRequest,
+  LinkedPort,
   NetworkInfo,
   NetworkManager,
   NetworkMember,
@@ -23,12 +22,13 @@ import type {
   SandboxWatcher,
 } from "./network.ts";
 import { Networks } from "./networks.ts";
-import type { Publication } from "./port-publisher.ts";
-import { type EndpointRecord, NetworkRecords, type SandboxRecord } from "./records.ts";
-import { deleteSandbox, makeBareSandbox, sandboxInterface, SandboxNames } from "./sandbox-kernel.ts";
+import { OpenSandboxes } from "./open-sandboxes.ts";
+import { NetworkRecords } from "./records.ts";
+import { deleteSandbox, SandboxNames } from "./sandbox-kernel.ts";
+import { SandboxOpener } from "./sandbox-opener.ts";
 import { withName } from "./sandbox-record.ts";
 import { keepSandboxes, reattachDevices } from "./take-over.ts";
-import { forgetFlowsFrom, forgetFlowsTo } from "./udp-flows.ts";
+import { forgetFlowsFrom } from "./udp-flows.ts";
 import { WarmSandboxes } from "./warm-sandboxes.ts";
 import { WaysOut } from "./ways-out.ts";
 
@@ -39,11 +39,6 @@ export interface NetworkManagerOptions {
   readonly config: NetworkConfig;
   /** Sandboxes kept ready. */
   readonly poolSize?: number;
-}
-
-interface OpenSandbox {
-  readonly record: SandboxRecord;
-  readonly publication: Publication | undefined;
 }
 
 /** The one implementation of {@link NetworkManager}. Touches no kernel object before {@link NetworkManager.restore}. */
@@ -59,13 +54,13 @@ class Manager implements NetworkManager {
   readonly #attacher: Attacher;
   readonly #ways: WaysOut;
   readonly #warm: WarmSandboxes;
-  readonly #open = new Map<string, OpenSandbox>();
+  readonly #open = new OpenSandboxes();
   readonly #opening = new Set<string>();
   /** How many endpoints of a network are being made. */
   readonly #busy = new Map<string, number>();
-  readonly #index = new EndpointIndex();
-  readonly #watchers: SandboxWatcher[] = [];
   readonly #deferred = new DeferredWork();
+  readonly #opener: SandboxOpener;
+  readonly #changes: LiveChanges;
 
   constructor({ database, execRoot, config, poolSize = 3 }: NetworkManagerOptions) {
     this.#config = config;
@@ -77,6 +72,18 @@ class Manager implements NetworkManager {
     this.#attacher = new Attacher(this.#names, async (network, address) => {
       if (!(await this.#warm.freeAddress(network, address))) await this.idle();
     });
+    const parts = {
+      records: this.#records,
+      networks: this.#networks,
+      names: this.#names,
+      attacher: this.#attacher,
+      ways: this.#ways,
+      warm: this.#warm,
+      deferred: this.#deferred,
+      open: this.#open,
+    };
+    this.#opener = new SandboxOpener(parts);
+    this.#changes = new LiveChanges(parts);
   }
 
   readonly isReady = (name: string): boolean => this.#warm.has(name);
@@ -98,9 +105,8 @@ class Manager implements NetworkManager {
     reattachDevices(kept, this.#networks);
     for (const record of kept) {
       const publication = await this.#ways.holdAgain(record);
-      this.#open.set(record.containerId, { record, publication });
       try {
-        await this.#announce(record);
+        await this.#open.add({ record, publication });
       } catch (error) {
         // One container without names is no reason not to start.
         log.error("a running container could not be taken over in full", {
@@ -116,7 +122,7 @@ class Manager implements NetworkManager {
 
   async open(request: SandboxRequest): Promise<Sandbox> {
     const { containerId } = request;
-    if (this.#open.has(containerId) || this.#opening.has(containerId))
+    if (this.#open.get(containerId) !== undefined || this.#opening.has(containerId))
       throw conflict(`container ${containerId} has a network sandbox already`);
     for (const port of request.ports) checkPort(port);
     const planned = request.mode === "none" ? [] : this.#plan(request.endpoints);
@@ -124,10 +130,11 @@ class Manager implements NetworkManager {
     using _ = this.#use(planned.map(({ network }) => network));
     try {
       const opened =
-        planned.length === 0 ? this.#openBare(request) : await this.#openConnected(request, planned);
-      this.#open.set(containerId, opened);
+        planned.length === 0
+          ? this.#opener.openBare(request)
+          : await this.#opener.openConnected(request, planned);
       try {
-        await this.#announce(opened.record);
+        await this.#open.add(opened);
       } catch (error) {
         this.close(containerId);
         throw error;
@@ -139,12 +146,7 @@ class Manager implements NetworkManager {
   }
 
   watch(watcher: SandboxWatcher): void {
-    this.#watchers.push(watcher);
-  }
-
-  async #announce(sandbox: Sandbox): Promise<void> {
-    this.#index.put(undefined, sandbox);
-    for (const watcher of this.#watchers) await watcher.opened?.(sandbox);
+    this.#open.watch(watcher);
   }
 
   /** The endpoints asked for, in their order. */
@@ -174,96 +176,12 @@ class Manager implements NetworkManager {
     return { [Symbol.dispose]: () => change(-1) };
   }
 
-  /** A sandbox without a network: a loopback device, and the entry of network `none`. */
-  #openBare(request: SandboxRequest): OpenSandbox {
-    const { containerId, containerName, mode, ports } = request;
-    if (ports.length > 0)
-      log.warn("published ports of a container without a network are ignored", { containerId });
-    const endpoint = { ...emptyEndpoint(this.#networks.find("none").record), hostInterface: "" };
-    const record: SandboxRecord = {
-      containerId,
-      containerName,
-      path: this.#names.newPath(),
-      endpoints: mode === "none" ? [endpoint] : [],
-      ports: [],
-    };
-    this.#records.insert(record);
-    try {
-      makeBareSandbox(record.path, request.namespaceOfPid);
-    } catch (error) {
-      this.#records.remove(containerId);
-      throw error;
-    }
-    return { record, publication: undefined };
-  }
-
-  async #openConnected(request: SandboxRequest, planned: readonly PlannedEndpoint[]): Promise<OpenSandbox> {
-    const { containerId, containerName } = request;
-    await using undo = new AsyncDisposableStack();
-    const endpoints: EndpointRecord[] = [];
-    const warm =
-      request.namespaceOfPid === undefined ? this.#openWarm(request, planned[0]!, undo) : undefined;
-    const path = warm?.path ?? this.#names.newPath();
-    if (warm === undefined) {
-      makeBareSandbox(path, request.namespaceOfPid);
-      undo.defer(() => deleteSandbox(path, []));
-    } else endpoints.push(warm.endpoint);
-    for (const each of planned.slice(warm === undefined ? 0 : 1)) {
-      const endpoint = await this.#attacher.plan(each, request, endpoints, undo);
-      await this.#attacher.makeDevice(path, each, endpoint);
-      // Before its addresses are given back.
-      undo.defer(() => detach(path, endpoint.interfaceName, endpoint.hostInterface));
-      endpoints.push(endpoint);
-    }
-    if (warm === undefined || endpoints.length > 1) this.#ways.setRoutes(path, endpoints);
-    const publication = await this.#ways.publish(request, endpoints);
-    undo.defer(() => publication?.close());
-    const record: SandboxRecord = {
-      containerId,
-      containerName,
-      path,
-      endpoints,
-      ports: publication?.ports ?? [],
-    };
-    this.#records.insert(record);
-    undo.defer(() => this.#records.remove(containerId));
-    failpoint("network-open-recorded");
-    const forwards = this.#ways.forwards(record);
-    this.#networks.firewall?.add(forwards);
-    undo.defer(() => this.#networks.firewall?.remove(forwards));
-    failpoint("network-open-published");
-    forgetFlowsTo(forwards);
-    undo.move();
-    return { record, publication };
-  }
-
-  /** A ready sandbox, if it fits the first endpoint and one is there. */
-  #openWarm(
-    owner: Owner,
-    planned: PlannedEndpoint,
-    undo: AsyncDisposableStack,
-  ): { path: string; endpoint: EndpointRecord } | undefined {
-    const ready = this.#warm.take(planned);
-    if (ready === undefined) return undefined;
-    // A sandbox that some container was promised is not given to the next one: it is made anew.
-    undo.defer(() => this.#deferred.add(() => this.#warm.destroy(ready)));
-    const { macAddress } = planned.request;
-    if (macAddress !== undefined) changeMac(ready.path, sandboxInterface, macAddress);
-    const endpoint: EndpointRecord = {
-      ...this.#attacher.describe(planned, owner, { ipv4: ready.taken, ipv6: undefined }),
-      interfaceName: sandboxInterface,
-      macAddress: macAddress ?? ready.macAddress,
-      hostInterface: ready.hostInterface,
-    };
-    return { path: ready.path, endpoint };
-  }
-
   get(containerId: string): Sandbox | undefined {
     return this.#open.get(containerId)?.record;
   }
 
   sandboxes(): Sandbox[] {
-    return [...this.#open.values()].map(({ record }) => record);
+    return this.#open.records();
   }
 
   async rename(containerId: string, name: string): Promise<void> {
@@ -271,28 +189,13 @@ class Manager implements NetworkManager {
     if (opened === undefined) return;
     const renamed = withName(opened.record, name);
     this.#records.replace(renamed);
-    await this.#changed(opened, renamed);
-  }
-
-  async #changed(before: OpenSandbox, record: SandboxRecord): Promise<void> {
-    this.#open.set(record.containerId, { ...before, record });
-    this.#index.put(before.record, record);
-    for (const watcher of this.#watchers)
-      try {
-        await watcher.changed?.(record);
-      } catch (error) {
-        // The networks are as they are to be; names that lag behind do not undo that.
-        log.error("names could not follow a container's networks", { container: record.containerId, error });
-      }
+    await this.#open.change(opened.record, { ...opened, record: renamed });
   }
 
   close(containerId: string): void {
-    const opened = this.#open.get(containerId);
+    const opened = this.#open.remove(containerId);
     if (opened === undefined) return;
     const { record, publication } = opened;
-    this.#open.delete(containerId);
-    this.#index.put(record, undefined);
-    for (const watcher of this.#watchers) watcher.closed?.(record);
     try {
       this.#records.remove(containerId);
     } catch (error) {
@@ -305,6 +208,7 @@ class Manager implements NetworkManager {
     publication?.close();
     const forwards = this.#ways.forwards(record);
     try {
+      this.#networks.firewall?.setLinks(containerId, []);
       this.#networks.firewall?.remove(forwards);
     } catch (error) {
       log.error("the rules of published ports could not be removed", { container: containerId, error });
@@ -315,72 +219,39 @@ class Manager implements NetworkManager {
         record.endpoints.map(({ hostInterface }) => hostInterface),
       );
       forgetFlowsFrom(forwards);
-      for (const endpoint of record.endpoints) this.#release(endpoint);
+      for (const endpoint of record.endpoints) this.#networks.release(endpoint);
     });
   }
 
-  #release({ networkId, ipv4Address, ipv6Address }: Endpoint): void {
-    const addresses = this.#networks.byId(networkId)?.addresses;
-    for (const address of [ipv4Address, ipv6Address]) if (address !== "") addresses?.release(address);
+  openLinks(containerId: string, ports: readonly LinkedPort[]): void {
+    const { firewall, defaultBridge } = this.#networks;
+    if (firewall === undefined || this.#config.icc) return;
+    const bridgeId = defaultBridge?.record.id;
+    const from = this.#open.addressOn(bridgeId, containerId);
+    const paths = ports.map(({ containerId: other, protocol, port }) => {
+      const to = this.#open.addressOn(bridgeId, other);
+      return { from, to, protocol, port };
+    });
+    if (paths.length > 0 && defaultBridge?.bridge?.isolatePorts === true)
+      log.warn("the kernel has no br_netfilter: without icc a link opens no way between containers", {
+        container: containerId,
+      });
+    firewall.setLinks(
+      containerId,
+      paths.filter((path) => path.from !== "" && path.to !== ""),
+    );
   }
 
   // networks of a running container
 
   async connect(containerId: string, request: EndpointRequest): Promise<Endpoint> {
-    const opened = this.#requireOpen(containerId);
     const planned = this.#planOne(request);
-    const { record: network } = planned.network;
-    const { record } = opened;
-    if (record.endpoints.some(({ networkId }) => networkId === network.id))
-      throw new EngineError(
-        "permissionDenied",
-        `endpoint with name ${record.containerName} already exists in network ${network.name}`,
-      );
     using _ = this.#use([planned.network]);
-    await using undo = new AsyncDisposableStack();
-    const endpoint = await this.#attacher.plan(planned, record, record.endpoints, undo);
-    this.#records.addEndpoint(containerId, endpoint);
-    undo.defer(() => this.#records.removeEndpoint(endpoint.id));
-    await this.#attacher.makeDevice(record.path, planned, endpoint);
-    undo.defer(() => detach(record.path, endpoint.interfaceName, endpoint.hostInterface));
-    failpoint("network-connect.attached");
-    undo.defer(() => this.#exchange(this.#open.get(containerId) ?? opened, record));
-    await this.#exchange(opened, { ...record, endpoints: [...record.endpoints, endpoint] });
-    undo.move();
-    return endpoint;
+    return await this.#changes.connect(containerId, planned);
   }
 
   async disconnect(containerId: string, networkId: string): Promise<void> {
-    const opened = this.#requireOpen(containerId);
-    const { record } = opened;
-    const endpoint = record.endpoints.find((candidate) => candidate.networkId === networkId);
-    if (endpoint === undefined) throw notFound(`container ${record.containerName} is not on that network`);
-    await detach(record.path, endpoint.interfaceName, endpoint.hostInterface);
-    failpoint("network-disconnect.detached");
-    await this.#exchange(opened, {
-      ...record,
-      endpoints: record.endpoints.filter((candidate) => candidate !== endpoint),
-    });
-    this.#records.removeEndpoint(endpoint.id);
-    this.#release(endpoint);
-  }
-
-  #requireOpen(containerId: string): OpenSandbox {
-    const opened = this.#open.get(containerId);
-    if (opened === undefined)
-      throw conflict(`container ${containerId} has no network sandbox: it does not run`);
-    return opened;
-  }
-
-  /** Lets routes, published ports and names follow a sandbox's new endpoints. */
-  async #exchange(opened: OpenSandbox, after: SandboxRecord): Promise<void> {
-    const before = opened.record;
-    this.#ways.setRoutes(after.path, after.endpoints);
-    if (!this.#ways.leadToTheSame(before, after)) {
-      this.#networks.firewall?.move(this.#ways.forwards(before), this.#ways.forwards(after));
-      opened.publication?.retarget(this.#ways.publishedAddress(after));
-    }
-    await this.#changed(opened, after);
+    await this.#changes.disconnect(containerId, networkId);
   }
 
   async idle(): Promise<void> {
@@ -422,10 +293,9 @@ class Manager implements NetworkManager {
 
   inspect(nameOrId: string): NetworkInspect {
     const network = this.#networks.find(nameOrId);
-    const sandboxes = [...this.#open.values()].map((opened) => opened.record);
     return {
       ...describeNetwork(network, this.#config),
-      Containers: containersOf(network.record.id, sandboxes),
+      Containers: containersOf(network.record.id, this.#open.records()),
     };
   }
 
@@ -434,11 +304,11 @@ class Manager implements NetworkManager {
   }
 
   members(networkId: string): NetworkMember[] {
-    return this.#index.members(networkId);
+    return this.#open.members(networkId);
   }
 
   lookUp(networkId: string, name: string): readonly NetworkMember[] {
-    return this.#index.lookUp(networkId, name);
+    return this.#open.lookUp(networkId, name);
   }
 
   repair(): void {
@@ -449,7 +319,7 @@ class Manager implements NetworkManager {
     await this.#warm.stop();
     this.#networks.stopGuarding();
     await this.#deferred.close();
-    for (const { publication } of this.#open.values()) publication?.close();
+    for (const { publication } of this.#open.list()) publication?.close();
     if (removeAll && this.#open.size === 0) await this.#networks.tearDown();
   }
 }

@@ -113,7 +113,7 @@ test("/etc/hosts", () => {
     domainname: "",
     addresses: [],
     extraHosts: [],
-    hostGateway: "172.17.0.1",
+    hostGateways: ["172.17.0.1"],
   };
   assert.equal(hostsFileFor(base), localLines);
   assert.equal(hostsFileFor({ ...base, addresses: ["172.17.0.2"] }), `${localLines}172.17.0.2\tc0ffee\n`);
@@ -135,9 +135,9 @@ test("/etc/hosts", () => {
 test("extra hosts that are none", () => {
   for (const entry of ["", "name", ":10.0.0.1", "name:", "a b:10.0.0.1", "name:10.0.0"])
     assert.throws(
-      () => parseExtraHost(entry, "172.17.0.1"),
+      () => parseExtraHost(entry, ["172.17.0.1"]),
       (error) => isKind(error, "invalidArgument"),
       entry,
     );
-  assert.throws(() => parseExtraHost("a:host-gateway", ""), /host-gateway/);
+  assert.throws(() => parseExtraHost("a:host-gateway", []), /host-gateway/);
 });

@@ -9,6 +9,8 @@ export interface ResolvConfOptions {
   /** Search domains in place of the host's; a single `.` for none. */
   readonly dnsSearch: readonly string[];
   readonly dnsOptions: readonly string[];
+  /** The container has IPv6: servers that only have it can be asked. */
+  readonly hasIpv6?: boolean;
 }
 
 export interface HostsOptions {
@@ -18,8 +20,8 @@ export interface HostsOptions {
   readonly addresses: readonly string[];
   /** `name:address`, as the API takes them; the address may be `host-gateway`. */
   readonly extraHosts: readonly string[];
-  /** What `host-gateway` stands for; empty when there is no bridge. */
-  readonly hostGateway: string;
+  /** What `host-gateway` stands for, of each family; none when there is no bridge. */
+  readonly hostGateways: readonly string[];
   /** Linked containers, each with all its names. */
   readonly links?: readonly { readonly address: string; readonly names: string }[];
 }
@@ -128,7 +130,7 @@ function written(
 
 /**
  * /etc/resolv.conf of a container on the default bridge: the host's, with the given servers, domains and options in
- * place of its own. Of the host's servers, those on loopback addresses and IPv6 ones cannot be reached from there; with
+ * place of its own. Of the host's servers, those on loopback addresses and, without IPv6, those of IPv6 cannot be reached from there; with
  * none left, public ones are named. Throws `invalidArgument` for a server that is no address.
  */
 export function resolvConfFor(hostResolvConf: string, options: ResolvConfOptions): string {
@@ -136,7 +138,10 @@ export function resolvConfFor(hostResolvConf: string, options: ResolvConfOptions
   checkServers(options.dns);
   let servers = [...options.dns];
   if (servers.length === 0) {
-    servers = host.servers.filter((server) => !isLoopback(server) && !isIPv6(server.split("%")[0] ?? ""));
+    const isReached = (server: string): boolean =>
+      !isLoopback(server) &&
+      (options.hasIpv6 === true ? !server.includes("%") : !isIPv6(server.split("%")[0] ?? ""));
+    servers = host.servers.filter(isReached);
     if (servers.length === 0) servers = publicServers;
   }
   const search = options.dnsSearch.length === 0 ? host.search : options.dnsSearch;
@@ -148,21 +153,24 @@ export function resolvConfFor(hostResolvConf: string, options: ResolvConfOptions
  * Splits `name:address` (`name=address` too). Throws `invalidArgument` with Docker's words for anything else, and for
  * `host-gateway` where there is no gateway.
  */
-export function parseExtraHost(entry: string, hostGateway: string): { name: string; address: string } {
+export function parseExtraHost(
+  entry: string,
+  hostGateways: readonly string[],
+): { name: string; addresses: readonly string[] } {
   const separator = /[:=]/.exec(entry)?.index ?? -1;
   const name = entry.slice(0, Math.max(separator, 0));
   const written = entry.slice(separator + 1).replace(/^\[(.*)\]$/, "$1");
   if (separator < 1 || written === "" || /\s/.test(name))
     throw invalidArgument(`bad format for add-host: "${entry}"`);
   if (written === "host-gateway") {
-    if (hostGateway === "")
+    if (hostGateways.length === 0)
       throw invalidArgument("unable to derive the IP value for host-gateway", {
         hint: "the default bridge is disabled: give an address instead",
       });
-    return { name, address: hostGateway };
+    return { name, addresses: hostGateways };
   }
   if (isIP(written) === 0) throw invalidArgument(`invalid IP address in add-host: "${written}"`);
-  return { name, address: written };
+  return { name, addresses: [written] };
 }
 
 /** /etc/hosts of a container with a network namespace of its own. */
@@ -176,8 +184,8 @@ export function hostsFileFor(options: HostsOptions): string {
     "ff02::2\tip6-allrouters",
   ];
   for (const entry of options.extraHosts) {
-    const { name, address } = parseExtraHost(entry, options.hostGateway);
-    lines.push(`${address}\t${name}`);
+    const { name, addresses } = parseExtraHost(entry, options.hostGateways);
+    for (const address of addresses) lines.push(`${address}\t${name}`);
   }
   for (const { address, names } of options.links ?? []) lines.push(`${address}\t${names}`);
   const names = ownNames(options);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { NetworkAddresses } from "./network-addresses.ts";
 import { rangeOf } from "./live-network.ts";
-import { checkOverlap, choosePool4, choosePool6 } from "./subnets.ts";
+import { checkOverlap, choosePool4, choosePool6, localPools6 } from "./subnets.ts";
 import { parsePrefix } from "./ip.ts";
 import { cutPool, defaultPools, parseCidr } from "./ipv4.ts";
 
@@ -100,10 +100,10 @@ test("a free subnet is neither another network's nor the host's", () => {
 });
 
 test("IPv6 subnets of one machine are neighbours, those of another are elsewhere", () => {
-  const first = choosePool6("machine", []);
+  const first = choosePool6(localPools6("machine"), []);
   assert.match(first, /^fd[0-9a-f]{2}:[0-9a-f:]+::\/64$/);
-  const second = choosePool6("machine", [prefix(first)]);
+  const second = choosePool6(localPools6("machine"), [prefix(first)]);
   assert.notEqual(second, first);
   assert.equal(prefix(second).base - prefix(first).base, 1n << 64n);
-  assert.notEqual(choosePool6("another", []), first);
+  assert.notEqual(choosePool6(localPools6("another"), []), first);
 });

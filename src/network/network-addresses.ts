@@ -93,9 +93,10 @@ export class NetworkAddresses {
 }
 
 function taken({ range }: AddressPool, address: string): TakenAddress {
+  const gateway = range.containerGateway ?? range.gateway;
   return {
     address,
     prefixLength: range.subnet.prefixLength,
-    gateway: range.gateway === undefined ? "" : formatAddress(range.gateway),
+    gateway: gateway === undefined ? "" : formatAddress(gateway),
   };
 }

@@ -14,7 +14,7 @@ import { libc } from "../linux/libc.ts";
 import { createNetns, deleteNetns, inNetns } from "../linux/netns.ts";
 import { nft, nftList } from "../linux/nftables.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
-import { defaultNetworkConfig, type NetworkConfig } from "./bridge.ts";
+import { defaultNetworkConfig, type NetworkConfig } from "./network-config.ts";
 import { createNetworkManager } from "./manager.ts";
 import type { NetworkManager, PortRequest, Sandbox } from "./network.ts";
 

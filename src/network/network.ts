@@ -94,6 +94,13 @@ export interface NetworkMember {
   readonly endpoint: Endpoint;
 }
 
+/** A port of another container that a link leads to. */
+export interface LinkedPort {
+  readonly containerId: string;
+  readonly protocol: PublishedPort["protocol"];
+  readonly port: number;
+}
+
 /**
  * Told of sandboxes as they come and go; the name server is one. At {@link NetworkManager.restore} every sandbox that is
  * kept is `opened` again.
@@ -149,6 +156,12 @@ export interface NetworkManager {
   rename(containerId: string, name: string): Promise<void>;
   /** Adds a watcher. To be called before {@link restore}. */
   watch(watcher: SandboxWatcher): void;
+
+  /**
+   * Opens these ports of others on the default bridge for a container, in place of those that it had: where the bridge
+   * keeps its containers apart, there is no other way. Those of containers without a sandbox are left out.
+   */
+  openLinks(containerId: string, ports: readonly LinkedPort[]): void;
 
   /** Connects an open sandbox to one more network. All or nothing. Throws as {@link open}. */
   connect(containerId: string, request: EndpointRequest): Promise<Endpoint>;

@@ -1,6 +1,4 @@
 /** All networks of the daemon: made, kept, found and removed. Sandboxes and endpoints are the manager's. */
-import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { conflict, EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
@@ -9,13 +7,8 @@ import { nowRfc3339 } from "../base/time.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import type { NetworkCreateRequest } from "../wire/network.ts";
 import { AddressPool } from "./address-pool.ts";
-import {
-  existingBridge,
-  type NetworkConfig,
-  planDefaultBridge,
-  setUpBridge,
-  takenSubnets,
-} from "./bridge.ts";
+import { existingBridge, setUpBridge } from "./bridge.ts";
+import { planDefaultBridge, takenSubnets } from "./default-bridge.ts";
 import {
   checkCreateRequest,
   type CheckedRequest,
@@ -38,19 +31,12 @@ import {
   tryDevice,
 } from "./live-network.ts";
 import { NetworkAddresses } from "./network-addresses.ts";
+import { hasFirewall, type NetworkConfig } from "./network-config.ts";
+import type { Endpoint } from "./network.ts";
 import type { NetworkRecord, NetworkRecords, SandboxRecord } from "./records.ts";
 import { type PortForward, tableName } from "./ruleset.ts";
 import type { SandboxNames } from "./sandbox-kernel.ts";
-import { checkOverlap, choosePool4, choosePool6, toSubnet4 } from "./subnets.ts";
-
-/** What IPv6 subnets are derived from: the machine's id, else its name. */
-function machineSeed(): string {
-  try {
-    return readFileSync("/etc/machine-id", "utf8").trim() || hostname();
-  } catch {
-    return hostname();
-  }
-}
+import { checkOverlap, choosePool4, choosePool6 } from "./subnets.ts";
 
 export class Networks {
   readonly #config: NetworkConfig;
@@ -65,8 +51,12 @@ export class Networks {
     this.#names = names;
     this.#records = records;
     this.#config = config;
-    this.firewall = config.iptables
-      ? new Firewall(tableName(config.bridge, names.tag), records.userRules)
+    this.firewall = hasFirewall(config)
+      ? new Firewall(tableName(config.bridge, names.tag), records.userRules, {
+          families: { ipv4: config.iptables, ipv6: config.ip6tables },
+          acceptMark: config.acceptMark,
+          allowDirectRouting: config.allowDirectRouting,
+        })
       : undefined;
     for (const record of records.predefined())
       if (config.bridge !== "none" || record.driver !== "bridge") this.#put({ record, isPredefined: true });
@@ -132,6 +122,12 @@ export class Networks {
     this.#guard = new FirewallGuard(this.firewall);
   }
 
+  /** Gives the addresses of an endpoint back. */
+  release({ networkId, ipv4Address, ipv6Address }: Endpoint): void {
+    const addresses = this.#live.get(networkId)?.addresses;
+    for (const address of [ipv4Address, ipv6Address]) if (address !== "") addresses?.release(address);
+  }
+
   /** Stops watching what others do to the firewall. */
   stopGuarding(): void {
     this.#guard?.[Symbol.dispose]();
@@ -157,10 +153,8 @@ export class Networks {
     const hasEndpoints = kept.some(({ endpoints }) =>
       endpoints.some(({ networkId, ipv4Address }) => networkId === network.record.id && ipv4Address !== ""),
     );
-    const others = this.#prefixes().filter(({ family }) => family === 4);
-    const planned = planDefaultBridge(this.#config, this.#records, hasEndpoints, others.map(toSubnet4));
-    const ranges = [planned.range];
-    const bridge = setUpBridge(planned.plan, this.#config);
+    const { plan, ranges } = planDefaultBridge(this.#config, this.#records, hasEndpoints, this.#prefixes());
+    const bridge = setUpBridge(plan, this.#config);
     this.#put({ ...network, bridge, ranges, addresses: new NetworkAddresses(network.record.name, ranges) });
   }
 
@@ -171,7 +165,7 @@ export class Networks {
       setUpParent(record);
       return this.#put({ ...known, record, isPredefined: false });
     }
-    const bridge = setUpBridge(bridgePlan(record, this.#config), this.#config);
+    const bridge = setUpBridge(bridgePlan(record), this.#config);
     return this.#put({ ...known, record, isPredefined: false, bridge });
   }
 
@@ -196,7 +190,7 @@ export class Networks {
     const subnets = ranges.map(({ subnet }) => formatPrefix(subnet));
     return [
       isPredefined
-        ? defaultBridgeRules(bridge.name, subnets, this.#config.icc)
+        ? defaultBridgeRules(bridge.name, subnets, this.#config)
         : bridgeRules(bridge.name, record.definition),
     ];
   }
@@ -210,7 +204,8 @@ export class Networks {
   /** Makes a network. All or nothing; a crash in the middle is put right by {@link restore}. */
   async create(request: NetworkCreateRequest): Promise<LiveNetwork> {
     const from = request.ConfigFrom?.Network ?? "";
-    const checked = checkCreateRequest(request, from === "" ? undefined : this.#template(from));
+    const asked = from === "" ? this.#withDefaultOptions(request) : request;
+    const checked = checkCreateRequest(asked, from === "" ? undefined : this.#template(from));
     const { name, driver } = checked;
     // Among them is one that is just being removed.
     const stored = [...this.#records.predefined(), ...this.#records.networks()];
@@ -239,6 +234,11 @@ export class Networks {
     return live;
   }
 
+  #withDefaultOptions(request: NetworkCreateRequest): NetworkCreateRequest {
+    const defaults = this.#config.defaultOptions[request.Driver || "bridge"];
+    return defaults === undefined ? request : { ...request, Options: { ...defaults, ...request.Options } };
+  }
+
   #template(name: string): NetworkDefinition {
     const found = [...this.#live.values()].find(
       ({ record }) => record.definition.configOnly && (record.name === name || record.id === name),
@@ -264,7 +264,7 @@ export class Networks {
       subnets.push({ ...blank, subnet: choosePool4(this.#config.addressPools, { networks: taken, host }) });
     }
     if (definition.enableIPv6 && !subnets.some(isV6))
-      subnets.push({ ...blank, subnet: choosePool6(machineSeed(), taken) });
+      subnets.push({ ...blank, subnet: choosePool6(this.#config.addressPools6, taken) });
     return {
       ...definition,
       enableIPv6: subnets.some(isV6),
@@ -277,7 +277,7 @@ export class Networks {
     if (record.definition.configOnly) return record;
     if (record.driver !== "bridge")
       return { ...record, definition: { ...record.definition, ...planParent(record) } };
-    const { name } = bridgePlan(record, this.#config);
+    const { name } = bridgePlan(record);
     const other = [...this.#live.values()].find(({ bridge }) => bridge?.name === name);
     if (other !== undefined)
       throw new EngineError(

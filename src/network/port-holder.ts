@@ -7,6 +7,7 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { connect, createServer, isIPv6, type Server, type Socket } from "node:net";
 
 export interface PortTarget {
+  /** Empty when nothing is passed on. */
   readonly address: string;
   readonly port: number;
 }
@@ -50,6 +51,10 @@ export async function holdTcp({ hostIp, hostPort, target }: HoldRequest): Promis
 }
 
 function passOn(client: Socket, target: PortTarget, open: Set<Socket>): void {
+  if (target.address === "") {
+    client.resetAndDestroy();
+    return;
+  }
   const container = connect({ host: target.address, port: target.port, allowHalfOpen: true, noDelay: true });
   for (const [socket, other] of [
     [client, container],
@@ -99,6 +104,7 @@ function relayUdp(server: UdpSocket, target: PortTarget): () => void {
     clients.delete(key);
   };
   server.on("message", (data, from) => {
+    if (target.address === "") return;
     const key = `${from.address} ${from.port}`;
     let client = clients.get(key);
     if (client === undefined) {

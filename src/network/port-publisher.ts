@@ -8,8 +8,10 @@ import { holdTcp, holdUdp, type PortHolder } from "./port-holder.ts";
 
 export interface PublishRequest {
   readonly ports: readonly PortRequest[];
-  /** Address of the container that the ports lead to. */
+  /** Address of the container that is passed on to; empty for none. */
   readonly containerAddress: string;
+  /** Families that "all addresses" means. */
+  readonly families: { readonly ipv4: boolean; readonly ipv6: boolean };
   /** `NAME (ID)` of the endpoint, for errors. */
   readonly endpoint: string;
   /** Host address for requests without one; `0.0.0.0` stands for all, IPv6 too. */
@@ -44,11 +46,14 @@ function hostHasIpv6(): boolean {
   }
 }
 
-function hostAddresses({ hostIp }: PortRequest, defaultHostIp: string): string[] {
+function hostAddresses(
+  { hostIp }: PortRequest,
+  { defaultHostIp, families }: Pick<PublishRequest, "defaultHostIp" | "families">,
+): string[] {
   const address = hostIp === "" ? defaultHostIp : hostIp;
   if (isIP(address) === 0) throw invalidArgument(`invalid host IP address for a published port: ${address}`);
   if (hostIp === "" && (address === "0.0.0.0" || address === ""))
-    return hostHasIpv6() ? ["0.0.0.0", "::"] : ["0.0.0.0"];
+    return [...(families.ipv4 ? ["0.0.0.0"] : []), ...(families.ipv6 && hostHasIpv6() ? ["::"] : [])];
   return [address];
 }
 
@@ -132,9 +137,9 @@ function refusal(request: PortRequest, addresses: readonly string[], error: unkn
 async function publishOne(
   request: PortRequest,
   container: Target,
-  defaultHostIp: string,
+  options: PublishRequest,
 ): Promise<Pick<Publication, "ports" | "close">> {
-  const addresses = hostAddresses(request, defaultHostIp);
+  const addresses = hostAddresses(request, options);
   const { hostPortFirst: first, hostPortLast: last } = request;
   // The kernel picks a port that is free on the first address; the other one may take a few tries.
   const attempts = first === 0 ? 64 : Math.max(last, first) - first + 1;
@@ -164,7 +169,7 @@ export async function publishPorts(request: PublishRequest): Promise<Publication
     for (const publication of done) publication.close();
   };
   try {
-    for (const port of request.ports) done.push(await publishOne(port, container, request.defaultHostIp));
+    for (const port of request.ports) done.push(await publishOne(port, container, request));
   } catch (error) {
     close();
     if (!(error instanceof EngineError)) throw error;

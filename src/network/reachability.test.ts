@@ -23,7 +23,7 @@ import {
   traces,
   udp,
 } from "./network.fixture.ts";
-import type { NetworkConfig } from "./bridge.ts";
+import type { NetworkConfig } from "./network-config.ts";
 
 const host: PretendHost = becomePretendHost();
 const clean = traces(host.directory);
@@ -252,7 +252,10 @@ test("icc=false: containers reach each other by published ports only", async (t)
 });
 
 test("without firewall rules the held ports still serve every address", async (t) => {
-  const manager = await started({ bridge: "gt-net5", bip: "10.231.5.1/24", iptables: false }, t);
+  const manager = await started(
+    { bridge: "gt-net5", bip: "10.231.5.1/24", iptables: false, ip6tables: false },
+    t,
+  );
   assert.deepEqual(traces(host.directory).tables, []);
   const web = await manager.openContainer({ ports: [tcp(80, 8088), udp(90, 9091)] });
   await serve(web.netns, 80, "web");

@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS network_definitions (
 CREATE TABLE IF NOT EXISTS network_bridges (
   name TEXT PRIMARY KEY, address TEXT NOT NULL, is_ours INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS network_bridges_ipv6 (name TEXT PRIMARY KEY, address TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS network_sandboxes (
   container_id TEXT PRIMARY KEY, container_name TEXT NOT NULL, path TEXT NOT NULL
 ) STRICT;

@@ -32,6 +32,8 @@ export interface SandboxRecord extends Sandbox {
 export interface BridgeRecord {
   /** `172.17.0.1/16` */
   readonly address: string;
+  /** Empty without IPv6. */
+  readonly ipv6Address: string;
   /** False when the administrator made the bridge: then it stays. */
   readonly isOurs: boolean;
 }
@@ -114,11 +116,21 @@ export class NetworkRecords {
 
   bridge(name: string): BridgeRecord | undefined {
     const row = this.#statements.bridge.get(name);
-    return row === undefined ? undefined : { address: String(row["address"]), isOurs: row["is_ours"] === 1 };
+    if (row === undefined) return undefined;
+    const ipv6 = this.#statements.bridge6.get(name);
+    return {
+      address: String(row["address"]),
+      ipv6Address: ipv6 === undefined ? "" : String(ipv6["address"]),
+      isOurs: row["is_ours"] === 1,
+    };
   }
 
-  saveBridge(name: string, { address, isOurs }: BridgeRecord): void {
-    this.#statements.saveBridge.run(name, address, isOurs ? 1 : 0);
+  /** An IPv6 address that it had is remembered while it has none. */
+  saveBridge(name: string, { address, ipv6Address, isOurs }: BridgeRecord): void {
+    transaction(this.#database, () => {
+      this.#statements.saveBridge.run(name, address, isOurs ? 1 : 0);
+      if (ipv6Address !== "") this.#statements.saveBridge6.run(name, ipv6Address);
+    });
   }
 
   sandboxes(): SandboxRecord[] {
@@ -236,6 +248,8 @@ function prepare(database: Database) {
     removeNetwork: database.prepare("DELETE FROM network_networks WHERE id = ?"),
     bridge: database.prepare("SELECT * FROM network_bridges WHERE name = ?"),
     saveBridge: database.prepare("INSERT OR REPLACE INTO network_bridges VALUES (?, ?, ?)"),
+    bridge6: database.prepare("SELECT * FROM network_bridges_ipv6 WHERE name = ?"),
+    saveBridge6: database.prepare("INSERT OR REPLACE INTO network_bridges_ipv6 VALUES (?, ?)"),
     sandboxes: database.prepare("SELECT * FROM network_sandboxes"),
     endpoints: database.prepare("SELECT * FROM network_endpoints ORDER BY rowid"),
     ports: database.prepare("SELECT * FROM network_ports ORDER BY rowid"),

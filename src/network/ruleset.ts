@@ -3,11 +3,36 @@
  * port to port is an element of a set or a map, so that a packet costs a few look-ups however many there are, and a
  * change is a handful of elements in one transaction.
  */
+import type { FirewallMark } from "./network-config.ts";
 import type { PublishedPort } from "./network.ts";
 
 /** By number (IANA): libnftables looks names up in /etc/protocols, which small systems and images have not. */
 const protocolNumbers = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58 } as const;
 const protocolList = [protocolNumbers.tcp, protocolNumbers.udp, protocolNumbers.sctp].join(", ");
+
+/** What holds for all bridges of a daemon. */
+export interface FirewallOptions {
+  /** Families whose packets are looked at; those of the other pass as if there were no rules. */
+  readonly families: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** Marked packets go into every bridge that is not internal. */
+  readonly acceptMark: FirewallMark | undefined;
+  /** Published ports are open at containers' own addresses, too. */
+  readonly allowDirectRouting: boolean;
+}
+
+export const defaultFirewallOptions: FirewallOptions = {
+  families: { ipv4: true, ipv6: true },
+  acceptMark: undefined,
+  allowDirectRouting: false,
+};
+
+/** A way from one container to another's port on a bridge whose containers do not reach each other otherwise. */
+export interface LinkPath {
+  readonly from: string;
+  readonly to: string;
+  readonly protocol: PublishedPort["protocol"];
+  readonly port: number;
+}
 
 /** How one bridge's packets are dealt with. */
 export interface BridgeRules {
@@ -48,16 +73,58 @@ export function tableName(bridge: string, tag: string): string {
 
 const familyOf = (subnet: string): "4" | "6" => (subnet.includes(":") ? "6" : "4");
 
-function element(forward: PortForward): { map: string; key: string; value?: string } {
+/** An element of a set or map. */
+export interface SetElement {
+  readonly set: string;
+  readonly key: string;
+  /** Of a map. */
+  readonly value?: string;
+}
+
+const element = (set: string, key: string): SetElement => ({ set, key });
+
+/** What opens published ports at containers' own addresses; the same element for all ports that lead to one place. */
+export function directElements(forwards: readonly PortForward[]): SetElement[] {
+  return forwards
+    .filter(({ hostIp, containerAddress }) => hostIp !== containerAddress)
+    .map(({ containerAddress, protocol, containerPort }) =>
+      element(
+        `direct${familyOf(containerAddress)}`,
+        `${containerAddress} . ${protocolNumbers[protocol]} . ${containerPort}`,
+      ),
+    );
+}
+
+export function linkElements(paths: readonly LinkPath[]): SetElement[] {
+  return paths.map(({ from, to, protocol, port }) =>
+    element("links4", `${from} . ${to} . ${protocolNumbers[protocol]} . ${port}`),
+  );
+}
+
+/** Commands that add or delete elements. */
+export function changeElements(
+  verb: "add" | "delete",
+  table: string,
+  elements: readonly SetElement[],
+): string {
+  return elements
+    .map(({ set, key, value }) => {
+      const mapped = verb === "add" && value !== undefined ? ` : ${value}` : "";
+      return `${verb} element inet ${table} ${set} { ${key}${mapped} }`;
+    })
+    .join("\n");
+}
+
+function forwardElement(forward: PortForward): SetElement {
   const { protocol, hostIp, hostPort } = forward;
   if (hostIp === forward.containerAddress)
     return {
-      map: `exposed${familyOf(hostIp)}`,
+      set: `exposed${familyOf(hostIp)}`,
       key: `${hostIp} . ${protocolNumbers[protocol]} . ${hostPort}`,
     };
   const isAny = hostIp === "0.0.0.0" || hostIp === "::";
   return {
-    map: `${isAny ? "ports" : "address_ports"}${familyOf(hostIp)}`,
+    set: `${isAny ? "ports" : "address_ports"}${familyOf(hostIp)}`,
     key: `${isAny ? "" : `${hostIp} . `}${protocolNumbers[protocol]} . ${hostPort}`,
     value: `${forward.containerAddress} . ${forward.containerPort}`,
   };
@@ -69,16 +136,11 @@ export function changeForwards(
   table: string,
   forwards: readonly PortForward[],
 ): string {
-  return forwards
-    .map((forward) => {
-      const { map, key, value } = element(forward);
-      return `${verb} element inet ${table} ${map} { ${key}${verb === "add" && value !== undefined ? ` : ${value}` : ""} }`;
-    })
-    .join("\n");
+  return changeElements(verb, table, forwards.map(forwardElement));
 }
 
 /** The elements of one bridge: set or map, key, and the value of a map's. */
-function bridgeElements(bridge: BridgeRules): [set: string, key: string, value?: string][] {
+function bridgeElements(bridge: BridgeRules): SetElement[] {
   const device = `"${bridge.name}"`;
   const found: [string, string, string?][] = [
     ["bridges", device],
@@ -95,17 +157,21 @@ function bridgeElements(bridge: BridgeRules): [set: string, key: string, value?:
   for (const subnet of bridge.masquerade) found.push([`masquerade${familyOf(subnet)}`, subnet]);
   for (const { subnet, address } of bridge.sourceAddresses)
     found.push([`source${familyOf(subnet)}`, subnet, address]);
-  return found;
+  return found.map(([set, key, value]) => (value === undefined ? { set, key } : { set, key, value }));
 }
 
 /** Commands that add or delete a bridge. */
 export function changeBridge(verb: "add" | "delete", table: string, bridge: BridgeRules): string {
-  return bridgeElements(bridge)
-    .map(([set, key, value]) => {
-      const mapped = verb === "add" && value !== undefined ? ` : ${value}` : "";
-      return `${verb} element inet ${table} ${set} { ${key}${mapped} }`;
-    })
-    .join("\n");
+  return changeElements(verb, table, bridgeElements(bridge));
+}
+
+export interface TableParts {
+  readonly options: FirewallOptions;
+  readonly bridges: readonly BridgeRules[];
+  readonly forwards: readonly PortForward[];
+  /** Others, each once. */
+  readonly elements: readonly SetElement[];
+  readonly userRules: readonly string[];
 }
 
 /**
@@ -118,21 +184,34 @@ export function changeBridge(verb: "add" | "delete", table: string, bridge: Brid
  *   published port, so that networks do not see each other and containers' own addresses are no way in. An internal
  *   bridge has no way in or out at all.
  * - `user`: the administrator's own rules, before all others for what is forwarded.
+ *   Between containers of a bridge without icc there are the ways of links.
  * - `postrouting`: out of a subnet, through a published port into any of them (the answer must come back here to be
  *   translated), and from the host's loopback addresses.
  */
 export function wholeTable(
   table: string,
-  {
-    bridges,
-    forwards,
-    userRules,
-  }: {
-    readonly bridges: readonly BridgeRules[];
-    readonly forwards: readonly PortForward[];
-    readonly userRules: readonly string[];
-  },
+  { options, bridges, forwards, elements, userRules }: TableParts,
 ): string {
+  const { families, acceptMark, allowDirectRouting } = options;
+  const skipped = [
+    ...(families.ipv4 ? [] : ["meta nfproto ipv4 accept"]),
+    ...(families.ipv6 ? [] : ["meta nfproto ipv6 accept"]),
+  ]
+    .map((rule) => `\n    ${rule}`)
+    .join("");
+  const opened = [
+    ...(acceptMark === undefined
+      ? []
+      : [`oifname @bridges meta mark & ${acceptMark.mask} == ${acceptMark.mark} accept`]),
+    ...(allowDirectRouting
+      ? [
+          "oifname @bridges ip daddr . meta l4proto . th dport @direct4 accept",
+          "oifname @bridges ip6 daddr . meta l4proto . th dport @direct6 accept",
+        ]
+      : []),
+  ]
+    .map((rule) => `\n    ${rule}`)
+    .join("");
   const translate = [
     ["ip", "4"],
     ["ip6", "6"],
@@ -153,6 +232,7 @@ export function wholeTable(
   set subnets${family} { type ${type}; flags interval; }
   set masquerade${family} { type ${type}; flags interval; }
   map source${family} { type ${type} : ${type}; flags interval; }
+  set direct${family} { type ${type} . inet_proto . inet_service; }
   set exposed${family} { type ${type} . inet_proto . inet_service; }
   map ports${family} { type inet_proto . inet_service : ${type} . inet_service; }
   map address_ports${family} { type ${type} . inet_proto . inet_service : ${type} . inet_service; }
@@ -166,28 +246,30 @@ table inet ${table} {
   set bridges { type ifname; }
   set internal { type ifname; }
   set trusted { type ifname . ifname; }
+  set links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; }
   map own { type ifname . ifname : verdict; }${subnetSets}
   chain guard {
-    type filter hook prerouting priority raw; policy accept;
+    type filter hook prerouting priority raw; policy accept;${skipped}
     iifname != "lo" ip daddr 127.0.0.0/8 drop
   }
   chain prerouting {
-    type nat hook prerouting priority dstnat; policy accept;${translate}
+    type nat hook prerouting priority dstnat; policy accept;${skipped}${translate}
   }
   chain output {
-    type nat hook output priority -100; policy accept;${translate}
+    type nat hook output priority -100; policy accept;${skipped}${translate}
   }
   chain user {
     ${userRules.join("\n    ")}
   }
   chain forward {
-    type filter hook forward priority filter; policy accept;
+    type filter hook forward priority filter; policy accept;${skipped}
     jump user
     oifname @bridges ct state established,related accept
     iifname . oifname vmap @own
+    iifname @bridges oifname @bridges ip saddr . ip daddr . meta l4proto . th dport @links4 accept
     iifname @internal drop
     oifname @internal drop
-    oifname @bridges ct status dnat accept
+    oifname @bridges ct status dnat accept${opened}
     iifname . oifname @trusted accept
     iifname != @bridges meta nfproto ipv4 oifname @open4 accept
     iifname != @bridges meta nfproto ipv6 oifname @open6 accept
@@ -199,7 +281,7 @@ table inet ${table} {
     iifname @bridges accept
   }
   chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
+    type nat hook postrouting priority srcnat; policy accept;${skipped}
     oifname != @bridges snat ip to ip saddr map @source4
     oifname != @bridges snat ip6 to ip6 saddr map @source6
     ip saddr @masquerade4 oifname != @bridges masquerade
@@ -211,5 +293,6 @@ table inet ${table} {
 }
 ${bridges.map((bridge) => changeBridge("add", table, bridge)).join("\n")}
 ${changeForwards("add", table, forwards)}
+${changeElements("add", table, elements)}
 `;
 }

@@ -8,7 +8,7 @@ import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
 import type { BridgeDevice } from "./bridge.ts";
-import { attachToBridge, setDefaultRoutes } from "./endpoint-kernel.ts";
+import { attachToBridge, type DefaultRoute, setDefaultRoutes } from "./endpoint-kernel.ts";
 import { randomMac } from "./ipv4.ts";
 import type { TakenAddress } from "./network-addresses.ts";
 
@@ -20,7 +20,13 @@ export interface BridgedSandbox {
   /** The veth's end on the host. */
   readonly hostInterface: string;
   readonly macAddress: string;
-  readonly taken: TakenAddress;
+  readonly ipv4: TakenAddress;
+  readonly ipv6: TakenAddress | undefined;
+}
+
+/** The addresses that a sandbox of the pool has. */
+export function addressesOf({ ipv4, ipv6 }: Pick<BridgedSandbox, "ipv4" | "ipv6">): TakenAddress[] {
+  return ipv6 === undefined ? [ipv4] : [ipv4, ipv6];
 }
 
 /**
@@ -71,7 +77,7 @@ export function makeBareSandbox(path: string, ofPid?: number): void {
 export async function makeBridgedSandbox(
   names: SandboxNames,
   bridge: BridgeDevice,
-  taken: TakenAddress,
+  taken: Pick<BridgedSandbox, "ipv4" | "ipv6">,
 ): Promise<BridgedSandbox> {
   const path = names.newPath();
   const hostInterface = names.newHostInterface();
@@ -79,14 +85,13 @@ export async function makeBridgedSandbox(
   makeBareSandbox(path);
   crashpoint("sandbox-ahead.namespace");
   try {
-    const wire = { path, interfaceName: sandboxInterface, macAddress, addresses: [taken] };
+    const wire = { path, interfaceName: sandboxInterface, macAddress, addresses: addressesOf(taken) };
     await attachToBridge(wire, bridge, hostInterface);
-    setDefaultRoutes(path, {
-      ipv4: { gateway: taken.gateway, interfaceName: sandboxInterface },
-      ipv6: undefined,
-    });
+    const by = (address: TakenAddress | undefined): DefaultRoute | undefined =>
+      address && { gateway: address.gateway, interfaceName: sandboxInterface };
+    setDefaultRoutes(path, { ipv4: by(taken.ipv4), ipv6: by(taken.ipv6) });
     crashpoint("sandbox-ahead.made");
-    return { path, hostInterface, macAddress, taken };
+    return { path, hostInterface, macAddress, ...taken };
   } catch (error) {
     deleteNetns(path);
     throw error;

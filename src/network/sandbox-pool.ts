@@ -26,7 +26,7 @@ export class SandboxPool {
   /** A ready sandbox, the longest made first, or the one that has `address`. Undefined when there is none. */
   take(address?: string): BridgedSandbox | undefined {
     const index =
-      address === undefined ? 0 : this.#ready.findIndex((ready) => ready.taken.address === address);
+      address === undefined ? 0 : this.#ready.findIndex((ready) => ready.ipv4.address === address);
     const [taken] = index === -1 ? [] : this.#ready.splice(index, 1);
     this.fillSoon();
     return taken;

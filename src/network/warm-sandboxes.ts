@@ -3,6 +3,7 @@ import type { PlannedEndpoint } from "./attacher.ts";
 import type { LiveNetwork } from "./live-network.ts";
 import type { Networks } from "./networks.ts";
 import {
+  addressesOf,
   type BridgedSandbox,
   deleteSandbox,
   makeBridgedSandbox,
@@ -32,26 +33,31 @@ export class WarmSandboxes {
   async #make(): Promise<BridgedSandbox | undefined> {
     const network = this.#networks.defaultBridge;
     if (network?.bridge === undefined) return undefined;
-    const taken = network.addresses.take(4);
-    if (taken === undefined) return undefined;
+    const ipv4 = network.addresses.take(4);
+    if (ipv4 === undefined) return undefined;
+    const taken = { ipv4, ipv6: network.addresses.take(6) };
+    if (taken.ipv6 === undefined && network.addresses.has(6)) {
+      network.addresses.release(ipv4.address);
+      return undefined;
+    }
     try {
       return await makeBridgedSandbox(this.#names, network.bridge, taken);
     } catch (error) {
-      network.addresses.release(taken.address);
+      for (const { address } of addressesOf(taken)) network.addresses.release(address);
       throw error;
     }
   }
 
   async destroy(ready: BridgedSandbox): Promise<void> {
     await deleteSandbox(ready.path, [ready.hostInterface]);
-    this.#networks.defaultBridge?.addresses.release(ready.taken.address);
+    for (const { address } of addressesOf(ready)) this.#networks.defaultBridge?.addresses.release(address);
   }
 
   /** One that fits an endpoint, undefined when there is none. */
   take({ network, request }: PlannedEndpoint): BridgedSandbox | undefined {
     const { ipv4Address, linkLocalAddresses = [], driverOptions = {} } = request;
     const isPlain = linkLocalAddresses.length === 0 && Object.keys(driverOptions).length === 0;
-    if (network !== this.#networks.defaultBridge || !isPlain || network.addresses.has(6)) return undefined;
+    if (network !== this.#networks.defaultBridge || !isPlain) return undefined;
     return this.#pool.take(ipv4Address);
   }
 

@@ -1,7 +1,7 @@
 /** By which of its endpoints a sandbox reaches the world, and the world its published ports. */
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import type { NetworkConfig } from "./bridge.ts";
+import type { NetworkConfig } from "./network-config.ts";
 import { bridgeOptions } from "./driver-options.ts";
 import { setDefaultRoutes } from "./endpoint-kernel.ts";
 import { hasWayOut, isRoutedByDevice } from "./live-network.ts";
@@ -35,8 +35,9 @@ export class WaysOut {
     setDefaultRoutes(path, defaultRoutes(endpoints, this.#wayOut));
   }
 
-  /** Where the held sockets pass on to: programs that listen on IPv4 alone are many. */
+  /** Where the held sockets pass on to: programs that listen on IPv4 alone are many. Empty when they are not to. */
   publishedAddress({ endpoints }: Pick<SandboxRecord, "endpoints">): string {
+    if (!this.#config.userlandProxy) return "";
     const { ipv4Address = "", ipv6Address = "" } = publishingEndpoint(endpoints, this.#wayOut) ?? {};
     return ipv4Address || ipv6Address;
   }
@@ -73,7 +74,12 @@ export class WaysOut {
     if (gatewayModes.ipv4 === "routed") return { ports: exposed, close() {}, retarget() {} };
     const publication = await publishPorts({
       ports: request.ports,
-      containerAddress: endpoint.ipv4Address || endpoint.ipv6Address,
+      containerAddress: this.publishedAddress({ endpoints: [endpoint] }),
+      // Without anybody to pass on, a port of a family that the container has not leads nowhere.
+      families: {
+        ipv4: this.#config.userlandProxy || endpoint.ipv4Address !== "",
+        ipv6: this.#config.userlandProxy || endpoint.ipv6Address !== "",
+      },
       endpoint: `${request.containerName} (${endpoint.id})`,
       defaultHostIp: hostBindingIp || this.#config.ip,
     });

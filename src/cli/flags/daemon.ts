@@ -9,10 +9,27 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "One more OCI runtime that containers may choose with --runtime",
   },
   {
+    name: "allow-direct-routing",
+    type: "bool",
+    help: "Let published ports be reached from outside at containers' own addresses too",
+  },
+  {
     name: "bip",
     type: "string",
     placeholder: "CIDR",
     help: "Address and prefix length of the default bridge, as in 172.17.0.1/16",
+  },
+  {
+    name: "bip6",
+    type: "string",
+    placeholder: "CIDR",
+    help: "The same for IPv6, as in fd00:17::1/64",
+  },
+  {
+    name: "bridge-accept-fwmark",
+    type: "string",
+    placeholder: "MARK[/MASK]",
+    help: "Let packets with this firewall mark into every bridge that is not internal",
   },
   {
     name: "bridge",
@@ -77,6 +94,19 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "IPC namespace of containers that choose none: private or shareable",
   },
   {
+    name: "default-gateway",
+    type: "string",
+    placeholder: "IP",
+    help: "Where default routes of containers on the default bridge lead to (default: to the bridge)",
+  },
+  { name: "default-gateway-v6", type: "string", placeholder: "IP", help: "The same for IPv6" },
+  {
+    name: "default-network-opt",
+    type: "list",
+    placeholder: "DRIVER=KEY=VALUE",
+    help: "Option of new networks of a driver that do not set it",
+  },
+  {
     name: "default-runtime",
     type: "string",
     help: "OCI runtime of containers that choose none (crun where it works, else runc)",
@@ -116,6 +146,12 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Part of the bridge's subnet that containers get their addresses from",
   },
   {
+    name: "fixed-cidr-v6",
+    type: "string",
+    placeholder: "CIDR",
+    help: "The same for IPv6; without --bip6 it is the bridge's subnet",
+  },
+  {
     name: "group",
     short: "G",
     type: "string",
@@ -127,6 +163,12 @@ export const daemonFlags: readonly FlagSpec[] = [
     short: "H",
     type: "list",
     help: "Where to listen: unix:///path or tcp://host:port; may be given several times",
+  },
+  {
+    name: "host-gateway-ip",
+    type: "list",
+    placeholder: "IP",
+    help: "What host-gateway stands for in --add-host, one of each family (default: the default bridge's)",
   },
   { name: "icc", type: "bool", default: true, help: "Let containers on the default bridge reach each other" },
   {
@@ -147,7 +189,24 @@ export const daemonFlags: readonly FlagSpec[] = [
   },
   { name: "ip", type: "string", default: "0.0.0.0", help: "Host address of published ports that name none" },
   { name: "ip-forward", type: "bool", default: true, help: "Switch on the kernel's IP forwarding" },
+  {
+    name: "ip-forward-no-drop",
+    type: "bool",
+    help: "Do not drop what the host forwards for others when forwarding is switched on (gantry never does)",
+  },
+  {
+    name: "ip-masq",
+    type: "bool",
+    default: true,
+    help: "Let what leaves the default bridge have the host's address",
+  },
+  {
+    name: "ip6tables",
+    type: "bool",
+    help: "Make firewall rules for IPv6 (default: as --iptables)",
+  },
   { name: "iptables", type: "bool", default: true, help: "Make firewall rules (with nftables)" },
+  { name: "ipv6", type: "bool", help: "IPv6 on the default bridge" },
   { name: "label", type: "list", placeholder: "KEY=VALUE", help: "Label of this daemon, shown by info" },
   {
     name: "live-restore",
@@ -186,6 +245,12 @@ export const daemonFlags: readonly FlagSpec[] = [
     type: "int",
     default: 5,
     help: "How often a request to a registry is tried",
+  },
+  {
+    name: "network-control-plane-mtu",
+    type: "int",
+    default: 1500,
+    help: "Without meaning: it is for networks of swarms, of which there are none",
   },
   { name: "mtu", type: "int", default: 1500, help: "MTU of the default network in bytes" },
   {
@@ -250,6 +315,12 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "Key of the daemon's certificate (default ~/.docker/key.pem)",
   },
   { name: "tlsverify", type: "bool", help: "Encrypt TCP sockets, and serve clients with a certificate only" },
+  {
+    name: "userland-proxy",
+    type: "bool",
+    default: true,
+    help: "Pass on what the kernel cannot translate: from IPv6 to containers with IPv4 alone",
+  },
   {
     name: "userns-remap",
     type: "string",

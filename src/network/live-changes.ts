@@ -1,0 +1,79 @@
+/** Networks given to and taken from sandboxes that are open. */
+import { EngineError, notFound } from "../base/errors.ts";
+import { failpoint } from "../base/failpoint.ts";
+import type { Attacher, PlannedEndpoint } from "./attacher.ts";
+import { detach } from "./endpoint-kernel.ts";
+import type { Endpoint } from "./network.ts";
+import type { Networks } from "./networks.ts";
+import type { OpenSandbox, OpenSandboxes } from "./open-sandboxes.ts";
+import type { NetworkRecords, SandboxRecord } from "./records.ts";
+import type { WaysOut } from "./ways-out.ts";
+
+export interface LiveChangeParts {
+  readonly records: NetworkRecords;
+  readonly networks: Networks;
+  readonly attacher: Attacher;
+  readonly ways: WaysOut;
+  readonly open: OpenSandboxes;
+}
+
+export class LiveChanges {
+  readonly #parts: LiveChangeParts;
+
+  constructor(parts: LiveChangeParts) {
+    this.#parts = parts;
+  }
+
+  /** Connects an open sandbox to one more network. All or nothing. */
+  async connect(containerId: string, planned: PlannedEndpoint): Promise<Endpoint> {
+    const { records, attacher, open } = this.#parts;
+    const opened = open.require(containerId);
+    const { record } = opened;
+    const { record: network } = planned.network;
+    if (record.endpoints.some(({ networkId }) => networkId === network.id))
+      throw new EngineError(
+        "permissionDenied",
+        `endpoint with name ${record.containerName} already exists in network ${network.name}`,
+      );
+    await using undo = new AsyncDisposableStack();
+    const endpoint = await attacher.plan(planned, record, record.endpoints, undo);
+    records.addEndpoint(containerId, endpoint);
+    undo.defer(() => records.removeEndpoint(endpoint.id));
+    await attacher.makeDevice(record.path, planned, endpoint);
+    undo.defer(() => detach(record.path, endpoint.interfaceName, endpoint.hostInterface));
+    failpoint("network-connect.attached");
+    undo.defer(() => this.#exchange(open.get(containerId) ?? opened, record));
+    await this.#exchange(opened, { ...record, endpoints: [...record.endpoints, endpoint] });
+    undo.move();
+    return endpoint;
+  }
+
+  /** Takes a network (its full id) from an open sandbox. Throws `notFound` when it is not on it. */
+  async disconnect(containerId: string, networkId: string): Promise<void> {
+    const { records, networks, open } = this.#parts;
+    const opened = open.require(containerId);
+    const { record } = opened;
+    const endpoint = record.endpoints.find((candidate) => candidate.networkId === networkId);
+    if (endpoint === undefined) throw notFound(`container ${record.containerName} is not on that network`);
+    await detach(record.path, endpoint.interfaceName, endpoint.hostInterface);
+    failpoint("network-disconnect.detached");
+    await this.#exchange(opened, {
+      ...record,
+      endpoints: record.endpoints.filter((candidate) => candidate !== endpoint),
+    });
+    records.removeEndpoint(endpoint.id);
+    networks.release(endpoint);
+  }
+
+  /** Lets routes, published ports and names follow a sandbox's new endpoints. */
+  async #exchange(opened: OpenSandbox, after: SandboxRecord): Promise<void> {
+    const { networks, ways, open } = this.#parts;
+    const before = opened.record;
+    ways.setRoutes(after.path, after.endpoints);
+    if (!ways.leadToTheSame(before, after)) {
+      networks.firewall?.move(ways.forwards(before), ways.forwards(after));
+      opened.publication?.retarget(ways.publishedAddress(after));
+    }
+    await open.change(before, { ...opened, record: after });
+  }
+}
