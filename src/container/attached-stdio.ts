@@ -11,6 +11,7 @@ class ConmonStdio implements AttachedStdio {
   readonly ended: Promise<void>;
   readonly #socket: SeqpacketSocket;
   readonly #end: () => void;
+  #handler: ((stream: "stdout" | "stderr", chunk: Buffer) => boolean) | undefined;
 
   constructor(path: string) {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -20,8 +21,11 @@ class ConmonStdio implements AttachedStdio {
   }
 
   onData(handler: (stream: "stdout" | "stderr", chunk: Buffer) => boolean): void {
+    const isReading = this.#handler !== undefined;
+    this.#handler = handler;
+    if (isReading) return;
     this.#socket.read(
-      (packet) => handler(packet[0] === stderrMark ? "stderr" : "stdout", packet.subarray(1)),
+      (packet) => this.#handler!(packet[0] === stderrMark ? "stderr" : "stdout", packet.subarray(1)),
       // A broken connection means that conmon is gone: there is no more output either way.
       () => this.#end(),
     );
@@ -40,6 +44,11 @@ class ConmonStdio implements AttachedStdio {
 
   endInput(): void {
     this.#socket.endWrites();
+  }
+
+  park(): void {
+    this.onData(() => true);
+    this.#socket.resume();
   }
 
   detach(): void {

@@ -120,7 +120,8 @@ export function openBench(): Bench {
       ...change,
     }),
     [Symbol.dispose]() {
-      rmSync(root, { recursive: true });
+      // A runtime that was told to give up may still be writing.
+      rmSync(root, { recursive: true, maxRetries: 10, retryDelay: 50 });
     },
   };
 }

@@ -74,6 +74,7 @@ export interface ExecTask {
  * pauses until `resume()`. The connection ends when the container's streams have ended and every byte was delivered.
  */
 export interface AttachedStdio {
+  /** Another call replaces the handler. */
   onData(handler: (stream: "stdout" | "stderr", chunk: Buffer) => boolean): void;
   resume(): void;
   /** Resolves when the chunk was taken over. Rejects when the container's streams have ended. */
@@ -82,7 +83,9 @@ export interface AttachedStdio {
   endInput(): void;
   /** Resolves at the end of output, after the last `data`. */
   readonly ended: Promise<void>;
-  /** Gives up the connection; the container goes on. */
+  /** Nobody reads any more, and the connection stays: output is dropped until {@link onData} gives it to somebody. */
+  park(): void;
+  /** Gives up the connection; the container goes on. An input that one client ends (StdinOnce) ends with it. */
   detach(): void;
 }
 

@@ -13,6 +13,8 @@ export interface BridgeOptions {
   readonly detachSequence: Buffer | undefined;
   /** End the program's input when this client ends its own. */
   readonly stdinOnce: boolean;
+  /** When the client leaves the connection is parked instead of given up. */
+  readonly parks?: boolean;
 }
 
 /**
@@ -40,7 +42,10 @@ export async function bridgeStdio(
   }
   const how = await promise;
   sink.signal.removeEventListener("abort", onGone);
-  if (how !== "ended") stdio.detach();
+  if (how !== "ended") {
+    if (options.parks === true) stdio.park();
+    else stdio.detach();
+  }
   return how;
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict, invalidArgument } from "../base/errors.ts";
 import { parseDetachKeys } from "../base/detach-keys.ts";
+import type { ContainerRecord } from "../container/container.ts";
 import type { AttachedStdio } from "../container/monitor.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { untakenBytes } from "../linux/socket-queue.ts";
@@ -79,7 +80,10 @@ async function runAttach(
   emitContainer(context, container, "attach");
   // Looked up again: it may have started or ended while its log was sent.
   const isRunning = context.containers.byId(id)?.state.status === "running";
-  const stdio = isRunning ? connect(context, id) : await startedLater(context, id, sink);
+  const parks = isWatcher(container, options);
+  const { parked } = context.live.of(id);
+  const again = isRunning && parks ? parked.pop() : undefined;
+  const stdio = again ?? (isRunning ? connect(context, id) : await startedLater(context, id, sink));
   if (stdio === undefined) return;
   const how = await bridgeStdio(stdio, sink, {
     stdin: options.stdin && container.config.OpenStdin === true,
@@ -87,8 +91,26 @@ async function runAttach(
     stderr: options.stderr,
     detachSequence: container.config.Tty === true ? options.detachSequence : undefined,
     stdinOnce: container.config.StdinOnce === true,
+    parks,
   });
+  if (parks && how !== "ended") {
+    parked.push(stdio);
+    if (again === undefined) void stdio.ended.then(() => forget(parked, stdio));
+  }
   if (how === "detached") emitContainer(context, container, "detach");
+}
+
+/**
+ * Somebody who only reads from a container whose input ends with the client that gives it. conmon takes the end of any
+ * connection for that client's: those of watchers are kept, for the next one, until the container ends.
+ */
+function isWatcher({ config }: ContainerRecord, { stdin }: AttachRun): boolean {
+  return config.OpenStdin === true && config.StdinOnce === true && config.Tty !== true && !stdin;
+}
+
+function forget<T>(list: T[], item: T): void {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
 }
 
 function connect(context: EngineContext, id: string): AttachedStdio {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AttachedStdio } from "../container/monitor.ts";
 import type { WaitResponse } from "../wire/container.ts";
 
 /** A client that attached before the container was started; it is connected on start. */
@@ -41,6 +42,8 @@ type Waiter = (answer: WaitResponse) => void;
 
 export class Live {
   readonly pending = new Set<PendingAttach>();
+  /** Connections of clients that only watched and have left, for the next ones. */
+  readonly parked: AttachedStdio[] = [];
   readonly #exitWaiters = new Set<Waiter>();
   readonly #removalWaiters = new Set<Waiter>();
   /** Cleaning after the last task (unmount, runtime delete); a new start waits for it. */
