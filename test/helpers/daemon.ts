@@ -107,6 +107,11 @@ export class TestDaemon implements AsyncDisposable {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** The bridge that was asked for; undefined for the engine's default. */
+  get bridge(): string | undefined {
+    return this.#options.bridge;
+  }
+
   /** Address of the bridge, which is the containers' gateway. */
   get gateway(): string {
     return this.bip.split("/")[0] ?? "";

@@ -154,7 +154,7 @@ async function linksOf(daemon: TestDaemon): Promise<string[]> {
   const { stdout } = await daemon.host.run(["ip", "-j", "link"]);
   const links = JSON.parse(stdout || "[]") as { ifname: string; master?: string }[];
   return links
-    .filter((link) => daemon.host.pid !== 0 || link.master !== undefined)
+    .filter(({ master }) => daemon.host.pid !== 0 || (master !== undefined && master === daemon.bridge))
     .map(
       (link) =>
         `${link.ifname.replace(/^(veth|[a-z-]+?)[0-9a-f]{4,}$/, "$1*")} of ${link.master ?? "nobody"}`,
