@@ -283,14 +283,10 @@ describe("words that mean harm", { skip }, () => {
     const { daemon } = suite;
     const container = await create({
       Env: ["A=one\nLD_PRELOAD=/harm.so\nB=two", "C=$(touch /tmp/harm)`id`", "PATH=/bin"],
-      Cmd: ["sh", "-c", "tr '\\0' '|' </proc/self/environ"],
+      Cmd: ["sh", "-c", "cat /proc/self/environ | tr '\\0' '|'"],
     });
     await container.start();
     await container.wait();
-    // The log's end follows the container's.
-    await eventually(async () => (await daemon.docker(["logs", container.id])).stdout.includes("HOME="), {
-      timeoutMs: 60_000,
-    });
     const printed = await daemon.dockerOk(["logs", container.id]);
     assert.match(printed, /(^|\|)A=one\nLD_PRELOAD=\/harm\.so\nB=two\|/);
     assert.match(printed, /\|C=\$\(touch \/tmp\/harm\)`id`\|/);
