@@ -8,6 +8,10 @@ export const applicationPackages =
   "ruby-rack ruby-pg ruby-webrick php-cli php-mysql wordpress docker-registry nginx-light redis-server memcached haproxy " +
   "curl netcat-openbsd procps";
 
+/** What the light ones need, which is made in a minute. */
+export const lightPackages =
+  "nginx-light php-cli python3-flask python3-redis redis-server curl netcat-openbsd procps";
+
 export interface Question {
   readonly url: string;
   readonly status?: number;
@@ -16,6 +20,8 @@ export interface Question {
 
 export interface Application {
   readonly name: string;
+  /** The light image is enough for it. */
+  readonly isLight?: boolean;
   readonly files: Readonly<Record<string, string>>;
   readonly questions: readonly Question[];
 }
@@ -83,6 +89,7 @@ const waitFor = (host: string, port: number): string =>
 export const applications: readonly Application[] = [
   {
     name: "nginx-static",
+    isLight: true,
     files: {
       "compose.yaml": `
 services:
@@ -99,6 +106,7 @@ services:
   },
   {
     name: "nginx-flask",
+    isLight: true,
     files: {
       "compose.yaml": `
 services:
@@ -124,6 +132,7 @@ networks: { front: }
   },
   {
     name: "flask-redis",
+    isLight: true,
     files: {
       "compose.yaml": `
 services:
@@ -195,6 +204,7 @@ def hello():
   },
   {
     name: "php",
+    isLight: true,
     files: {
       "compose.yaml": `
 services:
@@ -319,6 +329,7 @@ def hello():
   },
   {
     name: "included-parts",
+    isLight: true,
     files: {
       "compose.yaml": `
 include: [ backend/compose.yaml ]
