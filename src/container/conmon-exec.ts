@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { cgroupOfPid, detectCgroups } from "../linux/cgroup.ts";
+import { isErrno } from "../linux/fs-error.ts";
 import { killSession } from "../linux/session.ts";
 import { attachToBundle } from "./attached-stdio.ts";
 import { cleanUpExec, discardExec, launchExec, type LaunchedExec } from "./exec-launch.ts";
@@ -70,8 +71,9 @@ export class Execs {
       const { conmon, directory } = launched;
       if (request.endsWithDaemon === true) writeFileSync(`${directory}/${leftMark}`, "");
       if (!request.detached) {
-        await conmon.attachable();
-        stdio = attachToBundle(directory);
+        // Without a word it has ended, and its report says why.
+        if ((await conmon.attachable()) === undefined) await startedPid(conmon, request);
+        stdio = await attachOrReport(launched, request);
         if (ahead === undefined) conmon.proceed();
         else ahead.process.send(processText);
       }
@@ -102,8 +104,21 @@ export class Execs {
   }
 }
 
+/** Connects to an exec's streams. Throws what its monitor reports when that has ended meanwhile. */
+async function attachOrReport(
+  { conmon, directory }: LaunchedExec,
+  request: ExecRequest,
+): Promise<AttachedStdio> {
+  try {
+    return attachToBundle(directory);
+  } catch (error) {
+    if (isErrno(error, "ECONNREFUSED", "ENOENT")) await startedPid(conmon, request);
+    throw error;
+  }
+}
+
 async function startedPid(conmon: Conmon, request: ExecRequest): Promise<number> {
-  const message = await conmon.sync.next();
+  const message = await conmon.report();
   if (message !== undefined && message.data > 0) return message.data;
   await conmon.child.exited;
   throw runtimeError({

@@ -1,10 +1,13 @@
 /** Starting conmon: what its create and exec calls have in common (conmon 2.1, conmon.c and cli.c). */
-import { accessSync, closeSync, constants, openSync, readSync, writeSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
+import { isErrno } from "../linux/fs-error.ts";
 import type { SealedBinaries } from "../linux/sealed-binary.ts";
 import { openPipe, spawnProcess, type ChildProcess, type SpawnRequest } from "../linux/spawn.ts";
 import type { RuntimeBinary } from "./monitor.ts";
-import { SyncPipe } from "./sync-pipe.ts";
+import { runtimeUnavailable } from "./runtime-error.ts";
+import { endWithoutRuntime } from "./runtime-watch.ts";
+import { type SyncMessage, SyncPipe } from "./sync-pipe.ts";
 
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const maxSocketPathBytes = 107;
@@ -69,6 +72,8 @@ export interface Conmon extends Disposable {
   attachable(): Promise<unknown>;
   /** Lets the runtime start; only with `attachFirst`, and after `attachable`. */
   readonly proceed: () => void;
+  /** Its first message: a pid, or what the runtime said; undefined when it ended without one, or its runtime was killed. */
+  report(): Promise<SyncMessage | undefined>;
   /** What conmon printed before it let go of its standard streams; call after its end. */
   earlyOutput(): string;
 }
@@ -112,16 +117,15 @@ function spawnConmon(request: SpawnRequest): ChildProcess {
     return spawnProcess(request);
   } catch (error) {
     // Not `notFound`: that would read as if the container did not exist.
-    const hint = error instanceof EngineError ? error.hint : undefined;
+    if (isKind(error, "notFound"))
+      throw new EngineError("unavailable", `conmon cannot be started: ${request.path} has been removed`, {
+        hint: "Install it again: apt-get install conmon",
+        cause: error,
+      });
     throw new EngineError(
       isKind(error, "resourceExhausted") ? error.kind : "unavailable",
       `conmon cannot be started: ${errorText(error)}`,
-      {
-        hint: isKind(error, "notFound")
-          ? "conmon was there when the daemon started. Install it again: apt-get install conmon"
-          : hint,
-        cause: error,
-      },
+      { hint: error instanceof EngineError ? error.hint : undefined, cause: error },
     );
   }
 }
@@ -141,6 +145,9 @@ function drain(fd: number): string {
  * init becomes its parent.
  */
 export function startConmon(context: MonitorContext, start: ConmonStart): Conmon {
+  const runtimePath = context.binaries.executable(start.runtime.path);
+  if (!existsSync(runtimePath))
+    throw runtimeUnavailable(start.runtime, notFound(`no program ${start.runtime.path}`));
   const pipes = new Pipes();
   try {
     const sync = pipes.fromChild();
@@ -174,7 +181,7 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
       "--full-attach",
       "--no-sync-log",
       "--runtime",
-      context.binaries.executable(start.runtime.path),
+      runtimePath,
       ...runtimeArguments(context, start.runtime).flatMap((word) => [`--runtime-arg=${word}`]),
       "--log-path",
       start.logPath === "" ? "none" : `k8s-file:${start.logPath}`,
@@ -198,8 +205,17 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
         isAttachable ??= attached?.next() ?? Promise.resolve();
         return isAttachable;
       },
+      async report() {
+        using _ = endWithoutRuntime(child.pid);
+        return await syncPipe.next();
+      },
       proceed: () => {
-        if (go !== undefined) writeSync(go, "1");
+        try {
+          if (go !== undefined) writeSync(go, "1");
+        } catch (error) {
+          // It has ended, which its report tells.
+          if (!isErrno(error, "EPIPE")) throw error;
+        }
       },
       earlyOutput: () => drain(errors.ours),
       [Symbol.dispose]() {

@@ -16,6 +16,7 @@ import {
 import { CgroupWarmup } from "../linux/cgroup-warmup.ts";
 import { isErrno } from "../linux/fs-error.ts";
 import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
+import { processTree } from "../linux/process-tree.ts";
 import { SealedBinaries } from "../linux/sealed-binary.ts";
 import { runProcess, type RunResult } from "../linux/spawn.ts";
 import { attachToBundle } from "./attached-stdio.ts";
@@ -43,7 +44,13 @@ import type {
   TaskCreateRequest,
   TaskExit,
 } from "./monitor.ts";
-import { runtimeError, saysNoSuchContainer, saysNotRunning, type RuntimeFailure } from "./runtime-error.ts";
+import {
+  runtimeError,
+  runtimeUnavailable,
+  saysNoSuchContainer,
+  saysNotRunning,
+  type RuntimeFailure,
+} from "./runtime-error.ts";
 
 const killedExitCode = 137;
 
@@ -73,13 +80,7 @@ class ConmonMonitor implements Monitor {
         env: childEnvironment(this.#context),
       });
     } catch (error) {
-      const isMissing = isKind(error, "notFound");
-      const hint = error instanceof EngineError ? error.hint : undefined;
-      throw new EngineError(
-        "unavailable",
-        `the runtime ${runtime.name} cannot be started: ${errorText(error)}`,
-        { hint: isMissing ? `Install ${runtime.path} again.` : hint, cause: error },
-      );
+      throw runtimeUnavailable(runtime, error);
     }
   }
 
@@ -87,6 +88,12 @@ class ConmonMonitor implements Monitor {
   async #verb(verb: RuntimeFailure["verb"], runtime: RuntimeBinary, words: readonly string[]): Promise<void> {
     const result = await this.#runtime(runtime, [verb, ...words]);
     if (result.code === 0) return;
+    if (result.signal !== undefined)
+      throw new EngineError(
+        "unavailable",
+        `the runtime ${runtime.name} was ended by signal ${result.signal} in its ${verb}`,
+        { hint: "If nobody did that, the kernel was short of memory ('dmesg' tells). Try again." },
+      );
     const output = `${result.stdout}\n${result.stderr}`;
     if (saysNoSuchContainer(output)) throw notFound(`the runtime ${runtime.name} knows no such container`);
     if (saysNotRunning(output)) throw conflict("the container is not running");
@@ -143,7 +150,7 @@ class ConmonMonitor implements Monitor {
     const record = { ...planned, pid: child.pid, startTicks: ticks(child.pid) };
     this.#records.write(containerId, record);
     crashpoint("monitor-create.pid-noted");
-    const message = await conmon.sync.next();
+    const message = await conmon.report();
     if (message === undefined || message.data <= 0) {
       await end;
       const output = message?.message || conmon.earlyOutput();
@@ -212,6 +219,10 @@ class ConmonMonitor implements Monitor {
     }
     return {
       exitCode: exit?.code ?? killedExitCode,
+      error:
+        exit === undefined
+          ? "the container's monitor (conmon) was killed: the container was ended too, since nobody took its output any more"
+          : "",
       oomKilled: this.#wasOomKilled(bundle, record),
       finishedAtNs: exit?.timeNs ?? nowNs(),
     };
@@ -255,7 +266,7 @@ class ConmonMonitor implements Monitor {
     try {
       await this.#verb("kill", runtime, [containerId, String(signal)]);
     } catch (error) {
-      // A runtime that was taken off the machine must not make its containers immortal.
+      // A runtime that was taken off the machine, or is killed itself, must not make its containers immortal.
       if (!isKind(error, "unavailable")) throw error;
       const record = this.#records.read(containerId);
       using process = record && openRecorded(record.containerPid, record.containerStartTicks);
@@ -346,7 +357,13 @@ class ConmonMonitor implements Monitor {
 
   async pids(containerId: string, runtime: RuntimeBinary): Promise<number[]> {
     const record = this.#records.read(containerId);
-    if (record !== undefined && record.cgroup.length > 1) return cgroupPids(this.#cgroups, record.cgroup);
+    if (record !== undefined && record.cgroup.length > 1) {
+      const pids = cgroupPids(this.#cgroups, record.cgroup);
+      if (pids.length > 0) return pids;
+      // Somebody moved its processes out of its group.
+      using process = openRecorded(record.containerPid, record.containerStartTicks);
+      return process === undefined ? [] : processTree(record.containerPid);
+    }
     const result = await this.#runtime(runtime, ["ps", "--format=json", containerId]);
     if (result.code !== 0)
       throw runtimeError({

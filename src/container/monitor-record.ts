@@ -72,11 +72,15 @@ export function openRecorded(pid: number, startTicks: string): Pidfd | undefined
   if (pid <= 0) return undefined;
   const process = Pidfd.open(pid);
   if (process === undefined) return undefined;
-  const ticks = processStartTicks(pid);
-  // A process that ended and is only waited for has no ticks.
-  if (ticks !== undefined && String(ticks) === startTicks) return process;
-  process[Symbol.dispose]();
-  return undefined;
+  let isSame = false;
+  try {
+    const ticks = processStartTicks(pid);
+    // A process that ended and is only waited for has no ticks.
+    isSame = ticks !== undefined && String(ticks) === startTicks;
+  } finally {
+    if (!isSame) process[Symbol.dispose]();
+  }
+  return isSame ? process : undefined;
 }
 
 /** Pids of conmon processes for a container, by their command lines: for a start that was cut off before its record. */

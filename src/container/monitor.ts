@@ -36,6 +36,8 @@ export interface Task {
 export interface TaskExit {
   readonly exitCode: number;
   readonly oomKilled: boolean;
+  /** What is wrong with this end, for the container's `State.Error`; empty for an end as it should be. */
+  readonly error: string;
   /** ns since the epoch. */
   readonly finishedAtNs: bigint;
 }

@@ -3,7 +3,8 @@
  * text has `executable file not found` or `no such file or directory`, with 126 for `permission denied` and `is a
  * directory`. crun and runc word the same thing differently; Docker's texts are runc's.
  */
-import { EngineError, type ErrorKind } from "../base/errors.ts";
+import { EngineError, errorText, isKind, type ErrorKind } from "../base/errors.ts";
+import type { RuntimeBinary } from "./monitor.ts";
 
 /** The words of the errno sentences that crun prints, as Go (and so runc and Docker) writes them. */
 const errnoWords: readonly [RegExp, string][] = [
@@ -100,7 +101,13 @@ export interface RuntimeFailure {
  */
 export function runtimeError(failure: RuntimeFailure): EngineError {
   const { verb, runtimeName, program } = failure;
-  const message = lastRuntimeMessage(failure.output) || "the runtime ended without a message";
+  const message = lastRuntimeMessage(failure.output) || "the runtime ended, or was killed, without a message";
+  if (verb !== "create" && saysNoCgroup(message))
+    return new EngineError(
+      "conflict",
+      `cannot ${verb} in the container: its control group is gone, since it is ending, or somebody removed the group or moved its processes`,
+      { hint: "Restart the container." },
+    );
   const own = /^(?:\w+ (?:create|run|start) failed|exec failed): /;
   let sentence = message.replace(own, "").replace(/^unable to start container process: /, "");
   const isProcess =
@@ -117,9 +124,27 @@ export function runtimeError(failure: RuntimeFailure): EngineError {
   return new EngineError(kindOf(verb, sentence), text);
 }
 
+/** The error for a runtime that could not even be started. */
+export function runtimeUnavailable({ name, path }: RuntimeBinary, error: unknown): EngineError {
+  const what = `the runtime ${name} cannot be started`;
+  // Not in the system's words: Docker's command line takes those for the program's that is to run.
+  if (isKind(error, "notFound"))
+    return new EngineError("unavailable", `${what}: ${path} has been removed`, {
+      hint: "Install it again, or take it out of the daemon's configuration.",
+      cause: error,
+    });
+  const hint = error instanceof EngineError ? error.hint : undefined;
+  return new EngineError("unavailable", `${what}: ${errorText(error)}`, { hint, cause: error });
+}
+
 /** True when a runtime says that it knows no such container. */
 export function saysNoSuchContainer(output: string): boolean {
   return /does not exist|error opening file .*\/status`?: No such file|cannot open directory/.test(output);
+}
+
+/** True when a runtime did not find the container's control group. */
+function saysNoCgroup(message: string): boolean {
+  return /\/sys\/fs\/cgroup\/.*(?:no such file or directory|no such device)/i.test(message);
 }
 
 /** True when a runtime says that the container's process has ended. */

@@ -210,6 +210,7 @@ class FoundRuntimes implements Runtimes {
       throw new EngineError(
         "unavailable",
         `runtime ${name} cannot be used: there is no program ${binary.path}`,
+        { hint: "Install it again, or take it out of the daemon's configuration." },
       );
     if (this.#binaries.size === 0)
       throw new EngineError("unavailable", "no OCI runtime is installed: containers cannot be started", {

@@ -114,6 +114,7 @@ function recordExit(context: EngineContext, container: ContainerRecord, exit: Ta
     pid: 0,
     monitorPid: 0,
     exitCode: exit.exitCode,
+    error: exit.error,
     oomKilled: exit.oomKilled || container.state.oomKilled,
     ...(container.state.health === undefined ? {} : { health: stoppedHealth(container.state.health) }),
     // The exit file is stamped by a coarser clock, which may lag behind the start of a short run.

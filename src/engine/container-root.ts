@@ -123,7 +123,7 @@ function openRunning(container: ContainerRecord, pid: number): number {
     const fd = openSync(`/proc/${pid}/root`, O_PATH | constants.O_DIRECTORY);
     let isOurs = false;
     try {
-      // The process may have ended a moment ago, and its number may be another's: its cgroup tells.
+      // The process may have ended a moment ago, and its number may be another's.
       isOurs = isOwnProcess(container, pid);
     } finally {
       if (!isOurs) closeSync(fd);
@@ -137,7 +137,10 @@ function openRunning(container: ContainerRecord, pid: number): number {
 
 function isOwnProcess(container: ContainerRecord, pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(container.id);
+    if (readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(container.id)) return true;
+    // Somebody may have moved it to another group; its parent stays the same.
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")")).split(" ")[2] === String(container.state.monitorPid);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ESRCH")) return false;
     throw error;

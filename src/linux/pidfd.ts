@@ -3,6 +3,7 @@
  * becomes readable when its process ends, whoever its parent is.
  */
 import { closeSync, readFileSync } from "node:fs";
+import { isErrno } from "./fs-error.ts";
 import { errno, libc, systemError } from "./libc.ts";
 import { pollFd, type FdPoll } from "./poll.ts";
 
@@ -72,7 +73,8 @@ export async function waitForEnd(pid: number): Promise<void> {
 
 /**
  * When the process started, in clock ticks since boot (proc(5), /proc/pid/stat field 22): with its pid this names a
- * process for good, over restarts of the daemon. Undefined when there is none, or it ended and is only waited for.
+ * process for good, over restarts of the daemon. Undefined when there is none, or it ended and is only waited for. Throws
+ * when that cannot be read.
  */
 export function processStartTicks(pid: number): bigint | undefined {
   try {
@@ -80,7 +82,9 @@ export function processStartTicks(pid: number): bigint | undefined {
     // The program's name, in brackets, may have spaces and brackets itself.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return fields[0] === "Z" || fields[0] === "X" ? undefined : BigInt(fields[19] ?? "0");
-  } catch {
+  } catch (error) {
+    // Out of descriptors is no news about the process.
+    if (!isErrno(error, "ENOENT", "ESRCH")) throw error;
     return undefined;
   }
 }

@@ -47,11 +47,12 @@ export class SealedBinaries implements Disposable {
 
   /**
    * A path that runs the program `path` from sealed memory, for children of this process and theirs while it lives.
-   * `path` itself when the kernel does not do that, or it is a script.
+   * `path` itself when the kernel does not do that, or it is a script. A program that was removed meanwhile (its package is
+   * being exchanged) runs on from memory.
    */
   executable(path: string): string {
     const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) return path;
+    if (stat === undefined) return this.#binaries.get(path)?.path ?? path;
     const version = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
     const known = this.#binaries.get(path);
     if (known?.version === version) return known.path;
