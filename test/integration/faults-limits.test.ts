@@ -33,7 +33,11 @@ describe("a daemon at its limits", { skip: process.env["GANTRY_TEST_ENGINE"] ===
     assert.match(`${stdout}${stderr}`, expected);
   };
   const works = async (name: string): Promise<void> => {
-    assert.equal(await suite.daemon.dockerOk(["start", "-a", name], patient), "works");
+    const said = (): Promise<string> => suite.daemon.dockerOk(["logs", name], patient);
+    const before = await said();
+    await suite.daemon.dockerOk(["start", name], patient);
+    await becomes(name, "exited 0");
+    assert.equal((await said()).slice(before.length).trim(), "works");
     assert.equal(await suite.daemon.dockerOk(["run", "--rm", busybox, "echo", "new"], patient), "new");
   };
 
@@ -61,7 +65,8 @@ describe("a daemon at its limits", { skip: process.env["GANTRY_TEST_ENGINE"] ===
       for (const client of clients) client.destroy();
     }
     // With the clients gone there is room again, and not a limit was raised.
-    await eventually(async () => (await daemon.docker(["start", "-a", "made"], patient)).code === 0, slow);
+    await eventually(async () => (await daemon.docker(["start", "made"], patient)).code === 0, slow);
+    await becomes("made", "exited 0");
     await works("made");
     assert.equal(await daemon.dockerOk(["exec", "box", "echo", "in"]), "in");
     await allowDescriptors(daemon);
@@ -142,7 +147,7 @@ describe("a daemon at its limits", { skip: process.env["GANTRY_TEST_ENGINE"] ===
       );
       await assertAtRest(daemon);
       await daemon.dockerOk(["rm", "-f", "box3"]);
-      assert.equal(await daemon.dockerOk(["start", "-a", "made"], patient), "works");
+      await works("made");
     } finally {
       await daemon.removeContainers();
       await daemon.dockerOk(["network", "rm", "gt-faults-few"]);
