@@ -12,6 +12,7 @@ import type { Engine } from "../engine/engine.ts";
 import { BuildKit } from "./buildkit/buildkit.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
 import { Exchange, type Route, type Upgrade } from "./exchange.ts";
+import { loggedUrl } from "./logged-url.ts";
 import { closeGracefully } from "./hijack.ts";
 import { errorAnswer, HttpError } from "./http-error.ts";
 import { closeListener, type ListenOptions, openListener, type ServerTls } from "./listen.ts";
@@ -197,7 +198,7 @@ class DockerApiServer implements ApiServer {
     if (isLogged("debug")) {
       this.#log.debug("request", {
         method: request.method,
-        url: request.url,
+        url: loggedUrl(request.url),
         status: exchange?.isHijacked === true ? 101 : response.statusCode,
         ms: Math.round((performance.now() - startedMs) * 100) / 100,
       });
@@ -254,7 +255,7 @@ class DockerApiServer implements ApiServer {
     const { status, message, isBug } = errorAnswer(
       isGone && !(error instanceof EngineError) ? gone() : error,
     );
-    const fields = { method: response.req.method, url: response.req.url, status };
+    const fields = { method: response.req.method, url: loggedUrl(response.req.url), status };
     if (isBug) this.#log.error("request failed", { ...fields, error });
     else this.#log.debug("request refused", { ...fields, message });
     if (exchange?.isHijacked === true) return;

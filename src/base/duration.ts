@@ -22,3 +22,15 @@ export function parseDuration(text: string): number | undefined {
   }
   return Math.round(match[1] === "-" ? -total : total);
 }
+
+/** Go's text of a duration in ns: `1h30m0s`, `500ms`. */
+export function goDuration(ns: number): string {
+  if (ns === 0) return "0s";
+  if (ns < 1e3) return `${ns}ns`;
+  if (ns < 1e6) return `${ns / 1e3}µs`;
+  if (ns < 1e9) return `${ns / 1e6}ms`;
+  const hours = Math.floor(ns / 3.6e12);
+  const minutes = Math.floor((ns % 3.6e12) / 6e10);
+  const seconds = (ns % 6e10) / 1e9;
+  return `${hours > 0 ? `${hours}h` : ""}${hours > 0 || minutes > 0 ? `${minutes}m` : ""}${seconds}s`;
+}

@@ -1,4 +1,5 @@
 /** What instructions without files do to an image's configuration, and the words they leave in its history. */
+import { goDuration } from "../base/duration.ts";
 import { invalidArgument } from "../base/errors.ts";
 import type { HistoryEntry, ImageConfig } from "../oci/image-spec.ts";
 import type { CommandLine, HealthcheckInstruction, Instruction } from "./dockerfile/ast.ts";
@@ -157,18 +158,6 @@ function goRune(character: string): string {
   return (
     named.get(code) ?? (code < 32 || code === 127 ? `\\x${code.toString(16).padStart(2, "0")}` : character)
   );
-}
-
-/** Go's text of a duration in ns: `1h30m0s`, `500ms`. */
-export function goDuration(ns: number): string {
-  if (ns === 0) return "0s";
-  if (ns < 1e3) return `${ns}ns`;
-  if (ns < 1e6) return `${ns / 1e3}µs`;
-  if (ns < 1e9) return `${ns / 1e6}ms`;
-  const hours = Math.floor(ns / 3.6e12);
-  const minutes = Math.floor((ns % 3.6e12) / 6e10);
-  const seconds = (ns % 6e10) / 1e9;
-  return `${hours > 0 ? `${hours}h` : ""}${hours > 0 || minutes > 0 ? `${minutes}m` : ""}${seconds}s`;
 }
 
 /**

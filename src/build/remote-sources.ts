@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
+import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import { findProgram } from "../container/conmon-process.ts";
 import { runProcess } from "../linux/spawn.ts";
+import { openWebFile } from "../registry/web.ts";
 
 export interface GitReference {
   readonly remote: string;
@@ -160,34 +160,18 @@ export async function download(
   path: string,
   options: { readonly etag?: string; readonly signal: AbortSignal },
 ): Promise<Download | undefined> {
-  let response;
-  try {
-    response = await fetch(url, {
-      signal: options.signal,
-      headers: options.etag ? { "If-None-Match": options.etag } : {},
-    });
-  } catch (error) {
-    options.signal.throwIfAborted();
-    const cause =
-      error instanceof Error && error.cause !== undefined ? errorText(error.cause) : errorText(error);
-    throw new EngineError("unavailable", `cannot download ${url}: ${cause}`);
-  }
-  if (response.status === 304) {
-    await response.body?.cancel();
+  const file = await openWebFile(url, {
+    signal: options.signal,
+    headers: options.etag ? { "If-None-Match": options.etag } : {},
+  });
+  if (file.status === 304) {
+    file.body.resume();
     return undefined;
-  }
-  if (!response.ok || response.body === null) {
-    await response.body?.cancel();
-    throw new EngineError(
-      response.status === 404 ? "notFound" : "unavailable",
-      `cannot download ${url}: the server answers ${response.status} ${response.statusText}`.trim(),
-    );
   }
   const hash = createHash("sha256");
   let sizeBytes = 0;
-  const body = Readable.fromWeb(response.body);
   await pipeline(
-    body,
+    file.body,
     async function* (source: AsyncIterable<Uint8Array>) {
       for await (const piece of source) {
         hash.update(piece);
@@ -198,14 +182,14 @@ export async function download(
     createWriteStream(path, { mode: 0o600 }),
     { signal: options.signal },
   );
-  const modified = Date.parse(response.headers.get("last-modified") ?? "");
+  const modified = Date.parse(file.header("last-modified"));
   return {
     sha256: hash.digest("hex"),
-    etag: response.headers.get("etag") ?? "",
+    etag: file.header("etag"),
     modifiedNs: Number.isNaN(modified) ? 0n : BigInt(modified) * 1_000_000n,
     sizeBytes,
-    contentType: response.headers.get("content-type") ?? "",
-    fileName: /filename="?([^";/]+)"?/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "",
+    contentType: file.header("content-type"),
+    fileName: /filename="?([^";/]+)"?/.exec(file.header("content-disposition"))?.[1] ?? "",
   };
 }
 

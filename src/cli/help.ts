@@ -1,3 +1,4 @@
+import { goDuration } from "../base/duration.ts";
 import type { Command, Section } from "./command.ts";
 import type { FlagSpec } from "./flags.ts";
 import { twoColumns, wrapText } from "./text-layout.ts";
@@ -51,7 +52,12 @@ function typeWord(flag: FlagSpec): string {
 function flagText(flag: FlagSpec): string {
   const value = flag.default;
   const isShown = value !== undefined && value !== false && value !== "" && value !== 0;
-  const shownValue = typeof value === "string" ? JSON.stringify(value) : String(value);
+  const shownValue =
+    typeof value === "string"
+      ? JSON.stringify(value)
+      : flag.type === "duration"
+        ? goDuration(Number(value))
+        : String(value);
   const refusal = flag.refused === undefined ? "" : " (refused)";
   return `${flag.help}${isShown ? ` (default ${shownValue})` : ""}${refusal}`;
 }

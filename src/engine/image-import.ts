@@ -11,6 +11,7 @@ import { formatReference, parseReference, withDefaultTag, withTag } from "../oci
 import type { ProgressMessage } from "../wire/image.ts";
 import { emitImageEvent, type ImageContext } from "./image-context.ts";
 import { openUrl } from "./url-source.ts";
+import { shownUrl } from "../registry/web.ts";
 
 export interface ImageImportOptions {
   /** The archive, or where on the web it is. */
@@ -38,13 +39,13 @@ export async function* imageImport(
   using lease = context.garbage.lease();
   let { source } = options;
   if (typeof source === "string") {
-    yield { status: `Downloading from ${source.replace(/\?.*$/s, "")}` };
+    yield { status: `Downloading from ${shownUrl(source)}` };
     source = await openUrl(source, options.signal);
   }
   const layer = await context.content.ingest(decompress(source));
   lease.add(layer.digest);
   const created = nowRfc3339();
-  const origin = typeof options.source === "string" ? options.source.replace(/\?.*$/s, "") : "-";
+  const origin = typeof options.source === "string" ? shownUrl(options.source) : "-";
   const file: ImageConfigFile = {
     created,
     architecture,

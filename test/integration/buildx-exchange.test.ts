@@ -224,7 +224,7 @@ describe("exchanges of docker buildx", { skip, timeout: 600_000 }, () => {
       test(name, async () => assert.match(await ok(["--no-cache", address + path]), text));
 
     const refused: readonly (readonly [string, RegExp])[] = [
-      ["/nothing.tgz", /cannot download .*: the server answers 404/],
+      ["/nothing.tgz", /cannot download .*: the server answered 404/],
       ["/app.git#nowhere", /has no ref nowhere/],
       ["/app.git#main:nowhere", /has no directory nowhere/],
     ];

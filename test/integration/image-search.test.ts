@@ -168,6 +168,13 @@ describe("with a daemon", { skip: flavour === "docker" }, () => {
     const { createReadStream } = await import("node:fs");
     const web = createServer((request, response) => {
       if (request.url === "/root.tar?token=secret") createReadStream(tar).pipe(response);
+      else if (request.url === "/cut.tar") {
+        response.writeHead(200, { "Content-Length": "100000" });
+        response.write(Buffer.alloc(1000), () => response.destroy());
+      } else if (request.url === "/private.tar" && request.headers.authorization !== undefined)
+        createReadStream(tar).pipe(response);
+      else if (request.url === "/moved.tar")
+        response.writeHead(302, { Location: "/root.tar?token=secret" }).end();
       else response.writeHead(404).end();
     });
     web.listen(0, "127.0.0.1");
@@ -201,6 +208,23 @@ describe("with a daemon", { skip: flavour === "docker" }, () => {
         );
         await daemon.dockerOk(["rmi", `web/${program}:1`]);
       }
+      const cut = await daemon.docker(["import", `${origin}/cut.tar`, "web/cut:1"]);
+      assert.equal(cut.code, 1);
+      assert.match(cut.stderr, /cannot download http:.*\/cut\.tar: the connection broke after 1000 bytes/);
+      await daemon.dockerOk(["import", `${origin}/moved.tar`, "web/moved:1"], { timeoutMs: 60_000 });
+      // A user's password gets to that server, and nowhere else.
+      const secret = origin.replace("://", "://mia:s3cret@");
+      const told = await daemon.docker(["import", `${secret}/private.tar?token=s3cret`, "web/private:1"]);
+      assert.equal(told.code, 1, told.stdout);
+      const made = await daemon.docker(["import", `${secret}/private.tar`, "web/private:1"], {
+        timeoutMs: 60_000,
+      });
+      assert.equal(made.code, 0, made.stderr);
+      const comment = await daemon.dockerOk(["history", "--format", "{{.Comment}}", "web/private:1"]);
+      assert.equal(comment, `Imported from ${origin}/private.tar`);
+      const seen = `${told.stdout}${told.stderr}${made.stdout}${made.stderr}${await daemon.log()}`;
+      assert.equal(seen.includes("s3cret"), false);
+      await daemon.dockerOk(["rmi", "web/private:1", "web/moved:1"]);
     } finally {
       web.closeAllConnections();
       web.close();
