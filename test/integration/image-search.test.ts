@@ -170,7 +170,7 @@ describe("with a daemon", { skip: flavour === "docker" }, () => {
       if (request.url === "/root.tar?token=secret") createReadStream(tar).pipe(response);
       else if (request.url === "/cut.tar") {
         response.writeHead(200, { "Content-Length": "100000" });
-        response.write(Buffer.alloc(1000), () => response.destroy());
+        response.write(Buffer.alloc(1000), () => request.socket.end());
       } else if (request.url === "/private.tar" && request.headers.authorization !== undefined)
         createReadStream(tar).pipe(response);
       else if (request.url === "/moved.tar")
