@@ -1,11 +1,22 @@
 /** Layers as steps make them: the tar goes into the content store while its files go where snapshots are. */
 import { createHash, randomBytes } from "node:crypto";
-import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, unlinkSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  unlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { failpoint } from "../base/failpoint.ts";
 import { decompress } from "../image/decompress.ts";
+import { isErrno } from "../linux/fs-error.ts";
 import { mount, unmount } from "../linux/mount.ts";
+import { entryPath, openSubdirectory } from "../linux/tree-fd.ts";
 import { digestOf } from "../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../oci/image-spec.ts";
 import { emptyTree, type FileTree } from "./files/file-tree.ts";
@@ -120,17 +131,37 @@ function removeStubs(
     readonly kept: ReadonlySet<string>;
   },
 ): void {
-  const stubs = [...snapshot.hidden].filter(
-    (path) =>
-      !snapshot.kept.has(path) && lstatSync(join(snapshot.directory, path), { throwIfNoEntry: false }),
-  );
-  if (stubs.length === 0) return;
+  const stubs = [...snapshot.hidden].filter((path) => !snapshot.kept.has(path));
   using below = openRoot(host, snapshot.parent);
-  for (const path of stubs.toSorted((a, b) => b.length - a.length)) {
-    if (below.tree.stat(path) !== undefined) continue;
-    const place = join(snapshot.directory, path);
+  const root = openSync(snapshot.directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    for (const path of stubs.toSorted((a, b) => b.length - a.length))
+      if (below.tree.stat(path) === undefined) removeStub(root, path.split("/"));
+  } finally {
+    closeSync(root);
+  }
+}
+
+/**
+ * Removes an empty entry by its way from an open directory, one name after the other: the step may have put a link in
+ * the place of any of them, and behind a link are files of the host's (CVE-2024-23652).
+ */
+function removeStub(directoryFd: number, [name = "", ...rest]: readonly string[]): void {
+  try {
+    if (rest.length > 0) {
+      const fd = openSubdirectory(directoryFd, name);
+      try {
+        removeStub(fd, rest);
+      } finally {
+        closeSync(fd);
+      }
+      return;
+    }
+    const place = entryPath(directoryFd, name);
     if (lstatSync(place).isDirectory()) rmdirSync(place);
     else unlinkSync(place);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENOTDIR", "ELOOP", "ENOTEMPTY")) throw error;
   }
 }
 

@@ -44,7 +44,12 @@ test("what runtimes print becomes what Docker says", () => {
       `${prefix}runc create failed: ${unable}exec: "foo": executable file not found in $PATH: unknown`,
       "invalidArgument",
     ],
-    ["runc", "", `${prefix}runc create failed: the runtime ended, or was killed, without a message: unknown`, "internal"],
+    [
+      "runc",
+      "",
+      `${prefix}runc create failed: the runtime ended, or was killed, without a message: unknown`,
+      "internal",
+    ],
   ];
   for (const [runtimeName, output, message, kind] of table) {
     const error = runtimeError({ verb: "create", runtimeName, output, program: "/prog" });

@@ -17,12 +17,25 @@ export const mountPlaces: ReadonlySet<string> = new Set(
 
 const kinds = { modified: 0, added: 1, deleted: 2 } as const;
 
-/** What the container's file system has that its image has not, and the other way round. */
+/**
+ * What the container's file system has that its image has not, and the other way round. As with Docker a directory in which
+ * something changed is itself a change, however deep below.
+ */
 export async function containerChanges(context: EngineContext, nameOrId: string): Promise<ChangeEntry[]> {
   const { id } = context.containers.resolve(nameOrId);
-  return context.snapshotter
-    .changes(id, mountPlaces)
-    .changes.map(({ path, kind }) => ({ Path: `/${textOf(path)}`, Kind: kinds[kind] }));
+  const { changes } = context.snapshotter.changes(id, mountPlaces);
+  const entries: ChangeEntry[] = [];
+  const told = new Set<string>();
+  const tell = (path: string, kind: keyof typeof kinds): void => {
+    told.add(path);
+    entries.push({ Path: `/${textOf(path)}`, Kind: kinds[kind] });
+  };
+  for (const { path, kind } of changes) {
+    for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1))
+      if (!told.has(path.slice(0, at))) tell(path.slice(0, at), "modified");
+    tell(path, kind);
+  }
+  return entries;
 }
 
 /** The container's file system as a tar, without what is mounted into it. */

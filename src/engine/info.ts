@@ -49,8 +49,8 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     RegistryConfig: registryConfig(context),
     GenericResources: null,
     DockerRootDir: config.dataRoot,
-    HttpProxy: process.env["HTTP_PROXY"] ?? "",
-    HttpsProxy: process.env["HTTPS_PROXY"] ?? "",
+    HttpProxy: withoutCredentials(process.env["HTTP_PROXY"] ?? ""),
+    HttpsProxy: withoutCredentials(process.env["HTTPS_PROXY"] ?? ""),
     NoProxy: process.env["NO_PROXY"] ?? "",
     Name: hostname(),
     Labels: [...config.labels],
@@ -167,4 +167,9 @@ function securityOptions({ containerDefaults, idMap }: EngineConfig, isV2: boole
     ...(isV2 ? ["name=cgroupns"] : []),
     ...(containerDefaults.noNewPrivileges ? ["name=no-new-privileges"] : []),
   ];
+}
+
+/** A proxy's address as everybody who may ask the daemon may see it: Docker's form. */
+function withoutCredentials(proxy: string): string {
+  return proxy.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/@\s]*(?:@[^/@\s]*)*@/i, "$1xxxxx:xxxxx@");
 }

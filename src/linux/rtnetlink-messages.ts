@@ -36,6 +36,7 @@ export const IFLA_INFO_DATA = 2;
 export const IFLA_INFO_SLAVE_KIND = 4;
 export const IFLA_INFO_SLAVE_DATA = 5;
 const VETH_INFO_PEER = 1;
+export const IFLA_GROUP = 27;
 export const IFLA_BR_NF_CALL_IPTABLES = 36;
 export const IFLA_BR_NF_CALL_IP6TABLES = 37;
 const IFLA_BRPORT_STATE = 1;
@@ -253,4 +254,18 @@ export function vethRequest(request: VethRequest, netnsFd: number): NetlinkReque
 export function deleteRequest(name: string): NetlinkRequest {
   const body = Buffer.concat([linkHeader(), attribute(IFLA_IFNAME, text(name))]);
   return { what: `delete link ${name}`, type: RTM_DELLINK, body };
+}
+
+export function groupRequest(name: string, group: number): NetlinkRequest {
+  const body = Buffer.concat([
+    linkHeader(),
+    attribute(IFLA_IFNAME, text(name)),
+    attribute(IFLA_GROUP, u32(group)),
+  ]);
+  return { what: `group link ${name}`, type: RTM_NEWLINK, body };
+}
+
+export function deleteGroupRequest(group: number): NetlinkRequest {
+  const body = Buffer.concat([linkHeader(), attribute(IFLA_GROUP, u32(group))]);
+  return { what: `delete the links of group ${group}`, type: RTM_DELLINK, body };
 }

@@ -65,6 +65,8 @@ import {
   parseLink,
   vethRequest,
   deleteRequest,
+  deleteGroupRequest,
+  groupRequest,
   type Link,
   type LinkAddress,
   type VethRequest,
@@ -264,8 +266,13 @@ export class RouteSocket implements Disposable {
 
   /** Takes tens of milliseconds for a veth. False when there is no such device. */
   deleteLink(name: string): boolean {
+    return this.#unlessGone(() => this.#socket.request(deleteRequest(name)));
+  }
+
+  /** As {@link deleteLink}, while the event loop goes on. Nothing else may use this socket meanwhile. */
+  async deleteLinkAsync(name: string): Promise<boolean> {
     try {
-      this.#socket.request(deleteRequest(name));
+      await this.#socket.requestAsync(deleteRequest(name));
       return true;
     } catch (error) {
       if (hasErrorCode(error, "ENODEV")) return false;
@@ -273,10 +280,25 @@ export class RouteSocket implements Disposable {
     }
   }
 
-  /** As {@link deleteLink}, while the event loop goes on. Nothing else may use this socket meanwhile. */
-  async deleteLinkAsync(name: string): Promise<boolean> {
+  /** Puts a device into a group (`ip link set … group`). False when there is no such device. */
+  setGroup(name: string, group: number): boolean {
+    return this.#unlessGone(() => this.#socket.request(groupRequest(name, group)));
+  }
+
+  /** Deletes all devices of a group at once, while the event loop goes on. False when there is none. */
+  async deleteGroupAsync(group: number): Promise<boolean> {
     try {
-      await this.#socket.requestAsync(deleteRequest(name));
+      await this.#socket.requestAsync(deleteGroupRequest(group));
+      return true;
+    } catch (error) {
+      if (hasErrorCode(error, "ENODEV")) return false;
+      throw error;
+    }
+  }
+
+  #unlessGone(work: () => unknown): boolean {
+    try {
+      work();
       return true;
     } catch (error) {
       if (hasErrorCode(error, "ENODEV")) return false;

@@ -1,61 +1,12 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
-import { after, test } from "node:test";
-import { type EngineError, type ErrorKind, isKind } from "../base/errors.ts";
-import { RouteSocket } from "../linux/rtnetlink.ts";
-import type { NetworkConfig } from "./network-config.ts";
-import {
-  ask,
-  becomePretendHost,
-  flushRuleset,
-  inside,
-  leavePretendHost,
-  serve,
-  tcp,
-  type TestManager,
-  testManager,
-  traces,
-  udp,
-} from "./network.fixture.ts";
-
-const host = becomePretendHost();
-const clean = traces(host.directory);
-after(() => leavePretendHost(host));
-
-type Cleanup = { after(work: () => unknown): void };
-const newRoot = (): string => mkdtempSync(join(host.directory, "root-"));
-const open = (manager: TestManager): string[] => Object.keys(manager.inspect("bridge").Containers ?? {});
-
-/** Ends a manager and looks for what it left. */
-async function ended(manager: TestManager): Promise<void> {
-  for (const id of open(manager)) manager.close(id);
-  await manager.shutdown({ removeAll: true });
-  const left = traces(host.directory);
-  assert.deepEqual([left.links, left.tables, left.mounts], [clean.links, clean.tables, clean.mounts]);
-}
-
-async function started(
-  t: Cleanup,
-  config: Partial<NetworkConfig>,
-  root = newRoot(),
-  poolSize = 1,
-): Promise<TestManager> {
-  const manager = testManager(root, config, poolSize);
-  t.after(() => ended(manager));
-  await manager.restore(() => false);
-  return manager;
-}
-
-const rejects = (work: Promise<unknown>, kind: ErrorKind, words: RegExp): Promise<void> =>
-  assert.rejects(work, (error: EngineError) => {
-    assert.match(error.message, words);
-    return isKind(error, kind);
-  });
+import { test } from "node:test";
+import { host, newRoot, open, rejects, started } from "./manager.fixture.ts";
+import { ask, inside, serve, tcp, testManager, traces, udp } from "./network.fixture.ts";
 
 test("the predefined networks keep their ids", async (t) => {
   const root = newRoot();
@@ -288,207 +239,24 @@ test("many at once get different addresses", async (t) => {
   }
 });
 
-test("a free pool is chosen, and kept when the host changes", async (t) => {
-  execFileSync("ip", ["route", "add", "172.17.128.0/24", "via", "198.18.0.2"]);
-  const root = newRoot();
-  const first = testManager(root, { bridge: "gt-man9" });
-  await first.restore(() => false);
-  assert.equal(first.inspect("bridge").IPAM.Config?.[0]?.Subnet, "172.18.0.0/16");
-  await first.shutdown({ removeAll: true });
-  execFileSync("ip", ["route", "del", "172.17.128.0/24"]);
-  const second = await started(t, { bridge: "gt-man9" }, root);
-  assert.equal(second.inspect("bridge").IPAM.Config?.[0]?.Subnet, "172.18.0.0/16");
-});
-
-test("an administrator's bridge is used with its address, and stays", async (t) => {
-  execFileSync("ip", ["link", "add", "gt-manA", "type", "bridge"]);
-  t.after(() => execFileSync("ip", ["link", "del", "gt-manA"]));
-  execFileSync("ip", ["addr", "add", "10.232.10.9/24", "dev", "gt-manA"]);
-  const manager = testManager(newRoot(), { bridge: "gt-manA" });
-  await manager.restore(() => false);
-  assert.deepEqual(manager.inspect("bridge").IPAM.Config, [
-    { Subnet: "10.232.10.0/24", Gateway: "10.232.10.9" },
-  ]);
-  await manager.openContainer({ id: "c" });
-  manager.close("c");
-  await manager.shutdown({ removeAll: true });
-  using route = RouteSocket.open();
-  assert.ok(route.link("gt-manA"));
-});
-
-test("settings that cannot work are refused", async () => {
-  const refused = async (config: Partial<NetworkConfig>, kind: ErrorKind, words: RegExp): Promise<void> => {
-    const manager = testManager(newRoot(), config);
+test("what ends together is gone together, and its addresses are free", async (t) => {
+  const manager = await started(t, { bridge: "gt-manT", bip: "10.232.30.1/24" });
+  await manager.create({ Name: "many", IPAM: { Config: [{ Subnet: "10.232.31.0/28" }] } });
+  const before = traces(host.directory);
+  for (let round = 0; round < 3; round++) {
+    const ids = Array.from({ length: 13 }, (_, i) => `many${round}-${i}`);
+    await Promise.all(ids.map((id) => manager.openContainer({ id, network: "many" })));
     await rejects(
-      manager.restore(() => false),
-      kind,
-      words,
+      manager.openContainer({ network: "many" }),
+      "resourceExhausted",
+      /no available IPv4 addresses/,
     );
-    await manager.shutdown({ removeAll: true });
-  };
-  await refused({ bridge: "gt-manB", bip: "10.232.11.0/24" }, "invalidArgument", /--bip 10\.232\.11\.0\/24/);
-  await refused({ bridge: "gt-manB", bip: "10.232.11.1" }, "invalidArgument", /--bip/);
-  await refused({ bridge: "gt-manB", bip: "10.232.11.1/31" }, "invalidArgument", /--bip/);
-  await refused(
-    { bridge: "gt-manB", bip: "10.232.11.1/24", fixedCidr: "10.9.0.0/16" },
-    "invalidArgument",
-    /--fixed-cidr/,
-  );
-  await refused({ bridge: 'x"; flush' }, "invalidArgument", /bridge name/);
-  await refused({ bridge: "a-name-that-is-too-long" }, "invalidArgument", /bridge name/);
-  await refused({ bridge: "wire" }, "conflict", /wire is there and is not a bridge/);
-});
-
-test("without a default bridge there are host and none", async () => {
-  const manager = testManager(newRoot(), { bridge: "none" });
-  await manager.restore(() => false);
-  assert.deepEqual(
-    manager.list().map(({ Name }) => Name),
-    ["host", "none"],
-  );
-  await rejects(manager.openContainer(), "notFound", /network bridge not found/);
-  await manager.open({ containerId: "n", containerName: "n", mode: "none", endpoints: [], ports: [] });
-  manager.close("n");
-  await manager.shutdown({ removeAll: true });
-  assert.deepEqual(traces(host.directory).links, clean.links);
-});
-
-test("rules that somebody flushed are written again with the next published port", async (t) => {
-  const manager = await started(t, { bridge: "gt-manC", bip: "10.232.12.1/24" });
-  const first = await manager.openContainer({ ports: [tcp(80, 8140)] });
-  await serve(first.netns, 80, "first");
-  flushRuleset();
-  const second = await manager.openContainer({ id: "second", ports: [tcp(80, 8141)] });
-  await serve(second.netns, 80, "second");
-  for (const [port, name] of [
-    [8140, "first"],
-    [8141, "second"],
-  ] as const)
-    assert.match((await ask(host.outside, "198.18.0.1", port)) ?? "", new RegExp(`^${name} 198.18.0.2`));
-  flushRuleset();
-  manager.close("second");
-  assert.match((await ask(host.outside, "198.18.0.1", 8140)) ?? "", /^first 198.18.0.2/);
-});
-
-const child = `
-const { testManager, tcp } = await import(process.argv[1]);
-const [, , root, id, bridge, bip] = process.argv;
-const manager = testManager(root, { bridge, bip }, 3);
-await manager.restore(() => false);
-try {
-  const sandbox = await manager.openContainer({ id, ports: [tcp(80, 8150)] });
-  await manager.openContainer({ id: "dead" });
-  console.log(JSON.stringify(sandbox));
-} catch (error) { console.log(JSON.stringify({ error: error.message })); }
-setInterval(() => {}, 1000);
-`;
-
-/** Runs a manager in a process of its own, kills it when it has opened a container, and gives what it opened. */
-async function killedManager(
-  root: string,
-  config: { bridge: string; bip: string },
-  env: NodeJS.ProcessEnv = {},
-): Promise<{ path: string; error?: string; endpoints: { ipv4Address: string }[] }> {
-  const fixture = new URL("network.fixture.ts", import.meta.url).pathname;
-  const args = ["--input-type=module", "-e", child, fixture, root, "living", config.bridge, config.bip];
-  const daemon = spawn(process.execPath, args, { env: { ...process.env, ...env } });
-  daemon.stderr.resume();
-  const exit = once(daemon, "exit");
-  const [line] = (await Promise.race([once(daemon.stdout, "data"), exit.then(() => ["{}"])])) as [Buffer];
-  daemon.kill("SIGKILL");
-  await exit;
-  return JSON.parse(String(line)) as Awaited<ReturnType<typeof killedManager>>;
-}
-
-test("after kill -9 and a flushed ruleset a new daemon brings everything back", async (t) => {
-  const root = newRoot();
-  const config = { bridge: "gt-manD", bip: "10.232.13.1/24" };
-  const opened = await killedManager(root, config);
-  await serve(opened.path, 80, "living");
-  const files = (): string[] => readdirSync(join(root, "netns"));
-  assert.ok(files().length >= 3, "the living one, the dead one and warm ones");
-  // What a daemon of another directory has is nobody else's business.
-  execFileSync("ip", ["link", "add", "ve000000abcdef", "type", "bridge"]);
-  t.after(() => execFileSync("ip", ["link", "del", "ve000000abcdef"]));
-  flushRuleset();
-  mkdirSync(join(root, "netns"), { recursive: true });
-  writeFileSync(join(root, "netns", "half-made"), "");
-
-  const manager = testManager(root, config, 1);
-  await manager.restore((id) => id === "living");
-  assert.equal(manager.get("living")?.path, opened.path);
-  assert.equal(manager.get("dead"), undefined);
-  assert.deepEqual(open(manager), ["living"]);
-  assert.equal(files().length, 2, "the living one and one warm one");
-  using route = RouteSocket.open();
-  assert.equal(route.links().filter(({ name }) => /^ve\w{12}$/.test(name)).length, 3);
-  for (const [netns, address] of [
-    [undefined, "127.0.0.1"],
-    [undefined, "::1"],
-    [host.outside, "198.18.0.1"],
-  ] as const)
-    assert.match((await ask(netns, address, 8150)) ?? "", /^living /, address);
-  await rejects(manager.openContainer({ ports: [tcp(80, 8150)] }), "conflict", /port is already allocated/);
-  const other = await manager.openContainer({ id: "other" });
-  assert.notEqual(other.endpoints[0]?.ipv4Address, opened.endpoints[0]?.ipv4Address);
-  manager.close("living");
-  manager.close("other");
-  await manager.shutdown({ removeAll: true });
-  const left = traces(host.directory);
-  assert.deepEqual(
-    [left.links, left.tables, left.mounts],
-    [[...clean.links, "ve000000abcdef"], clean.tables, clean.mounts],
-  );
-});
-
-test("a bridge that was deleted gets its containers back", async (t) => {
-  const root = newRoot();
-  const config = { bridge: "gt-manE", bip: "10.232.14.1/24" };
-  const opened = await killedManager(root, config);
-  await serve(opened.path, 80, "living");
-  execFileSync("ip", ["link", "del", "gt-manE"]);
-  const manager = testManager(root, config);
-  t.after(() => ended(manager));
-  await manager.restore((id) => id === "living");
-  assert.match((await ask(undefined, "127.0.0.1", 8150)) ?? "", /^living /);
-});
-
-test("shutdown leaves what running containers need", async (t) => {
-  const root = newRoot();
-  const config = { bridge: "gt-manF", bip: "10.232.15.1/24" };
-  const first = testManager(root, config);
-  await first.restore(() => false);
-  const sandbox = await first.openContainer({ id: "living", ports: [tcp(80, 8151)] });
-  await serve(sandbox.netns, 80, "living");
-  await first.shutdown({ removeAll: true });
-  assert.match((await ask(undefined, "127.0.0.1", 8151)) ?? "", /^living /);
-  const second = testManager(root, config);
-  t.after(() => ended(second));
-  await second.restore(() => true);
-  assert.deepEqual(open(second), ["living"]);
-});
-
-for (const place of ["network-open-recorded", "network-open-published"])
-  test(`a failure at ${place} undoes everything`, async (t) => {
-    const root = newRoot();
-    const config = { bridge: "gt-manG", bip: "10.232.16.1/24" };
-    const { error } = await killedManager(root, config, { GANTRY_FAILPOINTS: `${place}=error` });
-    assert.equal(error, `fail point ${place}`);
-    const manager = testManager(root, config, 0);
-    t.after(() => ended(manager));
-    await manager.restore(() => true);
-    assert.deepEqual(open(manager), []);
-    assert.deepEqual(traces(host.directory).mounts, []);
-  });
-
-test("a power cut half-way through open leaves nothing after the next start", async (t) => {
-  const root = newRoot();
-  const config = { bridge: "gt-manH", bip: "10.232.17.1/24" };
-  await killedManager(root, config, { GANTRY_FAILPOINTS: "network-open-published=exit" });
-  const manager = await started(t, config, root, 0);
-  assert.deepEqual(open(manager), []);
-  assert.deepEqual(traces(host.directory).mounts, []);
-  await manager.openContainer({ ports: [tcp(80, 8150)] });
+    for (const id of ids) manager.close(id);
+    await manager.idle();
+    const after = traces(host.directory);
+    assert.deepEqual([after.links, after.mounts], [before.links, before.mounts]);
+  }
+  await manager.remove("many");
 });
 
 test("descriptors do not pile up", async (t) => {

@@ -24,11 +24,11 @@ import type {
 import { Networks } from "./networks.ts";
 import { OpenSandboxes } from "./open-sandboxes.ts";
 import { NetworkRecords } from "./records.ts";
-import { deleteSandbox, SandboxNames } from "./sandbox-kernel.ts";
+import { SandboxNames } from "./sandbox-kernel.ts";
 import { SandboxOpener } from "./sandbox-opener.ts";
+import { SandboxRemover } from "./sandbox-remover.ts";
 import { withName } from "./sandbox-record.ts";
 import { keepSandboxes, reattachDevices } from "./take-over.ts";
-import { forgetFlowsFrom } from "./udp-flows.ts";
 import { WarmSandboxes } from "./warm-sandboxes.ts";
 import { WaysOut } from "./ways-out.ts";
 
@@ -59,6 +59,7 @@ class Manager implements NetworkManager {
   /** How many endpoints of a network are being made. */
   readonly #busy = new Map<string, number>();
   readonly #deferred = new DeferredWork();
+  readonly #remover: SandboxRemover;
   readonly #opener: SandboxOpener;
   readonly #changes: LiveChanges;
 
@@ -82,6 +83,7 @@ class Manager implements NetworkManager {
       deferred: this.#deferred,
       open: this.#open,
     };
+    this.#remover = new SandboxRemover(parts);
     this.#opener = new SandboxOpener(parts);
     this.#changes = new LiveChanges(parts);
   }
@@ -213,14 +215,7 @@ class Manager implements NetworkManager {
     } catch (error) {
       log.error("the rules of published ports could not be removed", { container: containerId, error });
     }
-    this.#deferred.add(async () => {
-      await deleteSandbox(
-        record.path,
-        record.endpoints.map(({ hostInterface }) => hostInterface),
-      );
-      forgetFlowsFrom(forwards);
-      for (const endpoint of record.endpoints) this.#networks.release(endpoint);
-    });
+    this.#remover.remove({ record, forwards });
   }
 
   openLinks(containerId: string, ports: readonly LinkedPort[]): void {

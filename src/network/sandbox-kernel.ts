@@ -53,6 +53,11 @@ export class SandboxNames {
     return `${this.#prefix}${randomBytes(3).toString("hex")}`;
   }
 
+  /** The group that devices are put into to be deleted together; no other daemon's. */
+  get deletionGroup(): number {
+    return 0x67_00_00_00 + Number.parseInt(this.tag, 16);
+  }
+
   isOurs(interfaceName: string): boolean {
     return interfaceName.length === 14 && interfaceName.startsWith(this.#prefix);
   }
@@ -122,6 +127,21 @@ export async function deleteSandbox(path: string, hostInterfaces: readonly strin
   crashpoint("sandbox-delete.devices");
   deleteNetns(path);
   crashpoint("sandbox-delete.namespace");
+}
+
+/** As {@link deleteSandbox}, for many at once: that takes hardly longer than one. Devices that are gone are no error. */
+export async function deleteSandboxes(
+  names: SandboxNames,
+  paths: readonly string[],
+  hostInterfaces: readonly string[],
+): Promise<void> {
+  using host = RouteSocket.open();
+  if (hostInterfaces.length === 1) await host.deleteLinkAsync(hostInterfaces[0]!);
+  else if (hostInterfaces.length > 1) {
+    for (const name of hostInterfaces) host.setGroup(name, names.deletionGroup);
+    await host.deleteGroupAsync(names.deletionGroup);
+  }
+  for (const path of paths) deleteNetns(path);
 }
 
 /** Deletes every namespace and device of this daemon that `isKnown` (by file, or by device) does not name. */

@@ -1,5 +1,13 @@
 /** What a writable layer changed. Names are bytes as latin1; the tree may change meanwhile (see linux/tree-fd.ts). */
-import { closeSync, constants, lstatSync, openSync, readdirSync, type BigIntStats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  type BigIntStats,
+} from "node:fs";
 import { isErrno } from "../linux/fs-error.ts";
 import { getXattr, pathBytes } from "../linux/inode.ts";
 import { entryPath, namesIn, openSubdirectory } from "../linux/tree-fd.ts";
@@ -110,7 +118,7 @@ function add(
   // Only what is empty was made for a mount.
   const isHidden = isNew && comparison.hidden.has(path);
   if (!now.isDirectory()) {
-    if (isHidden && (now.size === 0n || now.isSymbolicLink())) return false;
+    if (isHidden && (now.size === 0n || isLinkOfRuntime(place.fd, name, now))) return false;
     if (isNew || !isSame(now, before) || comparison.isOverlay)
       changes.push({ path, kind: isNew ? "added" : "modified" });
     return isNew;
@@ -136,6 +144,14 @@ function add(
   else if (isModified) changes.push({ path, kind: "modified" });
   for (const change of inner) changes.push(change);
   return isNew;
+}
+
+/** `/etc/mtab`, which runtimes make; any other link at such a place is of the container's making. */
+function isLinkOfRuntime(directoryFd: number, name: string, stat: BigIntStats): boolean {
+  return (
+    stat.isSymbolicLink() &&
+    /^\/proc\/(self\/)?mounts$/.test(readlinkSync(entryPath(directoryFd, name), "utf8"))
+  );
 }
 
 function isSame(now: BigIntStats, before: BigIntStats): boolean {

@@ -47,6 +47,7 @@ for (const driver of flavour === "docker" ? ["overlay2"] : ["overlay2", "vfs"]) 
         "A /new/file",
         "A /tmp/t",
         "C /bin",
+        "C /etc",
         "C /etc/passwd",
         "C /root",
         "C /tmp",
@@ -60,6 +61,25 @@ for (const driver of flavour === "docker" ? ["overlay2"] : ["overlay2", "vfs"]) 
         const own = await suite.daemon.gantry(["diff", "box"]);
         assert.deepEqual(own.stdout.trimEnd().split("\n").sort(), expected);
       }
+    });
+
+    test("every directory above a change is a change", async () => {
+      const { daemon } = suite;
+      const made = ["run", "--name", "base", busybox, "sh", "-c", "mkdir -p /a/b/c; echo x >/a/b/c/file"];
+      await daemon.dockerOk(made);
+      await daemon.dockerOk(["commit", "base", "deep:1"]);
+      await daemon.dockerOk([
+        "run",
+        "--name",
+        "box",
+        "deep:1",
+        "sh",
+        "-c",
+        "echo y >>/a/b/c/file; >/a/b/new",
+      ]);
+      assert.deepEqual(await diff(), ["A /a/b/new", "C /a", "C /a/b", "C /a/b/c", "C /a/b/c/file"]);
+      await daemon.dockerOk(["rm", "base", "box"]);
+      await daemon.dockerOk(["rmi", "deep:1"]);
     });
 
     test("a directory that was removed and made again", async () => {
