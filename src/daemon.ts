@@ -14,6 +14,7 @@ import { log, setLogLevel } from "./base/log.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
 import { createBuilder } from "./build/builder.ts";
 import { parseBuilderSettings } from "./build/gc-policy.ts";
+import { builtIndex } from "./build/built-indexes.ts";
 import { CacheStore } from "./build/cache-store.ts";
 import type { BuildHost } from "./build/host.ts";
 import { claimRoots } from "./daemon-roots.ts";
@@ -194,6 +195,7 @@ async function assemble(
     events: new EventBus(new EventJournal(join(dataRoot, "events.jsonl"))),
     cgroups: detectCgroups(),
     buildPins: () => buildCache.pins(),
+    builtIndex: (reference, digest) => builtIndex(buildCache, reference, digest),
   });
 }
 

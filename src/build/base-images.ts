@@ -1,5 +1,4 @@
 /** FROM and `--from` of images: found here, or brought in from their registry. */
-import { existsSync } from "node:fs";
 import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { chainIds } from "../oci/chain-id.ts";
@@ -176,33 +175,4 @@ export function canonicalName(reference: string): string {
   } catch {
     return reference;
   }
-}
-
-const emulators: Readonly<Record<string, string>> = {
-  amd64: "x86_64",
-  arm64: "aarch64",
-  "386": "i386",
-  ppc64le: "ppc64le",
-  s390x: "s390x",
-  riscv64: "riscv64",
-  arm: "arm",
-  mips64le: "mips64el",
-  loong64: "loongarch64",
-};
-
-/** Throws `unavailable` when this machine cannot run programs of a platform. */
-export function requireRunnable(platform: Platform, what: string): void {
-  const host = hostPlatform();
-  if (platformMatches(platform, host) || platformMatches(host, platform)) return;
-  if (platform.architecture === "386" && host.architecture === "amd64") return;
-  const emulator = emulators[platform.architecture] ?? platform.architecture;
-  const places = [`qemu-${emulator}`, `qemu-${emulator}-static`, platform.architecture];
-  if (places.some((name) => existsSync(`/proc/sys/fs/binfmt_misc/${name}`))) return;
-  throw new EngineError(
-    "unavailable",
-    `${what} needs programs for ${formatPlatform(platform)} to run on ${formatPlatform(host)}, and no emulator is registered (binfmt_misc has no qemu-${emulator})`,
-    {
-      hint: "Install qemu-user-static and binfmt-support, or build this stage with FROM --platform=$BUILDPLATFORM.",
-    },
-  );
 }

@@ -17,6 +17,7 @@ import { digestOf } from "../oci/digest.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
 import type { BuildExport, BuildResult } from "./build.ts";
+import { noteIndex } from "./built-indexes.ts";
 import { drain, exportLocal, exportTar } from "./export-files.ts";
 import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
 import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
@@ -178,6 +179,11 @@ async function exportImage(
     for (const name of names)
       await vertex.part(`naming to ${name}`, () => {
         host.images.tag(name, record.id);
+        noteIndex(
+          parts.cache,
+          name,
+          made.map(({ descriptor }) => descriptor),
+        );
         host.emit("image", "tag", record.id, {
           ...record.config.config?.Labels,
           name: familiarReference(parseReference(name)),

@@ -5,7 +5,7 @@ import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import type { Instruction, RunInstruction, WorkdirInstruction } from "./dockerfile/ast.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { proxyEnvironment } from "./dockerfile/scope.ts";
-import { requireRunnable } from "./base-images.ts";
+import { requireRunnable } from "./emulators.ts";
 import { type StepPlace, takeCached } from "./cached-step.ts";
 import { takeCopy } from "./copy-step.ts";
 import { runScript } from "./dockerfile/heredoc.ts";

@@ -16,6 +16,7 @@ import type { VolumeStore } from "../volume/volume.ts";
 import type { EngineConfig } from "./config.ts";
 import type { EventBus } from "./event-bus.ts";
 import { ExecRegistry } from "./exec-registry.ts";
+import type { ImageDeps } from "./image-deps.ts";
 import type { ImageWork } from "./image-use-cases.ts";
 import { LiveContainers } from "./live.ts";
 
@@ -35,6 +36,8 @@ export interface EngineParts {
   readonly cgroups: CgroupLayout;
   /** Blobs and layers of the build cache: they are kept though no image has them. */
   buildPins?(): Iterable<string>;
+  /** As in {@link ImageDeps}. */
+  readonly builtIndex?: ImageDeps["builtIndex"];
 }
 
 export interface EngineContext extends EngineParts {

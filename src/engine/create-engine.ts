@@ -41,6 +41,7 @@ export function createEngine(context: EngineContext): Engine {
     images: context.images,
     transfers: context.config,
     pins: () => context.buildPins?.() ?? [],
+    builtIndex: (reference, digest) => context.builtIndex?.(reference, digest),
     isImageUsed: (id) =>
       context.containers
         .list()

@@ -19,6 +19,7 @@ export function createImageContext(deps: ImageDeps): ImageContext {
     snapshotter: deps.snapshotter,
     images: deps.images,
     transfers: deps.transfers,
+    builtIndex: (reference, digest) => deps.builtIndex?.(reference, digest),
     isImageUsed: (id) => deps.isImageUsed(id),
     emit: (type, action, id, attributes) => deps.emit(type, action, id, attributes),
     garbage: new ImageGarbage({ ...deps, pins: () => deps.pins?.() ?? [] }),

@@ -1,4 +1,5 @@
 import type { ContentStore } from "../content/content.ts";
+import type { Descriptor } from "../oci/image-spec.ts";
 import type { ImageStore } from "../image/image.ts";
 import type { RegistryPlace, RegistrySettings } from "../registry/registry.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
@@ -25,6 +26,8 @@ export interface ImageDeps {
   readonly registryPlace?: Partial<RegistryPlace>;
   /** Blobs and layers that are kept without an image: the build cache's. */
   pins?(): Iterable<string>;
+  /** Manifests of the index that a build has made under a name, when the name still has that build's image. */
+  builtIndex?(reference: string, manifestDigest: string): readonly Descriptor[] | undefined;
   /** The containers that were made from an image. */
   isImageUsed(id: string): ImageUser[];
   emit(type: string, action: string, id: string, attributes: Readonly<Record<string, string>>): void;

@@ -1,7 +1,9 @@
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { ImageRecord } from "../image/image.ts";
-import type { Descriptor } from "../oci/image-spec.ts";
+import { digestOf } from "../oci/digest.ts";
+import { type Descriptor, type ImageIndex, mediaTypes } from "../oci/image-spec.ts";
+import { formatPlatform } from "../oci/platform.ts";
 import {
   familiarName,
   familiarReference,
@@ -110,18 +112,51 @@ async function pushOne(context: ImageContext, task: PushTask, { reference, image
   const bytes = context.content.read(manifestDigest);
   await pushBlobs(context, task, image);
   const tag = reference.tag!;
-  await putManifest(
-    task.session,
-    tag,
-    { bytes, digest: manifestDigest, mediaType: manifestMediaType },
-    task.signal,
-  );
+  const own = { bytes, digest: manifestDigest, mediaType: manifestMediaType };
+  const pushed = await pushOthers(context, task, { reference, own });
+  await putManifest(task.session, tag, pushed, task.signal);
   // The image may have been removed meanwhile; what was pushed is pushed.
   if (context.images.byId(image.id) !== undefined)
-    context.images.tag(formatReference(withDigest(reference, manifestDigest)), image.id);
+    context.images.tag(formatReference(withDigest(reference, pushed.digest)), image.id);
   emitImageEvent(context, "push", image, familiarReference(reference));
-  task.report({ status: `${tag}: digest: ${manifestDigest} size: ${bytes.length}` });
-  task.report({ progressDetail: {}, aux: { Tag: tag, Digest: manifestDigest, Size: bytes.length } });
+  const { digest, bytes: sent } = pushed;
+  task.report({ status: `${tag}: digest: ${digest} size: ${sent.length}` });
+  task.report({ progressDetail: {}, aux: { Tag: tag, Digest: digest, Size: sent.length } });
+}
+
+type SentManifest = Parameters<typeof putManifest>[2];
+
+/**
+ * What the tag is to name: the image's own manifest, or the index of a build for several platforms, whose images are sent
+ * with it. Throws `notFound` when one of them was removed.
+ */
+async function pushOthers(
+  context: ImageContext,
+  task: PushTask,
+  { reference, own }: { readonly reference: Reference; readonly own: SentManifest },
+): Promise<SentManifest> {
+  const manifests = context.builtIndex?.(formatReference(reference), own.digest);
+  if (manifests === undefined) return own;
+  for (const { digest, platform } of manifests) {
+    const image = context.images.list().find(({ manifestDigest }) => manifestDigest === digest);
+    if (image === undefined)
+      throw new EngineError(
+        "notFound",
+        `the image of ${familiarReference(reference)} for ${platform === undefined ? digest : formatPlatform(platform)} was removed`,
+        { hint: "Build it again, or tag the one that is here with another name." },
+      );
+    if (digest !== own.digest) await pushBlobs(context, task, image);
+    const bytes = context.content.read(digest);
+    await putManifest(
+      task.session,
+      digest,
+      { bytes, digest, mediaType: image.manifestMediaType },
+      task.signal,
+    );
+  }
+  const index: ImageIndex = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [...manifests] };
+  const bytes = Buffer.from(JSON.stringify(index));
+  return { bytes, digest: digestOf(bytes), mediaType: mediaTypes.ociIndex };
 }
 
 async function pushBlobs(context: ImageContext, task: PushTask, image: ImageRecord): Promise<void> {

@@ -84,6 +84,33 @@ describe("exchanges of docker buildx", { skip, timeout: 600_000 }, () => {
     assert.match(text, /FROM 127\.0\.0\.1:5000\/made\/one:latest@sha256:[0-9a-f]{64}/);
   });
 
+  test("a result for several platforms is pushed as one index", async () => {
+    const directory = await context("platforms", {
+      file: "",
+      Dockerfile: `FROM --platform=$BUILDPLATFORM ${busybox} AS made\nARG TARGETARCH\nRUN echo $TARGETARCH > /arch\nFROM scratch\nCOPY --from=made /arch /\n`,
+    });
+    await ok([
+      "--platform",
+      "linux/amd64,linux/arm64",
+      "-t",
+      "127.0.0.1:5000/made/both",
+      "--push",
+      directory,
+    ]);
+    const program =
+      "fetch('http://127.0.0.1:5000/v2/made/both/manifests/latest',{headers:{Accept:'application/vnd.oci.image.index.v1+json'}}).then(async(r)=>console.log(await r.text()))";
+    const { stdout } = await suite.daemon.host.run([process.execPath, "-e", program]);
+    const { manifests } = JSON.parse(stdout) as { manifests: { platform: { architecture: string } }[] };
+    assert.deepEqual(
+      manifests.map(({ platform }) => platform.architecture),
+      ["amd64", "arm64"],
+    );
+    // A name that another build has taken since stands for that one alone.
+    await ok(["-t", "127.0.0.1:5000/made/both", "--push", directory]);
+    const later = await suite.daemon.host.run([process.execPath, "-e", program]);
+    assert.doesNotMatch(later.stdout, /"manifests"/);
+  });
+
   const caches: readonly (readonly [string, (work: string) => readonly [string[], string[]]])[] = [
     [
       "registry",
