@@ -39,7 +39,7 @@ export async function openSandbox(
     mode: Object.hasOwn(container.endpoints, "none") ? "none" : "bridge",
     endpoints: endpoints.map((endpoint) => endpointRequest(context, container, endpoint)),
     namespaceOfPid,
-    ports: mode === "none" ? [] : portRequests(container.config, container.hostConfig, ""),
+    ports: portRequests(container.config, container.hostConfig, ""),
   });
 }
 

@@ -1,12 +1,14 @@
 /** Networks given to and taken from sandboxes that are open. */
-import { EngineError, notFound } from "../base/errors.ts";
+import { EngineError, errorText, notFound } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
+import { log } from "../base/log.ts";
 import type { Attacher, PlannedEndpoint } from "./attacher.ts";
 import { detach } from "./endpoint-kernel.ts";
-import type { Endpoint } from "./network.ts";
+import type { Endpoint, PortRequest } from "./network.ts";
 import type { Networks } from "./networks.ts";
 import type { OpenSandbox, OpenSandboxes } from "./open-sandboxes.ts";
 import type { NetworkRecords, SandboxRecord } from "./records.ts";
+import { forgetFlowsTo } from "./udp-flows.ts";
 import type { WaysOut } from "./ways-out.ts";
 
 export interface LiveChangeParts {
@@ -57,23 +59,82 @@ export class LiveChanges {
     if (endpoint === undefined) throw notFound(`container ${record.containerName} is not on that network`);
     await detach(record.path, endpoint.interfaceName, endpoint.hostInterface);
     failpoint("network-disconnect.detached");
-    await this.#exchange(opened, {
-      ...record,
-      endpoints: record.endpoints.filter((candidate) => candidate !== endpoint),
-    });
+    const endpoints = record.endpoints.filter((candidate) => candidate !== endpoint);
+    await this.#exchange(opened, { ...record, endpoints }, true);
     records.removeEndpoint(endpoint.id);
     networks.release(endpoint);
   }
 
   /** Lets routes, published ports and names follow a sandbox's new endpoints. */
-  async #exchange(opened: OpenSandbox, after: SandboxRecord): Promise<void> {
+  async #exchange(opened: OpenSandbox, after: SandboxRecord, mayBeLost = false): Promise<void> {
     const { networks, ways, open } = this.#parts;
     const before = opened.record;
     ways.setRoutes(after.path, after.endpoints);
+    if (ways.kindOfWayIn(before) !== ways.kindOfWayIn(after)) {
+      await open.change(before, await this.#publishAnew(opened, after, mayBeLost));
+      return;
+    }
     if (!ways.leadToTheSame(before, after)) {
       networks.firewall?.move(ways.forwards(before), ways.forwards(after));
       opened.publication?.retarget(ways.publishedAddress(after));
     }
     await open.change(before, { ...opened, record: after });
   }
+
+  /**
+   * Publishes what was asked for on the network that is the way in now. When a port is taken meanwhile, nothing is
+   * published if ports `mayBeLost`; else what was published before is again, and it throws `conflict`.
+   */
+  async #publishAnew(opened: OpenSandbox, after: SandboxRecord, mayBeLost: boolean): Promise<OpenSandbox> {
+    const { networks, ways, open } = this.#parts;
+    const { record: before } = opened;
+    networks.firewall?.remove(ways.forwards(before));
+    opened.publication?.close();
+    try {
+      return await this.#publish(after);
+    } catch (error) {
+      const { containerId: container } = after;
+      if (mayBeLost) {
+        log.error("a container's ports could not be published on another of its networks", {
+          container,
+          error: errorText(error),
+        });
+        return await this.#publish({ ...after, requests: [] });
+      }
+      const publication = await ways.holdAgain(before);
+      networks.firewall?.add(ways.forwards(before));
+      open.restore({ record: before, publication });
+      throw error;
+    }
+  }
+
+  async #publish(record: SandboxRecord): Promise<OpenSandbox> {
+    const { records, networks, ways } = this.#parts;
+    const { containerId, containerName } = record;
+    const ports = requestsOf(record);
+    const publication = await ways.publish({ containerId, containerName, ports }, record.endpoints);
+    const published = { ...record, ports: publication?.ports ?? [], requests: ports };
+    try {
+      records.replacePorts(published);
+      const forwards = ways.forwards(published);
+      networks.firewall?.add(forwards);
+      forgetFlowsTo(forwards);
+    } catch (error) {
+      publication?.close();
+      throw error;
+    }
+    return { record: published, publication };
+  }
+}
+
+/** What was asked to be published; of an older daemon's record what is published. */
+function requestsOf({ requests, ports }: SandboxRecord): readonly PortRequest[] {
+  if (requests !== undefined) return requests;
+  return ports.map(({ protocol, containerPort, hostIp, hostPort }) => ({
+    protocol,
+    containerPort,
+    hostIp,
+    hostPortFirst: hostPort,
+    hostPortLast: hostPort,
+  }));
 }

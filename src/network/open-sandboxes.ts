@@ -67,6 +67,11 @@ export class OpenSandboxes {
       }
   }
 
+  /** Puts back what holds its ports; nobody is told, for nothing has changed. */
+  restore(opened: OpenSandbox): void {
+    this.#open.set(opened.record.containerId, opened);
+  }
+
   /** Takes one out and tells of it; undefined when there is none. */
   remove(containerId: string): OpenSandbox | undefined {
     const opened = this.#open.get(containerId);

@@ -18,6 +18,9 @@ CREATE TABLE IF NOT EXISTS network_bridges_ipv6 (name TEXT PRIMARY KEY, address 
 CREATE TABLE IF NOT EXISTS network_sandboxes (
   container_id TEXT PRIMARY KEY, container_name TEXT NOT NULL, path TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS network_port_requests (
+  container_id TEXT PRIMARY KEY REFERENCES network_sandboxes ON DELETE CASCADE, requests TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS network_endpoints (
   id TEXT PRIMARY KEY,
   container_id TEXT NOT NULL REFERENCES network_sandboxes ON DELETE CASCADE,

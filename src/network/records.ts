@@ -5,7 +5,7 @@ import { newId } from "../base/ids.ts";
 import { openTables } from "../base/schema.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import { emptyDefinition, type NetworkDefinition } from "./definition.ts";
-import type { Endpoint, NetworkDriver, PublishedPort, Sandbox } from "./network.ts";
+import type { Endpoint, NetworkDriver, PortRequest, PublishedPort, Sandbox } from "./network.ts";
 import { networkSchema } from "./records-schema.ts";
 import { UserRules } from "./user-rules.ts";
 
@@ -26,6 +26,8 @@ export interface EndpointRecord extends Endpoint {
 
 export interface SandboxRecord extends Sandbox {
   readonly endpoints: readonly EndpointRecord[];
+  /** What was asked to be published; without it (an older daemon's record) the ports that are. */
+  readonly requests?: readonly PortRequest[];
 }
 
 /** The default bridge as it was set up last. */
@@ -147,14 +149,20 @@ export class NetworkRecords {
       ...(JSON.parse(String(row["endpoint"])) as Endpoint),
     }));
     const ports = byContainer(this.#statements.ports.all(), readPort);
+    const requests = byContainer(
+      this.#statements.portRequests.all(),
+      (row) => JSON.parse(String(row["requests"])) as PortRequest[],
+    );
     return this.#statements.sandboxes.all().map((row) => {
       const containerId = String(row["container_id"]);
+      const asked = requests.get(containerId)?.[0];
       return {
         containerId,
         containerName: String(row["container_name"]),
         path: String(row["path"]),
         endpoints: endpoints.get(containerId) ?? [],
         ports: ports.get(containerId) ?? [],
+        ...(asked && { requests: asked }),
       };
     });
   }
@@ -172,8 +180,22 @@ export class NetworkRecords {
     const { containerId, containerName, path } = sandbox;
     this.#statements.addSandbox.run(containerId, containerName, path);
     for (const endpoint of sandbox.endpoints) this.#writeEndpoint(containerId, endpoint);
-    for (const { protocol, containerPort, hostIp, hostPort } of sandbox.ports)
+    const { requests = [] } = sandbox;
+    if (requests.length > 0) this.#statements.addPortRequests.run(containerId, JSON.stringify(requests));
+    this.#writePorts(sandbox);
+  }
+
+  #writePorts({ containerId, ports }: SandboxRecord): void {
+    for (const { protocol, containerPort, hostIp, hostPort } of ports)
       this.#statements.addPort.run(containerId, protocol, containerPort, hostIp, hostPort);
+  }
+
+  /** Writes the published ports of a sandbox in place of those that it had. */
+  replacePorts(sandbox: SandboxRecord): void {
+    transaction(this.#database, () => {
+      this.#statements.removePorts.run(sandbox.containerId);
+      this.#writePorts(sandbox);
+    });
   }
 
   #writeEndpoint(containerId: string, endpoint: EndpointRecord): void {
@@ -253,6 +275,9 @@ function prepare(database: Database) {
     sandboxes: database.prepare("SELECT * FROM network_sandboxes"),
     endpoints: database.prepare("SELECT * FROM network_endpoints ORDER BY rowid"),
     ports: database.prepare("SELECT * FROM network_ports ORDER BY rowid"),
+    portRequests: database.prepare("SELECT * FROM network_port_requests"),
+    addPortRequests: database.prepare("INSERT INTO network_port_requests VALUES (?, ?)"),
+    removePorts: database.prepare("DELETE FROM network_ports WHERE container_id = ?"),
     addSandbox: database.prepare("INSERT INTO network_sandboxes VALUES (?, ?, ?)"),
     addEndpoint: database.prepare("INSERT INTO network_endpoints VALUES (?, ?, ?, ?)"),
     removeEndpoint: database.prepare("DELETE FROM network_endpoints WHERE id = ?"),

@@ -1,6 +1,5 @@
 /** Opens sandboxes: a namespace, its endpoints, its published ports and its record, or nothing of it. */
 import { failpoint } from "../base/failpoint.ts";
-import { log } from "../base/log.ts";
 import type { Attacher, Owner, PlannedEndpoint } from "./attacher.ts";
 import type { DeferredWork } from "./deferred-work.ts";
 import { changeMac, detach } from "./endpoint-kernel.ts";
@@ -35,8 +34,6 @@ export class SandboxOpener {
   openBare(request: SandboxRequest): OpenSandbox {
     const { records, networks, names } = this.#parts;
     const { containerId, containerName, mode, ports } = request;
-    if (ports.length > 0)
-      log.warn("published ports of a container without a network are ignored", { containerId });
     const endpoint = { ...emptyEndpoint(networks.find("none").record), hostInterface: "" };
     const record: SandboxRecord = {
       containerId,
@@ -44,6 +41,7 @@ export class SandboxOpener {
       path: names.newPath(),
       endpoints: mode === "none" ? [endpoint] : [],
       ports: [],
+      requests: ports,
     };
     records.insert(record);
     try {
@@ -63,7 +61,14 @@ export class SandboxOpener {
     const publication = await ways.publish(request, endpoints);
     undo.defer(() => publication?.close());
     const ports = publication?.ports ?? [];
-    const record: SandboxRecord = { containerId, containerName, path, endpoints, ports };
+    const record: SandboxRecord = {
+      containerId,
+      containerName,
+      path,
+      endpoints,
+      ports,
+      requests: request.ports,
+    };
     records.insert(record);
     undo.defer(() => records.remove(containerId));
     failpoint("network-open-recorded");

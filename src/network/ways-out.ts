@@ -52,15 +52,35 @@ export class WaysOut {
     return a?.ipv4Address === b?.ipv4Address && a?.ipv6Address === b?.ipv6Address;
   }
 
+  /**
+   * What of a sandbox's way in decides which ports are published and how. Where it changes they are published anew, else
+   * they only lead to another address.
+   */
+  kindOfWayIn({ endpoints }: Pick<SandboxRecord, "endpoints">): string {
+    const endpoint = publishingEndpoint(endpoints, this.#wayOut);
+    const network = endpoint && this.#networks.byId(endpoint.networkId);
+    if (endpoint === undefined || network === undefined) return "none";
+    const { definition } = network.record;
+    const { hostBindingIp, gatewayModes } = bridgeOptions(definition.options, definition.internal);
+    const { ipv4Address, ipv6Address } = endpoint;
+    const families = this.#config.userlandProxy ? [] : [ipv4Address !== "", ipv6Address !== ""];
+    return JSON.stringify([
+      hostBindingIp,
+      gatewayModes.ipv4 === "routed" ? ipv4Address : "",
+      gatewayModes.ipv6 === "routed" ? ipv6Address : "",
+      ...families,
+    ]);
+  }
+
   /** Holds the ports that a request is for; undefined when there are none, or no way to them. */
   async publish(
-    request: SandboxRequest,
+    request: Pick<SandboxRequest, "containerId" | "containerName" | "ports">,
     endpoints: readonly EndpointRecord[],
   ): Promise<Publication | undefined> {
     if (request.ports.length === 0) return undefined;
     const endpoint = publishingEndpoint(endpoints, this.#wayOut);
     if (endpoint === undefined) {
-      log.warn("published ports of a container without a way out are ignored", {
+      log.info("ports of a container without a way out are published when it comes to a network with one", {
         container: request.containerId,
       });
       return undefined;
