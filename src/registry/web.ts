@@ -67,18 +67,13 @@ async function* wholeBody(
   shown: string,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  let sizeBytes = 0;
   try {
-    for await (const chunk of body) {
-      sizeBytes += chunk.length;
-      yield chunk;
-    }
+    for await (const chunk of body) yield chunk;
   } catch (error) {
     signal.throwIfAborted();
-    throw new EngineError(
-      "unavailable",
-      `cannot download ${shown}: the connection broke after ${sizeBytes} bytes`,
-      { hint: "Try again.", cause: error },
-    );
+    throw new EngineError("unavailable", `cannot download ${shown}: the connection broke before its end`, {
+      hint: "Try again.",
+      cause: error,
+    });
   }
 }

@@ -210,7 +210,7 @@ describe("with a daemon", { skip: flavour === "docker" }, () => {
       }
       const cut = await daemon.docker(["import", `${origin}/cut.tar`, "web/cut:1"]);
       assert.equal(cut.code, 1);
-      assert.match(cut.stderr, /cannot download http:.*\/cut\.tar: the connection broke after 1000 bytes/);
+      assert.match(cut.stderr, /cannot download http:.*\/cut\.tar: the connection broke before its end/);
       await daemon.dockerOk(["import", `${origin}/moved.tar`, "web/moved:1"], { timeoutMs: 60_000 });
       // A user's password gets to that server, and nowhere else.
       const secret = origin.replace("://", "://mia:s3cret@");
