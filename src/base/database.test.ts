@@ -49,3 +49,21 @@ test("a database that cannot be opened is named", () => {
     (error) => isKind(error, "unavailable") && error.message.includes(directory),
   );
 });
+
+test("what was written is on the disk when that was waited for, also by several at once", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "gantry-database-"));
+  try {
+    const database = openDatabase(join(directory, "gantry.db"));
+    await database.synced();
+    database.exec("CREATE TABLE t (a INTEGER) STRICT");
+    const waiting = [database.synced()];
+    for (let a = 0; a < 100; a += 1) {
+      database.prepare("INSERT INTO t VALUES (?)").run(a);
+      waiting.push(database.synced());
+    }
+    await Promise.all(waiting);
+    database.close();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

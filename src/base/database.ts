@@ -1,5 +1,6 @@
-import { mkdirSync, statfsSync } from "node:fs";
+import { closeSync, fsync, mkdirSync, openSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { EngineError } from "./errors.ts";
 import { machineFault } from "./machine-fault.ts";
@@ -58,12 +59,19 @@ function isFull(path: string): boolean {
   }
 }
 
+const syncFile = promisify(fsync);
+
 /** SQLite whose errors are the engine's. */
 export class Database extends DatabaseSync {
   /** The file. */
   readonly path: string;
   /** Another process held a lock for longer than a write waits. */
   #isContended = false;
+  /** How many writes there were, and how many of them are on the disk for certain. */
+  #writes = 0;
+  #syncedWrites = 0;
+  #syncing: Promise<void> | undefined;
+  #logFd: number | undefined;
 
   constructor(path: string) {
     super(path, { timeout: busyMs });
@@ -84,6 +92,7 @@ export class Database extends DatabaseSync {
   #translated<T>(work: () => T): T {
     try {
       const result = work();
+      this.#writes += 1;
       if (this.#isContended) this.#waitForLocks(true);
       return result;
     } catch (error) {
@@ -91,6 +100,39 @@ export class Database extends DatabaseSync {
       if (typeof errcode === "number" && (errcode & 0xff) === SQLITE_BUSY) this.#waitForLocks(false);
       throw databaseError(error, this.path);
     }
+  }
+
+  /**
+   * Resolves when everything that was written so far is on the disk. A transaction is whole after a loss of power in any
+   * case; without this the last of them may be missing. Those who wait at the same time wait for one write.
+   */
+  async synced(): Promise<void> {
+    const wanted = this.#writes;
+    while (this.#syncedWrites < wanted)
+      await (this.#syncing ??= this.#syncLog().finally(() => (this.#syncing = undefined)));
+  }
+
+  async #syncLog(): Promise<void> {
+    const writes = this.#writes;
+    const fd = this.#openLog();
+    // Not fdatasync: what was made and renamed before the record is to be on the disk with it (ext4's and xfs's journals).
+    if (fd !== undefined) await syncFile(fd);
+    this.#syncedWrites = writes;
+  }
+
+  /** The write-ahead log; undefined where it cannot be had, and then the kernel writes it in its own time. */
+  #openLog(): number | undefined {
+    try {
+      return (this.#logFd ??= openSync(`${this.path}-wal`, "r"));
+    } catch {
+      return undefined;
+    }
+  }
+
+  override close(): void {
+    if (this.#logFd !== undefined) closeSync(this.#logFd);
+    this.#logFd = undefined;
+    super.close();
   }
 
   #waitForLocks(isPatient: boolean): void {

@@ -189,6 +189,7 @@ async function exportImage(
           name: familiarReference(parseReference(name)),
         });
       });
+    await host.database.synced();
     if (target.push !== true) return own.descriptor;
     const attestations = parts.request.provenance === undefined ? [] : await attest(parts, made);
     const manifests = [...made.map(({ descriptor }) => descriptor), ...attestations];

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, rmSync } from "node:fs";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
@@ -8,6 +8,7 @@ import { jsonFilePath } from "../container/logging/container-logs.ts";
 import { driverName } from "../container/logging/driver-options.ts";
 import { validateCreate } from "../container/validate.ts";
 import type { ImageRecord } from "../image/image.ts";
+import { syncDirectory } from "../linux/inode.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import { resolveInRoot } from "../linux/resolve-in-root.ts";
 import { parsePlatform, platformMatches } from "../oci/platform.ts";
@@ -74,13 +75,13 @@ export async function containerCreate(
   mkdirSync(paths.directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rmSync(paths.directory, { recursive: true, force: true }));
   failpoint("container-create.after-directory");
-  const resolved = await resolveMounts(context, config, hostConfig, undo);
+  // Until the record names them nothing else would tell a crash's next daemon whose they are.
+  const noteAnonymous = (volume: string): void => appendFileSync(paths.unownedVolumes, `${volume}\n`);
+  const resolved = await resolveMounts(context, config, hostConfig, { undo, noteAnonymous });
   failpoint("container-create.after-volumes");
   const unowned = resolved.mounts.flatMap(({ Name }) =>
     Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
   );
-  // Until the record names them nothing else would tell a crash's next daemon whose they are.
-  if (unowned.length > 0) writeFileSync(paths.unownedVolumes, unowned.join("\n"));
   await fillVolumes(context, id, resolved);
   const [path = "", ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
@@ -180,6 +181,7 @@ async function fillVolumes(
       const source = resolveInRoot(rootfs, m.Destination);
       await using used = await useVolume(context, m.Name!, id);
       context.volumes.copyUp(used.path, source);
+      await syncDirectory(used.path);
       failpoint("container-create.volume-filled");
     }
   } finally {

@@ -1,9 +1,17 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { invalidArgument } from "../base/errors.ts";
+import { newId } from "../base/ids.ts";
 import { cleanPath, parseBind, parseVolumesFrom, propagationOf } from "../container/binds.ts";
 import type { ContainerConfig, HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { EngineContext } from "./context.ts";
+
+/** What happens beside the making of a volume. */
+export interface MakingVolumes {
+  readonly undo: AsyncDisposableStack;
+  /** Called before a volume without a name of the user's is made. */
+  readonly noteAnonymous: (name: string) => void;
+}
 
 export interface ResolvedMounts {
   readonly mounts: MountPoint[];
@@ -13,14 +21,14 @@ export interface ResolvedMounts {
 
 /**
  * Turns `-v`, `--mount` and the image's VOLUMEs into mount points; makes volumes and missing bind sources of `-v`.
- * `undo` takes back what was made. A user's mount on the target of an image's VOLUME replaces it.
+ * `making.undo` takes back what was made. A user's mount on the target of an image's VOLUME replaces it.
  * Throws `invalidArgument` with Docker's words.
  */
 export async function resolveMounts(
   context: EngineContext,
   config: ContainerConfig,
   hostConfig: HostConfig,
-  undo: AsyncDisposableStack,
+  making: MakingVolumes,
 ): Promise<ResolvedMounts> {
   const mounts: MountPoint[] = [];
   const copyUp = new Set<string>();
@@ -42,20 +50,24 @@ export async function resolveMounts(
         }),
       );
     } else {
-      const volume = await makeVolume(context, { name: bind.source, driver: hostConfig.VolumeDriver }, undo);
+      const volume = await makeVolume(
+        context,
+        { name: bind.source, driver: hostConfig.VolumeDriver },
+        making,
+      );
       add(volumeMount(volume, bind.target, { readOnly: bind.readOnly, mode: bind.mode || "z" }));
       if (!bind.noCopy) copyUp.add(volume.Name);
     }
   }
   for (const request of hostConfig.Mounts ?? []) {
-    add(await fromRequest(context, request, copyUp, undo));
+    add(await fromRequest(context, request, copyUp, making));
   }
   const isTaken = (target: string): boolean =>
     Object.hasOwn(hostConfig.Tmpfs ?? {}, target) || mounts.some((other) => other.Destination === target);
   mounts.push(...inherited.filter(({ Destination }) => !isTaken(Destination)));
   for (const target of Object.keys(config.Volumes ?? {})) {
     if (isTaken(target)) continue;
-    const volume = await makeVolume(context, { driver: hostConfig.VolumeDriver }, undo);
+    const volume = await makeVolume(context, { driver: hostConfig.VolumeDriver }, making);
     add(volumeMount(volume, target, { readOnly: false, mode: "" }));
     copyUp.add(volume.Name);
   }
@@ -81,7 +93,7 @@ async function fromRequest(
   context: EngineContext,
   request: MountRequest,
   copyUp: Set<string>,
-  undo: AsyncDisposableStack,
+  making: MakingVolumes,
 ): Promise<MountPoint> {
   const { Type: type = "", Source: source = "", Target: target = "", ReadOnly: readOnly = false } = request;
   if (type === "tmpfs")
@@ -129,7 +141,7 @@ async function fromRequest(
       driverOptions: options.DriverConfig?.Options ?? undefined,
       labels: options.Labels ?? undefined,
     },
-    undo,
+    making,
   );
   if (options.NoCopy !== true) copyUp.add(volume.Name);
   const point = volumeMount(volume, target, { readOnly, mode: "z" });
@@ -171,16 +183,18 @@ interface VolumeRequest {
 async function makeVolume(
   context: EngineContext,
   request: VolumeRequest,
-  undo: AsyncDisposableStack,
+  making: MakingVolumes,
 ): Promise<VolumeInspect> {
+  const anonymousName = newId();
+  if (!request.name) making.noteAnonymous(anonymousName);
   const { volume, isNew } = await context.volumes.create({
-    ...(request.name ? { name: request.name } : {}),
+    ...(request.name ? { name: request.name } : { anonymousName }),
     ...(request.driver ? { driver: request.driver } : {}),
     ...(request.driverOptions ? { driverOptions: request.driverOptions } : {}),
     ...(request.labels ? { labels: request.labels } : {}),
   });
   if (isNew) {
-    undo.defer(() => context.volumes.remove(volume.Name));
+    making.undo.defer(() => context.volumes.remove(volume.Name));
     context.events.emit("volume", "create", volume.Name, { driver: volume.Driver });
   }
   return volume;

@@ -21,6 +21,7 @@ import { containerWait } from "./container-wait.ts";
 import type { EngineContext } from "./context.ts";
 import { checkEngine } from "./check/live.ts";
 import { diskUsage } from "./disk-usage.ts";
+import { withDurableAnswers } from "./durable.ts";
 import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
 import { createImageUseCases } from "./image-use-cases.ts";
 import { info } from "./info.ts";
@@ -57,7 +58,7 @@ export function createEngine(context: EngineContext): Engine {
     emit: (type, action, id, attributes) => context.events.emit(type, action, id, attributes),
   });
   context.imageWork = imageWork;
-  return {
+  const engine: Engine = {
     info: () => info(context),
     version: () => version(context),
     events: (options) => context.events.subscribe(options),
@@ -117,4 +118,5 @@ export function createEngine(context: EngineContext): Engine {
     volumePrune: (filters) => volumePrune(context, filters),
     networkPrune: (filters) => networkPrune(context, filters),
   };
+  return withDurableAnswers(context, engine);
 }

@@ -7,7 +7,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { nowRfc3339 } from "../base/time.ts";
+import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { attempt } from "./attempt.ts";
 import { releaseTask, removeBundle } from "./container-cleanup.ts";
@@ -36,6 +36,7 @@ export async function recover(context: EngineContext): Promise<void> {
   );
   await dropUnrecordedEndpoints(context);
   for (const container of context.containers.list()) await takeOver(context, container);
+  restoreDirectories(context);
   await attempt("unmount volumes that nobody uses", () => context.volumes.unmountUnused());
   await sweepFiles(context);
 }
@@ -108,6 +109,35 @@ async function takeOver(context: EngineContext, container: ContainerRecord): Pro
 
 function isAlive(pid: number): boolean {
   return existsSync(`/proc/${pid}`);
+}
+
+/**
+ * After a loss of power a record may be there without what was made just before it: the file system's journal may lag
+ * behind. A container that was never started has nothing of its own yet: its writable layer is made again.
+ */
+function restoreDirectories(context: EngineContext): void {
+  const { containers, images, snapshotter } = context;
+  for (const { id, name, imageId, state, snapshotDriver } of containers.list()) {
+    const { directory } = containerPaths(context.config, id);
+    if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o710 });
+    if (snapshotter.has(id) || snapshotDriver !== snapshotter.name) continue;
+    const image = images.byId(imageId);
+    if (state.startedAt !== zeroTime || image === undefined) {
+      log.error("the writable layer of a container is gone", { container: name });
+      continue;
+    }
+    log.warn(
+      "a container's writable layer was not on the disk when the machine went down; it is made again",
+      {
+        container: name,
+      },
+    );
+    try {
+      snapshotter.prepare(id, image.chainId);
+    } catch (error) {
+      log.error("it could not be made", { container: name, error: errorText(error) });
+    }
+  }
 }
 
 /** Removes container directories and writable layers that have no record. */

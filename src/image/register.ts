@@ -112,6 +112,8 @@ export async function* registerImage(
     failpoint("image-register.layer-unpacked");
     yield { diffId: diffIds[index]!, descriptor, isNew };
   }
+  // A record is written when what it names is on the disk: no loss of power leaves half an image.
+  await Promise.all([stores.content.idle(), snapshotter.flush()]);
   failpoint("image-register.before-record");
   return images.put({
     id: image.configDigest,

@@ -115,6 +115,16 @@ export async function syncFileSystem(fd: number): Promise<void> {
   if ((await promise) !== 0) throw systemError("write the file system to disk", 5);
 }
 
+/** As {@link syncFileSystem}, for the file system that a directory is on. */
+export async function syncDirectory(path: string): Promise<void> {
+  const fd = openSync(path, "r");
+  try {
+    await syncFileSystem(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 // linux/fs.h: _IOR('f', 1, long), _IOW('f', 2, long), and what `chattr +T` sets
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;

@@ -113,6 +113,9 @@ async function holdEverywhere(
   return { ports, close };
 }
 
+/** How long after a failure a port is tried again that a running container has. */
+const holdAgainMs = 2_000;
+
 const codeOf = (error: unknown): string => (error as { code?: string }).code ?? "";
 
 /** Docker's words for a port that cannot be had. */
@@ -191,16 +194,33 @@ export async function holdAgain(
   const held: PublishedPort[] = [];
   const holders: PortHolder[] = [];
   const container: Target = { address: containerAddress };
+  let isClosed = false;
+  const holdOne = async (port: PublishedPort): Promise<void> => {
+    const holder = await hold(port, container);
+    if (isClosed) {
+      holder.close();
+      return;
+    }
+    holders.push(holder);
+    held.push(port);
+    countOwn([port], 1);
+  };
+  // A program that took it while no daemon held it, perhaps for one connection, gives it back some time.
+  const tryLater = (port: PublishedPort): void => {
+    setTimeout(() => {
+      if (!isClosed) holdOne(port).catch(() => tryLater(port));
+    }, holdAgainMs).unref();
+  };
   for (const port of ports) {
     try {
-      holders.push(await hold(port, container));
-      held.push(port);
-      countOwn([port], 1);
+      await holdOne(port);
     } catch (error) {
       report(port, error);
+      tryLater(port);
     }
   }
   const close = (): void => {
+    isClosed = true;
     for (const holder of holders) holder.close();
     countOwn(held, -1);
   };

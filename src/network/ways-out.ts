@@ -108,15 +108,19 @@ export class WaysOut {
 
   /** As {@link publish}, for ports that an earlier process published. */
   async holdAgain(record: SandboxRecord): Promise<Publication | undefined> {
+    if (record.ports.length === 0) return undefined;
+    // A container that was taken from its networks keeps its ports.
     const endpoint = publishingEndpoint(record.endpoints, this.#wayOut);
-    if (endpoint === undefined || record.ports.length === 0) return undefined;
-    const held = record.ports.filter((port) => !isExposed(port, endpoint));
+    const held = record.ports.filter((port) => endpoint === undefined || !isExposed(port, endpoint));
     return await holdAgain(held, this.publishedAddress(record), (port, error) =>
-      log.warn("a published port could not be held again; its traffic still reaches the container", {
-        container: record.containerId,
-        port: `${port.hostIp}:${port.hostPort}/${port.protocol}`,
-        error: errorText(error),
-      }),
+      log.warn(
+        "a published port could not be held again; its traffic still reaches the container, and it is tried again",
+        {
+          container: record.containerId,
+          port: `${port.hostIp}:${port.hostPort}/${port.protocol}`,
+          error: errorText(error),
+        },
+      ),
     );
   }
 }

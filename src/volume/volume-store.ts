@@ -135,7 +135,7 @@ class DriverVolumeStore implements VolumeStore {
   }
 
   async create(request: VolumeCreate): Promise<{ volume: VolumeInspect; isNew: boolean }> {
-    const name = request.name || newId();
+    const name = request.name || request.anonymousName || newId();
     using _ = await this.#locks.acquire(name);
     const known = request.name ? await this.#known(name, request.driver) : undefined;
     if (known !== undefined) return { volume: known, isNew: false };

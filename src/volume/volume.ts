@@ -4,6 +4,8 @@ import type { VolumeInspect } from "../wire/volume.ts";
 export interface VolumeCreate {
   /** None or an empty one makes an anonymous volume: 64 hex digits, label `com.docker.volume.anonymous`. */
   readonly name?: string;
+  /** What an anonymous one is to be called: 64 hex digits. */
+  readonly anonymousName?: string;
   /** None takes the volume of that name whatever its driver is, else the local driver. */
   readonly driver?: string;
   readonly driverOptions?: Readonly<Record<string, string>>;

@@ -10,6 +10,8 @@ import { mustRun } from "../helpers/process.ts";
 const registryAddress = "127.0.0.1:5000";
 
 export interface Supplies extends AsyncDisposable {
+  /** Data of the registry. */
+  readonly registryRoot: string;
   loadedName(worker: number): string;
   pulledName(worker: number): string;
   /** Of the image with the name {@link loadedName}. */
@@ -66,6 +68,7 @@ export async function prepareSupplies(daemon: TestDaemon, workers: number): Prom
   const { stdoutBytes } = await mustRun(["tar", "-C", context.directory, "-cf", "-", "."]);
   const kept = undo.move();
   return {
+    registryRoot: join(directory, "registry"),
     loadedName,
     pulledName,
     archive: (worker) => archives[worker]!,

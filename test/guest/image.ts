@@ -105,8 +105,12 @@ const modulePatterns = [
   "kernel/crypto/**",
 ];
 
-/** Makes the guest's ext4 disk and returns its path. */
-export async function makeDisk(kernel: Kernel, directory: string): Promise<string> {
+/** Makes the guest's ext4 disk and returns its path. `more`: what else is there, and where on this machine it lies. */
+export async function makeDisk(
+  kernel: Kernel,
+  directory: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const tree = join(directory, "disk");
   for (const name of [
     "bin",
@@ -131,11 +135,12 @@ export async function makeDisk(kernel: Kernel, directory: string): Promise<strin
   const libraries = globSync(["/usr/lib/*/libnftables.so.1", "/lib/*/libc.so.6", "/usr/lib/*/libutil.so.1"]);
   await copyLibraries([...programs, ...libraries, join(tree, "gantry/node_modules/node/bin/node")], tree);
   for (const library of libraries) copyInto(tree, library);
-  for (const name of ["init.sh", "smoke.sh"]) {
+  for (const name of ["init.sh", "smoke.sh", "power-cut.sh"]) {
     const target = join(tree, "sbin", `guest-${basename(name, ".sh")}`);
     copyFileSync(join(import.meta.dirname, name), target);
     chmodSync(target, 0o755);
   }
+  for (const [target, from] of Object.entries(more)) cpSync(from, join(tree, target), { recursive: true });
   writeFileSync(join(tree, "sbin/guest-resources"), resourceChecks());
   writeFileSync(join(tree, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
   writeFileSync(join(tree, "etc/group"), "root:x:0:\n");

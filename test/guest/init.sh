@@ -16,6 +16,7 @@ hostname guest
 ip link set lo up
 modprobe overlay
 echo "guest: kernel $(uname -r), up after $(cut -d' ' -f1 /proc/uptime) s"
-sh /sbin/guest-smoke
+script=$(sed -n 's/.*guest=\([a-z-]*\).*/\1/p' /proc/cmdline)
+sh "/sbin/guest-${script:-smoke}"
 echo "guest: done after $(cut -d' ' -f1 /proc/uptime) s"
 poweroff -f
