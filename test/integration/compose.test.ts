@@ -146,6 +146,23 @@ services:
     assert.doesNotMatch(await app.ok(["ps", "--status", "running", "--services"]), /web/);
   });
 
+  test("create makes containers and starts none, anew when it is told", async () => {
+    await using app = await project({ "compose.yaml": shop });
+    const states = async (): Promise<string> =>
+      (await app.ok(["ps", "-a", "--format", "{{.Name}} {{.State}}"])).trim().replaceAll("\n", ", ");
+    assert.match((await app.run(["create", "--dry-run"])).stdout, /shop-web-1 {2}create/);
+    await app.ok(["create"]);
+    assert.equal(await states(), "shop-db-1 created, shop-web-1 created");
+    const before = await app.ids();
+    await app.ok(["create", "--scale", "web=2"]);
+    await app.ok(["create", "--force-recreate", "--no-deps", "db"]);
+    const { "shop-db-1": db, "shop-web-1": web, ...more } = await app.ids();
+    assert.notEqual(db, before["shop-db-1"]);
+    assert.equal(web, before["shop-web-1"]);
+    assert.deepEqual(Object.keys(more), ["shop-web-2"]);
+    assert.equal(await states(), "shop-db-1 created, shop-web-1 created, shop-web-2 created");
+  });
+
   test("scales up and down, and removes orphans when it is told", async () => {
     await using app = await project({ "compose.yaml": shop });
     await app.ok(["up", "-d", "--scale", "db=3"]);

@@ -4,7 +4,7 @@ import type { Project, Service } from "../../compose/model/project.ts";
 import type { CreateOptions } from "../../compose/up.ts";
 import type { FlagSpec } from "../flags.ts";
 import type { ParsedArguments } from "../parser.ts";
-import { oneOf, timeoutOf, type ComposeApp } from "./app.ts";
+import { oneOf, type ComposeApp } from "./app.ts";
 import { buildOptions } from "./build-output.ts";
 
 export const createFlags: readonly FlagSpec[] = [
@@ -62,7 +62,6 @@ export function createOptions(app: ComposeApp, parsed: ParsedArguments, project:
     quietPull: parsed.bool("quiet-pull"),
     build: parsed.bool("build") ? true : parsed.bool("no-build") ? false : undefined,
     buildOptions: buildOptions(app),
-    ...timeoutOf(parsed),
   };
 }
 

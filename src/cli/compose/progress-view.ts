@@ -73,8 +73,7 @@ export class ProgressView {
 
   /** Shows a line that is no progress, above what is being drawn. */
   print(line: string): void {
-    this.#erase();
-    this.#target.write(`${line}\n`);
+    this.#target.write(`${this.#erasure()}${line}\n`);
     if (this.#timer !== undefined) this.#draw();
   }
 
@@ -88,10 +87,11 @@ export class ProgressView {
     this.#drawn = 0;
   }
 
-  #erase(): void {
-    if (this.#drawn === 0) return;
-    this.#target.write(`\u001b[${this.#drawn}A\r\u001b[J`);
+  /** What takes away that which was drawn: it goes out with what comes in its place, in whole lines. */
+  #erasure(): string {
+    const lines = this.#drawn;
     this.#drawn = 0;
+    return lines === 0 ? "" : `\u001b[${lines}A\r\u001b[J`;
   }
 
   #draw(isLast = false): void {
@@ -106,8 +106,7 @@ export class ProgressView {
       rows.length > room ? rows.filter(({ endedMs }) => endedMs === undefined).slice(0, room) : rows;
     const width = Math.max(0, ...visible.map(({ event }) => label(event).length));
     for (const row of visible) lines.push(this.#line(row, width));
-    this.#erase();
-    this.#target.write(lines.map((line) => `${line}\n`).join(""));
+    this.#target.write(this.#erasure() + lines.map((line) => `${line}\n`).join(""));
     this.#drawn = lines.length;
   }
 

@@ -10,6 +10,8 @@ import { endOnThirdSignal, proxySignals } from "../signal-proxy.ts";
 
 interface AttachedRun {
   readonly id: string;
+  /** What was called, for the hint below a failure; `run` when not said. */
+  readonly command?: string;
   readonly request: ContainerCreateRequest;
   readonly parsed: ParsedArguments;
   /** The bytes that detach. */
@@ -46,7 +48,7 @@ export async function runAttached(context: CommandContext, run: AttachedRun): Pr
     stdio.close();
     await session.catch(() => {});
     if (request.HostConfig?.AutoRemove === true) await wait.result.catch(() => {});
-    throw startFailure(error);
+    throw startFailure(error, undefined, run.command);
   }
   setStarted();
   using _resize = tty
@@ -106,12 +108,16 @@ export function exitCode(context: CommandContext, { StatusCode, Error: failure }
  * A failure to create or to start as `run` shows it: 127 when the program is not there, 126 when it cannot be executed,
  * 125 otherwise. The words are the daemon's, as in Docker's command line.
  */
-export function startFailure(error: unknown, only?: number): CliError {
+export function startFailure(error: unknown, only?: number, command = "run"): CliError {
   const text = errorLine(error);
   let code = exitUsage;
   if (/executable file not found|no such file or directory/.test(text)) code = 127;
   else if (/permission denied|is a directory/.test(text)) code = 126;
-  return new CliError(`gantry: ${text}\n\nRun 'gantry run --help' for more information`, only ?? code, {
-    cause: error,
-  });
+  return new CliError(
+    `gantry: ${text}\n\nRun 'gantry ${command} --help' for more information`,
+    only ?? code,
+    {
+      cause: error,
+    },
+  );
 }

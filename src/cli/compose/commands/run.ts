@@ -2,7 +2,6 @@ import { isatty } from "node:tty";
 import { createContainer } from "../../../compose/act/converge.ts";
 import { linksOf } from "../../../compose/act/links.ts";
 import { startProject } from "../../../compose/act/start.ts";
-import { waitForServices } from "../../../compose/act/wait-services.ts";
 import { hasApi, listContainers } from "../../../compose/engine.ts";
 import { ComposeError } from "../../../compose/errors.ts";
 import { withServicesEnabled } from "../../../compose/model/select.ts";
@@ -121,9 +120,9 @@ async function startDependencies(
   const session = app.session("Running");
   try {
     const { containers } = await createProject(session, needed, { ...options, leaveAlone: [name] });
+    // It waits for what the service depends on, though nothing of the service itself is started.
     const others = new Map([...containers].filter(([service]) => service !== name));
     await startProject(session, needed, others);
-    if (!parsed.bool("no-deps")) await waitForServices(session, project, name, others);
   } finally {
     app.finish();
   }
@@ -180,6 +179,7 @@ async function runOneOff(
   const { request } = createRequest(plan);
   return await runAttached(app.context, {
     id,
+    command: app.isFig ? "fig run" : "compose run",
     request: { ...request, AttachStdin: isInteractive },
     parsed: parseArguments(
       [],

@@ -1,7 +1,7 @@
 import { createProject, describeProject, isRunning } from "../../../compose/up.ts";
 import { CliError } from "../../errors.ts";
 import type { ParsedArguments } from "../../parser.ts";
-import { composeCommand, timeoutFlag, type ComposeApp } from "../app.ts";
+import { composeCommand, timeoutFlag, timeoutOf, type ComposeApp } from "../app.ts";
 import { buildFlags, createFlags, createOptions, scaled } from "../create-options.ts";
 import type { AttachedRun } from "../run-attached.ts";
 
@@ -51,7 +51,7 @@ export default composeCommand({
       app.project(services, { dependencies: !parsed.bool("no-deps") }),
       parsed.list("scale"),
     );
-    const options = createOptions(app, parsed, project);
+    const options = { ...createOptions(app, parsed, project), ...timeoutOf(parsed) };
     if (app.isDryRun) {
       const lines = await describeProject(app.session("Plan"), project, options);
       app.finish();
