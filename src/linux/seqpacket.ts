@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { isErrno } from "./fs-error.ts";
 import { EAGAIN, EINTR, errno, libc, systemError } from "./libc.ts";
 import { pollFd, type FdPoll } from "./poll.ts";
 
@@ -14,6 +15,11 @@ const SOCK_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 const MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
+const F_SETFL = 4;
+const SOL_SOCKET = 1;
+const SO_SNDTIMEO = 21;
+/** How long a connect waits for a place in the other side's queue, in ms. Its owner takes one in microseconds. */
+const queueWaitMs = 250;
 const SUN_PATH_BYTES = 108;
 /** Packets read in one turn of the loop before others have theirs. */
 const PACKETS_PER_TURN = 64;
@@ -22,6 +28,10 @@ const socketCall = libc.func("int socket(int domain, int type, int protocol)");
 const connectCall = libc.func("int connect(int fd, void *address, unsigned int length)");
 const recvCall = libc.func("ssize_t recv(int fd, void *buffer, size_t length, int flags)");
 const sendCall = libc.func("ssize_t send(int fd, void *buffer, size_t length, int flags)");
+const fcntlCall = libc.func("int fcntl(int fd, int command, int argument)");
+const setsockoptCall = libc.func(
+  "int setsockopt(int fd, int level, int name, void *value, unsigned int length)",
+);
 const shutdownCall = libc.func("int shutdown(int fd, int how)");
 
 /** A connected socket. */
@@ -177,15 +187,34 @@ class Connection implements SeqpacketSocket {
 }
 
 /**
+ * The other side's queue of connections is short (conmon's has ten places), and many may connect at one moment: then the
+ * kernel is asked to wait for a place (unix(7), SO_SNDTIMEO of socket(7)).
+ */
+function connectWhenThereIsRoom(fd: number, path: string): void {
+  try {
+    connectInDirectory(fd, path);
+    return;
+  } catch (error) {
+    if (!isErrno(error, "EAGAIN")) throw error;
+  }
+  const timeout = Buffer.alloc(16);
+  timeout.writeBigInt64LE(BigInt(queueWaitMs) * 1000n, 8);
+  setsockoptCall(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, timeout.length);
+  fcntlCall(fd, F_SETFL, 0);
+  connectInDirectory(fd, path);
+  fcntlCall(fd, F_SETFL, SOCK_NONBLOCK);
+}
+
+/**
  * Connects to the socket at `path`, which may be longer than the 107 bytes of a socket address. `maxPacketBytes` is
  * the longest packet that the other side sends (longer ones are cut by the kernel). Throws an EngineError of the
- * errno's kind; EAGAIN (kind `internal`) when the other side's queue of connections is full.
+ * errno's kind; EAGAIN (kind `internal`) when the other side's queue of connections stays full for a quarter of a second.
  */
 export function connectSeqpacket(path: string, maxPacketBytes: number): SeqpacketSocket {
   const fd = socketCall(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) as number;
   if (fd < 0) throw systemError("make a socket");
   try {
-    connectInDirectory(fd, path);
+    connectWhenThereIsRoom(fd, path);
     return new Connection(fd, maxPacketBytes);
   } catch (error) {
     closeSync(fd);

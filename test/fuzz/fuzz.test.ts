@@ -2,7 +2,7 @@
  * `npm run test:fuzz`: requests made from Docker's API description, with values that fit, values that do not, and bytes
  * that are no request. No answer may be a 500, the daemon must live, log no failure and keep nothing.
  *
- * GANTRY_FUZZ_REQUESTS is how many (1,500 when not given), GANTRY_FUZZ_SEED repeats a run's requests.
+ * GANTRY_FUZZ_REQUESTS is how many (1,000 when not given), GANTRY_FUZZ_SEED repeats a run's requests.
  */
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
@@ -15,7 +15,7 @@ import { assertNoLeaks, takeSettledSnapshot } from "../helpers/leak-check.ts";
 import { campaign } from "./campaign.ts";
 import { clear } from "./garden.ts";
 
-const requests = Number(process.env["GANTRY_FUZZ_REQUESTS"] ?? 1_500);
+const requests = Number(process.env["GANTRY_FUZZ_REQUESTS"] ?? 1_000);
 // The short form asks the same each time; the long form looks for what nobody has seen.
 const isLong = process.env["GANTRY_FUZZ_REQUESTS"] !== undefined;
 const seed = Number(process.env["GANTRY_FUZZ_SEED"] ?? (isLong ? randomInt(1_000_000) : 1));
