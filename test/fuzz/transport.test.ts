@@ -67,15 +67,13 @@ describe("bytes on the socket", { skip: process.env["GANTRY_TEST_ENGINE"] === "d
     const cuts = Array.from({ length: whole.length - 1 }, (_, index) => index + 1);
     for (let start = 0; start < cuts.length; start += 16)
       await Promise.all(
-        cuts
-          .slice(start, start + 16)
-          .map((cut) =>
-            send(suite.daemon.socket, [whole.subarray(0, cut)], {
-              answerMs,
-              halfClose: cut % 2 === 0,
-              leave: cut % 2 === 1,
-            }),
-          ),
+        cuts.slice(start, start + 16).map((cut) =>
+          send(suite.daemon.socket, [whole.subarray(0, cut)], {
+            answerMs,
+            halfClose: cut % 2 === 0,
+            leave: cut % 2 === 1,
+          }),
+        ),
       );
     assert.equal(await suite.daemon.dockerOk(["ps", "-aq"]), "");
     await lives();
