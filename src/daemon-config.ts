@@ -212,7 +212,7 @@ const refusedKeys = new Set(
   (
     "allow-nondistributable-artifacts api-cors-header authorization-plugins containerd containerd-namespace " +
     "data experimental features log-format metrics-addr min-api-version node-generic-resources proxies " +
-    "raw-logs rootless selinux-enabled storage-opts swarm-default-advertise-addr userland-proxy-path validate"
+    "raw-logs rootless selinux-enabled storage-opts swarm-default-advertise-addr userland-proxy-path"
   ).split(" "),
 );
 

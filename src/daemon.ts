@@ -59,7 +59,13 @@ import { parseUserRemap } from "./user-remap.ts";
 /** `gantry daemon`: runs until told to stop; a start that fails says why on standard error. Resolves with the exit code. */
 export async function daemonCommand(parsed: ParsedArguments): Promise<number> {
   try {
-    return await runDaemon(daemonStart(parsed));
+    const start = daemonStart(parsed);
+    if (!parsed.bool("validate")) return await runDaemon(start);
+    containerConfig(
+      mergeDaemonOptions(start.flags, readConfigFile(start.configFile, start.configFileRequired)),
+    );
+    process.stderr.write("configuration OK\n");
+    return 0;
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     process.stderr.write(

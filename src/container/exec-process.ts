@@ -1,6 +1,7 @@
 import { invalidArgument } from "../base/errors.ts";
 import type { RuntimeProcess } from "../oci/runtime-spec.ts";
 import type { ExecCreateRequest } from "../wire/container.ts";
+import { containerProfile } from "./apparmor.ts";
 import { cleanPath } from "./binds.ts";
 import { capabilitySets, hostCapabilities } from "./capabilities.ts";
 import type { ContainerRecord } from "./container.ts";
@@ -33,6 +34,9 @@ export function buildExecProcess(
   const capabilities = privileged ? hostCapabilities() : containerCapabilities(hostConfig, unheard);
   const rlimits = containerRlimits(withDefaultUlimits(hostConfig.Ulimits, defaults.ulimits), unheard);
   const [height = 0, width = 0] = request.ConsoleSize ?? [];
+  const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
+  // A runtime gives an exec no profile by itself. As with Docker --privileged does not take the container's away.
+  const apparmorProfile = containerProfile(security.apparmor, hostConfig.Privileged === true);
   return {
     terminal,
     ...(terminal && height > 0 && width > 0 ? { consoleSize: { height, width } } : {}),
@@ -42,9 +46,8 @@ export function buildExecProcess(
     cwd: cleanPath(cwd),
     capabilities: capabilitySets(capabilities, user.uid),
     ...(rlimits.length > 0 ? { rlimits } : {}),
-    noNewPrivileges:
-      !privileged &&
-      (parseSecurityOptions(hostConfig.SecurityOpt ?? []).noNewPrivileges ?? defaults.noNewPrivileges),
+    noNewPrivileges: !privileged && (security.noNewPrivileges ?? defaults.noNewPrivileges),
+    ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
   };
 }
 

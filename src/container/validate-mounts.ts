@@ -115,5 +115,5 @@ function checkTmpfsOption(option: string): void {
       ? tmpfsWords.includes(name)
       : ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol", "huge"].includes(name) &&
         value !== "";
-  if (!isFine) throw invalidArgument(`Invalid tmpfs option ["${option}"]`);
+  if (!isFine) throw invalidArgument(`invalid tmpfs option ["${option}"]`);
 }

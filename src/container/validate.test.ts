@@ -86,7 +86,7 @@ test("mistakes in the host config are refused", () => {
     [{ Mounts: [{ Type: "tmpfs", Target: "/x", Source: "/a" }] }, /field Source must not be specified$/],
     [{ Binds: ["/a:/x"], Tmpfs: { "/x/": "" } }, "Duplicate mount point: /x"],
     [{ Binds: ["/a:/x", "/b:/x"] }, "Duplicate mount point: /x"],
-    [{ Tmpfs: { "/x": "size=1m,what" } }, 'Invalid tmpfs option ["what"]'],
+    [{ Tmpfs: { "/x": "size=1m,what" } }, 'invalid tmpfs option ["what"]'],
     [{ DeviceCgroupRules: ["c 1:3 xyz"] }, "invalid device cgroup rule format: 'c 1:3 xyz'"],
     [
       { NetworkMode: "host", Sysctls: { "net.ipv4.ip_forward": "1" } },

@@ -280,6 +280,24 @@ describe("daemon.json", () => {
     });
   }
 
+  test("--validate says whether flags and file can be used, and starts nothing", async () => {
+    await using daemon = await TestDaemon.prepare();
+    const check = async (content: object, ...flags: string[]): Promise<[number, string]> => {
+      const path = await daemon.file("daemon.json", JSON.stringify(content));
+      const command = daemon.commandLine(["--config-file", path, "--validate", ...flags]);
+      const { code, stderr } = await daemon.host.run(command, { timeoutMs: 60_000 });
+      return [code, stderr];
+    };
+    const [fine, said] = await check({ debug: true, "default-shm-size": "8m" });
+    assert.equal(fine, 0, said);
+    assert.match(said, /^configuration OK$/m);
+    const [code, words] = await check({ "default-shm-size": "big" });
+    assert.notEqual(code, 0);
+    assert.match(words, /invalid/);
+    assert.notEqual((await check({}, "--default-ulimit", "nofile=5:4"))[0], 0);
+    assert.ok(!existsSync(daemon.dataRoot) && !existsSync(daemon.socket));
+  });
+
   test("a config file that is named and not there is an error", async () => {
     await using daemon = await TestDaemon.prepare();
     const flags = ["--config-file", join(daemon.root, "missing.json")];

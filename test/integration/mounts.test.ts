@@ -333,7 +333,7 @@ describe("mounts", () => {
       /bind source path does not exist: \/no\/such\/source/,
     ],
     [["--mount", "type=tmpfs,src=/a,dst=/b"], /field Source must not be specified/],
-    [["--tmpfs", "/t:odd"], /Invalid tmpfs option \["odd"\]/],
+    [["--tmpfs", "/t:odd"], /invalid tmpfs option \["odd"\]/],
   ];
   for (const [flags, message] of wrong)
     test(`${flags.join(" ")} is refused`, async () => {

@@ -327,4 +327,5 @@ export const daemonFlags: readonly FlagSpec[] = [
     placeholder: "USER[:GROUP]",
     help: "User whose subordinate ids (/etc/subuid, /etc/subgid) containers get, or default",
   },
+  { name: "validate", type: "bool", help: "Check the configuration file and the flags, say so, and end" },
 ];
