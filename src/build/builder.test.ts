@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -7,7 +7,7 @@ import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
 import { TarReader } from "../oci/tar-reader.ts";
 import type { ImageIndex, ImageManifest } from "../oci/image-spec.ts";
-import { type BuildEvent, buildFailureOf, type BuildRequest } from "./build.ts";
+import { type BuildEvent, buildFailureOf, type BuildRequest, type RemoteDirectory } from "./build.ts";
 import { memoryDirectory, testBuilder } from "./builder.fixture.ts";
 
 const vertices = (events: readonly BuildEvent[]): { name: string; cached: boolean }[] =>
@@ -297,4 +297,45 @@ test("above a limit the least recently used goes first, and never what is in use
     left.map(({ description }) => description),
     ["COPY one /"],
   );
+});
+
+test("a context that broke off takes no room, and the one before it stays", async () => {
+  await using it = await testBuilder();
+  const none = { exports: [{ type: "none" }] } as const;
+  const contexts = join(it.directory, "build", "contexts");
+  const sizes = (): number[] =>
+    existsSync(contexts)
+      ? readdirSync(contexts).map((name) => statSync(join(contexts, name, "pack")).size)
+      : [];
+  const broken = (files: Readonly<Record<string, string>>): RemoteDirectory => {
+    const whole = memoryDirectory(files);
+    return {
+      ...whole,
+      async open(options) {
+        const listing = await whole.open(options);
+        return {
+          ...listing,
+          async *read(file) {
+            yield* listing.read(file);
+            if (file.path === "broken") throw new Error("the client is gone");
+          },
+        };
+      },
+    };
+  };
+  const files = { Dockerfile: "FROM scratch\nCOPY . /\n", a: "1".repeat(10_000) };
+  await assert.rejects(
+    it.build({}, { ...none, context: broken({ ...files, broken: "2".repeat(1_000_000) }) }),
+    /gone/,
+  );
+  const dockerfileBytes = Buffer.byteLength(files.Dockerfile);
+  assert.deepEqual(sizes(), [dockerfileBytes]);
+  await it.build(files, none);
+  const before = sizes();
+  await assert.rejects(
+    it.build({}, { ...none, context: broken({ ...files, broken: "2".repeat(1_000_000) }) }),
+    /gone/,
+  );
+  assert.deepEqual(sizes(), before);
+  assert.ok((await it.build(files, none)).events.length > 0);
 });

@@ -1,5 +1,5 @@
 /** The builder: reads the Dockerfile, plans, builds each platform, exports; and keeps the cache within its limits. */
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseIgnoreFile } from "../base/path-patterns.ts";
 import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
@@ -128,7 +128,7 @@ class ImageBuilder implements Builder {
     await using undo = new AsyncDisposableStack();
     const base = { contexts: this.#contexts, signal: stop.signal, undo };
     const opened = await openDockerfile(base, request, progress);
-    const dockerfile = readDockerfile(opened.source);
+    const dockerfile = withPlace(opened.source, () => parseDockerfile(opened.source));
     const platforms =
       request.platforms && request.platforms.length > 0 ? request.platforms : [hostPlatform()];
     const buildArgs = request.buildArgs ?? {};
@@ -179,7 +179,9 @@ class ImageBuilder implements Builder {
         buildArgs,
       );
       const contexts = new Set(Object.keys(request.namedContexts ?? {}));
-      const plan = planBuild(dockerfile, { target: request.target ?? "", meta, contexts });
+      const plan = withPlace(opened.source, () =>
+        planBuild(dockerfile, { target: request.target ?? "", meta, contexts }),
+      );
       const parts: SessionParts = { ...shared, meta, plan, platform };
       return { platform, parts, session: new BuildSession(parts) };
     });
@@ -312,7 +314,7 @@ function tellWarnings(
   const { warnings, failure } = checkDockerfile(dockerfile, {
     buildArgs,
     predefined,
-    stages: new Set(planBuild(dockerfile, { target, meta, contexts }).stages),
+    stages: new Set(withPlace(source, () => planBuild(dockerfile, { target, meta, contexts })).stages),
     ignore: ignore.patterns,
     ...(config === undefined ? {} : { config }),
   });
@@ -338,9 +340,10 @@ function readText(tree: FileTree, path: string): string | undefined {
   return Buffer.concat(pieces).toString();
 }
 
-function readDockerfile(source: SourceFile): Dockerfile {
+/** Runs what looks at the Dockerfile; its failure says where in it. */
+function withPlace<T>(source: SourceFile, work: () => T): T {
   try {
-    return parseDockerfile(source);
+    return work();
   } catch (error) {
     if (!(error instanceof DockerfileError)) throw error;
     throw withBuildFailure(error, {
@@ -356,12 +359,18 @@ function readDockerfile(source: SourceFile): Dockerfile {
 
 /** The builder, after what an earlier daemon left of its builds was removed. */
 export async function createBuilder(host: BuildHost, cache: CacheStore): Promise<Builder> {
-  await removeLeftovers(host);
+  await removeLeftovers(host, cache);
   return new ImageBuilder(host, cache);
 }
 
-async function removeLeftovers(host: BuildHost): Promise<void> {
-  rmSync(join(host.config.dataRoot, "build", "tmp"), { recursive: true, force: true });
+async function removeLeftovers(host: BuildHost, cache: CacheStore): Promise<void> {
+  const root = join(host.config.dataRoot, "build");
+  rmSync(join(root, "tmp"), { recursive: true, force: true });
+  // Contexts and cache mounts that were cut off before they had a record.
+  const kept = new Set(cache.list().map(({ directory }) => directory));
+  for (const kind of ["contexts", "cache-mounts"])
+    for (const name of existsSync(join(root, kind)) ? readdirSync(join(root, kind)) : [])
+      if (!kept.has(join(kind, name))) rmSync(join(root, kind, name), { recursive: true, force: true });
   mkdirSync(stepsDirectory(host), { recursive: true, mode: 0o711 });
   try {
     await sweepSteps(host, readdirSync(stepsDirectory(host)));

@@ -111,7 +111,10 @@ export class ContextStore {
       this.#note(name, directory, kept.sizeBytes);
       return { tree: kept, receivedBytes, [Symbol.dispose]: () => kept[Symbol.dispose]() };
     } catch (error) {
-      pack[Symbol.dispose]();
+      // What nobody has noted would lie there for ever.
+      rmSync(join(place, "pack.new"), { force: true });
+      pack.revert(known.sizeBytes);
+      if (this.#cache.find(`context:${name}`) === undefined) rmSync(place, { recursive: true, force: true });
       throw error;
     }
   }
@@ -281,37 +284,41 @@ async function receiveListing(
     pack.commitFile(entry, pieces);
     onProgress(receivedBytes);
   };
-  for await (const file of listing.files) {
-    signal.throwIfAborted();
-    if (failure !== undefined) throw failure;
-    const entry = entryOf(file);
-    if (entry === undefined) continue;
-    if (file.hardLinkTo !== undefined && file.hardLinkTo !== "") links.push(file);
-    else if (entry.type !== "file") pack.add(entry);
-    else if (isUnchanged(known.get(entry.path), entry)) {
-      const { offset, sha256 } = known.get(entry.path)!;
-      pack.add({ ...entry, offset, sha256 });
-    } else if (entry.sizeBytes >= largeFileBytes) {
-      await Promise.all(running);
-      const pieces = listing.read(file)[Symbol.asyncIterator]();
-      await pack.addFile(entry, async () => {
-        const { value, done } = await pieces.next();
-        if (done === true) return undefined;
-        receivedBytes += value.length;
-        onProgress(receivedBytes);
-        return value;
-      });
-    } else {
-      const work: Promise<void> = receive(file, entry)
-        .catch((error: unknown) => {
-          failure ??= error;
-        })
-        .finally(() => running.delete(work));
-      running.add(work);
-      if (running.size >= parallelFiles) await Promise.race(running);
+  try {
+    for await (const file of listing.files) {
+      signal.throwIfAborted();
+      if (failure !== undefined) throw failure;
+      const entry = entryOf(file);
+      if (entry === undefined) continue;
+      if (file.hardLinkTo !== undefined && file.hardLinkTo !== "") links.push(file);
+      else if (entry.type !== "file") pack.add(entry);
+      else if (isUnchanged(known.get(entry.path), entry)) {
+        const { offset, sha256 } = known.get(entry.path)!;
+        pack.add({ ...entry, offset, sha256 });
+      } else if (entry.sizeBytes >= largeFileBytes) {
+        await Promise.all(running);
+        const pieces = listing.read(file)[Symbol.asyncIterator]();
+        await pack.addFile(entry, async () => {
+          const { value, done } = await pieces.next();
+          if (done === true) return undefined;
+          receivedBytes += value.length;
+          onProgress(receivedBytes);
+          return value;
+        });
+      } else {
+        const work: Promise<void> = receive(file, entry)
+          .catch((error: unknown) => {
+            failure ??= error;
+          })
+          .finally(() => running.delete(work));
+        running.add(work);
+        if (running.size >= parallelFiles) await Promise.race(running);
+      }
     }
+  } finally {
+    // The pack is closed when this has failed: nobody may still write to it.
+    await Promise.all(running);
   }
-  await Promise.all(running);
   if (failure !== undefined) throw failure;
   for (const file of links) {
     const target = pack.stat(file.hardLinkTo!);

@@ -1,9 +1,10 @@
 /** What names in a stage stand for: images, other stages, build contexts, and the files of each. */
-import { invalidArgument } from "../base/errors.ts";
+import { EngineError, invalidArgument, isKind } from "../base/errors.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import { type BaseImage, canonicalName } from "./base-images.ts";
 import type { ContextSource } from "./build.ts";
 import type { Stage } from "./dockerfile/ast.ts";
+import { didYouMean } from "./dockerfile/suggest.ts";
 import { emptyTree, type FileTree } from "./files/file-tree.ts";
 import { type Layers, openRoot, topOf } from "./layers.ts";
 import { openContextTree } from "./open-context.ts";
@@ -71,7 +72,7 @@ export class StageOrigins {
       return this.#layersOrigin(layers, `stage ${origin.stage.writtenName ?? origin.stage.index}`);
     }
     if (origin.kind === "image") {
-      const { layers } = await this.#parts.images.get(origin.reference, this.#parts.platform);
+      const { layers } = await this.#imageNotStage(origin.reference);
       return this.#layersOrigin(layers, `image ${canonicalName(origin.reference)}`);
     }
     const source = this.#context(origin.name);
@@ -89,6 +90,24 @@ export class StageOrigins {
       isLayers: false,
       name: `the build context ${origin.name}`,
     };
+  }
+
+  /** An image that `--from` names; a name that may be a stage's is said to be none when there is no such image. */
+  async #imageNotStage(reference: string): Promise<BaseImage> {
+    try {
+      return await this.#parts.images.get(reference, this.#parts.platform);
+    } catch (error) {
+      const mayBeStage = /^[a-z][\w.-]*$/i.test(reference);
+      if (!mayBeStage || !isKind(error, "notFound", "unavailable", "unauthenticated", "permissionDenied"))
+        throw error;
+      const stages = this.#parts.dockerfile.stages.flatMap(({ name }) => name ?? []);
+      const meant = didYouMean(reference, stages);
+      throw new EngineError(
+        error.kind,
+        `${reference} is no stage of the Dockerfile${meant}, and as an image: ${error.message}`,
+        { cause: error },
+      );
+    }
   }
 
   #layersOrigin(layers: Layers, name: string): MountOrigin {

@@ -293,6 +293,12 @@ describe("build", () => {
       error: /failed to reach build target no in Dockerfile/,
     },
     {
+      name: "a name of a stage that none has",
+      dockerfile: `FROM ${busybox} AS build\nFROM ${busybox}\nCOPY --from=biuld /x /`,
+      code: 1,
+      error: /biuld is no stage of the Dockerfile \(did you mean build\?\), and as an image: /,
+    },
+    {
       name: "a circle of stages",
       dockerfile: `FROM ${busybox} AS a\nCOPY --from=b /x /\nFROM ${busybox} AS b\nCOPY --from=a /x /`,
       code: 1,

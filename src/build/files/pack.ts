@@ -4,7 +4,16 @@
  * nothing in it can lead anywhere.
  */
 import { createHash } from "node:crypto";
-import { closeSync, constants, openSync, readSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { withFileErrors } from "../../linux/fs-error.ts";
 import type { FileEntry, FileTree } from "./file-tree.ts";
 import { joinPath, rootEntry } from "./file-tree.ts";
@@ -176,6 +185,15 @@ export class Pack implements FileTree, Disposable {
   /** Closes the file; it stays where it is. */
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+  }
+
+  /** Closes it as it was when it had so many bytes: what came since is given back to the disk. */
+  revert(sizeBytes: number): void {
+    try {
+      if (fstatSync(this.#fd).size > sizeBytes) ftruncateSync(this.#fd, sizeBytes);
+    } finally {
+      this[Symbol.dispose]();
+    }
   }
 
   /** Closes and removes the file. */
