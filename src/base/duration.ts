@@ -23,14 +23,27 @@ export function parseDuration(text: string): number | undefined {
   return Math.round(match[1] === "-" ? -total : total);
 }
 
-/** Go's text of a duration in ns: `1h30m0s`, `500ms`. */
-export function goDuration(ns: number): string {
-  if (ns === 0) return "0s";
-  if (ns < 1e3) return `${ns}ns`;
-  if (ns < 1e6) return `${ns / 1e3}µs`;
-  if (ns < 1e9) return `${ns / 1e6}ms`;
-  const hours = Math.floor(ns / 3.6e12);
-  const minutes = Math.floor((ns % 3.6e12) / 6e10);
-  const seconds = (ns % 6e10) / 1e9;
-  return `${hours > 0 ? `${hours}h` : ""}${hours > 0 || minutes > 0 ? `${minutes}m` : ""}${seconds}s`;
+const second = 1e9;
+const units: readonly (readonly [string, number])[] = [
+  ["h", 3600 * second],
+  ["m", 60 * second],
+];
+
+/** `time.Duration.String`: `1m30s`, `1.5s`, `250ms`, of nanoseconds. */
+export function formatDuration(nanoseconds: number): string {
+  if (nanoseconds === 0) return "0s";
+  const sign = nanoseconds < 0 ? "-" : "";
+  let rest = Math.abs(nanoseconds);
+  if (rest < second) {
+    if (rest < 1e3) return `${sign}${rest}ns`;
+    return rest < 1e6 ? `${sign}${rest / 1e3}\u00b5s` : `${sign}${rest / 1e6}ms`;
+  }
+  let text = "";
+  for (const [unit, size] of units) {
+    if (rest < size && text === "") continue;
+    const count = Math.floor(rest / size);
+    text += `${count}${unit}`;
+    rest -= count * size;
+  }
+  return `${sign}${text}${Number((rest / second).toFixed(9))}s`;
 }

@@ -1,5 +1,5 @@
 /** What instructions without files do to an image's configuration, and the words they leave in its history. */
-import { goDuration } from "../base/duration.ts";
+import { formatDuration } from "../base/duration.ts";
 import { invalidArgument } from "../base/errors.ts";
 import type { HistoryEntry, ImageConfig } from "../oci/image-spec.ts";
 import type { CommandLine, HealthcheckInstruction, Instruction } from "./dockerfile/ast.ts";
@@ -139,7 +139,7 @@ function exposedPorts(text: string): string[] {
 function healthcheckWords(check: HealthcheckInstruction["check"]): string {
   const times = [check.Interval, check.Timeout, check.StartPeriod, check.StartInterval];
   const retries = String.fromCodePoint(check.Retries ?? 0);
-  return `&{${quoted(check.Test)} ${times.map((ns) => `"${goDuration(ns ?? 0)}"`).join(" ")} '${goRune(retries)}'}`;
+  return `&{${quoted(check.Test)} ${times.map((ns) => `"${formatDuration(ns ?? 0)}"`).join(" ")} '${goRune(retries)}'}`;
 }
 
 function goRune(character: string): string {

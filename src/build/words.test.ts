@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Instruction } from "./dockerfile/ast.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { parseMode, parseOwner } from "./file-options.ts";
-import { goDuration } from "../base/duration.ts";
+import { formatDuration } from "../base/duration.ts";
 import { applyInstruction, type ConfigDraft, datedHistory } from "./image-config.ts";
 import { planBuild } from "./plan.ts";
 import { parseGitUrl } from "./remote-sources.ts";
@@ -52,7 +52,7 @@ test("durations as Go writes them", () => {
     [90_000_000_000, "1m30s"],
     [3_600_000_000_000, "1h0m0s"],
   ] as const)
-    assert.equal(goDuration(ns), wanted);
+    assert.equal(formatDuration(ns), wanted);
 });
 
 test("history entries without a time have that of the first new layer, or of the one before", () => {

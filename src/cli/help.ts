@@ -1,4 +1,4 @@
-import { goDuration } from "../base/duration.ts";
+import { formatDuration } from "../base/duration.ts";
 import type { Command, Section } from "./command.ts";
 import type { FlagSpec } from "./flags.ts";
 import { twoColumns, wrapText } from "./text-layout.ts";
@@ -56,7 +56,7 @@ function flagText(flag: FlagSpec): string {
     typeof value === "string"
       ? JSON.stringify(value)
       : flag.type === "duration"
-        ? goDuration(Number(value))
+        ? formatDuration(Number(value))
         : String(value);
   const refusal = flag.refused === undefined ? "" : " (refused)";
   return `${flag.help}${isShown ? ` (default ${shownValue})` : ""}${refusal}`;

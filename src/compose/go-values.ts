@@ -1,4 +1,5 @@
 /** How Go writes values: labels, hashes and outputs of Docker Compose have its forms. */
+import { ramInBytes } from "../base/sizes.ts";
 import type { Tree } from "./tree.ts";
 
 /** `fmt.Sprint` of a scalar. */
@@ -41,42 +42,11 @@ export function formatFloat32(value: number): string {
   return String(exact);
 }
 
-const second = 1e9;
-const units: readonly (readonly [string, number])[] = [
-  ["h", 3600 * second],
-  ["m", 60 * second],
-];
+export { formatDuration, parseDuration } from "../base/duration.ts";
 
-/** `time.Duration.String`: `1m30s`, `1.5s`, `250ms`, of nanoseconds. */
-export function formatDuration(nanoseconds: number): string {
-  if (nanoseconds === 0) return "0s";
-  const sign = nanoseconds < 0 ? "-" : "";
-  let rest = Math.abs(nanoseconds);
-  if (rest < second) {
-    if (rest < 1e3) return `${sign}${rest}ns`;
-    return rest < 1e6 ? `${sign}${rest / 1e3}\u00b5s` : `${sign}${rest / 1e6}ms`;
-  }
-  let text = "";
-  for (const [unit, size] of units) {
-    if (rest < size && text === "") continue;
-    const count = Math.floor(rest / size);
-    text += `${count}${unit}`;
-    rest -= count * size;
-  }
-  return `${sign}${text}${Number((rest / second).toFixed(9))}s`;
-}
-
-export { parseDuration } from "../base/duration.ts";
-
-/** `units.RAMInBytes`: bytes of `512m`, `1.5GiB`, `64kb`, `100`; undefined for what is no size. */
+/** `units.RAMInBytes`, and Docker Compose's -1 for "no limit"; undefined for what is no size. */
 export function parseBytes(text: string): number | undefined {
-  const match = /^(\d+\.?\d*|\.\d+) ?([a-zA-Z]*)$/.exec(text);
-  if (match === null) return text === "-1" ? -1 : undefined;
-  const suffix = match[2]!.toLowerCase();
-  if (suffix === "" || suffix === "b") return Math.trunc(Number(match[1]));
-  const power = "kmgtp".indexOf(suffix.charAt(0));
-  if (power < 0 || !/^.(b|ib)?$/.test(suffix)) return undefined;
-  return Math.trunc(Number(match[1]) * 1024 ** (power + 1));
+  return text === "-1" ? -1 : ramInBytes(text);
 }
 
 /** Names with their numbers in order of size, as yaml.v3 sorts keys: `a2` before `a10`. */

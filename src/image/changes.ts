@@ -1,4 +1,5 @@
 /** `--change` of import (and commit): Dockerfile instructions that change an image's configuration. */
+import { parseDuration } from "../base/duration.ts";
 import { invalidArgument } from "../base/errors.ts";
 import type { ImageConfig } from "../oci/image-spec.ts";
 import { expandVariables, keyValuePairs, splitWords } from "./change-words.ts";
@@ -126,25 +127,13 @@ function ports(word: string): string[] {
   return Array.from({ length: last - first + 1 }, (_, index) => `${first + index}/${protocol}`);
 }
 
-const unitNs: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
 /** A Go duration in ns; 0 or at least 1 ms. */
 function durationNs(option: string, text: string): number {
-  let total = 0;
-  if (!/^((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+$/.test(text) && text !== "0")
+  const ns = parseDuration(text);
+  if (ns === undefined || ns < 0)
     throw invalidArgument(`invalid duration ${JSON.stringify(text)} for --${option}`);
-  for (const [, count = "", unit = ""] of text.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g))
-    total += Number(count) * unitNs[unit]!;
-  if (total !== 0 && total < 1e6) throw invalidArgument(`--${option} cannot be less than 1ms`);
-  return Math.round(total);
+  if (ns !== 0 && ns < 1e6) throw invalidArgument(`--${option} cannot be less than 1ms`);
+  return ns;
 }
 
 function healthcheck(text: string): NonNullable<ImageConfig["Healthcheck"]> {

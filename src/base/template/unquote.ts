@@ -1,11 +1,7 @@
+import { controlEscapes } from "../go-escapes.ts";
+
 const simpleEscapes: Readonly<Record<string, string>> = {
-  a: "\u0007",
-  b: "\b",
-  f: "\f",
-  n: "\n",
-  r: "\r",
-  t: "\t",
-  v: "\v",
+  ...controlEscapes,
   "\\": "\\",
   "'": "'",
   '"': '"',

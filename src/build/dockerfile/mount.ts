@@ -2,7 +2,8 @@
 import type { CacheSharing, MountType, RunMount } from "./ast.ts";
 import { csvFields } from "./csv.ts";
 import { didYouMean } from "./suggest.ts";
-import { parseBoolean, parseSizeBytes } from "./values.ts";
+import { ramInBytes } from "../../base/sizes.ts";
+import { parseBoolean } from "./values.ts";
 
 const mountTypes: readonly string[] = ["bind", "cache", "tmpfs", "secret", "ssh"] satisfies MountType[];
 const sharingModes: readonly string[] = ["shared", "private", "locked"] satisfies CacheSharing[];
@@ -122,7 +123,7 @@ function setField(draft: Draft, key: string, value: string, field: string): void
       return;
     case "size": {
       onlyFor(draft, key, "tmpfs");
-      const size = parseSizeBytes(value);
+      const size = ramInBytes(value);
       if (size === undefined) throw new Error(`invalid value for ${key}: ${value}`);
       draft.sizeBytes = size;
       return;

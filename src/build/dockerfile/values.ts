@@ -8,13 +8,6 @@ export function parseBoolean(text: string): boolean | undefined {
   return undefined;
 }
 
-/** A size with binary units: `512m`, `1.5GiB`, `100`; undefined when it is none. */
-export function parseSizeBytes(text: string): number | undefined {
-  const [, digits, unit = ""] = /^(\d+\.?\d*|\.\d+) ?(?:([kmgtp]?)(?:ib?|b)?)$/i.exec(text) ?? [];
-  if (digits === undefined) return undefined;
-  return Math.trunc(Number(digits) * 1024 ** ("kmgtp".indexOf(unit.toLowerCase() || "?") + 1));
-}
-
 /** Go's `time.ParseDuration`, in ns. Throws a plain `Error` with its words. */
 export function parseDurationNs(text: string): number {
   const durationNs = parseDuration(text);

@@ -1,4 +1,5 @@
 /** Files of variables: `.env`, and those that `env_file` names. Compose specification, "Env_file format". */
+import { controlEscapes } from "../../base/go-escapes.ts";
 import { interpolate, type Lookup } from "./interpolate.ts";
 
 /** A line that is no variable; the message says which. */
@@ -138,13 +139,7 @@ class Parser {
 }
 
 const escapes: Readonly<Record<string, string>> = {
-  a: "\x07",
-  b: "\b",
-  f: "\f",
-  n: "\n",
-  r: "\r",
-  t: "\t",
-  v: "\v",
+  ...controlEscapes,
   '"': '"',
   "\\": "\\",
   // Left to the replacement of variables, for which two dollar signs are one.
