@@ -1,4 +1,5 @@
 /** One client's streams over conmon's attach socket (conmon's conn_sock.c). */
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { connectSeqpacket, type SeqpacketSocket } from "../linux/seqpacket.ts";
 import type { AttachedStdio } from "./monitor.ts";
 
@@ -6,6 +7,8 @@ import type { AttachedStdio } from "./monitor.ts";
 const maxOutputPacketBytes = 8193;
 const maxInputPacketBytes = 32_768;
 const stderrMark = 3;
+/** A monitor that does not come to it by then is stopped or stuck; its container is started all the same. */
+const longestAcceptMs = 10_000;
 
 class ConmonStdio implements AttachedStdio {
   readonly ended: Promise<void>;
@@ -29,6 +32,15 @@ class ConmonStdio implements AttachedStdio {
       // A broken connection means that conmon is gone: there is no more output either way.
       () => this.#end(),
     );
+  }
+
+  async accepted(): Promise<void> {
+    const deadlineMs = performance.now() + longestAcceptMs;
+    for (let tries = 0; !this.#socket.isAccepted(); tries++) {
+      if (performance.now() > deadlineMs) return;
+      // Usually a matter of microseconds; on a busy machine of many milliseconds.
+      await (tries < 20 ? setImmediate() : sleep(1));
+    }
   }
 
   resume(): void {

@@ -158,6 +158,26 @@ for (const runtime of installedRuntimes) {
     assert.deepEqual(readdirSync(`${bench.root}/exec/exits`), []);
   });
 
+  test(`${name}: a connection counts when the monitor has taken it`, async () => {
+    using bench = openBench();
+    const made = bench.bundle(["sleep", "1000"]);
+    const { monitor } = bench;
+    const task = await monitor.create(bench.request(runtime, made));
+    process.kill(task.monitorPid, "SIGSTOP");
+    const stdio = monitor.attach(made.bundle);
+    let isAccepted = false;
+    const accepted = stdio.accepted().then(() => (isAccepted = true));
+    await sleep(50);
+    assert.equal(isAccepted, false);
+    process.kill(task.monitorPid, "SIGCONT");
+    await accepted;
+    await monitor.kill(made.id, runtime, 9);
+    await monitor.watch(task, made.bundle);
+    stdio.detach();
+    await monitor.delete(made.id, runtime);
+    assert.deepEqual(leftovers(made.id), []);
+  });
+
   test(`${name}: a monitor that gets no time until the program has ended loses nothing`, async () => {
     using bench = openBench();
     const made = bench.bundle(["sh", "-c", "echo first; echo second >&2"]);

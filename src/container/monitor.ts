@@ -83,6 +83,8 @@ export interface AttachedStdio {
   write(chunk: Buffer): Promise<void>;
   /** End of input. */
   endInput(): void;
+  /** Resolves when the monitor has taken the connection, at the latest after some seconds: from then on no output is missed. */
+  accepted(): Promise<void>;
   /** Resolves at the end of output, after the last `data`. */
   readonly ended: Promise<void>;
   /** Nobody reads any more, and the connection stays: output is dropped until {@link onData} gives it to somebody. */

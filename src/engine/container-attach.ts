@@ -129,7 +129,11 @@ function startedLater(
   const { pending } = context.live.of(id);
   const { promise, resolve } = Promise.withResolvers<AttachedStdio | undefined>();
   const entry: PendingAttach = {
-    connect: () => resolve(connect(context, id)),
+    connect: () => {
+      const stdio = connect(context, id);
+      resolve(stdio);
+      return stdio.accepted();
+    },
     giveUp: () => resolve(undefined),
   };
   const finish = (): void => {

@@ -167,8 +167,9 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   writeBfqWeights(context, id, hostConfig);
   context.logs.follow(id);
   failpoint("container-start.after-create");
-  // Attached clients are connected before the program can write its first byte.
-  for (const pending of context.live.of(id).pending) pending.connect();
+  // Attached clients are connected before the program can write its first byte. conmon looks for ended children before it
+  // looks for connections: one that it has not accepted by the end of a short program gets nothing of its output.
+  await Promise.all([...context.live.of(id).pending].map((pending) => pending.connect()));
   await context.monitor.start(id, runtime);
   failpoint("container-start.before-record");
   // A container that runs must be on record: a daemon that finds one that is not would end it.
@@ -189,7 +190,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   crashpoint("container-start.recorded");
   undo.move();
   // Those who came between the two saw a container that did not run yet.
-  for (const pending of context.live.of(id).pending) pending.connect();
+  for (const pending of context.live.of(id).pending) void pending.connect();
   emitContainer(context, started, "start");
   return task;
 }

@@ -4,8 +4,8 @@ import type { WaitResponse } from "../wire/container.ts";
 
 /** A client that attached before the container was started; it is connected on start. */
 export interface PendingAttach {
-  /** Connects to the monitor; called between the runtime's create and start. */
-  readonly connect: () => void;
+  /** Connects to the monitor; called between the runtime's create and start. Resolves when output is not missed any more. */
+  readonly connect: () => Promise<void>;
   /** Ends the client's stream: there will be no start for it. */
   readonly giveUp: () => void;
 }
@@ -71,7 +71,7 @@ export class Live {
 
   /**
    * Resolves when attached clients have read what there is for them, at the latest after some seconds: Docker's command
-   * line stops reading as soon as its wait for the container is answered.
+   * line 28.0 stops reading as soon as its wait for the container is answered.
    */
   async outputTaken(): Promise<void> {
     if (this.sessions.size === 0) return;

@@ -22,6 +22,7 @@ export const EAGAIN = 11;
 export const EBUSY = 16;
 export const EEXIST = 17;
 export const EINVAL = 22;
+export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 
 const kinds: Readonly<Record<string, ErrorKind>> = {

@@ -130,3 +130,31 @@ test("nobody listens: notFound", () => {
     (error) => isKind(error, "notFound"),
   );
 });
+
+test("a server that closes without reading all of ours has its last packets read", async () => {
+  using listener = server();
+  const client = connectSeqpacket(listener.path, 8193);
+  const peer = accept(listener.fd, null, null);
+  await client.send(Buffer.from("never read"));
+  send(peer, Buffer.from("last words"), 10, 0);
+  close(peer);
+  const packets: string[] = [];
+  const error = await new Promise<Error | undefined>((resolve) =>
+    client.read((packet) => {
+      packets.push(packet.toString());
+      return true;
+    }, resolve),
+  );
+  assert.deepEqual([packets, error], [["last words"], undefined]);
+});
+
+test("a connection is accepted when the server has accepted it", () => {
+  using listener = server();
+  const client = connectSeqpacket(listener.path, 8193);
+  assert.equal(client.isAccepted(), false);
+  const peer = accept(listener.fd, null, null);
+  assert.equal(client.isAccepted(), true);
+  close(peer);
+  assert.equal(client.isAccepted(), true);
+  client.close();
+});

@@ -5,8 +5,9 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isErrno } from "./fs-error.ts";
-import { EAGAIN, EINTR, errno, libc, systemError } from "./libc.ts";
+import { EAGAIN, ECONNRESET, EINTR, errno, libc, systemError } from "./libc.ts";
 import { pollFd, type FdPoll } from "./poll.ts";
+import { isAccepted } from "./unix-diag.ts";
 
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
@@ -46,6 +47,8 @@ export interface SeqpacketSocket {
   send(packet: Buffer): Promise<void>;
   /** End of our packets: the other side reads an end. After the sends that are under way. */
   endWrites(): void;
+  /** Whether the server has accepted the connection; true when the kernel does not tell. */
+  isAccepted(): boolean;
   /** Closes at once; `onEnd` does not come any more. Idempotent. */
   close(): void;
 }
@@ -84,6 +87,7 @@ class Connection implements SeqpacketSocket {
   #reading = false;
   #open = true;
   #writesEnd = false;
+  #wasReset = false;
 
   constructor(fd: number, maxPacketBytes: number) {
     this.#fd = fd;
@@ -118,6 +122,11 @@ class Connection implements SeqpacketSocket {
         const code = errno();
         if (code === EINTR) continue;
         if (code === EAGAIN) return;
+        // The other side has closed without reading all of ours. That comes first, once; what it had sent is still there.
+        if (code === ECONNRESET && !this.#wasReset) {
+          this.#wasReset = true;
+          continue;
+        }
         this.#finish(systemError("read from the socket", code));
         return;
       }
@@ -175,6 +184,10 @@ class Connection implements SeqpacketSocket {
     if (!this.#open || this.#writesEnd) return;
     this.#writesEnd = true;
     this.#flush();
+  }
+
+  isAccepted(): boolean {
+    return !this.#open || (isAccepted(this.#fd) ?? true);
   }
 
   close(): void {
