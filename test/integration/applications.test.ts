@@ -326,7 +326,7 @@ volumes: { images: }
       await eventually(
         async () =>
           (await daemon.dockerOk(["inspect", "-f", "{{.RestartCount}}", "registry-registry-1"])) === "1",
-        { timeoutMs: 20_000, what: "the registry's restart" },
+        { timeoutMs: 60_000, what: "the registry's restart" },
       );
       await ask(app, { url: catalogue, body: /"team\/box"/ });
       await app.ok(["down", "-v"]);

@@ -26,7 +26,7 @@ test(
           ]);
           return asked.stdout.trim() === text;
         },
-        { timeoutMs: 20_000, what: `${text} at port ${port}` },
+        { timeoutMs: 60_000, what: `${text} at port ${port}` },
       );
     await gantry.dockerOk(["run", "-d", "--name", "ours", "-p", "18401:80", busybox, ...server, "ours"]);
     await reaches(18_401, "ours");

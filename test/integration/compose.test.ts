@@ -226,7 +226,10 @@ services:
     // The signal is sent when compose ends; the record of the end may follow a moment later.
     const exitCode = (): Promise<string> =>
       suite.daemon.dockerOk(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "shop-deaf-1"]);
-    await eventually(async () => (await exitCode()) === "exited 137", { timeoutMs: 5_000, what: "the kill" });
+    await eventually(async () => (await exitCode()) === "exited 137", {
+      timeoutMs: 60_000,
+      what: "the kill",
+    });
   });
 
   test("moves its lines on a terminal", async () => {

@@ -186,7 +186,7 @@ describe("daemon flags", () => {
     await using daemon = await TestDaemon.prepare();
     await daemon.host.run(["mkdir", daemon.dataRoot]);
     await daemon.host.run(["ln", "-s", daemon.dataRoot, daemon.execRoot]);
-    const result = await daemon.host.run(daemon.commandLine(), { timeoutMs: 20_000 });
+    const result = await daemon.host.run(daemon.commandLine(), { timeoutMs: 60_000 });
     assert.equal(result.code, 1);
     assert.match(result.stderr, /the data root and the exec root are one directory/);
     assert.match(result.stderr, /Give --exec-root a directory of its own/);
@@ -205,7 +205,7 @@ describe("daemon flags", () => {
     assert.match(await daemon.dockerOk(["info", "-f", "{{json .Warnings}}"]), /no OCI runtime is installed/);
     await daemon.stop();
     await hide(daemon, "conmon");
-    const noMonitor = await daemon.host.run(daemon.commandLine(), { timeoutMs: 20_000 });
+    const noMonitor = await daemon.host.run(daemon.commandLine(), { timeoutMs: 60_000 });
     assert.equal(noMonitor.code, 1);
     assert.match(noMonitor.stderr, /conmon is not installed: containers cannot be started without it/);
     assert.match(noMonitor.stderr, /apt-get install conmon/);
@@ -226,7 +226,7 @@ describe("daemon flags", () => {
   test("an unknown flag, log level, storage driver: said, and the daemon does not start", async () => {
     await using daemon = await TestDaemon.prepare();
     for (const flags of [["--no-such-flag"], ["-l", "loud"], ["--storage-driver", "floppy"]]) {
-      const result = await daemon.host.run(daemon.commandLine(flags), { timeoutMs: 20_000 });
+      const result = await daemon.host.run(daemon.commandLine(flags), { timeoutMs: 60_000 });
       assert.notEqual(result.code, 0, flags.join(" "));
       assert.ok(
         `${result.stderr}${result.stdout}`.includes((flags.at(-1) ?? "").replace(/^--/, "")),
@@ -273,7 +273,7 @@ describe("daemon.json", () => {
       await using daemon = await TestDaemon.prepare();
       const path = await daemon.file("daemon.json", content);
       const result = await daemon.host.run(daemon.commandLine(["--config-file", path]), {
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
       assert.notEqual(result.code, 0);
       assert.match(`${result.stderr}${result.stdout}`, message);
@@ -301,7 +301,7 @@ describe("daemon.json", () => {
   test("a config file that is named and not there is an error", async () => {
     await using daemon = await TestDaemon.prepare();
     const flags = ["--config-file", join(daemon.root, "missing.json")];
-    const result = await daemon.host.run(daemon.commandLine(flags), { timeoutMs: 20_000 });
+    const result = await daemon.host.run(daemon.commandLine(flags), { timeoutMs: 60_000 });
     assert.notEqual(result.code, 0);
     assert.match(`${result.stderr}${result.stdout}`, /missing\.json/);
   });

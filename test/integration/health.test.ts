@@ -32,7 +32,7 @@ async function becomes(daemon: TestDaemon, name: string, status: string): Promis
       health = await healthOf(daemon, name);
       return health?.Status === status;
     },
-    { timeoutMs: 20_000, intervalMs: 50, what: `${name} to be ${status}` },
+    { timeoutMs: 60_000, intervalMs: 50, what: `${name} to be ${status}` },
   );
   return health!;
 }
@@ -89,7 +89,7 @@ describe("health checks", () => {
         assert.ok(log.length <= 5);
         return log.length === 5 && log[0]?.Start !== first;
       },
-      { timeoutMs: 20_000, intervalMs: 50, what: "a sixth probe" },
+      { timeoutMs: 60_000, intervalMs: 50, what: "a sixth probe" },
     );
     assert.equal((await healthOf(daemon, "box"))?.Log[0]?.Output, `${"x".repeat(4096)}...`);
   });

@@ -253,7 +253,7 @@ describe("local, none and syslog", () => {
     await eventually(() => text.includes(": one\n"));
     first.close();
     const second = await open();
-    await eventually(() => text.includes(": two\n"), { timeoutMs: 20_000, what: "the second line" });
+    await eventually(() => text.includes(": two\n"), { timeoutMs: 60_000, what: "the second line" });
     assert.equal(text.match(/: one\n/g)?.length, 1);
     second.close();
     await daemon.dockerOk(["rm", "-f", "box"]);

@@ -37,7 +37,7 @@ describe("endpoints", () => {
         answer = (await from.run(words(`busybox nc -w 2 ${address} ${port}`))).stdout.trim();
         return answer !== "";
       },
-      { timeoutMs: 15_000, what: `an answer of ${address}:${port}` },
+      { timeoutMs: 60_000, what: `an answer of ${address}:${port}` },
     );
     return answer;
   };

@@ -51,7 +51,7 @@ describe("network", () => {
         answer = stdout.trim();
         return answer !== "";
       },
-      { timeoutMs: 15_000, what: `an answer of ${address}:${port}` },
+      { timeoutMs: 60_000, what: `an answer of ${address}:${port}` },
     );
     return answer;
   }

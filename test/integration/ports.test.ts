@@ -42,7 +42,7 @@ describe("published ports", () => {
   }
   const answers = (from: From, address: string, port: number, expected: RegExp): Promise<void> =>
     eventually(async () => expected.test(await ask(from, address, port)), {
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
       what: `${expected} of ${address}:${port}`,
     });
 

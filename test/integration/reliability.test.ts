@@ -321,7 +321,7 @@ describe("two daemons", { skip: process.env["GANTRY_TEST_ENGINE"] === "docker" }
 
   test("a second daemon on the same root is refused, and the first goes on", async () => {
     await using daemon = await TestDaemon.start();
-    const second = await daemon.host.run(daemon.commandLine(), { timeoutMs: 20_000 });
+    const second = await daemon.host.run(daemon.commandLine(), { timeoutMs: 60_000 });
     assert.notEqual(second.code, 0);
     assert.match(`${second.stderr}${second.stdout}`, /another one uses the data root/);
     assert.ok(second.stderr.includes(daemon.dataRoot), second.stderr);
