@@ -3,7 +3,7 @@
  * all of it takes effect at once or nothing does. Works on the network namespace in which the first call is made.
  */
 import koffi from "koffi";
-import { EngineError, errorText, type ErrorKind } from "../base/errors.ts";
+import { EngineError, errorText, type ErrorKind, isKind } from "../base/errors.ts";
 import { inNetns } from "./netns.ts";
 
 interface Library {
@@ -50,6 +50,17 @@ function library(): Library {
       hint: "install the package libnftables1, or start the daemon with --iptables=false",
       cause: error,
     });
+  }
+}
+
+/** False on a machine without libnftables. */
+export function hasNftables(): boolean {
+  try {
+    library();
+    return true;
+  } catch (error) {
+    if (isKind(error, "unavailable")) return false;
+    throw error;
   }
 }
 

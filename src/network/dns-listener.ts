@@ -1,19 +1,21 @@
 /**
  * Name server sockets inside a container's network namespace. They listen on 127.0.0.11 at a port that the kernel has
  * free, and a rule in the namespace leads port 53 there: so a program in the container may serve names on port 53 itself.
+ * On a machine without libnftables (a daemon with --iptables=false needs none) they listen at port 53.
  */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { closeSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { openInetSocket } from "../linux/inet-socket.ts";
 import { inNetns } from "../linux/netns.ts";
-import { nftInNetns } from "../linux/nftables.ts";
+import { hasNftables, nftInNetns } from "../linux/nftables.ts";
 import { type DnsProtocol, readMessages, withLength } from "./dns-forward.ts";
 
 /** Where a container finds its name server. */
 export const nameServerAddress = "127.0.0.11";
 
 const table = "gantry_names";
+const namesPort = 53;
 const tcpIdleMs = 10_000;
 const maxTcpConnections = 256;
 
@@ -41,8 +43,10 @@ table ip ${table} {
 
 /** Opens the sockets in the namespace that is bound to `path`. Throws when they cannot be had; then nothing is left. */
 export async function listenInNetns(path: string, handle: QueryHandler): Promise<DnsListener> {
+  const isRedirected = hasNftables();
+  const port = isRedirected ? 0 : namesPort;
   const open = (kind: DnsProtocol): { fd: number; port: number } =>
-    openInetSocket({ kind, address: nameServerAddress, port: 0, listen: kind === "tcp" });
+    openInetSocket({ kind, address: nameServerAddress, port, listen: kind === "tcp" });
   const { udp, tcp } = inNetns(path, () => {
     const first = open("udp");
     try {
@@ -67,7 +71,8 @@ export async function listenInNetns(path: string, handle: QueryHandler): Promise
       taken(datagrams, () => datagrams.bind({ fd: udp.fd })),
       taken(connections, () => connections.listen({ fd: tcp.fd })),
     ]);
-    nftInNetns("lead a container's queries to its name server", path, redirection(udp.port, tcp.port));
+    if (isRedirected)
+      nftInNetns("lead a container's queries to its name server", path, redirection(udp.port, tcp.port));
   } catch (error) {
     close();
     throw error;

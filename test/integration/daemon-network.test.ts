@@ -253,6 +253,31 @@ describe("network flags of the daemon", { skip: process.env["GANTRY_TEST_ENGINE"
       await assert.rejects(TestDaemon.start({ flags }), words, flags.join(" "));
   });
 
+  test("--iptables=false needs no libnftables: ports are passed on, names are answered", async () => {
+    await using daemon = await TestDaemon.prepare({ flags: ["--iptables=false"] });
+    const hide = "for file in /usr/lib/*/libnftables.so.1; do mount --bind /dev/null $file; done";
+    await daemon.host.run(["sh", "-c", hide]);
+    await daemon.launch();
+    await ensureBusybox(daemon);
+    const docker = (...args: string[]): Promise<string> => daemon.dockerOk(args);
+    try {
+      await docker("network", "create", "gt-plain");
+      const flags = ["--network", "gt-plain", "-p", "127.0.0.1:8080:80"];
+      await docker("run", "-d", "--name", "box", ...flags, busybox, ...serve(80));
+      await served(daemon.host, "127.0.0.1", 8080);
+      const answer = await docker("run", "--rm", "--network", "gt-plain", busybox, "nslookup", "box.");
+      assert.match(answer, /Name:\s+box/);
+      await daemon.killHard();
+      await daemon.launch();
+      assert.match(await docker("exec", "box", "nslookup", "box."), /Name:\s+box/);
+    } finally {
+      await daemon.removeContainers();
+      await daemon.docker(["network", "rm", "gt-plain"]);
+    }
+    await daemon.stop();
+    await assert.rejects(TestDaemon.start({ host: daemon.host }), /install the package libnftables1/);
+  });
+
   test("--icc=false: a link opens the exposed ports of the other, and nothing else", () =>
     withDaemon(["--icc=false"], async (daemon, docker) => {
       const expose = ["--expose", "80", "--expose", "53/udp"];
