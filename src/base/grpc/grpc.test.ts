@@ -75,7 +75,7 @@ test("one message gets one answer, with metadata of several values", async () =>
 test("failures come with their code, words and details", async () => {
   await assert.rejects(connection.call(methodOf("/t.T/Fail"), "engine"), {
     kind: "notFound",
-    message: "no such käse Buy one.",
+    message: "no such käse. Buy one.",
   });
   const call = connection.open(methodOf("/t.T/Fail"));
   call.send("x");

@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { extract } from "tar-stream";
 import { compressLayer, ociArchive } from "./oci-archive.ts";
-import { bootstrapPlan, hostMirrors, type PlanOptions } from "./plan.ts";
+import { bootstrapPlan, mirrorOf, hostMirrors, type PlanOptions } from "./plan.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gantry-bootstrap-test-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -47,6 +47,11 @@ test("names say the suite, the sources and whether it is slim", () => {
   assert.deepEqual(plan({ name: "debian:sid" }).sources, ["deb http://m/debian sid main"]);
   assert.deepEqual(plan({ name: "ubuntu:noble", suite: "noble", mirror: "http://u/ubuntu" }).sources, [
     "deb http://u/ubuntu noble main",
+  ]);
+  assert.deepEqual(plan({ snapshot: "20260901" }).sources.map(mirrorOf), [
+    "http://snapshot.debian.org/archive/debian/20260901T000000Z",
+    "http://snapshot.debian.org/archive/debian/20260901T000000Z",
+    "http://snapshot.debian.org/archive/debian-security/20260901T000000Z",
   ]);
   assert.deepEqual(plan({ snapshot: "20260901" }).sources, [
     "deb [check-valid-until=no] http://snapshot.debian.org/archive/debian/20260901T000000Z bookworm main",

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { digestOf } from "../../oci/digest.ts";
 import { CliError } from "../errors.ts";
-import type { BootstrapPlan } from "./plan.ts";
+import { type BootstrapPlan, mirrorOf } from "./plan.ts";
 
 /** Files of one machine and one moment, which an image does not have. */
 const cleanup = [
@@ -71,7 +71,8 @@ export interface ArchiveInputs {
 export async function archiveInputs(plan: BootstrapPlan, directory: string): Promise<ArchiveInputs> {
   const found = await Promise.all(
     plan.sources.map(async (line, index) => {
-      const [mirror = "", suite = ""] = line.replace(/^deb (\[[^\]]*\] )?/, "").split(" ");
+      const mirror = mirrorOf(line);
+      const suite = line.split(" ").at(-2)!;
       const url = `${mirror.replace(/\/+$/, "")}/dists/${suite}/InRelease`;
       const path = join(directory, `InRelease.${index}`);
       try {

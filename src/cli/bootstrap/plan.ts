@@ -168,3 +168,6 @@ function sourceFiles(directory: string): string[] {
   }
   return [`${directory}/sources.list`, ...names.map((name) => `${directory}/sources.list.d/${name}`)];
 }
+
+/** The mirror of a line of sources.list. */
+export const mirrorOf = (line: string): string => line.replace(/^deb (\[[^\]]*\] )?/, "").split(" ")[0]!;

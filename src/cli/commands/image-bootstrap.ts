@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { archiveInputs, mmdebstrapVersion, runMmdebstrap } from "../bootstrap/mmdebstrap.ts";
 import { compressLayer, ociArchive } from "../bootstrap/oci-archive.ts";
-import { bootstrapPlan, variants, type BootstrapPlan } from "../bootstrap/plan.ts";
+import { bootstrapPlan, mirrorOf, variants, type BootstrapPlan } from "../bootstrap/plan.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { showProgress } from "../progress.ts";
@@ -85,7 +85,7 @@ interface Workshop {
 async function bootstrap(context: CommandContext, plan: BootstrapPlan, workshop: Workshop): Promise<void> {
   const { directory, version, signal } = workshop;
   const step = (text: string): void => context.print(`${text}\n`);
-  step(`${plan.image}: ${plan.variant} of ${plan.suite} from ${plan.sources[0]!.split(" ")[1]}`);
+  step(`${plan.image}: ${plan.variant} of ${plan.suite} from ${mirrorOf(plan.sources[0]!)}`);
   const { epochSeconds, releases } = await archiveInputs(plan, directory);
   const tar = await runMmdebstrap({ plan, directory, epochSeconds, signal, onStep: step });
   step("compressing the layer...");
