@@ -1,7 +1,8 @@
 /**
  * What Node's `fs` cannot do with an inode: extended attributes, device nodes, times in nanoseconds, holes, data to disk.
  *
- * Paths are bytes here: names in layers need not be UTF-8. None of the calls follows a symbolic link at the end.
+ * Paths are bytes here: names in layers need not be UTF-8. None of the calls follows a symbolic link at the end, but for
+ * those that are told to: for `/proc/self/fd/N`, which stands for what is open.
  */
 import { closeSync, openSync } from "node:fs";
 import koffi from "koffi";
@@ -16,6 +17,9 @@ const ERANGE = 34;
 const mknodCall = libc.func("int mknod(const uint8_t *path, unsigned int mode, uint64_t dev)");
 const utimensatCall = libc.func(
   "int utimensat(int dirfd, const uint8_t *path, const int64_t *times, int flags)",
+);
+const setxattrCall = libc.func(
+  "int setxattr(const uint8_t *path, str name, const uint8_t *value, size_t size, int flags)",
 );
 const lsetxattrCall = libc.func(
   "int lsetxattr(const uint8_t *path, str name, const uint8_t *value, size_t size, int flags)",
@@ -61,7 +65,7 @@ export function deviceNumbers(device: bigint): { major: number; minor: number } 
 }
 
 /** Sets access and modification time to `timeNs` since the epoch; of a symbolic link itself too. */
-export function setTimes(path: PathBytes, timeNs: bigint): void {
+export function setTimes(path: PathBytes, timeNs: bigint, { follow = false } = {}): void {
   let seconds = timeNs / 1_000_000_000n;
   let rest = timeNs % 1_000_000_000n;
   if (rest < 0n) {
@@ -69,14 +73,14 @@ export function setTimes(path: PathBytes, timeNs: bigint): void {
     rest += 1_000_000_000n;
   }
   const times = new BigInt64Array([seconds, rest, seconds, rest]);
-  if (utimensatCall(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) !== 0)
+  if (utimensatCall(AT_FDCWD, path, times, follow ? 0 : AT_SYMLINK_NOFOLLOW) !== 0)
     throw systemError(`set the time of ${shown(path)}`);
 }
 
 /** lsetxattr(2). Returns false when the file system cannot hold it (EOPNOTSUPP). */
-export function setXattr(path: PathBytes, name: string, value: Uint8Array): boolean {
-  if (lsetxattrCall(path, name, value.length === 0 ? Buffer.alloc(1) : value, value.length, 0) === 0)
-    return true;
+export function setXattr(path: PathBytes, name: string, value: Uint8Array, { follow = false } = {}): boolean {
+  const call = follow ? setxattrCall : lsetxattrCall;
+  if (call(path, name, value.length === 0 ? Buffer.alloc(1) : value, value.length, 0) === 0) return true;
   const code = errno();
   if (code === EOPNOTSUPP) return false;
   throw systemError(`set extended attribute ${name} of ${shown(path)}`, code);

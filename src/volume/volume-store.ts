@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, constants, lstatSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Database } from "../base/database.ts";
 import { conflict, EngineError, errorText, isKind, notFound } from "../base/errors.ts";
@@ -8,6 +8,7 @@ import { KeyedLock } from "../base/keyed-lock.ts";
 import { log } from "../base/log.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import { copyTree } from "../linux/copy-tree.ts";
+import { namesIn, removeEntry } from "../linux/tree-fd.ts";
 import { withFileErrors } from "../linux/fs-error.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { DriverVolume, VolumeDriver } from "./driver.ts";
@@ -267,7 +268,7 @@ class DriverVolumeStore implements VolumeStore {
       withFileErrors(`copy ${imageDirectory} into ${path}`, () => copyTree(imageDirectory, path));
     } catch (error) {
       // A part would look like a volume in use the next time.
-      for (const entry of readdirSync(path)) rmSync(join(path, entry), { recursive: true, force: true });
+      emptyDirectory(path);
       throw error;
     }
   }
@@ -336,5 +337,15 @@ function hasEntries(path: string): boolean {
     return readdirSync(path).length > 0;
   } catch {
     return false;
+  }
+}
+
+/** By open directories: a container that has the volume may put links into it meanwhile. */
+function emptyDirectory(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    for (const name of namesIn(fd)) removeEntry(fd, name);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -9,10 +9,10 @@ const root = join(import.meta.dirname, "../..");
 test("each fault in docs/security.md has its test", () => {
   const rows = readFileSync(join(root, "docs/security.md"), "utf8")
     .split("\n")
-    .filter((line) => /\| `test\/[^`]+`: "/.test(line));
+    .filter((line) => /\| `(test|src)\/[^`]+`: "/.test(line));
   assert.ok(rows.length >= 15, `${rows.length} rows`);
   for (const row of rows) {
-    const [, file = "", names = ""] = /`(test\/[^`]+)`: (.*) \|$/.exec(row) ?? [];
+    const [, file = "", names = ""] = /`((?:test|src)\/[^`]+)`: (.*) \|$/.exec(row) ?? [];
     const text = readFileSync(join(root, file), "utf8");
     for (const [, name = ""] of names.matchAll(/"([^"]+)"/g))
       assert.ok(text.includes(`test("${name}"`), `${file} has no test "${name}"`);
