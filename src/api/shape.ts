@@ -161,7 +161,15 @@ function shapeImageConfig(config: ImageConfig, apiMinor: number): Json {
   return { ...(apiMinor < 50 ? emptyContainerFields : {}), ...emptyImageFields, ...config };
 }
 
-export function shapeImageInspect(image: ImageInspect, apiMinor: number): Json {
+/**
+ * An image as a version of the API shows it. `withContainerConfig` is for Compose 1, which asks in the newest version and
+ * cannot do without a field that 1.45 took away.
+ */
+export function shapeImageInspect(
+  image: ImageInspect,
+  apiMinor: number,
+  withContainerConfig = apiMinor < 45,
+): Json {
   const { Parent = "", Comment, DockerVersion = "", Author, ...rest } = image;
   const origin = { Parent, Comment, DockerVersion, Author };
   let shaped: Json = {
@@ -173,7 +181,7 @@ export function shapeImageInspect(image: ImageInspect, apiMinor: number): Json {
   };
   delete shaped["VirtualSize"];
   if (apiMinor < 44) shaped["VirtualSize"] = image.Size;
-  if (apiMinor < 45) {
+  if (withContainerConfig) {
     shaped = {
       ...shaped,
       Container: "",

@@ -67,7 +67,9 @@ export async function exportResult(
   const first =
     made.find(({ platform }) => formatPlatform(platform) === formatPlatform(hostPlatform())) ?? made[0];
   if (first !== undefined && root !== undefined) {
-    metadata["containerimage.digest"] = root.digest;
+    // What stays in the store goes by its configuration's digest, as with Docker: Compose looks for its images by this.
+    const isPushed = request.exports.some((target) => target.type !== "image" || target.push === true);
+    metadata["containerimage.digest"] = isPushed ? root.digest : first.stored.configDigest;
     metadata["containerimage.config.digest"] = first.stored.configDigest;
     metadata["containerimage.descriptor"] = Buffer.from(JSON.stringify(root)).toString("base64");
     if (names.length > 0) metadata["image.name"] = names.join(",");

@@ -1,11 +1,13 @@
 /** Docker's own Compose, unchanged, beside ours on the same daemon. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ComposeProject, compose1, compose2, shop } from "../helpers/compose.ts";
+import { ComposeProject, compose1, compose2, service, shop } from "../helpers/compose.ts";
+import { busybox } from "../helpers/images.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 describe("compose and Docker's own Compose", () => {
-  const suite = useDaemon();
+  // Builds leave their cache.
+  const suite = useDaemon({ leaves: ["data-root", "exec-root"] });
 
   test("either takes over the other's project, and makes nothing anew (2.26)", async (context) => {
     const tool = await compose2();
@@ -26,6 +28,28 @@ describe("compose and Docker's own Compose", () => {
     assert.deepEqual(await app.ids(), {});
   });
 
+  test("what 2.26 builds ours finds as it should be, and the other way round", async (context) => {
+    const tool = await compose2();
+    if (tool === undefined) return context.skip("Docker Compose 2.26 cannot be had");
+    const files = {
+      "compose.yaml": `services: { app: { build: ., command: ${service("cat /word")} } }\n`,
+      Dockerfile: `FROM ${busybox}\nRUN echo built > /word\n`,
+    };
+    await using app = await ComposeProject.make(suite.daemon, files);
+    await app.other(tool, ["up", "-d", "--build"]);
+    const theirs = await app.ids();
+    await app.ok(["up", "-d"]);
+    await app.other(tool, ["up", "-d"]);
+    assert.deepEqual(await app.ids(), theirs);
+    await app.ok(["down", "--rmi", "all"]);
+    await app.ok(["up", "-d", "--build"]);
+    const ours = await app.ids();
+    await app.other(tool, ["up", "-d"]);
+    assert.deepEqual(await app.ids(), ours);
+    assert.match((await app.other(tool, ["logs", "app"])).stdout, /built/);
+    await app.other(tool, ["down", "--rmi", "all"]);
+  });
+
   test("Docker Compose 1.29 runs the same application", async (context) => {
     const tool = await compose1();
     if (tool === undefined) return context.skip("Docker Compose 1.29 cannot be had");
@@ -41,6 +65,17 @@ describe("compose and Docker's own Compose", () => {
       (await app.other(tool, ["exec", "-T", "web", "sh", "-c", "ping -c 1 db >/dev/null && echo found"]))
         .stdout,
       "found\n",
+    );
+    // It makes anew what has changed, and carries volumes over.
+    await app.other(tool, ["exec", "-T", "web", "sh", "-c", "echo kept > /anonymous/file"]);
+    await app.write("docker-compose.yml", `version: "3.8"\n${shop.replace("blue", "green")}`);
+    await app.other(tool, ["up", "-d"]);
+    const changed = await app.ids();
+    assert.equal(changed["shop_db_1"], theirs["shop_db_1"]);
+    assert.notEqual(changed["shop_web_1"], theirs["shop_web_1"]);
+    assert.equal(
+      (await app.other(tool, ["exec", "-T", "web", "sh", "-c", "cat /anonymous/file; echo $COLOUR"])).stdout,
+      "kept\ngreen\n",
     );
     assert.equal((await app.other(tool, ["run", "--rm", "web", "echo", "ran"])).stdout.trim(), "ran");
     // What it has made is seen, and taken away, by ours.

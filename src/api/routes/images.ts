@@ -37,7 +37,9 @@ async function checkPlatform(x: Exchange, names: readonly string[], parameter = 
 
 async function inspect(x: Exchange): Promise<void> {
   await checkPlatform(x, [x.param("name")]);
-  x.json(200, shapeImageInspect(await x.engine.imageInspect(x.param("name")), x.apiMinor));
+  const isComposeOne = (x.request.headers["user-agent"] ?? "").startsWith("docker-compose/1.");
+  const image = await x.engine.imageInspect(x.param("name"));
+  x.json(200, shapeImageInspect(image, x.apiMinor, isComposeOne || x.apiMinor < 45));
 }
 
 /** Pull (`fromImage`) or import (`fromSrc`). */
