@@ -1,4 +1,5 @@
 import { closeSync, writeSync } from "node:fs";
+import { lastingNumber } from "../linux/lasting-number.ts";
 import { openPipe } from "../linux/spawn.ts";
 
 /** What a pipe takes without a reader (pipe(7): 16 pages; larger writes would wait, and the daemon with them). */
@@ -15,7 +16,9 @@ export class ProcessPipe implements Disposable {
   #writeFd: number | undefined;
 
   constructor() {
-    const [readFd, writeFd] = openPipe();
+    const [pipeFd, writeFd] = openPipe();
+    // A runtime that opens the path after it was given up must not come upon another pipe of the daemon's.
+    const readFd = lastingNumber(pipeFd);
     this.#readFd = readFd;
     this.#writeFd = writeFd;
     // The read end stays open here, so that what is sent before the runtime opens the path is not lost.
