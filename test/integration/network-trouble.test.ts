@@ -1,9 +1,10 @@
 /** Networks in trouble: pools run dry, subnets that overlap, many at once, kills in the middle, and wires by hand. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
 import { dockerFails, removingNetworks } from "../helpers/networks.ts";
-import { eventually } from "../helpers/process.ts";
+import { eventually, type RunningProgram } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 const words = (line: string): string[] => line.split(" ");
@@ -211,30 +212,24 @@ describe("networks in trouble", () => {
     const made = await suite.daemon.host.run(["sh", "-c", script, "by-hand", ...pids.split("\n")]);
     assert.equal(made.code, 0, made.stderr);
     try {
-      const counted = async (netns: string, device: string): Promise<number[]> =>
-        (
-          await host(
-            `ip netns exec ${netns} cat /sys/class/net/${device}/statistics/tx_packets /sys/class/net/${device}/statistics/rx_packets`,
-          )
-        )
-          .trim()
-          .split("\n")
-          .map(Number);
-      const capture = suite.daemon.host.start(
-        words(`ip netns exec right ${process.execPath} --no-warnings -e`).concat(
-          `const n = "/sys/class/net/by-hand-r/statistics/rx_packets"; console.log("ready");
-           const timer = setInterval(() => { if (Number(require("fs").readFileSync(n, "utf8")) >= 3) { console.log("seen"); clearInterval(timer); } }, 20);`,
-        ),
-      );
-      await capture.waitForOutput(/ready/);
-      assert.match(await inside("left", "ping -c 3 -i 0.2 -W 2 10.1.1.2"), /3 packets received/);
-      await capture.waitForOutput(/seen/);
-      const [sentLeft = 0, receivedLeft = 0] = await counted("left", "by-hand-l");
-      const [sentRight = 0, receivedRight = 0] = await counted("right", "by-hand-r");
-      assert.ok(sentLeft >= 3 && receivedLeft >= 3);
-      assert.equal(sentLeft, receivedRight);
-      assert.equal(sentRight, receivedLeft);
-      await capture.wait();
+      const capture = (side: "left" | "right"): RunningProgram =>
+        suite.daemon.host.start([
+          ...words(`ip netns exec ${side} ${process.execPath} --no-warnings`),
+          join(import.meta.dirname, "../helpers/capture.ts"),
+          `by-hand-${side.charAt(0)}`,
+          "6",
+        ]);
+      const captures = [capture("left"), capture("right")];
+      for (const each of captures) await each.waitForOutput(/ready/, 60_000);
+      assert.match(await inside("left", "ping -c 3 -i 0.2 -W 10 10.1.1.2"), /3 packets received/);
+      const seen: string[][] = [];
+      for (const each of captures) seen.push((await each.wait(60_000)).stdout.trim().split("\n").slice(1));
+      const [atLeft = [], atRight = []] = seen;
+      const asked = [0, 1, 2].map((n) => `10.1.1.1 > 10.1.1.2 request ${n}`);
+      const answered = [0, 1, 2].map((n) => `10.1.1.2 > 10.1.1.1 reply ${n}`);
+      // Both ends of the cable see the same packets, each once.
+      assert.deepEqual(atLeft.toSorted(), [...asked, ...answered].toSorted());
+      assert.deepEqual(atRight.toSorted(), atLeft.toSorted());
     } finally {
       await suite.daemon.host.run(["rm", "-f", "/var/run/netns/left", "/var/run/netns/right"]);
     }
