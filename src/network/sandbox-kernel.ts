@@ -124,9 +124,7 @@ export async function deleteSandbox(path: string, hostInterfaces: readonly strin
     using host = RouteSocket.open();
     for (const name of hostInterfaces) await host.deleteLinkAsync(name);
   }
-  crashpoint("sandbox-delete.devices");
   deleteNetns(path);
-  crashpoint("sandbox-delete.namespace");
 }
 
 /** As {@link deleteSandbox}, for many at once: that takes hardly longer than one. Devices that are gone are no error. */
@@ -141,7 +139,9 @@ export async function deleteSandboxes(
     for (const name of hostInterfaces) host.setGroup(name, names.deletionGroup);
     await host.deleteGroupAsync(names.deletionGroup);
   }
+  crashpoint("sandbox-delete.devices");
   for (const path of paths) deleteNetns(path);
+  crashpoint("sandbox-delete.namespaces");
 }
 
 /** Deletes every namespace and device of this daemon that `isKnown` (by file, or by device) does not name. */

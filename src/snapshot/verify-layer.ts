@@ -4,7 +4,7 @@ import { closeSync, openSync, readlinkSync, readSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
 import type { UnpackTarget } from "./apply.ts";
-import { bytes, findInLayers, isOpaque, isWhiteout, lookup } from "./merged-view.ts";
+import { bytes, findInLayers, lookup } from "./merged-view.ts";
 
 /** What an entry makes. */
 interface Expected {
@@ -26,7 +26,8 @@ export async function verifyLayer(tar: AsyncIterable<Uint8Array>, target: Unpack
   const differences: string[] = [];
   let sliceStart = performance.now();
   for (const [path, entry] of expected) {
-    const difference = compare(`${target.root}/${path}`, entry, target.form);
+    const difference =
+      entry.type === "whiteout" ? compareDeleted(path, target) : compare(`${target.root}/${path}`, entry);
     if (difference !== undefined) differences.push(`${textOf(path)} ${difference}`);
     if (differences.length >= maxDifferences) break;
     if (performance.now() - sliceStart > sliceMs) {
@@ -95,13 +96,17 @@ function resolve(parts: readonly string[], { root, lowers = [] }: UnpackTarget):
   return resolved.join("/");
 }
 
-function compare(path: string, expected: Expected, form: UnpackTarget["form"]): string | undefined {
+/** What the layer deletes shows no more of what is below, by its own mark or by that of a directory above it. */
+function compareDeleted(path: string, { root, form, lowers = [] }: UnpackTarget): string | undefined {
+  const there = form === "merged" ? lookup(`${root}/${path}`) : findInLayers([root, ...lowers], path)?.path;
+  const isBelow = typeof there === "string" && !there.startsWith(`${root}/`);
+  return there === undefined || (form === "overlay" && !isBelow)
+    ? undefined
+    : "is there, though the layer deletes it";
+}
+
+function compare(path: string, expected: Expected): string | undefined {
   const stat = lookup(path);
-  if (expected.type === "whiteout") {
-    if (form === "merged") return stat === undefined ? undefined : "is there, though the layer deletes it";
-    const hides = stat !== undefined && (isWhiteout(stat) || (stat.isDirectory() && isOpaque(path)));
-    return hides ? undefined : "is not hidden, though the layer deletes it";
-  }
   if (stat === undefined) return "is missing";
   switch (expected.type) {
     case "file":
@@ -126,6 +131,8 @@ function compare(path: string, expected: Expected, form: UnpackTarget["form"]): 
       return stat.isBlockDevice() ? undefined : "is no block device";
     case "fifo":
       return stat.isFIFO() ? undefined : "is no fifo";
+    case "whiteout":
+      return undefined;
   }
 }
 

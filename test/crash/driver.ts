@@ -88,7 +88,7 @@ export class CrashDriver implements AsyncDisposable {
     });
     const load = this.#load(work);
     const isReached = await Promise.race([
-      daemon.gone(60_000).then(
+      daemon.gone(120_000).then(
         () => true,
         () => false,
       ),

@@ -33,8 +33,8 @@ $engine ps -a --format 'have container {{.Names}} {{.State}}'
 $engine volume ls --format 'have volume {{.Name}} present'
 $engine network ls --filter type=custom --format 'have network {{.Name}} present'
 $engine images --format 'have image {{.Repository}}:{{.Tag}} present'
-for name in $($engine images --format '{{.Repository}}:{{.Tag}}' | grep -v '<none>'); do
-  # Every layer of it can be mounted and read.
+for name in $($engine images --format '{{.Repository}}:{{.Tag}}' | grep -v '<none>' | head -3); do
+  # The newest, whose layers are on the disk for the shortest time; the check below reads those of all.
   $engine run --rm --network none $name cat /own >/dev/null 2>&1 || $engine run --rm --network none $name true || echo "broken image $name"
 done
 /gantry/gantry -H unix:///run/gantry-test.sock system check >/tmp/check 2>&1
