@@ -112,7 +112,8 @@ export class BuildRecord {
 
 const nowNs = (): bigint => BigInt(Date.now()) * 1_000_000n;
 
-function statusMessage(events: readonly BuildEvent[]): StatusMessage {
+/** Events as a message of a Status stream. */
+export function statusMessage(events: readonly BuildEvent[]): StatusMessage {
   const vertexes: NonNullable<StatusMessage["vertexes"]> & unknown[] = [];
   const statuses: NonNullable<StatusMessage["statuses"]> & unknown[] = [];
   const logs: NonNullable<StatusMessage["logs"]> & unknown[] = [];

@@ -12,7 +12,7 @@ import type { Exchange } from "../exchange.ts";
 import { takeConnection } from "../hijack.ts";
 import { bridgeMethods } from "./bridge.ts";
 import { BuildRecords } from "./build-record.ts";
-import { SessionRegistry, sessionFromHeaders } from "./client-session.ts";
+import { type ClientSession, SessionRegistry, sessionFromHeaders } from "./client-session.ts";
 import { controlMethods } from "./control.ts";
 import { Solver } from "./solve.ts";
 import { type HostGateway, workers } from "./workers.ts";
@@ -38,6 +38,11 @@ export class BuildKit {
       ]),
       onFault: (path, error) => log.debug("call failed", { path, error }),
     });
+  }
+
+  /** The client's session of that id, when it comes soon. Throws `unavailable`. */
+  session(id: string, signal: AbortSignal): Promise<ClientSession> {
+    return this.#sessions.get(id, signal);
   }
 
   /** `POST /session`. */

@@ -284,7 +284,12 @@ function layoutOutput({ Type, Attrs }: Exporter, session: ClientSession): { stor
   return { store };
 }
 
-function exportOf(exporter: Exporter, index: number, input: SolveInput): BuildExport {
+/** What an exporter in BuildKit's words is. Throws `invalidArgument` for an unknown one. */
+export function exportOf(
+  exporter: Exporter,
+  index: number,
+  input: Pick<SolveInput, "session" | "signal">,
+): BuildExport {
   const { session, signal } = input;
   const attributes = attributesOf(exporter.Attrs);
   const names = list(exporter.Attrs.get("name"));

@@ -17,6 +17,7 @@ import type { RegistryAuth } from "../../wire/registry.ts";
 import { type ClassicMessage, ClassicStream } from "../classic-stream.ts";
 import type { Exchange, Route } from "../exchange.ts";
 import { errorAnswer } from "../http-error.ts";
+import { buildByVersion2 } from "./build-version2.ts";
 import { StreamAnswer } from "../stream.ts";
 
 type Query = Exchange["query"];
@@ -105,21 +106,24 @@ function exportsOf(query: Query): BuildExport[] {
   const outputs = query.text("outputs");
   if (outputs !== undefined && outputs !== "" && outputs !== "[]")
     throw invalidArgument("outputs are served with BuildKit's protocol (version=2) only");
+  return [{ type: "image", names: namesOf(query) }];
+}
+
+function namesOf(query: Query): string[] {
   const names = query.texts("t").filter((name) => name !== "");
   for (const name of names)
     if (parseReference(name).digest !== undefined)
       throw invalidArgument("refusing to create a tag with a digest reference");
-  return [{ type: "image", names }];
+  return names;
 }
 
-function buildRequest(x: Exchange): Omit<BuildRequest, "signal" | "onEvent"> {
+function buildRequest(
+  x: Exchange,
+  context: ContextSource,
+): Omit<BuildRequest, "signal" | "onEvent" | "exports"> {
   const { query } = x;
   if (query.flag("squash"))
     throw notImplemented("squash is not served: it was an experimental option; build in stages instead");
-  if (query.text("version") === "2")
-    throw notImplemented("builds with version=2 go through /session and /grpc", {
-      hint: "Use docker buildx build, or DOCKER_BUILDKIT=0.",
-    });
   const isolation = query.text("isolation") ?? "";
   if (isolation !== "" && isolation !== "default")
     throw invalidArgument(`unsupported isolation: "${isolation}"`);
@@ -132,7 +136,7 @@ function buildRequest(x: Exchange): Omit<BuildRequest, "signal" | "onEvent"> {
   const mode = query.text("networkmode") ?? "";
   return {
     id: query.text("buildid") || randomUUID(),
-    context: contextOf(x),
+    context,
     dockerfile: { name: query.text("dockerfile") || "Dockerfile" },
     target: query.text("target") ?? "",
     buildArgs: textMap(query, "buildargs"),
@@ -147,12 +151,19 @@ function buildRequest(x: Exchange): Omit<BuildRequest, "signal" | "onEvent"> {
     entitlements: [],
     credentials: { get: async (host) => credentialsFor(registries, host) },
     cacheFrom: cacheFrom.map((ref) => ({ type: "registry", attributes: { ref } })),
-    exports: exportsOf(query),
   };
 }
 
 async function build(x: Exchange): Promise<void> {
-  const request = buildRequest(x);
+  if (x.query.text("version") === "2") {
+    await buildByVersion2(x, {
+      names: namesOf(x.query),
+      contextOf: () => contextOf(x),
+      request: (context) => buildRequest(x, context),
+    });
+    return;
+  }
+  const request = { ...buildRequest(x, contextOf(x)), exports: exportsOf(x.query) };
   const answer = new StreamAnswer(x, "application/json");
   const isQuiet = x.query.flag("q");
   let sending: Promise<void> = Promise.resolve();

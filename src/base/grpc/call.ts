@@ -124,6 +124,8 @@ export class CallStream<In, Out> {
     this.#decoder = codecs.incoming;
     this.#encoder = codecs.outgoing;
     this.#queue = new MessageQueue(stream);
+    // Each that waits for room listens.
+    stream.setMaxListeners(0);
     stream.on("close", () => {
       this.#abort.abort();
       this.finish(new GrpcError(grpcCodes.canceled, "the call was canceled"));
