@@ -218,6 +218,9 @@ const refusedKeys = new Set(
 
 /** Values of those keys that ask for what gantry does anyway. */
 const harmless: Readonly<Record<string, unknown>> = {
+  "raw-logs": false,
+  rootless: false,
+  "selinux-enabled": false,
   experimental: false,
   // The one that there is.
   "firewall-backend": "nftables",
