@@ -1,5 +1,5 @@
 /** The registry client: finds the server behind a reference and opens conversations with it. */
-import { EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { EngineError, errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { TokenCache } from "./authorizer.ts";

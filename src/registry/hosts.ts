@@ -1,5 +1,6 @@
 /** Which servers are asked for a reference, and how far each is trusted (the rules of Docker's daemon). */
 import { BlockList, isIP } from "node:net";
+import { invalidArgument } from "../base/errors.ts";
 import type { RegistrySettings } from "./registry.ts";
 
 /** One address of a registry. */
@@ -23,13 +24,16 @@ export const hubAuthKey = "https://index.docker.io/v1/";
 
 /**
  * The endpoints for a domain of a reference, in the order in which they are tried. A registry that counts as insecure is
- * asked with TLS first and then in the clear. Mirrors stand in for Docker Hub, and only for reading.
+ * asked with TLS first and then in the clear. Mirrors stand in for Docker Hub, and only for reading. Throws
+ * `invalidArgument` for a domain with a port that is none.
  */
 export function registryEndpoints(
   domain: string,
   settings: Pick<RegistrySettings, "insecureRegistries" | "registryMirrors">,
   purpose: "pull" | "push",
 ): RegistryEndpoint[] {
+  if (!URL.canParse(`https://${domain}`) || new URL(`https://${domain}`).host === "")
+    throw invalidArgument(`invalid registry address ${JSON.stringify(domain)}: it must be HOST or HOST:PORT`);
   if (domain !== hubDomain) return ownEndpoints(domain, settings.insecureRegistries);
   const mirrors =
     purpose === "pull"

@@ -16,6 +16,7 @@ import { familiarReference, parseReference } from "../../oci/reference.ts";
 import type { RegistryAuth } from "../../wire/registry.ts";
 import { type ClassicMessage, ClassicStream } from "../classic-stream.ts";
 import type { Exchange, Route } from "../exchange.ts";
+import { type Decoder, integer, object, string } from "../decode.ts";
 import { errorAnswer } from "../http-error.ts";
 import { buildByVersion2 } from "./build-version2.ts";
 import { StreamAnswer } from "../stream.ts";
@@ -25,13 +26,38 @@ type Query = Exchange["query"];
 /** A query parameter that holds JSON. Throws `invalidArgument` when it cannot be read. */
 function jsonQuery(query: Query, name: string): unknown {
   const text = query.text(name);
-  if (text === undefined || text === "") return undefined;
+  return text === undefined ? undefined : parseJson(text, name);
+}
+
+function parseJson(text: string, name: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
     throw invalidArgument(`error reading build parameter ${name}: ${errorText(error)}`);
   }
 }
+
+/** A query parameter that holds a list as JSON; empty when it is missing or null. Throws `invalidArgument`. */
+function jsonList<T>(query: Query, name: string, element: Decoder<T>): T[] {
+  const text = query.text(name);
+  return text === undefined ? [] : parseList(text, name, element);
+}
+
+function parseList<T>(text: string, name: string, element: Decoder<T>): T[] {
+  const list = parseJson(text, name) ?? [];
+  if (!Array.isArray(list)) throw invalidArgument(`error reading build parameter ${name}: it is no list`);
+  return list.map((item: unknown, index) => element(item, `${name}[${index}]`));
+}
+
+const ulimitOf: Decoder<{ Name: string; Soft: number; Hard: number }> = (value, field) => ({
+  Name: "",
+  Soft: 0,
+  Hard: 0,
+  ...object<{ Name: string; Soft: number; Hard: number }>({ Name: string, Soft: integer, Hard: integer })(
+    value,
+    field,
+  ),
+});
 
 function textMap(query: Query, name: string): Record<string, string> {
   const map = (jsonQuery(query, name) ?? {}) as Record<string, unknown>;
@@ -47,7 +73,7 @@ function limitsOf(query: Query): BuildLimits {
   const shmSizeBytes = query.integer("shmsize");
   if (shmSizeBytes !== undefined && shmSizeBytes < 0)
     throw invalidArgument("SHM size can not be less than 0");
-  const ulimits = (jsonQuery(query, "ulimits") ?? []) as { Name: string; Soft: number; Hard: number }[];
+  const ulimits = jsonList(query, "ulimits", ulimitOf);
   const limits = {
     memoryBytes: number("memory"),
     memorySwapBytes: number("memswap"),
@@ -68,7 +94,11 @@ export function registryConfig({ request }: Pick<Exchange, "request">): Record<s
   const header = request.headers["x-registry-config"];
   if (typeof header !== "string" || header === "") return {};
   try {
-    return JSON.parse(Buffer.from(header, "base64url").toString()) as Record<string, RegistryAuth>;
+    const read = JSON.parse(Buffer.from(header, "base64url").toString()) as Record<
+      string,
+      RegistryAuth
+    > | null;
+    return typeof read === "object" && read !== null ? read : {};
   } catch {
     return {};
   }
@@ -129,10 +159,10 @@ function buildRequest(
     throw invalidArgument(`unsupported isolation: "${isolation}"`);
   const platform = query.text("platform") ?? "";
   const registries = registryConfig(x);
-  const cacheFrom = (jsonQuery(query, "cachefrom") ?? []) as string[];
+  const cacheFrom = jsonList(query, "cachefrom", string);
   const extraHosts = query
     .texts("extrahosts")
-    .flatMap((text) => (text.startsWith("[") ? (JSON.parse(text) as string[]) : [text]));
+    .flatMap((text) => (text.startsWith("[") ? parseList(text, "extrahosts", string) : [text]));
   const mode = query.text("networkmode") ?? "";
   return {
     id: query.text("buildid") || randomUUID(),
