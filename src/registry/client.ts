@@ -75,10 +75,6 @@ export class RegistryClient {
    */
   async login(credentials: RegistryCredentials, signal: AbortSignal): Promise<string> {
     const domain = loginDomain(credentials.serveraddress ?? "");
-    if (!URL.canParse(`https://${domain}`) || new URL(`https://${domain}`).host === "")
-      throw invalidArgument(
-        `invalid registry address ${JSON.stringify(domain)}: it must be HOST or HOST:PORT`,
-      );
     const endpoints = registryEndpoints(domain, this.#settings, "push");
     const reference = { domain, path: "" };
     return await this.#firstThatAnswers(endpoints, signal, (endpoint) =>

@@ -49,15 +49,12 @@ function parseList<T>(text: string, name: string, element: Decoder<T>): T[] {
   return list.map((item: unknown, index) => element(item, `${name}[${index}]`));
 }
 
-const ulimitOf: Decoder<{ Name: string; Soft: number; Hard: number }> = (value, field) => ({
-  Name: "",
-  Soft: 0,
-  Hard: 0,
-  ...object<{ Name: string; Soft: number; Hard: number }>({ Name: string, Soft: integer, Hard: integer })(
-    value,
-    field,
-  ),
-});
+interface Ulimit {
+  readonly Name?: string;
+  readonly Soft?: number;
+  readonly Hard?: number;
+}
+const ulimitOf = object<Ulimit>({ Name: string, Soft: integer, Hard: integer });
 
 function textMap(query: Query, name: string): Record<string, string> {
   const map = (jsonQuery(query, name) ?? {}) as Record<string, unknown>;
@@ -84,7 +81,7 @@ function limitsOf(query: Query): BuildLimits {
     cpusetMems: query.text("cpusetmems") || undefined,
     shmSizeBytes: shmSizeBytes || undefined,
     cgroupParent: query.text("cgroupparent") || undefined,
-    ulimits: ulimits.map(({ Name, Soft, Hard }) => ({ name: Name, soft: Soft, hard: Hard })),
+    ulimits: ulimits.map(({ Name = "", Soft = 0, Hard = 0 }) => ({ name: Name, soft: Soft, hard: Hard })),
   };
   return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
 }
