@@ -184,3 +184,41 @@ test("beside firewalls that drop what is forwarded, those there before and those
     assert.doesNotMatch(listed("chain", family, table, "FORWARD"), /accept/);
   nft("delete table inet gt-later");
 });
+
+/** What firewalld 1.3 writes: the policy accepts, the last rules reject; also in a reload, all of it in one transaction. */
+const firewalld = `table inet firewalld {
+  chain filter_PREROUTING {
+    type filter hook prerouting priority filter + 10; policy accept;
+    meta nfproto ipv6 fib saddr . mark . iif oif missing drop
+  }
+  chain filter_FORWARD {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state established,related accept
+    ct status dnat accept
+    iifname "lo" accept
+    ct state invalid drop
+    jump filter_FORWARD_ZONES
+    reject with icmpx admin-prohibited
+  }
+  chain filter_FORWARD_ZONES {
+  }
+}`;
+
+test("beside firewalld, and over its reload", async (t) => {
+  nft(firewalld);
+  t.after(() => nft("delete table inet firewalld"));
+  const manager = await started(t, { bridge: "gt-gua5", bip: "10.202.15.1/24" });
+  const { netns } = await manager.openContainer({ ports: [tcp(80, 8164)] });
+  await serve(netns, 80, "here");
+  const outsideServer = await serve(host.outside, 7001, "world");
+  t.after(() => outsideServer.close());
+  assert.equal(await reached(8164), true);
+  assert.notEqual(await ask(netns, outsideAddress, 7001), undefined);
+  nft(`delete table inet firewalld\n${firewalld}`);
+  await becomes(
+    true,
+    async () => (await ask(netns, outsideAddress, 7001)) !== undefined,
+    "the way out after firewalld was reloaded",
+  );
+  assert.equal(await reached(8164), true);
+});
