@@ -239,6 +239,7 @@ class DockerApiServer implements ApiServer {
   }
 
   #finish(exchange: Exchange): void {
+    if (!exchange.isHijacked) dropRest(exchange.request);
     this.#exchanges.delete(exchange);
     if (this.#busy.get(exchange.request.socket) === exchange) this.#busy.delete(exchange.request.socket);
   }
@@ -316,4 +317,15 @@ export function splitTarget(target: string): { path: string; query: string } {
   } catch {
     throw new HttpError(400, `malformed path: ${path} has a bad % escape`);
   }
+}
+
+/**
+ * Lets the rest of a body pass that nobody reads any more (a copy that failed in its middle): a connection whose input
+ * is held back never tells that its client has gone, and would stay open for ever.
+ */
+function dropRest(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  for (const event of ["readable", "data"]) request.removeAllListeners(event);
+  request.on("data", () => {});
+  request.resume();
 }

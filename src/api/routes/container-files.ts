@@ -1,3 +1,4 @@
+import { BodyStream } from "../body-stream.ts";
 import type { ContainerConfig, PathStat } from "../../wire/container.ts";
 import type { Decoder } from "../decode.ts";
 import { containerConfig } from "../requests.ts";
@@ -36,7 +37,7 @@ export async function sendTar(x: Exchange, tar: Readable): Promise<void> {
 async function extract(x: Exchange): Promise<void> {
   await x.engine.containerExtract(x.param("id"), {
     path: x.requiredQuery("path"),
-    source: x.request,
+    source: new BodyStream(x.request),
     noOverwriteDirNonDir: x.query.flag("noOverwriteDirNonDir"),
     copyUidGid: x.query.flag("copyUIDGID"),
   });

@@ -1,3 +1,4 @@
+import { BodyStream } from "../body-stream.ts";
 import { invalidArgument } from "../../base/errors.ts";
 import type { Filters } from "../../wire/system.ts";
 import type { Exchange, Route } from "../exchange.ts";
@@ -63,7 +64,7 @@ async function create(x: Exchange): Promise<void> {
   if (source === undefined)
     throw invalidArgument("either fromImage or fromSrc says where the image comes from");
   const imported = x.engine.imageImport({
-    source: source === "-" ? x.request : source,
+    source: source === "-" ? new BodyStream(x.request) : source,
     signal: x.signal,
     repository: x.query.text("repo"),
     tag: x.query.text("tag"),
@@ -86,7 +87,7 @@ async function load(x: Exchange): Promise<void> {
   const text = x.query.text("platform");
   const platform = text === undefined ? {} : { platform: parsePlatformJson(text) };
   const options = { quiet: x.query.flag("quiet"), signal: x.signal, ...platform };
-  await sendProgress(x, x.engine.imageLoad(x.request, options));
+  await sendProgress(x, x.engine.imageLoad(new BodyStream(x.request), options));
 }
 
 async function save(x: Exchange, names: readonly string[]): Promise<void> {
