@@ -1,6 +1,6 @@
 /** What tests of faults have in common: small disks that can be filled, and a daemon that lives and is at rest. */
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, rmdir, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -76,15 +76,19 @@ export interface SmallDisk extends AsyncDisposable {
   fill(): Promise<void>;
   /** Gives it back. */
   makeRoom(): Promise<void>;
-  /** `ro` or `rw`. */
-  remount(mode: "ro" | "rw"): Promise<void>;
+  /** ext4 only: the kernel treats it as it does a disk with errors, from now on nothing can be written. */
+  breakDown(): Promise<void>;
+  /** ext4 only, and nothing may use it: mounts it anew, as after a repair. */
+  mend(): Promise<void>;
 }
 
 export interface SmallDiskOptions extends DaemonOptions {
   readonly sizeMiB: number;
+  /** tmpfs when not given. */
+  readonly kind?: "tmpfs" | "ext4";
 }
 
-/** Starts it on a tmpfs. */
+/** Starts a daemon on it. */
 export async function startOnSmallDisk(options: SmallDiskOptions): Promise<SmallDisk> {
   await using undo = new AsyncDisposableStack();
   const host = undo.use(await openTestHost());
@@ -92,7 +96,18 @@ export async function startOnSmallDisk(options: SmallDiskOptions): Promise<Small
   undo.defer(() => rm(root, { recursive: true, force: true }));
   const dataRoot = join(root, "data");
   await mkdir(dataRoot);
-  await mustRun(host.command(["mount", "-t", "tmpfs", "-o", `size=${options.sizeMiB}m`, "none", dataRoot]));
+  const image = join(root, "disk.img");
+  const mountIt = async (): Promise<void> => {
+    const size = `size=${options.sizeMiB}m`;
+    const how = options.kind === "ext4" ? ["-o", "loop", image] : ["-t", "tmpfs", "-o", size, "none"];
+    await mustRun(host.command(["mount", ...how, dataRoot]));
+  };
+  if (options.kind === "ext4") {
+    await writeFile(image, "");
+    await truncate(image, options.sizeMiB * 1024 * 1024);
+    await mustRun(["mkfs.ext4", "-q", image]);
+  }
+  await mountIt();
   const daemon = undo.use(await TestDaemon.start({ ...options, host, root }));
   const held = undo.move();
   const ballast = join(dataRoot, "ballast");
@@ -104,8 +119,15 @@ export async function startOnSmallDisk(options: SmallDiskOptions): Promise<Small
     makeRoom: async () => {
       await mustRun(host.command(["rm", "-f", ballast]));
     },
-    remount: async (mode) => {
-      await mustRun(host.command(["mount", "-o", `remount,${mode}`, dataRoot]));
+    breakDown: async () => {
+      await mustRun(host.command(["mount", "-o", "remount,abort", dataRoot]));
+    },
+    mend: async () => {
+      await eventually(async () => (await host.run(["umount", dataRoot])).code === 0, {
+        timeoutMs: 60_000,
+        what: `${dataRoot} to be in use by nobody`,
+      });
+      await mountIt();
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
