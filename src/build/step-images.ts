@@ -4,6 +4,7 @@
  * end; a build that fails leaves nothing.
  */
 import { storeManifest } from "../image/build-manifest.ts";
+import type { StoredImage } from "../image/register.ts";
 import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
 import { digestOf } from "../oci/digest.ts";
 import { datedHistory } from "./image-config.ts";
@@ -67,14 +68,18 @@ export async function recordSteps(
   { baseId, steps }: StageState,
   resultId: string,
 ): Promise<string | undefined> {
-  let parentId = baseId !== undefined && host.images.byId(baseId) !== undefined ? baseId : undefined;
+  const made: { readonly id: string; readonly stored: StoredImage | undefined }[] = [];
   for (const { id, config, layers } of steps) {
     if (id === resultId) break;
-    if (host.images.byId(id) === undefined) {
-      const descriptors = layers.map(({ descriptor }) => descriptor);
-      const stored = await storeManifest(host.content, { config, layers: descriptors }, lease);
+    const isKnown = host.images.byId(id) !== undefined;
+    const image = { config, layers: layers.map(({ descriptor }) => descriptor) };
+    made.push({ id, stored: isKnown ? undefined : await storeManifest(host.content, image, lease) });
+  }
+  // Records come after all that is stored: the first one writes everything to the disk, and the others find it there.
+  let parentId = baseId !== undefined && host.images.byId(baseId) !== undefined ? baseId : undefined;
+  for (const { id, stored } of made) {
+    if (stored !== undefined)
       await host.register({ ...stored, ...(parentId === undefined ? {} : { parentId }) }, lease);
-    }
     parentId = id;
   }
   return parentId;
