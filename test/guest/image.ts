@@ -98,7 +98,8 @@ export async function makeInitramfs(kernel: Kernel, directory: string): Promise<
 
 const modulePatterns = [
   "kernel/net/**",
-  "kernel/fs/{overlayfs,fuse}/**",
+  "kernel/fs/{overlayfs,fuse,quota}/**",
+  "kernel/drivers/block/loop.ko",
   "kernel/drivers/net/*.ko",
   "kernel/drivers/net/ipvlan/*.ko",
   "kernel/lib/**",
@@ -135,7 +136,7 @@ export async function makeDisk(
   const libraries = globSync(["/usr/lib/*/libnftables.so.1", "/lib/*/libc.so.6", "/usr/lib/*/libutil.so.1"]);
   await copyLibraries([...programs, ...libraries, join(tree, "gantry/node_modules/node/bin/node")], tree);
   for (const library of libraries) copyInto(tree, library);
-  for (const name of ["init.sh", "smoke.sh", "power-cut.sh"]) {
+  for (const name of ["init.sh", "smoke.sh", "power-cut.sh", "networks.sh"]) {
     const target = join(tree, "sbin", `guest-${basename(name, ".sh")}`);
     copyFileSync(join(import.meta.dirname, name), target);
     chmodSync(target, 0o755);
