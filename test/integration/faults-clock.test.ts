@@ -1,0 +1,74 @@
+/**
+ * The machine's clock jumps an hour forth and back under a daemon at work: health checks, policies and logs go by the time
+ * that passes. Needs libfaketime (Debian's package of that name), or its path in GANTRY_TEST_FAKETIME.
+ */
+import assert from "node:assert/strict";
+import { globSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { TestDaemon } from "../helpers/daemon.ts";
+import { assertAtRest } from "../helpers/faults.ts";
+import { busybox, ensureBusybox } from "../helpers/images.ts";
+import { eventually } from "../helpers/process.ts";
+
+const library =
+  process.env["GANTRY_TEST_FAKETIME"] ?? globSync("/usr/lib/*/faketime/libfaketimeMT.so.1")[0] ?? "";
+const isDocker = process.env["GANTRY_TEST_ENGINE"] === "docker";
+const slow = { timeoutMs: 120_000 };
+const patient = { timeoutMs: 90_000 };
+const hourMs = 3_600_000;
+
+test("clock jumps of an hour", { skip: isDocker || (library === "" && "no libfaketime here") }, async () => {
+  await using prepared = await TestDaemon.prepare();
+  const offset = join(prepared.root, "offset");
+  await writeFile(offset, "+0");
+  await using daemon = await TestDaemon.start({
+    host: prepared.host,
+    env: {
+      LD_PRELOAD: library,
+      FAKETIME_TIMESTAMP_FILE: offset,
+      FAKETIME_NO_CACHE: "1",
+      // What nobody can set on a machine either.
+      FAKETIME_DONT_FAKE_MONOTONIC: "1",
+      NO_FAKE_STAT: "1",
+    },
+  });
+  await ensureBusybox(daemon);
+  const start = (name: string, script: string, ...options: string[]): Promise<string> =>
+    daemon.dockerOk(["run", "-d", "--name", name, ...options, busybox, "sh", "-c", script], patient);
+  await start("checked", "exec sleep 300", "--health-cmd", "true", "--health-interval", "1s");
+  await start("again", "sleep 1; exit 3", "--restart", "always");
+  await start("talker", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done");
+  const restarts = async (): Promise<number> =>
+    (await daemon.client.getContainer("again").inspect()).RestartCount;
+  const lastCheckMs = async (): Promise<number> =>
+    Date.parse(String((await daemon.client.getContainer("checked").inspect()).State.Health?.Log.at(-1)?.End));
+  const lines = async (): Promise<string[]> =>
+    (await daemon.dockerOk(["logs", "talker"], patient)).split("\n");
+  await eventually(async () => (await lastCheckMs()) > 0 && (await restarts()) > 0, slow);
+  for (const [text, hours] of [
+    ["+1h", 1],
+    ["-1h", -1],
+    ["+0", 0],
+  ] as const) {
+    const [restartsBefore, linesBefore] = [await restarts(), (await lines()).length];
+    await writeFile(offset, text);
+    // By the daemon's clock, which is now so far from ours.
+    await eventually(async () => Math.abs((await lastCheckMs()) - Date.now() - hours * hourMs) < hourMs / 2, {
+      ...slow,
+      what: `a health check with the clock at ${text}`,
+    });
+    await eventually(async () => (await restarts()) > restartsBefore + 1, { ...slow, what: "restarts" });
+    await eventually(async () => (await lines()).length > linesBefore + 5, { ...slow, what: "lines" });
+    const health = ["inspect", "-f", "{{.State.Health.Status}}", "checked"];
+    assert.equal(await daemon.dockerOk(health, patient), "healthy");
+    assert.equal(await daemon.dockerOk(["run", "--rm", busybox, "true"], patient), "");
+    await assertAtRest(daemon);
+  }
+  const seen = await lines();
+  assert.deepEqual(
+    seen,
+    seen.map((_, n) => String(n + 1)),
+  );
+});
