@@ -31,9 +31,16 @@ describe("quotas and SCTP", { skip: !isAsked && "asked for with npm run test:gue
         ..."qemu-system-x86_64 -nographic -no-reboot -machine q35 -cpu max -smp 2 -m 2048 -nic none".split(
           " ",
         ),
-        ...["-accel", accelerator, "-kernel", kernel.image, "-initrd", initramfs],
-        ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off guest=networks"],
-        ...["-drive", `file=${disk},format=raw,if=virtio,cache=unsafe`],
+        "-accel",
+        accelerator,
+        "-kernel",
+        kernel.image,
+        "-initrd",
+        initramfs,
+        "-append",
+        "console=ttyS0 quiet panic=-1 mitigations=off guest=networks",
+        "-drive",
+        `file=${disk},format=raw,if=virtio,cache=unsafe`,
       ]);
       const { stdout } = await machine.wait(limitMs);
       if (process.env["GANTRY_TEST_GUEST_CONSOLE"] !== undefined) process.stderr.write(stdout);
