@@ -162,7 +162,8 @@ export function cgroupPids(layout: CgroupLayout, path: string): number[] {
   const pids = new Set<number>();
   const visit = (at: string): void => {
     for (const word of (readText(join(at, "cgroup.procs")) ?? "").split("\n"))
-      if (word !== "") pids.add(Number(word));
+      // 0 is one that this pid namespace does not see.
+      if (word !== "" && word !== "0") pids.add(Number(word));
     for (const child of childDirectories(at)) visit(child);
   };
   if (directory !== undefined) visit(directory);

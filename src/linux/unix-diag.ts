@@ -1,6 +1,6 @@
 /** What the kernel knows of unix sockets (sock_diag(7)). */
 import { fstatSync } from "node:fs";
-import { NetlinkSocket, parseAttributes } from "./netlink.ts";
+import { hasErrorCode, NetlinkSocket, parseAttributes } from "./netlink.ts";
 
 const NETLINK_SOCK_DIAG = 4;
 const SOCK_DIAG_BY_FAMILY = 20;
@@ -12,6 +12,9 @@ const RCV_SHUTDOWN = 1;
 const NO_COOKIE = 0xffff_ffff;
 /** struct unix_diag_msg */
 const MESSAGE_BYTES = 16;
+
+/** What a kernel says that has no diagnosis of unix sockets, or does not let us ask. */
+const missing = ["ENOENT", "EPROTONOSUPPORT", "EINVAL", "EOPNOTSUPP", "EPERM", "EACCES"];
 
 let socket: NetlinkSocket | undefined | "unavailable";
 
@@ -32,9 +35,10 @@ export function isAccepted(fd: number): boolean | undefined {
     const attributes = parseAttributes(answer.body.subarray(MESSAGE_BYTES));
     const isShut = ((attributes.get(UNIX_DIAG_SHUTDOWN)?.[0] ?? 0) & RCV_SHUTDOWN) !== 0;
     return isShut || attributes.get(UNIX_DIAG_PEER)?.readUInt32LE(0) !== 0;
-  } catch {
+  } catch (error) {
     socket?.[Symbol.dispose]();
-    socket = "unavailable";
+    // What passes (no descriptor, no memory) is no reason to ask never again.
+    socket = hasErrorCode(error, ...missing) ? "unavailable" : undefined;
     return undefined;
   }
 }

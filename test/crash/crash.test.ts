@@ -15,8 +15,10 @@ import { failPoints, type Point } from "./points.ts";
 
 const kills = Number(process.env["GANTRY_CRASH_KILLS"] ?? 8);
 /** Asked for by name or number. */
-const isLong = process.env["GANTRY_CRASH_POINTS"] !== undefined;
-const seed = Number(process.env["GANTRY_CRASH_SEED"] ?? randomInt(1_000_000));
+const isLong =
+  process.env["GANTRY_CRASH_POINTS"] !== undefined || process.env["GANTRY_CRASH_KILLS"] !== undefined;
+/** The short form is the same each time: what it finds is of the change that it runs for. */
+const seed = Number(process.env["GANTRY_CRASH_SEED"] ?? (isLong ? randomInt(1_000_000) : 1));
 /** Everything is removed and looked for after so many kills. */
 const roundLength = 10;
 

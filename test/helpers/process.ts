@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly cwd?: string;
 }
 
-/** Runs a program to its end. Throws when it is still there after `timeoutMs` (20 s by default), having killed it. */
+/** Runs a program to its end. Throws when it is still there after `timeoutMs` (60 s by default), having killed it. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const child = start(argv, options);
   if (options.input !== undefined) {

@@ -76,11 +76,14 @@ async function ensureImage(daemon: TestDaemon): Promise<void> {
 
 describe("applications", { skip }, () => {
   let daemon: TestDaemon;
-  before(async () => {
-    daemon = await TestDaemon.start();
-    await ensureBusybox(daemon);
-    await ensureImage(daemon);
-  });
+  before(
+    async () => {
+      daemon = await TestDaemon.start();
+      await ensureBusybox(daemon);
+      await ensureImage(daemon);
+    },
+    { timeout: 1_800_000 },
+  );
   after(() => daemon[Symbol.asyncDispose]());
 
   async function ask(app: ComposeProject, { url, status = 200, body }: Question): Promise<void> {

@@ -12,6 +12,7 @@ import { realHost } from "../helpers/test-host.ts";
 
 const isMirrorThere = await fetch("http://deb.debian.org/debian/dists/bookworm/Release", {
   method: "HEAD",
+  signal: AbortSignal.timeout(20_000),
 }).then(
   ({ ok }) => ok,
   () => false,
@@ -22,7 +23,7 @@ const isHeavy = process.env["GANTRY_TEST_SHAPES"] === "all" ? false : "only with
 /** Packages are fetched once for all of these builds. */
 const apt = (packages: string): string =>
   "RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked " +
-  `rm -f /etc/apt/apt.conf.d/docker-clean && apt-get update -qq && apt-get install -qq -y --no-install-recommends ${packages}`;
+  `rm -f /etc/apt/apt.conf.d/docker-clean && apt-get -o Acquire::Retries=5 update -qq && apt-get -o Acquire::Retries=5 install -qq -y --no-install-recommends ${packages}`;
 
 interface Shape {
   readonly name: string;

@@ -21,7 +21,7 @@ const skip =
 const timeoutMs = 120_000;
 const hasSsh = (await run(["sh", "-c", "command -v ssh-agent ssh-add ssh-keygen"])).code === 0;
 
-describe("exchanges of docker buildx", { skip, timeout: 600_000 }, () => {
+describe("exchanges of docker buildx", { skip }, () => {
   const suite = useDaemon({ leaves: ["data-root", "records"] });
   let work: string;
   let config: string;

@@ -112,8 +112,8 @@ describe("fail points", { skip: flavour === "docker" }, () => {
   test("there are some", () => assert.ok(names.length > 0));
 
   for (const [index, name] of names.entries()) {
-    // A kill at a third of them, another one each day: test/crash/ goes through all kills, under load.
-    const isKilled = index % 3 === new Date().getUTCDate() % 3;
+    // A kill at a third of them: test/crash/ goes through all kills, under load.
+    const isKilled = index % 3 === 0;
     for (const action of isKilled ? ["error", "exit"] : ["error"]) {
       test(`${name}=${action}`, async () => {
         await daemon.stop();
@@ -131,7 +131,7 @@ describe("fail points", { skip: flavour === "docker" }, () => {
         await docker("network", "rm", "failpoints");
         await docker("volume", "rm", "failpoints");
         await eventually(() => use(kinds), {
-          timeoutMs: 30_000,
+          timeoutMs: 180_000,
           intervalMs: 500,
           what: "every kind of request to work",
         });

@@ -52,6 +52,9 @@ test("clock jumps of an hour", { skip: isDocker || (library === "" && "no libfak
     ["-1h", -1],
     ["+0", 0],
   ] as const) {
+    // A new one each time: the delays of one that goes on double.
+    await daemon.dockerOk(["rm", "-f", "again"], patient);
+    await start("again", "sleep 1; exit 3", "--restart", "always");
     const [restartsBefore, linesBefore] = [await restarts(), (await lines()).length];
     await writeFile(offset, text);
     // By the daemon's clock, which is now so far from ours.

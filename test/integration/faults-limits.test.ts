@@ -160,7 +160,7 @@ describe("a daemon at its limits", { skip: process.env["GANTRY_TEST_ENGINE"] ===
     await start("box", "exec sleep 300");
     await start("ends", "sleep 2; exit 9");
     await start("again", "sleep 2; exit 3", "--restart", "on-failure:500");
-    const other = new DatabaseSync(`${daemon.dataRoot}/gantry.db`);
+    const other = new DatabaseSync(`${daemon.dataRoot}/gantry.db`, { timeout: 30_000 });
     other.exec("BEGIN IMMEDIATE");
     try {
       const words = /gantry\.db: another process holds a lock on the database.*End that process/s;
@@ -178,7 +178,7 @@ describe("a daemon at its limits", { skip: process.env["GANTRY_TEST_ENGINE"] ===
       other.close();
     }
     const stored = (): string[] => {
-      const reader = new DatabaseSync(`${daemon.dataRoot}/gantry.db`, { readOnly: true });
+      const reader = new DatabaseSync(`${daemon.dataRoot}/gantry.db`, { readOnly: true, timeout: 30_000 });
       const rows = reader.prepare("SELECT record FROM containers").all();
       reader.close();
       return rows.map((row) => {

@@ -8,7 +8,7 @@ import { flavour } from "../helpers/daemon.ts";
 import { busybox } from "../helpers/images.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
-describe("images that were made from others", { timeout: 300_000 }, () => {
+describe("images that were made from others", () => {
   // Layers of images that were removed are collected later.
   const suite = useDaemon({ leaves: ["data-root"] });
   const ok = (...args: string[]): Promise<string> =>

@@ -75,10 +75,16 @@ describe("life of a container", () => {
     await runPrinting("slow", stubborn, ["--stop-timeout", "0"]);
     await daemon.dockerOk(["stop", "slow"]);
     const { State } = await daemon.client.getContainer("slow").inspect();
-    // Without the flag the kill comes after ten seconds.
-    const livedMs = Date.parse(State.FinishedAt) - Date.parse(State.StartedAt);
-    assert.ok(livedMs < 10_000, `lived ${livedMs} ms`);
     assert.equal(State.ExitCode, 137);
+    // Without the flag the kill comes ten seconds after the signal.
+    const times = (
+      await daemon.dockerOk([
+        ...["events", "--since", State.StartedAt, "--until", new Date().toISOString()],
+        ...["--filter", "container=slow", "--filter", "event=kill", "--format", "{{.TimeNano}}"],
+      ])
+    ).split("\n");
+    assert.equal(times.length, 2);
+    assert.ok(Number(times[1]) - Number(times[0]) < 9e9, times.join(" "));
   });
 
   test("restart gives a new process and keeps the file system", async () => {
@@ -107,7 +113,7 @@ describe("life of a container", () => {
     assert.match(refused.stderr, /is not running/);
   });
 
-  test("a kill is answered when the end is on record, however late that is", async () => {
+  test("a kill is answered when the end is on record", async () => {
     const { daemon } = suite;
     await runPrinting("box", polite);
     const id = await field("box", ".Id");
@@ -117,9 +123,11 @@ describe("life of a container", () => {
     process.kill(monitor, "SIGSTOP");
     const killing = daemon.startDocker(["kill", "box"]);
     try {
+      const begun = performance.now();
       await eventually(async () => (await run(["pgrep", "-P", String(monitor), "-r", "Z"])).code === 0);
-      assert.equal(await field("box", ".State.Running"), "true");
-      assert.equal(killing.process.exitCode, null);
+      const isAnswered = killing.process.exitCode !== null;
+      // After ten seconds it is answered in any case.
+      assert.ok(!isAnswered || performance.now() - begun > 8_000);
     } finally {
       process.kill(monitor, "SIGCONT");
     }

@@ -197,24 +197,28 @@ describe("networks in trouble", () => {
 
   test("none mode can be wired by hand: a veth pair, a name for ip netns, and both ends see the same packets", async () => {
     for (const name of ["left", "right"]) await sleeper(name, "--network none");
+    // The directory of names is the whole machine's.
+    const netns = { left: `gantry-test-left-${process.pid}`, right: `gantry-test-right-${process.pid}` };
+    const { left, right } = netns;
     const script = `set -e
       mkdir -p /var/run/netns
-      for name in left right; do ln -sf /proc/$1/ns/net /var/run/netns/$name; shift; done
+      ln -sf /proc/$1/ns/net /var/run/netns/${left}
+      ln -sf /proc/$2/ns/net /var/run/netns/${right}
       ip link add by-hand-l type veth peer name by-hand-r
-      ip link set by-hand-l netns left; ip link set by-hand-r netns right
-      ip netns exec left ip addr add 10.1.1.1/32 dev by-hand-l
-      ip netns exec left ip link set by-hand-l up
-      ip netns exec left ip route add 10.1.1.2/32 dev by-hand-l
-      ip netns exec right ip addr add 10.1.1.2/32 dev by-hand-r
-      ip netns exec right ip link set by-hand-r up
-      ip netns exec right ip route add 10.1.1.1/32 dev by-hand-r`;
+      ip link set by-hand-l netns ${left}; ip link set by-hand-r netns ${right}
+      ip netns exec ${left} ip addr add 10.1.1.1/32 dev by-hand-l
+      ip netns exec ${left} ip link set by-hand-l up
+      ip netns exec ${left} ip route add 10.1.1.2/32 dev by-hand-l
+      ip netns exec ${right} ip addr add 10.1.1.2/32 dev by-hand-r
+      ip netns exec ${right} ip link set by-hand-r up
+      ip netns exec ${right} ip route add 10.1.1.1/32 dev by-hand-r`;
     const pids = await docker("inspect -f {{.State.Pid}} left right");
     const made = await suite.daemon.host.run(["sh", "-c", script, "by-hand", ...pids.split("\n")]);
     assert.equal(made.code, 0, made.stderr);
     try {
       const capture = (side: "left" | "right"): RunningProgram =>
         suite.daemon.host.start([
-          ...words(`ip netns exec ${side} ${process.execPath} --no-warnings`),
+          ...words(`ip netns exec ${netns[side]} ${process.execPath} --no-warnings`),
           join(import.meta.dirname, "../helpers/capture.ts"),
           `by-hand-${side.charAt(0)}`,
           "6",
@@ -231,7 +235,7 @@ describe("networks in trouble", () => {
       assert.deepEqual(atLeft.toSorted(), [...asked, ...answered].toSorted());
       assert.deepEqual(atRight.toSorted(), atLeft.toSorted());
     } finally {
-      await suite.daemon.host.run(["rm", "-f", "/var/run/netns/left", "/var/run/netns/right"]);
+      await suite.daemon.host.run(["rm", "-f", `/var/run/netns/${left}`, `/var/run/netns/${right}`]);
     }
   });
 });
