@@ -87,6 +87,15 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   stopHealthChecks(context, id);
   crashpoint("container-exit.before-record");
   const container = recordExit(context, before, exit);
+  const endRun = (): void => {
+    live.exited?.resolve();
+    live.exited = undefined;
+  };
+  const answerWaiters = (): void => live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
+  // Whatever fails from here on, a second try would find the exit on record: who waits for it must not wait for that.
+  using told = new DisposableStack();
+  told.defer(answerWaiters);
+  told.defer(endRun);
   crashpoint("container-exit.recorded");
   if (exit.oomKilled && !before.state.oomKilled) emitContainer(context, container, "oom");
   emitDie(context, container);
@@ -95,12 +104,11 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   // With `--rm` the log goes too, and nobody needs it in the driver's form.
   if (container.hostConfig.AutoRemove !== true) context.background.add(context.logs.finish(container));
   emitVolumeUnmounts(context, container);
-  live.exited?.resolve();
-  live.exited = undefined;
+  endRun();
   const willRestart = !live.stopping && wantsRestart(container);
   if (willRestart) scheduleRestart(context, container, performance.now() - live.watchedSinceMs);
   crashpoint("container-exit.before-answer");
-  live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
+  answerWaiters();
   if (container.hostConfig.AutoRemove === true && !willRestart && !live.stopping)
     await removeAutomatically(context, container);
 }

@@ -25,6 +25,7 @@ import { emitContainer, type EngineContext } from "./context.ts";
 import { startFailureCode } from "./exec.ts";
 import { startHealthChecks } from "./health-checks.ts";
 import { linkVariables } from "./links.ts";
+import type { PendingAttach } from "./live.ts";
 import { nameFilePaths, writeNetworkFiles } from "./network-files.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
@@ -190,9 +191,22 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   crashpoint("container-start.recorded");
   undo.move();
   // Those who came between the two saw a container that did not run yet.
-  for (const pending of context.live.of(id).pending) void pending.connect();
+  for (const pending of context.live.of(id).pending) connectLate(id, pending);
   emitContainer(context, started, "start");
   return task;
+}
+
+/** The container runs and is on record: a stream that cannot be had (a short program has ended) is no failure of its start. */
+function connectLate(id: string, pending: PendingAttach): void {
+  const giveUp = (error: unknown): void => {
+    log.debug("a client came too late for a container's output", { container: id, error: errorText(error) });
+    pending.giveUp();
+  };
+  try {
+    pending.connect().catch(giveUp);
+  } catch (error) {
+    giveUp(error);
+  }
 }
 
 function writeBundle(

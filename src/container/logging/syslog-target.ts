@@ -19,9 +19,13 @@ interface Link extends Disposable {
 /** Where the host's own syslog may listen (Go's log/syslog). */
 const hostSockets = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
+/** How long a server may take until a connection stands, with TLS after its handshake. */
+const connectTimeoutMs = 10_000;
+
 type Options = Readonly<Record<string, string>>;
 
-async function openLink(address: SyslogAddress, options: Options): Promise<Link> {
+/** `signal` gives up a connection that does not stand yet. */
+async function openLink(address: SyslogAddress, options: Options, signal: AbortSignal): Promise<Link> {
   switch (address.kind) {
     case "host": {
       const path = hostSockets.find((candidate) => existsSync(candidate));
@@ -29,23 +33,24 @@ async function openLink(address: SyslogAddress, options: Options): Promise<Link>
       try {
         return UnixDatagram.connect(path);
       } catch {
-        return streamLink(connect(path));
+        return streamLink(connect(path), signal);
       }
     }
     case "unixgram":
       return UnixDatagram.connect(address.path);
     case "unix":
-      return streamLink(connect(address.path));
+      return streamLink(connect(address.path), signal);
     case "udp":
       return udpLink(address.host, address.port);
     case "tcp":
-      return streamLink(connect(address.port, address.host));
+      return streamLink(connect(address.port, address.host), signal);
     case "tcp+tls":
       // Loaded for those who use it: TLS takes megabytes of the daemon's memory.
       return streamLink(
         process
           .getBuiltinModule("node:tls")
           .connect({ host: address.host, port: address.port, ...tlsOptions(options) }),
+        signal,
       );
   }
 }
@@ -76,9 +81,18 @@ function udpLink(host: string, port: number): Link {
   };
 }
 
-/** Resolves when the connection stands. */
-async function streamLink(socket: Socket): Promise<Link> {
+/** Resolves when the connection stands. Rejects when it does not in time, or when `signal` gives it up. */
+async function streamLink(socket: Socket, signal: AbortSignal): Promise<Link> {
+  socket.unref();
   let failure: Error | undefined;
+  const giveUp = (reason: string): void => void socket.destroy(new Error(reason));
+  const abort = (): void => giveUp("the log was closed before the syslog server took it");
+  signal.addEventListener("abort", abort);
+  const seconds = connectTimeoutMs / 1000;
+  const timer = setTimeout(
+    () => giveUp(`the syslog server did not answer within ${seconds} s`),
+    connectTimeoutMs,
+  ).unref();
   await new Promise<void>((resolve, reject) => {
     const ready = "encrypted" in socket ? "secureConnect" : "connect";
     socket.once(ready, resolve);
@@ -90,10 +104,12 @@ async function streamLink(socket: Socket): Promise<Link> {
       failure ??= new Error("the syslog server closed the connection");
       reject(failure);
     });
+  }).finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
   });
   // What the server says does not matter, its end does.
   socket.resume();
-  socket.unref();
   return {
     send: (message) =>
       new Promise((resolve, reject) => {
@@ -110,7 +126,7 @@ export class SyslogTarget implements LogTarget {
   readonly #options: Options;
   readonly #shape: SyslogShape;
   #link: Link | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: Options, tag: string, mostWaitingBytes: number | undefined) {
     this.mostWaitingBytes = mostWaitingBytes;
@@ -128,13 +144,14 @@ export class SyslogTarget implements LogTarget {
     };
   }
 
-  /** Connects. Throws when nobody listens. */
+  /** Connects. Throws when nobody listens or answers, and when the log is closed meanwhile. */
   async connect(): Promise<void> {
     if (this.#link !== undefined) return;
-    if (this.#isClosed) throw new Error("the log was closed before the syslog server took it");
-    const link = await openLink(this.#address, this.#options);
+    const { signal } = this.#closing;
+    if (signal.aborted) throw new Error("the log was closed before the syslog server took it");
+    const link = await openLink(this.#address, this.#options, signal);
     // It may have been closed meanwhile.
-    if (this.#isClosed) link[Symbol.dispose]();
+    if (signal.aborted) link[Symbol.dispose]();
     else this.#link = link;
   }
 
@@ -178,7 +195,7 @@ export class SyslogTarget implements LogTarget {
   }
 
   close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#drop();
     return Promise.resolve();
   }
