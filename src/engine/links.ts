@@ -5,7 +5,7 @@ import { linkEnvironment, parseLink } from "../container/links.ts";
 import type { LinkedPort } from "../network/network.ts";
 import type { HostConfig } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
-import { parseContainerPort } from "./port-requests.ts";
+import { readContainerPort } from "./port-requests.ts";
 
 const bridge = "bridge";
 
@@ -96,11 +96,12 @@ export function linkVariables(context: EngineContext, container: ContainerRecord
   });
 }
 
-/** The exposed ports of linked containers. */
+/** The exposed ports of linked containers. Images may say what is no port: no way is opened for that. */
 function linkedPorts(context: EngineContext, container: ContainerRecord): LinkedPort[] {
   return linked(context, container).flatMap(({ child }) =>
     Object.keys(child.config.ExposedPorts ?? {})
-      .map(parseContainerPort)
+      .map(readContainerPort)
+      .filter((found) => found !== undefined)
       .map(({ port, protocol }) => ({ containerId: child.id, protocol, port })),
   );
 }

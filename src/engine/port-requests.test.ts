@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseContainerPort, portRequests } from "./port-requests.ts";
+import { parseContainerPort, portRequests, readContainerPort } from "./port-requests.ts";
 
 test("port bindings become requests", () => {
   const requests = portRequests(
@@ -21,8 +21,10 @@ test("port bindings become requests", () => {
 });
 
 test("ports that make no sense are refused with a sentence", () => {
-  for (const text of ["", "0", "65536", "80/icmp", "x", "80-90", "-1"])
+  for (const text of ["", "0", "65536", "80/icmp", "x", "80-90", "-1"]) {
     assert.throws(() => parseContainerPort(text), /invalid port specification/, text);
+    assert.equal(readContainerPort(text), undefined, text);
+  }
   for (const HostPort of ["70000", "9-8", "x", "1-", "-5"])
     assert.throws(
       () => portRequests({}, { PortBindings: { "80/tcp": [{ HostPort }] } }, ""),

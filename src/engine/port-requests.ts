@@ -7,15 +7,22 @@ interface ContainerPort {
   readonly protocol: PortRequest["protocol"];
 }
 
-/** Parses `80`, `80/tcp` … of ExposedPorts and PortBindings. Throws `invalidArgument`. */
-export function parseContainerPort(text: string): ContainerPort {
+/** Reads `80`, `80/tcp` … of ExposedPorts and PortBindings; undefined for what is no port. */
+export function readContainerPort(text: string): ContainerPort | undefined {
   const match = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(text);
   const port = Number(match?.[1]);
-  if (match === null || port < 1 || port > 65535)
+  if (match === null || port < 1 || port > 65535) return undefined;
+  return { port, protocol: (match[2]?.toLowerCase() ?? "tcp") as PortRequest["protocol"] };
+}
+
+/** As {@link readContainerPort}. Throws `invalidArgument` for what is no port. */
+export function parseContainerPort(text: string): ContainerPort {
+  const found = readContainerPort(text);
+  if (found === undefined)
     throw invalidArgument(
       `invalid port specification: "${text}" (want PORT or PORT/tcp|udp|sctp, 1 to 65535)`,
     );
-  return { port, protocol: (match[2]?.toLowerCase() ?? "tcp") as PortRequest["protocol"] };
+  return found;
 }
 
 /** Parses a host port: empty, `8080`, or a range `8000-8010`. Throws `invalidArgument`. */

@@ -211,6 +211,10 @@ class Manager implements NetworkManager {
     const forwards = this.#ways.forwards(record);
     try {
       this.#networks.firewall?.setLinks(containerId, []);
+    } catch (error) {
+      log.error("the ways of links could not be removed", { container: containerId, error });
+    }
+    try {
       this.#networks.firewall?.remove(forwards);
     } catch (error) {
       log.error("the rules of published ports could not be removed", { container: containerId, error });

@@ -1,5 +1,5 @@
 /** The sandboxes that are open, who is found in them by which name, and who is told of their changes. */
-import { conflict } from "../base/errors.ts";
+import { conflict, errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { EndpointIndex } from "./endpoint-index.ts";
 import type { NetworkMember, Sandbox, SandboxWatcher } from "./network.ts";
@@ -72,13 +72,21 @@ export class OpenSandboxes {
     this.#open.set(opened.record.containerId, opened);
   }
 
-  /** Takes one out and tells of it; undefined when there is none. */
+  /** Takes one out and tells of it; undefined when there is none. What a watcher throws stops nothing: it is gone. */
   remove(containerId: string): OpenSandbox | undefined {
     const opened = this.#open.get(containerId);
     if (opened === undefined) return undefined;
     this.#open.delete(containerId);
     this.#index.put(opened.record, undefined);
-    for (const watcher of this.#watchers) watcher.closed?.(opened.record);
+    for (const watcher of this.#watchers)
+      try {
+        watcher.closed?.(opened.record);
+      } catch (error) {
+        log.error("not everything followed the end of a container's networks", {
+          container: containerId,
+          error: errorText(error),
+        });
+      }
     return opened;
   }
 
