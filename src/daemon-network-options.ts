@@ -4,7 +4,7 @@ import { invalidArgument } from "./base/errors.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "./network/ip.ts";
 import { cutPool, defaultPools, joinPools } from "./network/ipv4.ts";
 import type { FirewallMark, NetworkConfig } from "./network/network-config.ts";
-import { cutPool6 } from "./network/subnets.ts";
+import type { Pool6 } from "./network/subnets.ts";
 
 /** Networks, and the length of the prefix of those that they are cut into. */
 interface AddressPool {
@@ -157,7 +157,7 @@ export function parseNetworkOptions(entries: readonly string[]): Record<string, 
   return found;
 }
 
-function cutIpv6({ base, size }: AddressPool, prefix: Prefix): Iterable<Prefix> {
+function cutIpv6({ base, size }: AddressPool, prefix: Prefix): Pool6 {
   if (
     formatPrefix(prefix) !== formatPrefix(parsePrefix(base)!.prefix) ||
     parsePrefix(base)!.address.value !== prefix.base
@@ -167,15 +167,7 @@ function cutIpv6({ base, size }: AddressPool, prefix: Prefix): Iterable<Prefix> 
     throw invalidArgument(
       `invalid default address pool: the size of ${base} is ${size} (want ${prefix.prefixLength} to 126, the length of its networks' prefix)`,
     );
-  return cutPool6(prefix, size);
-}
-
-function joined(pools: readonly Iterable<Prefix>[]): Iterable<Prefix> {
-  return {
-    *[Symbol.iterator]() {
-      for (const pool of pools) yield* pool;
-    },
-  };
+  return { range: prefix, prefixLength: size };
 }
 
 type Pools = Pick<NetworkConfig, "addressPools" | "addressPools6">;
@@ -183,7 +175,7 @@ type Pools = Pick<NetworkConfig, "addressPools" | "addressPools6">;
 /** The pools of both families, each in the order given; a family without one has the default. Throws `invalidArgument`. */
 function cutPools(pools: readonly AddressPool[]): Pools {
   const cut4: ReturnType<typeof cutPool>[] = [];
-  const cut6: Iterable<Prefix>[] = [];
+  const cut6: Pool6[] = [];
   for (const pool of pools) {
     const parsed = parsePrefix(pool.base);
     if (parsed?.prefix.family === 6) cut6.push(cutIpv6(pool, parsed.prefix));
@@ -191,7 +183,7 @@ function cutPools(pools: readonly AddressPool[]): Pools {
   }
   return {
     addressPools: cut4.length === 0 ? defaultPools : joinPools(cut4),
-    addressPools6: cut6.length === 0 ? undefined : joined(cut6),
+    addressPools6: cut6.length === 0 ? undefined : cut6,
   };
 }
 

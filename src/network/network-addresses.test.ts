@@ -107,3 +107,13 @@ test("IPv6 subnets of one machine are neighbours, those of another are elsewhere
   assert.equal(prefix(second).base - prefix(first).base, 1n << 64n);
   assert.notEqual(choosePool6(localPools6("another"), []), first);
 });
+
+test("IPv6 subnets beside networks that cover most of a pool are found, however many they cover", () => {
+  const pool = { range: prefix("fd00::/8"), prefixLength: 64 };
+  assert.equal(choosePool6([pool], [prefix("fd00::/9")]), "fd80::/64");
+  const taken = ["fd80::/64", "fd80:0:0:1::/80", "fd00::/9", "fd80:0:0:2::/63", "10.0.0.0/8"].map(prefix);
+  assert.equal(choosePool6([pool], taken), "fd80:0:0:4::/64");
+  const other = { range: prefix("fc00::/64"), prefixLength: 64 };
+  assert.equal(choosePool6([pool, other], [prefix("fd00::/8")]), "fc00::/64");
+  assert.throws(() => choosePool6([pool], [prefix("fc00::/7")]), { kind: "invalidArgument" });
+});

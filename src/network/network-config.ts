@@ -1,5 +1,5 @@
 /** The daemon's network settings, by the meaning of Docker's flags. */
-import type { Prefix } from "./ip.ts";
+import type { Pool6 } from "./subnets.ts";
 import { defaultPools, type Subnet } from "./ipv4.ts";
 
 /** Packets with this firewall mark, in the bits of the mask. */
@@ -48,7 +48,7 @@ export interface NetworkConfig {
   /** Networks that get no subnet of the user's get one of these. */
   readonly addressPools: Iterable<Subnet>;
   /** The same for IPv6; undefined for the range for local use that is derived from the machine. */
-  readonly addressPools6: Iterable<Prefix> | undefined;
+  readonly addressPools6: readonly Pool6[] | undefined;
 }
 
 export const defaultNetworkConfig: NetworkConfig = {

@@ -36,25 +36,36 @@ export function choosePool4(
   });
 }
 
+/** An IPv6 network that is cut into networks of one size; they are too many to be written out. */
+export interface Pool6 {
+  readonly range: Prefix;
+  /** Of the networks that it is cut into; not shorter than the range's. */
+  readonly prefixLength: number;
+}
+
 /**
  * The /64s of a /48 that is derived from the machine, in the range for local use (RFC 4193, with a hash in the random
  * number's place).
  */
-export function localPools6(seed: string): Iterable<Prefix> {
+export function localPools6(seed: string): readonly Pool6[] {
   const globalId = createHash("sha256").update(seed).digest().subarray(0, 5);
   const base = (0xfdn << 120n) | (BigInt(`0x${globalId.toString("hex")}`) << 80n);
-  return cutPool6({ family: 6, base, prefixLength: 48 }, 64);
+  return [{ range: { family: 6, base, prefixLength: 48 }, prefixLength: 64 }];
 }
 
-/** The networks of one size that a larger one is cut into, in order. */
-export function cutPool6(pool: Prefix, prefixLength: number): Iterable<Prefix> {
+/** The pool's first network that shares no address with others: what overlaps is stepped over in one go. */
+function firstFree6({ range, prefixLength }: Pool6, taken: readonly Prefix[]): Prefix | undefined {
   const step = 1n << BigInt(128 - prefixLength);
-  const end = pool.base + sizeOfPrefix(pool);
-  return {
-    *[Symbol.iterator]() {
-      for (let base = pool.base; base < end; base += step) yield { family: 6, base, prefixLength };
-    },
-  };
+  const end = range.base + sizeOfPrefix(range);
+  for (let base = range.base; base < end;) {
+    const prefix: Prefix = { family: 6, base, prefixLength };
+    const other = taken.find((candidate) => prefixesOverlap(prefix, candidate));
+    if (other === undefined) return prefix;
+    // Both are multiples of their own size: the end of the larger one is where the next network begins.
+    const otherEnd = other.base + sizeOfPrefix(other);
+    base = otherEnd > base + step ? otherEnd : base + step;
+  }
+  return undefined;
 }
 
 /** What IPv6 subnets are derived from: the machine's id, else its name. */
@@ -67,9 +78,11 @@ function machineSeed(): string {
 }
 
 /** A free IPv6 subnet of the pools; without any, of the machine's own range. Throws `invalidArgument`. */
-export function choosePool6(pools: Iterable<Prefix> | undefined, taken: readonly Prefix[]): string {
-  for (const prefix of pools ?? localPools6(machineSeed()))
-    if (!taken.some((other) => prefixesOverlap(prefix, other))) return formatPrefix(prefix);
+export function choosePool6(pools: readonly Pool6[] | undefined, taken: readonly Prefix[]): string {
+  for (const pool of pools ?? localPools6(machineSeed())) {
+    const prefix = firstFree6(pool, taken);
+    if (prefix !== undefined) return formatPrefix(prefix);
+  }
   throw new EngineError("invalidArgument", "all predefined address pools have been fully subnetted", {
     hint: "name a free IPv6 subnet with --subnet",
   });
