@@ -86,11 +86,11 @@ export class LiveChanges {
    * published if ports `mayBeLost`; else what was published before is again, and it throws `conflict`.
    */
   async #publishAnew(opened: OpenSandbox, after: SandboxRecord, mayBeLost: boolean): Promise<OpenSandbox> {
-    const { networks, ways, open } = this.#parts;
+    const { records, networks, ways, open } = this.#parts;
     const { record: before } = opened;
-    networks.firewall?.remove(ways.forwards(before));
     opened.publication?.close();
     try {
+      networks.firewall?.remove(ways.forwards(before));
       return await this.#publish(after);
     } catch (error) {
       const { containerId: container } = after;
@@ -99,13 +99,30 @@ export class LiveChanges {
           container,
           error: errorText(error),
         });
-        return await this.#publish({ ...after, requests: [] });
+        // They stay asked for: another network may be the way in some time.
+        const unpublished = { ...after, ports: [], requests: requestsOf(after) };
+        records.replacePorts(unpublished);
+        return { record: unpublished, publication: undefined };
       }
-      const publication = await ways.holdAgain(before);
-      networks.firewall?.add(ways.forwards(before));
-      open.restore({ record: before, publication });
+      open.restore({ record: before, publication: await ways.holdAgain(before) });
+      this.#takeBack(before);
       throw error;
     }
+  }
+
+  /** Has records and rules say again what is published. What fails is logged: why it is taken back matters more. */
+  #takeBack(before: SandboxRecord): void {
+    const { records, networks, ways } = this.#parts;
+    const steps = [() => records.replacePorts(before), () => networks.firewall?.add(ways.forwards(before))];
+    for (const step of steps)
+      try {
+        step();
+      } catch (error) {
+        log.error("a container's published ports could not be put back in full", {
+          container: before.containerId,
+          error: errorText(error),
+        });
+      }
   }
 
   async #publish(record: SandboxRecord): Promise<OpenSandbox> {

@@ -53,6 +53,22 @@ describe("published ports follow a container's networks", () => {
     await served("127.0.0.1", 18_081);
   });
 
+  test("ports that somebody else has on the next network stay asked for", () =>
+    removingNetworks(suite.daemon, ["gt-a", "gt-b"], async () => {
+      const binding = "-o com.docker.network.bridge.host_binding_ipv4";
+      await docker(`network create --subnet 10.201.55.0/24 ${binding}=127.0.0.1 gt-a`);
+      await docker(`network create --subnet 10.201.56.0/24 ${binding}=127.0.0.2 gt-b`);
+      await serve("--network gt-a -p 18083:80");
+      await docker("network connect gt-b box");
+      await docker(`run -d --name other -p 127.0.0.2:18083:80 ${busybox} nc -ll -p 80 -e echo other`);
+      assert.equal(await docker("port box"), "80/tcp -> 127.0.0.1:18083");
+      await docker("network disconnect gt-a box");
+      assert.equal(await docker("port box"), "");
+      await docker("network connect gt-a box");
+      assert.equal(await docker("port box"), "80/tcp -> 127.0.0.1:18083");
+      await served("127.0.0.1", 18_083);
+    }));
+
   test("ports of a routed network follow to the next one, of whatever mode, and back", () =>
     removingNetworks(suite.daemon, ["gt-a", "gt-b", "gt-c"], async () => {
       const mode = "-o com.docker.network.bridge.gateway_mode_ipv4=routed";
