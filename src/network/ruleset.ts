@@ -20,12 +20,6 @@ export interface FirewallOptions {
   readonly allowDirectRouting: boolean;
 }
 
-export const defaultFirewallOptions: FirewallOptions = {
-  families: { ipv4: true, ipv6: true },
-  acceptMark: undefined,
-  allowDirectRouting: false,
-};
-
 /** A way from one container to another's port on a bridge whose containers do not reach each other otherwise. */
 export interface LinkPath {
   readonly from: string;

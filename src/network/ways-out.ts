@@ -109,7 +109,7 @@ export class WaysOut {
   /** As {@link publish}, for ports that an earlier process published. */
   async holdAgain(record: SandboxRecord): Promise<Publication | undefined> {
     if (record.ports.length === 0) return undefined;
-    // A container that was taken from its networks keeps its ports.
+    // A record with ports and without a way to them is an older daemon's: they stay held.
     const endpoint = publishingEndpoint(record.endpoints, this.#wayOut);
     const held = record.ports.filter((port) => endpoint === undefined || !isExposed(port, endpoint));
     return await holdAgain(held, this.publishedAddress(record), (port, error) =>

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isKind } from "../../base/errors.ts";
 import { nftList } from "../../linux/nftables.ts";
 import { RouteSocket } from "../../linux/rtnetlink.ts";
-import { parseAddress, parsePrefix } from "../../network/ip.ts";
+import { parseAddress, parsePrefix, prefixContains } from "../../network/ip.ts";
 import type { NetworkRecord, SandboxRecord } from "../../network/records.ts";
 import type { PublishedPort } from "../../network/network.ts";
 import { type PortForward, tableName } from "../../network/ruleset.ts";
@@ -111,9 +111,7 @@ function checkSandbox(
 function isIn(address: string, subnet: string): boolean {
   const parsed = parseAddress(address);
   const prefix = parsePrefix(subnet)?.prefix;
-  if (parsed === undefined || prefix === undefined || parsed.family !== prefix.family) return false;
-  const shift = BigInt((prefix.family === 4 ? 32 : 128) - prefix.prefixLength);
-  return parsed.value >> shift === prefix.base >> shift;
+  return parsed !== undefined && prefix !== undefined && prefixContains(prefix, parsed);
 }
 
 function orphanNamespaces(
