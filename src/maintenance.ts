@@ -21,7 +21,7 @@ import { examine } from "./engine/doctor/doctor.ts";
 import { ImageGarbage } from "./image/garbage.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups } from "./linux/cgroup.ts";
-import { unmount } from "./linux/mount.ts";
+import { removeMountDirectory } from "./linux/mount.ts";
 import { NetworkRecords } from "./network/records.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/volume-store.ts";
@@ -128,9 +128,8 @@ function partsAtRest(store: CheckedStore, options: DaemonOptions): RepairParts {
 
 /** What of a task is in files of the exec root. */
 async function removeRest(execRoot: string, id: string): Promise<void> {
-  const bundle = join(execRoot, "containers", id);
-  for (const name of existsSync(bundle) ? readdirSync(bundle) : []) unmount(join(bundle, name));
+  removeMountDirectory(join(execRoot, "containers", id));
   const runtimes = readdirSync(execRoot).filter((name) => name.startsWith("runtime-"));
-  for (const place of ["containers", "monitors", "exits", ...runtimes])
+  for (const place of ["monitors", "exits", ...runtimes])
     await rm(join(execRoot, place, id), { recursive: true, force: true });
 }

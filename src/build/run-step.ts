@@ -1,15 +1,6 @@
 /** Running a RUN: a container like all others, without a record, whose files become a layer. */
 import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { EngineError, errorText } from "../base/errors.ts";
@@ -24,7 +15,7 @@ import type { RuntimeBinary } from "../container/monitor.ts";
 import { checkMountPlaces } from "../container/mount-places.ts";
 import { buildSpec } from "../container/spec.ts";
 import { detectCgroups, endCgroup } from "../linux/cgroup.ts";
-import { mount, unmount } from "../linux/mount.ts";
+import { mount, removeMountDirectory, unmount } from "../linux/mount.ts";
 import { openPipe, runProcess, spawnProcess } from "../linux/spawn.ts";
 import { hostsFileFor, readHostResolvConf, resolvConfFor } from "../network/name-files.ts";
 import type { Sandbox } from "../network/network.ts";
@@ -80,7 +71,7 @@ export async function runStep(host: BuildHost, step: StepRun): Promise<number> {
   await using undo = new AsyncDisposableStack();
   step.signal.throwIfAborted();
   mkdirSync(rootfs, { recursive: true, mode: 0o711 });
-  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+  undo.defer(() => removeMountDirectory(directory));
   const sandbox = await openSandbox(host, step);
   undo.defer(() => {
     if (sandbox !== undefined) host.network.close(step.id);
@@ -313,9 +304,8 @@ export async function sweepSteps(host: BuildHost, names: readonly string[]): Pro
   for (const name of names) {
     const directory = join(stepsDirectory(host), name);
     await deleteContainer(host.runtimes().get(""), directory, name);
-    for (const path of [join(directory, "rootfs"), directory]) if (existsSync(path)) unmount(path);
     await endCgroup(detectCgroups(), `/${host.config.cgroupParent}/${name}`);
-    rmSync(directory, { recursive: true, force: true });
+    removeMountDirectory(directory);
   }
 }
 

@@ -1,14 +1,11 @@
-import { rmSync } from "node:fs";
 import { errorText } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { unmount } from "../linux/mount.ts";
+import { removeMountDirectory, unmount } from "../linux/mount.ts";
 import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths } from "./paths.ts";
-import { dropUserNamespace } from "./remapped.ts";
-import { dropPreparedMounts } from "./prepared-mounts.ts";
 import { unmountVolumes } from "./volume-mounts.ts";
 
 /**
@@ -56,9 +53,7 @@ function clearBundle(context: EngineContext, id: string): void {
   unmount(paths.rootfs);
   unmount(paths.shm);
   crashpoint("container-exit.unmounted");
-  dropPreparedMounts(paths.mounts);
-  dropUserNamespace(paths);
-  rmSync(paths.bundle, { recursive: true, force: true });
+  removeMountDirectory(paths.bundle);
 }
 
 /** Like {@link clearBundle}; a failure is logged. */

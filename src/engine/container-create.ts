@@ -9,7 +9,7 @@ import { driverName } from "../container/logging/driver-options.ts";
 import { validateCreate } from "../container/validate.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { syncDirectory } from "../linux/inode.ts";
-import { mount, unmount } from "../linux/mount.ts";
+import { mount, removeMountDirectory } from "../linux/mount.ts";
 import { resolveInRoot } from "../linux/resolve-in-root.ts";
 import { parsePlatform, platformMatches } from "../oci/platform.ts";
 import type {
@@ -185,7 +185,6 @@ async function fillVolumes(
       failpoint("container-create.volume-filled");
     }
   } finally {
-    unmount(rootfs);
-    rmSync(bundle, { recursive: true, force: true });
+    removeMountDirectory(bundle);
   }
 }

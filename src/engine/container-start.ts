@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { conflict, EngineError, errorText, firstError } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
@@ -12,7 +12,7 @@ import { buildSpec, type JoinedNamespaces } from "../container/spec.ts";
 import { probeCommand, startingHealth } from "../container/health.ts";
 import { kernelLimits } from "../container/kernel-limits.ts";
 import { allowRealtime } from "../linux/cgroup.ts";
-import { mount, unmount } from "../linux/mount.ts";
+import { mount, removeMountDirectory, unmount, unmountAll } from "../linux/mount.ts";
 import type { Sandbox } from "../network/network.ts";
 import { attempt } from "./attempt.ts";
 import { checkBindSources } from "./container-mounts.ts";
@@ -29,7 +29,7 @@ import type { PendingAttach } from "./live.ts";
 import { nameFilePaths, writeNetworkFiles } from "./network-files.ts";
 import { emitNetwork } from "./networks.ts";
 import { containerPaths, type ContainerPaths } from "./paths.ts";
-import { dropPreparedMounts, prepareMounts } from "./prepared-mounts.ts";
+import { prepareMounts } from "./prepared-mounts.ts";
 import {
   dropUserNamespace,
   giveToRoot,
@@ -96,7 +96,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   // What the monitor could not undo by itself, and then the bundle.
   undo.defer(() =>
     context.monitor.recordedRuntime(id) === undefined
-      ? rmSync(paths.bundle, { recursive: true, force: true })
+      ? removeMountDirectory(paths.bundle)
       : dropTask(context, recorded),
   );
   mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
@@ -131,7 +131,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
     });
   else for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
   failpoint("container-start.after-mount");
-  undo.defer(() => dropPreparedMounts(paths.mounts));
+  undo.defer(() => unmountAll(paths.mounts));
   const prepared = prepareMounts(context, container, paths.mounts, userNamespace?.ownersFd);
   writeNetworkFiles(context, container, sandbox);
   if (userNamespace !== undefined)

@@ -2,12 +2,12 @@
  * Mounts that the OCI runtime cannot make from a path: a directory inside of a volume, whose links must not lead out of it,
  * and an image. They are made in the container's bundle before its start, and the runtime binds them from there.
  */
-import { closeSync, fstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, invalidArgument } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { bindDescriptor, bindIdmapped } from "../linux/detached-mount.ts";
-import { mount, unmount } from "../linux/mount.ts";
+import { mount } from "../linux/mount.ts";
 import { openInRoot } from "../linux/resolve-in-root.ts";
 import { O_PATH } from "../linux/tree-fd.ts";
 import type { MountPoint } from "../wire/container.ts";
@@ -25,7 +25,7 @@ export function shownMounts(mounts: readonly MountPoint[]): MountPoint[] {
 
 /**
  * Makes the mounts that need it below `directory`. Returns the record's mount points with the places where they are now.
- * What was made stays when it throws: {@link dropPreparedMounts} is the undo. Throws `invalidArgument` for a path that is not
+ * What was made stays when it throws: {@link unmountAll} is the undo. Throws `invalidArgument` for a path that is not
  * there, `notFound` for an image that is gone.
  */
 export function prepareMounts(
@@ -90,15 +90,4 @@ function bindSubpath(root: string, subpath: string, target: string): void {
   } finally {
     closeSync(fd);
   }
-}
-
-/** Unmounts everything that was made below `directory`; the parts before the images that they are of. */
-export function dropPreparedMounts(directory: string): void {
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch {
-    return;
-  }
-  for (const name of names.sort().toReversed()) unmount(join(directory, name));
 }

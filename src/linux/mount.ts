@@ -1,8 +1,9 @@
 /** Mounting. Flags and option words as in mount(2) and mount(8). */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { EngineError } from "../base/errors.ts";
+import { conflict, EngineError } from "../base/errors.ts";
+import { isErrno } from "./fs-error.ts";
 import { EINVAL, ENOENT, errno, libc, systemError } from "./libc.ts";
 
 /** A mount to be made: the words of fstab(5), as OCI bundles use them too. */
@@ -136,4 +137,44 @@ export function isMountPoint(path: string): boolean {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .some((line) => line.split(" ", 5)[4] === wanted);
+}
+
+/** What is mounted on `directory`, a real path, and below it, the deepest first (proc_pid_mountinfo(5)). */
+function mountPointsIn(directory: string): string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ", 5)[4] ?? "")
+    .map((target) =>
+      target.replace(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(parseInt(code, 8))),
+    )
+    .filter((target) => target === directory || target.startsWith(`${directory}/`))
+    .sort((a, b) => b.split("/").length - a.split("/").length);
+}
+
+/** Unmounts everything on `directory` and below it. Throws `conflict` when something stays mounted. */
+export function unmountAll(directory: string): void {
+  let real: string;
+  try {
+    real = realpathSync(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return;
+    throw error;
+  }
+  // One that is hidden by another of the same path comes to light with the next round.
+  for (let left = Infinity; ;) {
+    const targets = mountPointsIn(real);
+    if (targets.length === 0) return;
+    if (targets.length >= left) throw conflict(`${targets.join(", ")} cannot be unmounted`);
+    left = targets.length;
+    for (const target of targets) unmount(target);
+  }
+}
+
+/**
+ * Removes a directory that mounts were made in. What they show is somebody's, volumes too, and is never removed with it:
+ * throws, with nothing removed, when one of them cannot be unmounted.
+ */
+export function removeMountDirectory(directory: string): void {
+  unmountAll(directory);
+  rmSync(directory, { recursive: true, force: true });
 }
