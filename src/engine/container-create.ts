@@ -62,6 +62,8 @@ export async function containerCreate(
   checkRemapped(idMapOf(context, hostConfig), hostConfig);
   context.runtimes.get(hostConfig.Runtime!);
   const id = newId();
+  // A check takes the layer and the directory for leftovers while nobody holds this and no record names them.
+  using _ = await context.locks.acquire(id);
   const config = finishConfig(id, mergeConfig(configRequest, image.config.config ?? {}), hostConfig);
   portRequests(config, hostConfig, context.config.publishIp);
   const links = findLinks(context, hostConfig);
