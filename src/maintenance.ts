@@ -120,8 +120,9 @@ function partsAtRest(store: CheckedStore, options: DaemonOptions): RepairParts {
     async endTask(id) {
       const runtime = monitor().recordedRuntime(id);
       if (runtime !== undefined) await monitor().delete(id, runtime);
-      await removeRest(execRoot, id);
       await endCgroupOf(detectCgroups(), options.cgroupParent, id);
+      // Last: it says whose the group is.
+      await removeRest(execRoot, id);
     },
   };
 }

@@ -180,6 +180,13 @@ function childDirectories(directory: string): string[] {
   }
 }
 
+/** True when no process is in the cgroup `path` or below it in any hierarchy. */
+export function isCgroupEmpty(layout: CgroupLayout, path: string): boolean {
+  const isEmpty = (at: string): boolean =>
+    readText(join(at, "cgroup.procs"))?.trim() === "" && childDirectories(at).every(isEmpty);
+  return cgroupDirectories(layout, path).every(isEmpty);
+}
+
 /** Undefined when the file is gone, which for cgroups and processes may happen at any moment. */
 function readText(path: string): string | undefined {
   try {

@@ -1,6 +1,8 @@
 /** `gantry system check`: a store that is whole, and one that was damaged in each way, looked at and repaired. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import {
   appendFileSync,
   existsSync,
@@ -92,6 +94,31 @@ describe("system check", { skip: flavour === "docker" }, () => {
     assert.deepEqual(kinds(again.Faults), left.toSorted(), JSON.stringify(again.Faults, undefined, 1));
     await fault.mend?.();
     if (left.length > 0) await requireClean(atRest);
+  }
+
+  /** A process in a control group that nothing here knows is another daemon's. */
+  async function requireSpared(atRest: boolean): Promise<void> {
+    const hierarchy = existsSync("/sys/fs/cgroup/memory") ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
+    const group = join(hierarchy, daemon.cgroupParent, newId());
+    mkdirSync(join(group, "inner"), { recursive: true });
+    const other = spawn("sleep", ["600"], { stdio: "ignore" });
+    try {
+      writeFileSync(join(group, "inner/cgroup.procs"), String(other.pid));
+      const { Faults, code } = await check({ atRest, repair: true });
+      assert.deepEqual(Faults, []);
+      assert.equal(code, 0);
+      assert.match(
+        readFileSync(join(group, "inner/cgroup.procs"), "utf8"),
+        new RegExp(`^${other.pid}$`, "m"),
+      );
+    } finally {
+      const ended = once(other, "exit");
+      other.kill("SIGKILL");
+      await ended;
+    }
+    // Nobody's any more.
+    assert.deepEqual(kinds((await check({ atRest, repair: true })).Faults), ["cgroup-leftover"]);
+    assert.equal(existsSync(group), false);
   }
 
   const blobs = (): string => join(daemon.dataRoot, "content/blobs/sha256");
@@ -238,6 +265,8 @@ describe("system check", { skip: flavour === "docker" }, () => {
         },
       }));
 
+    test("what another daemon runs below the same parent stays", () => requireSpared(false));
+
     test("volumes: data without a record becomes a volume again, a record without data goes when nobody has it", async () => {
       const volumes = join(daemon.dataRoot, "volumes");
       await daemon.dockerOk(["volume", "create", "lost"]);
@@ -318,6 +347,8 @@ describe("system check", { skip: flavour === "docker" }, () => {
       await daemon.stop();
     });
 
+    test("what another daemon runs below the same parent stays", () => requireSpared(true));
+
     test("what was never finished", () =>
       tryFault({
         atRest: true,
@@ -327,6 +358,22 @@ describe("system check", { skip: flavour === "docker" }, () => {
           mkdirSync(join(layers(), "tmp/abc"));
         },
       }));
+
+    test("a volume that is still mounted in what is left of a start keeps its files", async () => {
+      const volume = join(daemon.dataRoot, "volumes/kept/_data");
+      writeFileSync(join(volume, "precious"), "data");
+      await tryFault({
+        atRest: true,
+        kinds: ["mount-leftover", "task-leftover"],
+        async damage() {
+          const part = join(daemon.execRoot, "containers", newId(), "mounts/part-0");
+          mkdirSync(part, { recursive: true });
+          await mustRun(daemon.host.command(["mount", "--bind", volume, part]));
+        },
+      });
+      assert.equal(readFileSync(join(volume, "precious"), "utf8"), "data");
+      rmSync(join(volume, "precious"));
+    });
 
     test("a layer that is gone is unpacked again from its blob", async () => {
       await tryFault({

@@ -1,6 +1,7 @@
 /** Containers' directories and tasks against their records: bundles, monitors, mounts, control groups. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { detectCgroups, isCgroupEmpty } from "../../linux/cgroup.ts";
 import { type CheckedStore, type Found, isRunning } from "./store.ts";
 
 const idForm = /^[0-9a-f]{64}$/;
@@ -56,9 +57,8 @@ function mayHaveTask(store: CheckedStore, id: string): boolean {
   return isRunning(store.containers.byId(id)) || store.live?.isBusy(id) === true;
 }
 
-/** Bundles, notes of monitors and states of runtimes that no running container has. */
-function leftTasks(store: CheckedStore): Found[] {
-  const { execRoot } = store;
+/** Ids that have bundles, notes of monitors, states of runtimes or monitors on this exec root, and where. */
+function tasksOnDisk({ execRoot }: CheckedStore): Map<string, string> {
   const places = [
     "containers",
     "monitors",
@@ -70,7 +70,12 @@ function leftTasks(store: CheckedStore): Found[] {
     for (const name of namesIn(join(execRoot, place)))
       if (idForm.test(name) && !ids.has(name)) ids.set(name, join(execRoot, place, name));
   for (const id of monitoredIds(execRoot)) if (!ids.has(id)) ids.set(id, "a monitor that runs");
-  return [...ids]
+  return ids;
+}
+
+/** What tasks have left that no running container has. */
+function leftTasks(store: CheckedStore): Found[] {
+  return [...tasksOnDisk(store)]
     .filter(([id]) => !mayHaveTask(store, id))
     .map(([id, where]) => ({
       kind: "task-leftover",
@@ -116,6 +121,10 @@ function leftMounts(store: CheckedStore): Found[] {
   return found;
 }
 
+/**
+ * Daemons beside this one have their containers and steps of builds below the same parent: of a group that nothing says is
+ * this one's only an empty one is left over.
+ */
 function leftCgroups(store: CheckedStore): Found[] {
   const roots = ["/sys/fs/cgroup", ...namesIn("/sys/fs/cgroup").map((name) => join("/sys/fs/cgroup", name))];
   const ids = new Set<string>();
@@ -124,14 +133,29 @@ function leftCgroups(store: CheckedStore): Found[] {
     if (existsSync(join(parent, "cgroup.procs")))
       for (const name of namesIn(parent)) if (idForm.test(name)) ids.add(name);
   }
-  // A daemon's builds have control groups beside those of containers.
-  const isStep = (id: string): boolean =>
-    store.live !== undefined && existsSync(join(store.execRoot, "build", id));
+  if (ids.size === 0) return [];
+  const layout = detectCgroups();
+  const isOwn = ownIds(store);
   return [...ids]
-    .filter((id) => !mayHaveTask(store, id) && !isStep(id))
-    .map((id) => ({
+    .filter((id) => !mayHaveTask(store, id) && !isLiveStep(store, id))
+    .map((id) => ({ id, path: `/${store.cgroupParent}/${id}`.replaceAll(/\/+/g, "/") }))
+    .filter(({ id, path }) => isOwn(id) || isCgroupEmpty(layout, path))
+    .map(({ path }) => ({
       kind: "cgroup-leftover",
-      object: `/${store.cgroupParent}/${id}`.replaceAll(/\/+/g, "/"),
+      object: path,
       message: "the control group of a container that does not run",
     }));
+}
+
+/** A running daemon's builds have control groups beside those of containers. */
+const isLiveStep = (store: CheckedStore, id: string): boolean =>
+  store.live !== undefined && existsSync(join(store.execRoot, "build", id));
+
+/** Tells the ids of this store's containers and steps of builds from those of others. */
+export function ownIds(store: CheckedStore): (id: string) => boolean {
+  const onDisk = tasksOnDisk(store);
+  return (id) =>
+    onDisk.has(id) ||
+    store.containers.byId(id) !== undefined ||
+    existsSync(join(store.execRoot, "build", id));
 }

@@ -64,8 +64,9 @@ function liveParts(context: EngineContext, store: CheckedStore): RepairParts {
       if (isRunning(container)) throw conflict("it was started meanwhile");
       const runtime = context.monitor.recordedRuntime(id) ?? context.runtimes.get(container?.runtime ?? "");
       await context.monitor.delete(id, runtime);
-      removeBundle(context, id);
       await endCgroupOf(context.cgroups, context.config.cgroupParent, id);
+      // Last: it says whose the group is.
+      removeBundle(context, id);
     },
   };
 }

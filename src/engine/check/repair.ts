@@ -8,12 +8,14 @@ import { basename, join } from "node:path";
 import { conflict, EngineError } from "../../base/errors.ts";
 import type { ContainerRecord } from "../../container/container.ts";
 import { readStoredImage, registerImage } from "../../image/register.ts";
+import { detectCgroups, isCgroupEmpty, removeCgroup } from "../../linux/cgroup.ts";
 import { unmount } from "../../linux/mount.ts";
 import { deleteNetns } from "../../linux/netns.ts";
 import { RouteSocket } from "../../linux/rtnetlink.ts";
 import { chainIds } from "../../oci/chain-id.ts";
 import { parseDigest } from "../../oci/digest.ts";
 import type { EngineContext } from "../context.ts";
+import { ownIds } from "./containers.ts";
 import { type CheckedStore, type FaultKind, type Found, isRunning } from "./store.ts";
 
 /** Puts one fault right; throws when it cannot. */
@@ -76,7 +78,7 @@ function repairActions(store: CheckedStore, parts: RepairParts): Partial<Record<
     "container-directory-orphan": remove,
     "task-leftover": endTask,
     "mount-leftover": (target) => void unmount(target),
-    "cgroup-leftover": endTask,
+    "cgroup-leftover": (path) => endCgroup(store, parts, path),
     "volume-missing": (name) => parts.volumes.remove(name, { force: true }),
     "volume-unrecorded": (name) => parts.volumes.create({ name, driver: "local" }),
     "volume-leftover": remove,
@@ -94,6 +96,18 @@ function repairActions(store: CheckedStore, parts: RepairParts): Partial<Record<
     "port-rule-missing": () => parts.repairFirewall(),
     "port-rule-orphan": () => parts.repairFirewall(),
   };
+}
+
+/** Only what is this store's is killed: others may use a group that was empty when it was looked at. */
+async function endCgroup(store: CheckedStore, parts: RepairParts, path: string): Promise<void> {
+  const id = basename(path);
+  if (ownIds(store)(id)) {
+    await parts.endTask(id);
+    return;
+  }
+  const layout = detectCgroups();
+  if (!isCgroupEmpty(layout, path)) throw conflict("somebody uses it meanwhile");
+  await removeCgroup(layout, path, 0);
 }
 
 /** Removes a directory of the storage driver's, whichever it is. */
