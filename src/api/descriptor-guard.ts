@@ -3,12 +3,15 @@
  * queue. So the last ones are kept for what goes on inside (exits, clean-up, restarts), and requests that come on a
  * connection out of these are refused in words.
  */
+import { readdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { EngineError } from "../base/errors.ts";
 import { machineFault } from "../base/machine-fault.ts";
 import type { Route } from "./exchange.ts";
 
 const mostKept = 64;
+/** For how long a count of the open descriptors is believed, ms. */
+const countedForMs = 1_000;
 
 /** What tells how the daemon is, and what ends something, is answered in any case. */
 const always = new Set([
@@ -27,10 +30,16 @@ export class DescriptorGuard {
   readonly #limit: () => number;
   /** Connections that came when nearly all descriptors were in use, as long as they are open. */
   readonly #late = new Set<object>();
+  readonly #countOpen: () => number;
+  readonly #nowMs: () => number;
+  #isShort = false;
+  #countedAtMs = 0;
 
-  /** `limit` tells how many files the daemon may have open now. */
-  constructor(limit: () => number) {
+  /** `limit` tells how many files the daemon may have open now, `countOpen` how many it has. */
+  constructor(limit: () => number, countOpen = openDescriptors, nowMs = () => performance.now()) {
     this.#limit = limit;
+    this.#countOpen = countOpen;
+    this.#nowMs = nowMs;
   }
 
   /**
@@ -38,9 +47,9 @@ export class DescriptorGuard {
    */
   watch(socket: Socket): void {
     const { fd = -1 } = (socket as { _handle?: { fd?: number } })._handle ?? {};
-    const limit = this.#limit();
-    if (fd < limit - Math.min(mostKept, limit / 4)) return;
+    if (fd < this.#mostUsed()) return;
     this.#late.add(socket);
+    this.#noteShort(true);
     socket.once("close", () => this.#late.delete(socket));
   }
 
@@ -51,12 +60,35 @@ export class DescriptorGuard {
 
   /** Throws `unavailable` while the daemon is nearly out of descriptors. */
   check(route: Route): void {
-    // A low number that has just become free is no sign of plenty while late connections are there.
     if (this.#late.size === 0 || always.has(`${route.method} ${route.path}`)) return;
+    // A late connection may stay for long after the others have gone.
+    if (this.#nowMs() - this.#countedAtMs >= countedForMs)
+      this.#noteShort(this.#countOpen() >= this.#mostUsed());
+    if (!this.#isShort) return;
     throw new EngineError(
       "unavailable",
       `too many open files: the daemon has nearly all of the ${this.#limit()} that it may have, and keeps the rest for the containers that run`,
       { hint: machineFault("EMFILE")!.hint },
     );
+  }
+
+  /** From so many on the rest is kept. */
+  #mostUsed(): number {
+    const limit = this.#limit();
+    return limit - Math.min(mostKept, limit / 4);
+  }
+
+  #noteShort(isShort: boolean): void {
+    this.#isShort = isShort;
+    this.#countedAtMs = this.#nowMs();
+  }
+}
+
+function openDescriptors(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    // There is not one left to count with.
+    return Number.POSITIVE_INFINITY;
   }
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { conflict, errorText, isKind } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
@@ -97,7 +97,13 @@ export async function removeLocked(
   const live = context.live.of(id);
   if (options.volumes) noteUnownedVolumes(context, container);
   crashpoint("container-remove.before-record");
-  context.containers.remove(id);
+  try {
+    context.containers.remove(id);
+  } catch (error) {
+    // The container stays, and its volumes with it.
+    rmSync(containerPaths(context.config, id).unownedVolumes, { force: true });
+    throw error;
+  }
   const volumesRemoved = Promise.withResolvers<void>();
   using _volumes = { [Symbol.dispose]: () => volumesRemoved.resolve() };
   context.background.add(

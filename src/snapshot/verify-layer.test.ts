@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -73,3 +81,22 @@ for (const form of ["overlay", "merged"] as const) {
     ]);
   });
 }
+
+test("what was below a directory that the same tar replaces by a file is not looked for, what comes there after it is", async () => {
+  const tree = mkdtempSync(join(directory, "replaced-"));
+  const script = `cd "$1"; mkdir -p 1/a/b 2 3/a; echo x >1/a/x; echo x >1/a/b/x; echo f >2/a; echo y >3/a/y
+    tar -cf t -C 1 a/x a/b/x; tar -rf t -C "$1/2" a; cp t u; tar -rf u -C "$1/3" a`;
+  const made = spawnSync("sh", ["-ec", script, "sh", tree]);
+  assert.equal(made.status, 0, made.stderr.toString());
+  for (const [name, path, difference] of [
+    ["t", "a", "a is missing"],
+    ["u", "a/y", "a/y is missing"],
+  ] as const) {
+    const tar = readFileSync(join(tree, name));
+    const target: UnpackTarget = { root: mkdtempSync(join(directory, "unpacked-")), form: "merged" };
+    await unpackLayer(read(tar), target);
+    assert.deepEqual(await verifyLayer(read(tar), target), []);
+    rmSync(join(target.root, path));
+    assert.deepEqual(await verifyLayer(read(tar), target), [difference]);
+  }
+});

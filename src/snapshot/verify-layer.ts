@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readlinkSync, readSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
+import { followLinks } from "../base/follow-links.ts";
 import { type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
 import type { UnpackTarget } from "./apply.ts";
 import { bytes, findInLayers, lookup } from "./merged-view.ts";
@@ -13,10 +14,11 @@ interface Expected {
   /** SHA-256 of a file's content; undefined for one with holes. */
   readonly hash: string | undefined;
   readonly linkName: string;
+  /** Its place among the tar's entries. */
+  readonly order: number;
 }
 
 const maxDifferences = 20;
-const maxSymlinks = 40;
 /** How long the event loop may stand still, in ms. */
 const sliceMs = 10;
 
@@ -44,8 +46,12 @@ async function readExpected(
   target: UnpackTarget,
 ): Promise<Map<string, Expected>> {
   const expected = new Map<string, Expected>();
+  /** Where what is no directory came last, by its order: what was below that path before is gone. */
+  const replacedAt = new Map<string, number>();
   const reader = new TarReader(tar);
+  let order = 0;
   for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
+    order += 1;
     const parts = entry.name.split("/").filter((part) => part !== "" && part !== ".");
     const base = parts.pop();
     if (base === undefined) continue;
@@ -55,16 +61,24 @@ async function readExpected(
       const name = base.slice(4);
       // What aufs noted for itself, and what hides a whole directory, are no files.
       if (name !== "" && !name.startsWith(".wh.") && !expected.has(at(name)))
-        expected.set(at(name), { type: "whiteout", sizeBytes: 0, hash: undefined, linkName: "" });
+        expected.set(at(name), { type: "whiteout", sizeBytes: 0, hash: undefined, linkName: "", order });
       continue;
     }
     const path = at(base);
-    if (entry.type !== "directory")
-      for (const other of expected.keys()) if (other.startsWith(`${path}/`)) expected.delete(other);
+    if (entry.type !== "directory") replacedAt.set(path, order);
     const hash = entry.type === "file" && entry.sparse === undefined ? await hashOf(reader) : undefined;
-    expected.set(path, { type: entry.type, sizeBytes: entry.sizeBytes, hash, linkName: entry.linkName });
+    const { type, sizeBytes, linkName } = entry;
+    expected.set(path, { type, sizeBytes, hash, linkName, order });
   }
+  for (const [path, entry] of expected) if (isReplaced(path, entry.order, replacedAt)) expected.delete(path);
   return expected;
+}
+
+/** Whether one of the directories above `path` became something else after the entry with that order. */
+function isReplaced(path: string, order: number, replacedAt: ReadonlyMap<string, number>): boolean {
+  for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1))
+    if ((replacedAt.get(path.slice(0, end)) ?? 0) > order) return true;
+  return false;
 }
 
 async function hashOf(reader: TarReader): Promise<string> {
@@ -75,25 +89,14 @@ async function hashOf(reader: TarReader): Promise<string> {
 
 /** The directory that `parts` name, links followed as the unpacking did. */
 function resolve(parts: readonly string[], { root, lowers = [] }: UnpackTarget): string {
-  const resolved: string[] = [];
-  const pending = parts.toReversed();
-  for (let links = 0; pending.length > 0;) {
-    const part = pending.pop()!;
-    if (part === "" || part === ".") continue;
-    if (part === "..") {
-      resolved.pop();
-      continue;
-    }
-    resolved.push(part);
-    const there = findInLayers([root, ...lowers], resolved.join("/"));
-    if (there?.stat.isSymbolicLink() !== true || links >= maxSymlinks) continue;
-    links += 1;
-    const target = readlinkSync(bytes(there.path), { encoding: "latin1" });
-    resolved.pop();
-    if (target.startsWith("/")) resolved.length = 0;
-    pending.push(...target.split("/").toReversed());
-  }
-  return resolved.join("/");
+  const resolved = followLinks(parts, (at) => {
+    const there = findInLayers([root, ...lowers], at);
+    return there?.stat.isSymbolicLink() === true
+      ? readlinkSync(bytes(there.path), { encoding: "latin1" })
+      : undefined;
+  });
+  // Nothing was unpacked through a circle of links: a failing disk made it, and what is below it is missing.
+  return (resolved ?? parts).join("/");
 }
 
 /** What the layer deletes shows no more of what is below, by its own mark or by that of a directory above it. */

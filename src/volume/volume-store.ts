@@ -150,7 +150,13 @@ class DriverVolumeStore implements VolumeStore {
       failpoint("volume-create.made");
       this.#records.insert(volume);
     } catch (error) {
-      await driver.remove(volume);
+      try {
+        await driver.remove(volume);
+      } catch (left) {
+        log.warn(`volume ${name} could not be recorded, and its driver did not remove it again`, {
+          error: errorText(left),
+        });
+      }
       throw error;
     }
     crashpoint("volume-create.recorded");

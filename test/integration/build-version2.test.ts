@@ -1,5 +1,7 @@
 /** `POST /build` with `version=2`: dockerode (and testcontainers with it), and Docker's command line before buildx. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
@@ -61,6 +63,17 @@ describe("builds with version=2", { skip: flavour === "docker" }, () => {
   test("a failure is the last message", async () => {
     const messages = await built({ version: "2" }, { Dockerfile: `FROM ${busybox}\nRUN exit 9\n` });
     assert.match(messages.at(-1)?.error ?? "", /did not complete successfully: exit code: 9/);
+  });
+
+  test("outputs that cannot be read are refused before the context is", async () => {
+    for (const outputs of ["x", "{}", "[null]", '[{"Type":1}]', '[{"Attrs":[]}]']) {
+      const path = `/build?version=2&outputs=${encodeURIComponent(outputs)}`;
+      const asked = request({ socketPath: suite.daemon.socket, path, method: "POST", agent: false }).end();
+      const [answer] = (await once(asked, "response")) as [IncomingMessage];
+      answer.resume();
+      await once(answer, "end");
+      assert.equal(answer.statusCode, 400, outputs);
+    }
   });
 
   describe("by Docker's command line of old", { skip: isOld ? false : `${oldDocker} is not 20.10` }, () => {

@@ -15,9 +15,17 @@ import type { Exchange } from "../exchange.ts";
 import { errorAnswer } from "../http-error.ts";
 import { StreamAnswer } from "../stream.ts";
 
+/** An exporter that the client asks for. */
+export interface Output {
+  readonly Type?: string;
+  readonly Attrs?: Readonly<Record<string, string>>;
+}
+
 /** What the classic door reads of a request. */
 export interface ClassicParts {
   readonly names: readonly string[];
+  /** Without one the result becomes an image. */
+  readonly outputs: readonly Output[];
   contextOf(): ContextSource;
   request(context: ContextSource): Omit<BuildRequest, "signal" | "onEvent" | "exports">;
 }
@@ -57,7 +65,7 @@ export async function buildByVersion2(x: Exchange, parts: ClassicParts): Promise
         ...classic.dockerfile,
         ...(isLocal ? { source: remoteDirectory(session!, "dockerfile") } : {}),
       },
-      exports: exportsOf(x, parts.names, session),
+      exports: exportsOf(parts, session, x.signal),
       signal: session === undefined ? x.signal : AbortSignal.any([x.signal, session.connection.signal]),
     });
   } finally {
@@ -75,16 +83,17 @@ function sessionServices(session: ClientSession): Pick<BuildRequest, "secrets" |
   };
 }
 
-/** `outputs` is a list of exporters; without one the result becomes an image. */
-function exportsOf(x: Exchange, names: readonly string[], session: ClientSession | undefined): BuildExport[] {
-  const text = x.query.text("outputs") ?? "";
-  if (text === "" || text === "[]" || text === "null") return [{ type: "image", names }];
-  const entries = JSON.parse(text) as { Type?: string; Attrs?: Record<string, string> | null }[];
+function exportsOf(
+  { names, outputs }: ClassicParts,
+  session: ClientSession | undefined,
+  signal: AbortSignal,
+): BuildExport[] {
+  if (outputs.length === 0) return [{ type: "image", names }];
   if (session === undefined) throw invalidArgument("outputs need a session, by which they are taken");
-  return entries.map(({ Type = "", Attrs }, index) => {
-    const attributes = new Map(Object.entries(Attrs ?? {}));
+  return outputs.map(({ Type = "", Attrs = {} }, index) => {
+    const attributes = new Map(Object.entries(Attrs));
     if (names.length > 0 && !attributes.has("name")) attributes.set("name", names.join(","));
-    return exportOf({ Type, Attrs: attributes }, index, { session, signal: x.signal });
+    return exportOf({ Type, Attrs: attributes }, index, { session, signal });
   });
 }
 

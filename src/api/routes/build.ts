@@ -16,9 +16,9 @@ import { familiarReference, parseReference } from "../../oci/reference.ts";
 import type { RegistryAuth } from "../../wire/registry.ts";
 import { type ClassicMessage, ClassicStream } from "../classic-stream.ts";
 import type { Exchange, Route } from "../exchange.ts";
-import { type Decoder, integer, object, string } from "../decode.ts";
+import { type Decoder, integer, object, string, stringMap } from "../decode.ts";
 import { errorAnswer } from "../http-error.ts";
-import { buildByVersion2 } from "./build-version2.ts";
+import { buildByVersion2, type Output } from "./build-version2.ts";
 import { StreamAnswer } from "../stream.ts";
 
 type Query = Exchange["query"];
@@ -37,10 +37,10 @@ function parseJson(text: string, name: string): unknown {
   }
 }
 
-/** A query parameter that holds a list as JSON; empty when it is missing or null. Throws `invalidArgument`. */
+/** A query parameter that holds a list as JSON; empty when it is missing, empty or null. Throws `invalidArgument`. */
 function jsonList<T>(query: Query, name: string, element: Decoder<T>): T[] {
   const text = query.text(name);
-  return text === undefined ? [] : parseList(text, name, element);
+  return text === undefined || text === "" ? [] : parseList(text, name, element);
 }
 
 function parseList<T>(text: string, name: string, element: Decoder<T>): T[] {
@@ -55,6 +55,8 @@ interface Ulimit {
   readonly Hard?: number;
 }
 const ulimitOf = object<Ulimit>({ Name: string, Soft: integer, Hard: integer });
+
+const outputOf = object<Output>({ Type: string, Attrs: stringMap });
 
 function textMap(query: Query, name: string): Record<string, string> {
   const map = (jsonQuery(query, name) ?? {}) as Record<string, unknown>;
@@ -185,6 +187,7 @@ async function build(x: Exchange): Promise<void> {
   if (x.query.text("version") === "2") {
     await buildByVersion2(x, {
       names: namesOf(x.query),
+      outputs: jsonList(x.query, "outputs", outputOf),
       contextOf: () => contextOf(x),
       request: (context) => buildRequest(x, context),
     });

@@ -61,13 +61,15 @@ export async function planBuild(context: CommandContext, parsed: ParsedArguments
     const [key, value = ""] = splitOnce(annotation, "=");
     for (const exporter of exporters) Object.assign(exporter.attributes, { [`annotation.${key}`]: value });
   }
+  const secrets = readSecrets(context, parsed);
+  // Last: what it starts is ended by the plan alone.
   const started = await readAgents(context, parsed);
   return {
     close: () => started.close(),
     layouts: [...outputLayouts, ...cache.layouts],
     offer: {
       directories,
-      secrets: readSecrets(context, parsed),
+      secrets,
       agents: started.agents,
       stores,
       credentials: (host) => findCredentials(context, serverKey(host)),
