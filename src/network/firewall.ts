@@ -42,6 +42,8 @@ export class Firewall {
   /** By the container that they are for. */
   readonly #links = new Map<string, readonly LinkPath[]>();
   #isInstalled = false;
+  /** A change failed: the table is not what it is to be, and the next change writes it whole. */
+  #isBehind = false;
 
   constructor(table: string, userRules: UserRules, options: FirewallOptions) {
     this.table = table;
@@ -63,6 +65,7 @@ export class Firewall {
   /** Writes the whole table again as it should be, and has other firewalls let our bridges through. */
   repair(): void {
     this.#isInstalled = true;
+    this.#isBehind = true;
     const kept = this.#userRules.kept();
     try {
       this.#write(kept);
@@ -71,6 +74,7 @@ export class Firewall {
       log.error("the administrator's rules cannot be written; the table is written without them", { error });
       this.#write([]);
     }
+    this.#isBehind = false;
     this.syncForeignChains();
   }
 
@@ -132,14 +136,23 @@ export class Firewall {
     ].join("\n");
   }
 
-  /** Opens these ways for a container, in place of those that it had. */
+  /**
+   * Opens these ways for a container, in place of those that it had. On failure none is to be there: the old ones lead
+   * perhaps to somebody else now.
+   */
   setLinks(containerId: string, paths: readonly LinkPath[]): void {
-    if (paths.length === 0 && !this.#links.has(containerId)) return;
+    if (paths.length === 0 && !this.#links.has(containerId) && !this.#isBehind) return;
     const commands = this.#deriving(() => {
       if (paths.length === 0) this.#links.delete(containerId);
       else this.#links.set(containerId, paths);
     });
-    if (commands.trim() !== "") this.#change("change the ways of links in", commands);
+    if (commands.trim() === "" && !this.#isBehind) return;
+    try {
+      this.#change("change the ways of links in", commands);
+    } catch (error) {
+      this.#links.delete(containerId);
+      throw error;
+    }
   }
 
   /** Adds forwards in one transaction. On failure none of them is there. */
@@ -156,6 +169,7 @@ export class Firewall {
     }
   }
 
+  /** Removes forwards. Those that cannot be removed now go with the next change. */
   remove(forwards: readonly PortForward[]): void {
     if (forwards.length === 0) return;
     const derived = this.#deriving(() => {
@@ -168,26 +182,40 @@ export class Firewall {
     );
   }
 
-  /** Lets ports lead to another address, in one transaction: there is no moment without them. */
+  /**
+   * Lets ports lead to another address, in one transaction: there is no moment without them. On failure they lead where
+   * they did.
+   */
   move(before: readonly PortForward[], after: readonly PortForward[]): void {
     if (before.length + after.length === 0) return;
     const derived = this.#deriving(() => {
       for (const forward of before) this.#forwards.delete(keyOf(forward));
       for (const forward of after) this.#forwards.set(keyOf(forward), forward);
     });
-    this.#change(
-      "move published ports in",
-      [changeForwards("delete", this.table, before), changeForwards("add", this.table, after), derived].join(
-        "\n",
-      ),
-    );
+    const commands = [
+      changeForwards("delete", this.table, before),
+      changeForwards("add", this.table, after),
+      derived,
+    ].join("\n");
+    try {
+      this.#change("move published ports in", commands);
+    } catch (error) {
+      for (const forward of after) this.#forwards.delete(keyOf(forward));
+      for (const forward of before) this.#forwards.set(keyOf(forward), forward);
+      throw error;
+    }
   }
 
   #change(what: string, commands: string): void {
     const table = this.table;
+    if (this.#isBehind) {
+      this.repair();
+      return;
+    }
     try {
       nft(`${what} nftables table ${table}`, commands);
     } catch (error) {
+      this.#isBehind = true;
       if (!isKind(error, "notFound", "alreadyExists")) throw error;
       log.warn("the nftables table was changed by somebody else; writing it again", { table, error });
       this.repair();
@@ -201,6 +229,7 @@ export class Firewall {
     this.#bridges.clear();
     this.#forwards.clear();
     this.#links.clear();
+    this.#isBehind = false;
     this.syncForeignChains();
     nft(`delete the nftables table ${table}`, `table inet ${table} { }\ndelete table inet ${table}`);
   }
