@@ -41,10 +41,7 @@ export function becomePretendHost(): PretendHost {
     route.setLink(1, { up: true });
   });
   run("ip", "link", "set", "lo", "up");
-  run("ip", "link", "add", "wire", "type", "veth", "peer", "name", "eth0", "netns", "/proc/self/ns/net");
-  run("ip", "link", "set", "eth0", "netns", String(process.pid));
-  const outsidePid = spawnIn(outside, "sleep", "1000");
-  run("ip", "link", "set", "eth0", "netns", String(outsidePid.pid));
+  run("ip", "link", "add", "wire", "type", "veth", "peer", "name", "eth0", "netns", outside);
   run("ip", "addr", "add", `${hostAddress}/24`, "dev", "wire");
   run("ip", "-6", "addr", "add", `${hostAddress6}/64`, "dev", "wire", "nodad");
   run("ip", "link", "set", "wire", "up");
@@ -52,7 +49,6 @@ export function becomePretendHost(): PretendHost {
   inside(outside, "ip", "addr", "add", `${outsideAddress}/24`, "dev", "eth0");
   inside(outside, "ip", "-6", "addr", "add", "fd77::2/64", "dev", "eth0", "nodad");
   inside(outside, "ip", "route", "add", "default", "via", hostAddress);
-  outsidePid.kill("SIGKILL");
   return { directory, outside };
 }
 
