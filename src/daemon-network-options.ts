@@ -3,7 +3,7 @@ import { isIP, isIPv4, isIPv6 } from "node:net";
 import { invalidArgument } from "./base/errors.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "./network/ip.ts";
 import { cutPool, defaultPools, joinPools } from "./network/ipv4.ts";
-import type { FirewallMark, NetworkConfig } from "./network/network-config.ts";
+import { type FirewallMark, type NetworkConfig, plainNetworkDefaults } from "./network/network-config.ts";
 import type { Pool6 } from "./network/subnets.ts";
 
 /** Networks, and the length of the prefix of those that they are cut into. */
@@ -47,30 +47,15 @@ export interface DaemonNetworkOptions {
 }
 
 export const defaultDaemonNetworkOptions: DaemonNetworkOptions = {
-  bridge: "gantry0",
-  bip: "",
-  bip6: "",
-  fixedCidr: "",
-  fixedCidr6: "",
-  defaultGateway: "",
-  defaultGateway6: "",
-  ipv6: false,
-  mtu: 1500,
+  ...plainNetworkDefaults,
   defaultAddressPools: [],
   defaultNetworkOptions: {},
   dns: [],
   dnsOptions: [],
   dnsSearch: [],
   hostGatewayIps: [],
-  icc: true,
-  ip: "0.0.0.0",
-  ipForward: true,
   ipForwardNoDrop: false,
-  ipMasquerade: true,
-  iptables: true,
   ip6tables: undefined,
-  userlandProxy: true,
-  allowDirectRouting: false,
   bridgeAcceptMark: "",
   controlPlaneMtu: 1500,
 };

@@ -6,7 +6,7 @@ import { formatPlatform } from "../oci/platform.ts";
 import type { BuildExport, ContextFile, FileListing } from "./build.ts";
 import type { PlatformResult } from "./export.ts";
 import type { FileEntry, FileTree } from "./files/file-tree.ts";
-import { joinPath } from "./files/file-tree.ts";
+import { fileTypeBits, joinPath } from "./files/file-tree.ts";
 import { type LayerItem, layerTar } from "./files/layer-tar.ts";
 import { openRoot, topOf } from "./layers.ts";
 import type { SessionParts } from "./session-parts.ts";
@@ -59,15 +59,6 @@ export async function exportTar(
   });
 }
 
-const typeBits = {
-  file: 0o100000,
-  directory: 0o040000,
-  symlink: 0o120000,
-  character: 0o020000,
-  block: 0o060000,
-  fifo: 0o010000,
-} as const;
-
 /** The files of the results, for a directory of the client's. */
 export async function exportLocal(
   parts: Omit<SessionParts, "platform">,
@@ -94,7 +85,7 @@ function listingOf(
   async function* files(): AsyncGenerator<ContextFile> {
     for (const { prefix, tree } of trees) {
       if (prefix !== "")
-        yield { path: prefix, mode: typeBits.directory | 0o755, uid: 0, gid: 0, sizeBytes: 0, timeNs: 0n };
+        yield { path: prefix, mode: fileTypeBits.directory | 0o755, uid: 0, gid: 0, sizeBytes: 0, timeNs: 0n };
       const links = new Map<string, string>();
       for (const entry of walkTree(tree)) {
         const path = prefix === "" ? entry.path : `${prefix}/${entry.path}`;
@@ -104,7 +95,7 @@ function listingOf(
         const { uid, gid, sizeBytes, xattrs, device } = entry;
         yield {
           path,
-          mode: entry.mode | typeBits[entry.type],
+          mode: entry.mode | fileTypeBits[entry.type],
           uid,
           gid,
           sizeBytes,

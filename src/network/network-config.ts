@@ -51,7 +51,8 @@ export interface NetworkConfig {
   readonly addressPools6: readonly Pool6[] | undefined;
 }
 
-export const defaultNetworkConfig: NetworkConfig = {
+/** Those that the daemon's flags and daemon.json give as they are. */
+export const plainNetworkDefaults = {
   bridge: "gantry0",
   bip: "",
   bip6: "",
@@ -66,9 +67,13 @@ export const defaultNetworkConfig: NetworkConfig = {
   ip: "0.0.0.0",
   ipForward: true,
   iptables: true,
-  ip6tables: true,
   userlandProxy: true,
   allowDirectRouting: false,
+} satisfies Partial<NetworkConfig>;
+
+export const defaultNetworkConfig: NetworkConfig = {
+  ...plainNetworkDefaults,
+  ip6tables: true,
   acceptMark: undefined,
   defaultOptions: {},
   addressPools: defaultPools,

@@ -3,7 +3,7 @@ import { type MethodHandler, method, unary } from "../../base/grpc/server.ts";
 import { GrpcError, grpcCodes } from "../../base/grpc/status.ts";
 import { EngineError } from "../../base/errors.ts";
 import type { OpenedFiles } from "../../build/build.ts";
-import { type FileEntry, findEntry, joinPath } from "../../build/files/file-tree.ts";
+import { type FileEntry, fileTypeBits, findEntry, joinPath } from "../../build/files/file-tree.ts";
 import { compileGlob } from "../../build/files/glob.ts";
 import type { Platform } from "../../oci/image-spec.ts";
 import { byteStringOf } from "../../oci/tar-reader.ts";
@@ -14,14 +14,6 @@ import type { OpenReferences } from "./references.ts";
 
 /** Clients take messages of 16 MiB at most. */
 const maxReadBytes = 16 * 1024 * 1024;
-const typeBits = {
-  file: 0o100000,
-  directory: 0o040000,
-  symlink: 0o120000,
-  character: 0o020000,
-  block: 0o060000,
-  fifo: 0o010000,
-} as const;
 
 type Call = { readonly metadata: ReadonlyMap<string, readonly string[]> };
 
@@ -122,7 +114,7 @@ function listDirectory({ tree }: OpenedFiles, entry: FileEntry, pattern: string)
 function statOf(entry: FileEntry): Encodable<typeof stat> {
   return {
     path: entry.path.slice(entry.path.lastIndexOf("/") + 1),
-    mode: goMode(entry.mode | typeBits[entry.type]),
+    mode: goMode(entry.mode | fileTypeBits[entry.type]),
     uid: entry.uid,
     gid: entry.gid,
     size: entry.type === "file" ? entry.sizeBytes : 0,

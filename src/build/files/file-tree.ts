@@ -6,6 +6,16 @@ import { followLinks } from "../../base/follow-links.ts";
 
 export type FileType = "file" | "directory" | "symlink" | "character" | "block" | "fifo";
 
+/** What stat(2) says of each type in `st_mode` (inode(7)). */
+export const fileTypeBits: Readonly<Record<FileType, number>> = {
+  file: 0o100000,
+  directory: 0o040000,
+  symlink: 0o120000,
+  character: 0o020000,
+  block: 0o060000,
+  fifo: 0o010000,
+};
+
 export interface FileEntry {
   /** Where it really is: no part of it but the last may be a link. */
   readonly path: string;
