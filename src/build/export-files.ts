@@ -85,7 +85,14 @@ function listingOf(
   async function* files(): AsyncGenerator<ContextFile> {
     for (const { prefix, tree } of trees) {
       if (prefix !== "")
-        yield { path: prefix, mode: fileTypeBits.directory | 0o755, uid: 0, gid: 0, sizeBytes: 0, timeNs: 0n };
+        yield {
+          path: prefix,
+          mode: fileTypeBits.directory | 0o755,
+          uid: 0,
+          gid: 0,
+          sizeBytes: 0,
+          timeNs: 0n,
+        };
       const links = new Map<string, string>();
       for (const entry of walkTree(tree)) {
         const path = prefix === "" ? entry.path : `${prefix}/${entry.path}`;
