@@ -9,3 +9,12 @@ export async function attempt(what: string, step: () => unknown): Promise<void> 
     log.warn(`could not ${what}`, { error: errorText(error) });
   }
 }
+
+/** As {@link attempt}, for a step that must be done before anything else happens. */
+export function attemptNow(what: string, step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    log.error(`could not ${what}`, { error: errorText(error) });
+  }
+}

@@ -8,6 +8,7 @@ import { parseRfc3339Ns, rfc3339Nano } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { stoppedHealth } from "../container/health.ts";
 import type { Task, TaskExit } from "../container/monitor.ts";
+import { attemptNow } from "./attempt.ts";
 import { emitDie, emitVolumeUnmounts, releaseTask } from "./container-cleanup.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
@@ -87,28 +88,30 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
   stopHealthChecks(context, id);
   crashpoint("container-exit.before-record");
   const container = recordExit(context, before, exit);
-  const endRun = (): void => {
-    live.exited?.resolve();
-    live.exited = undefined;
-  };
-  const answerWaiters = (): void => live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
-  // Whatever fails from here on, a second try would find the exit on record: who waits for it must not wait for that.
-  using told = new DisposableStack();
-  told.defer(answerWaiters);
-  told.defer(endRun);
-  crashpoint("container-exit.recorded");
-  if (exit.oomKilled && !before.state.oomKilled) emitContainer(context, container, "oom");
-  emitDie(context, container);
-  void releaseTask(context, container);
-  crashpoint("container-exit.network-released");
-  // With `--rm` the log goes too, and nobody needs it in the driver's form.
-  if (container.hostConfig.AutoRemove !== true) context.background.add(context.logs.finish(container));
-  emitVolumeUnmounts(context, container);
-  endRun();
+  // A second try would find the exit on record and do nothing: each of these is done whatever became of the one before, so
+  // that nobody waits for ever and no policy is stuck.
+  attemptNow(`tell of the end of ${id}`, () => {
+    crashpoint("container-exit.recorded");
+    if (exit.oomKilled && !before.state.oomKilled) emitContainer(context, container, "oom");
+    emitDie(context, container);
+  });
+  attemptNow(`release what ${id} ran with`, () => {
+    void releaseTask(context, container);
+    crashpoint("container-exit.network-released");
+  });
+  attemptNow(`finish the log and the volumes of ${id}`, () => {
+    // With `--rm` the log goes too, and nobody needs it in the driver's form.
+    if (container.hostConfig.AutoRemove !== true) context.background.add(context.logs.finish(container));
+    emitVolumeUnmounts(context, container);
+  });
+  live.exited?.resolve();
+  live.exited = undefined;
   const willRestart = !live.stopping && wantsRestart(container);
-  if (willRestart) scheduleRestart(context, container, performance.now() - live.watchedSinceMs);
-  crashpoint("container-exit.before-answer");
-  answerWaiters();
+  attemptNow(`restart ${id}`, () => {
+    if (willRestart) scheduleRestart(context, container, performance.now() - live.watchedSinceMs);
+    crashpoint("container-exit.before-answer");
+  });
+  live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
   if (container.hostConfig.AutoRemove === true && !willRestart && !live.stopping)
     await removeAutomatically(context, container);
 }

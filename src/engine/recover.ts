@@ -12,7 +12,7 @@ import type { ContainerRecord } from "../container/container.ts";
 import { attempt } from "./attempt.ts";
 import { releaseTask, removeBundle } from "./container-cleanup.ts";
 import { unmountVolumes, volumeNames } from "./volume-mounts.ts";
-import { watchTask } from "./container-exit.ts";
+import { scheduleRestart, watchTask } from "./container-exit.ts";
 import { removeLocked } from "./container-remove.ts";
 import { startLocked } from "./container-start.ts";
 import type { EngineContext } from "./context.ts";
@@ -172,10 +172,18 @@ export async function startByPolicy(context: EngineContext): Promise<void> {
     using _ = await context.locks.acquire(id);
     const container = context.containers.byId(id);
     if (container === undefined || container.state.status !== "exited") continue;
-    await startLocked(context, container).catch((error: unknown) =>
+    try {
+      await startLocked(context, container);
+    } catch (error) {
       log.warn(`could not start container ${container.name} for its restart policy`, {
         error: errorText(error),
-      }),
-    );
+      });
+      // What it needs may come a little later than the daemon, at the machine's start.
+      const failed = context.containers.byId(id);
+      if (failed === undefined || !wantsStartWithDaemon(failed)) continue;
+      // Also one that was stopped before, with `always`.
+      context.containers.updateState(id, { stoppedByUser: false });
+      scheduleRestart(context, failed, 0);
+    }
   }
 }

@@ -139,4 +139,23 @@ describe("fail points", { skip: flavour === "docker" }, () => {
       });
     }
   }
+
+  test("a restart policy outlives an exit whose handling fails half-way", async () => {
+    const places = ["before-record", "recorded", "network-released", "before-answer"];
+    await daemon.stop();
+    await daemon.launch({
+      // The first is before the record: it is tried again. The others are behind it: the rest is done all the same.
+      GANTRY_FAILPOINTS: places.map((place) => `container-exit.${place}=fail:2`).join(","),
+    });
+    await daemon.dockerOk(["run", "-d", "--name", "again", "--restart", "always", busybox, "false"]);
+    await eventually(
+      async () => Number(await daemon.dockerOk(["inspect", "-f", "{{.RestartCount}}", "again"])) >= 3,
+      { timeoutMs: 120_000, what: "the policy to restart the container three times" },
+    );
+    await daemon.dockerOk(["rm", "-f", "again"]);
+    await daemon.stop();
+    await daemon.launch();
+    await eventually(() => use(["containers"]), { timeoutMs: 120_000, what: "requests to work" });
+    await assertNoLeaks(daemon, baseline);
+  });
 });
