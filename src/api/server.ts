@@ -18,6 +18,7 @@ import { errorAnswer, HttpError } from "./http-error.ts";
 import { closeListener, type ListenOptions, openListener, type ServerTls } from "./listen.ts";
 import { createTlsServer } from "./tls.ts";
 import { Query } from "./query.ts";
+import { dropRest, isMuchLeft } from "./rest-of-body.ts";
 import { type Match, Router } from "./router.ts";
 import { routes } from "./routes.ts";
 import { PlainTextError, type ServerVersion, splitVersion, VersionRange } from "./version.ts";
@@ -194,6 +195,7 @@ class DockerApiServer implements ApiServer {
       this.#answerError(error, response, exchange);
     } finally {
       if (exchange !== undefined) this.#finish(exchange);
+      if (upgrade === undefined && exchange?.isHijacked !== true) dropRest(request, response);
     }
     if (isLogged("debug")) {
       this.#log.debug("request", {
@@ -239,7 +241,6 @@ class DockerApiServer implements ApiServer {
   }
 
   #finish(exchange: Exchange): void {
-    if (!exchange.isHijacked) dropRest(exchange.request);
     this.#exchanges.delete(exchange);
     if (this.#busy.get(exchange.request.socket) === exchange) this.#busy.delete(exchange.request.socket);
   }
@@ -266,7 +267,7 @@ class DockerApiServer implements ApiServer {
       return;
     }
     const text = error instanceof PlainTextError ? `${message}\n` : `${JSON.stringify({ message })}\n`;
-    if (status === 408 || status === 413) response.shouldKeepAlive = false;
+    if (status === 408 || status === 413 || isMuchLeft(response.req)) response.shouldKeepAlive = false;
     if (status === 304) {
       response.writeHead(304).end();
       return;
@@ -317,15 +318,4 @@ export function splitTarget(target: string): { path: string; query: string } {
   } catch {
     throw new HttpError(400, `malformed path: ${path} has a bad % escape`);
   }
-}
-
-/**
- * Lets the rest of a body pass that nobody reads any more (a copy that failed in its middle): a connection whose input
- * is held back never tells that its client has gone, and would stay open for ever.
- */
-function dropRest(request: IncomingMessage): void {
-  if (request.complete || request.destroyed) return;
-  for (const event of ["readable", "data"]) request.removeAllListeners(event);
-  request.on("data", () => {});
-  request.resume();
 }
