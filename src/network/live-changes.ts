@@ -1,6 +1,7 @@
 /** Networks given to and taken from sandboxes that are open. */
-import { EngineError, errorText, notFound } from "../base/errors.ts";
+import { conflict, EngineError, errorText, notFound } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
+import { KeyedLock } from "../base/keyed-lock.ts";
 import { log } from "../base/log.ts";
 import type { Attacher, PlannedEndpoint } from "./attacher.ts";
 import { detach } from "./endpoint-kernel.ts";
@@ -19,8 +20,15 @@ export interface LiveChangeParts {
   readonly open: OpenSandboxes;
 }
 
+/** How long after a failure ports are tried again that a running container is to have. */
+const publishAgainMs = 2_000;
+
 export class LiveChanges {
   readonly #parts: LiveChangeParts;
+  /** Publishing anew takes time, and happens by itself too: changes of one sandbox go one after the other. */
+  readonly #locks = new KeyedLock();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  #isStopped = false;
 
   constructor(parts: LiveChangeParts) {
     this.#parts = parts;
@@ -29,6 +37,7 @@ export class LiveChanges {
   /** Connects an open sandbox to one more network. All or nothing. */
   async connect(containerId: string, planned: PlannedEndpoint): Promise<Endpoint> {
     const { records, attacher, open } = this.#parts;
+    using _ = await this.#locks.acquire(containerId);
     const opened = open.require(containerId);
     const { record } = opened;
     const { record: network } = planned.network;
@@ -53,6 +62,7 @@ export class LiveChanges {
   /** Takes a network (its full id) from an open sandbox. Throws `notFound` when it is not on it. */
   async disconnect(containerId: string, networkId: string): Promise<void> {
     const { records, networks, open } = this.#parts;
+    using _ = await this.#locks.acquire(containerId);
     const opened = open.require(containerId);
     const { record } = opened;
     const endpoint = record.endpoints.find((candidate) => candidate.networkId === networkId);
@@ -65,73 +75,150 @@ export class LiveChanges {
     networks.release(endpoint);
   }
 
+  /**
+   * Publishes the ports of a sandbox that are to be published and are not: a daemon was cut off between two steps of a
+   * change, or somebody else had a port. What cannot be had yet is tried again by itself.
+   */
+  async catchUp(containerId: string): Promise<void> {
+    const { ways, open } = this.#parts;
+    using _ = await this.#locks.acquire(containerId);
+    const opened = open.get(containerId);
+    if (this.#isStopped || opened === undefined || ways.isPublished(opened.record)) return;
+    await this.#publishAnew(opened, opened.record, true);
+  }
+
+  /** Nothing is tried again any more. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #catchUpLater(containerId: string): void {
+    if (this.#isStopped) return;
+    clearTimeout(this.#timers.get(containerId));
+    const timer = setTimeout(() => {
+      this.#timers.delete(containerId);
+      this.catchUp(containerId).catch((error: unknown) =>
+        log.error("a container's ports could not be looked after", {
+          container: containerId,
+          error: errorText(error),
+        }),
+      );
+    }, publishAgainMs);
+    this.#timers.set(containerId, timer.unref());
+  }
+
   /** Lets routes, published ports and names follow a sandbox's new endpoints. */
   async #exchange(opened: OpenSandbox, after: SandboxRecord, mayBeLost = false): Promise<void> {
-    const { networks, ways, open } = this.#parts;
+    const { ways, open } = this.#parts;
     const before = opened.record;
     ways.setRoutes(after.path, after.endpoints);
-    if (ways.kindOfWayIn(before) !== ways.kindOfWayIn(after)) {
-      await open.change(before, await this.#publishAnew(opened, after, mayBeLost));
-      return;
-    }
-    if (!ways.leadToTheSame(before, after)) {
+    if (ways.kindOfWayIn(before) !== ways.kindOfWayIn(after) || !this.#move(opened, after, mayBeLost))
+      await this.#publishAnew(opened, after, mayBeLost);
+    else await open.change(before, { ...opened, record: after });
+  }
+
+  /** Lets what is published lead to another address. False when it could not be and ports `mayBeLost`; else it throws. */
+  #move({ record: before, publication }: OpenSandbox, after: SandboxRecord, mayBeLost: boolean): boolean {
+    const { networks, ways } = this.#parts;
+    if (ways.leadToTheSame(before, after)) return true;
+    try {
       networks.firewall?.move(ways.forwards(before), ways.forwards(after));
-      opened.publication?.retarget(ways.publishedAddress(after));
+    } catch (error) {
+      if (!mayBeLost) throw error;
+      return false;
     }
-    await open.change(before, { ...opened, record: after });
+    publication?.retarget(ways.publishedAddress(after));
+    return true;
   }
 
   /**
    * Publishes what was asked for on the network that is the way in now. When a port is taken meanwhile, nothing is
-   * published if ports `mayBeLost`; else what was published before is again, and it throws `conflict`.
+   * published for the time being if ports `mayBeLost`, and it is tried again by itself; else what was published before is
+   * again, and it throws `conflict`.
    */
-  async #publishAnew(opened: OpenSandbox, after: SandboxRecord, mayBeLost: boolean): Promise<OpenSandbox> {
-    const { records, networks, ways, open } = this.#parts;
+  async #publishAnew(opened: OpenSandbox, after: SandboxRecord, mayBeLost: boolean): Promise<void> {
+    const { networks, ways, open } = this.#parts;
     const { record: before } = opened;
     opened.publication?.close();
     try {
       networks.firewall?.remove(ways.forwards(before));
-      return await this.#publish(after);
+      await this.#publish(opened, after);
     } catch (error) {
-      const { containerId: container } = after;
       if (mayBeLost) {
-        log.error("a container's ports could not be published on another of its networks", {
-          container,
-          error: errorText(error),
-        });
-        // They stay asked for: another network may be the way in some time.
-        const unpublished = { ...after, ports: [], requests: requestsOf(after) };
-        records.replacePorts(unpublished);
-        return { record: unpublished, publication: undefined };
+        await this.#leaveUnpublished(opened, after, error);
+        return;
       }
-      open.restore({ record: before, publication: await ways.holdAgain(before) });
-      this.#takeBack(before);
+      const publication = await ways.holdAgain(before);
+      const isBack = this.#takeBack(before);
+      open.restore({ record: isBack ? before : { ...before, wayIn: "" }, publication });
+      if (!isBack) this.#catchUpLater(before.containerId);
       throw error;
     }
   }
 
+  /** Notes that nothing is published and that it is to be: another network, or another try, may be the way. */
+  async #leaveUnpublished(opened: OpenSandbox, after: SandboxRecord, error: unknown): Promise<void> {
+    const { records, open } = this.#parts;
+    const { record: before } = opened;
+    const { containerId: container } = after;
+    if (open.get(container) !== opened) {
+      // It has another name by now, or is gone: then there is nothing to try again.
+      this.#catchUpLater(container);
+      return;
+    }
+    const unpublished = { ...after, ports: [], requests: requestsOf(after), wayIn: "" };
+    // Once: it may be tried for hours.
+    if (before.wayIn !== "")
+      log.error("a container's ports could not be published on another of its networks; it is tried again", {
+        container,
+        error: errorText(error),
+      });
+    try {
+      records.replacePorts(unpublished);
+    } catch (failure) {
+      log.error("that a container's ports are not published could not be recorded", {
+        container,
+        error: errorText(failure),
+      });
+    }
+    this.#catchUpLater(container);
+    await open.change(before, { record: unpublished, publication: undefined });
+  }
+
   /** Has records and rules say again what is published. What fails is logged: why it is taken back matters more. */
-  #takeBack(before: SandboxRecord): void {
+  #takeBack(before: SandboxRecord): boolean {
     const { records, networks, ways } = this.#parts;
+    let isBack = true;
     const steps = [() => records.replacePorts(before), () => networks.firewall?.add(ways.forwards(before))];
     for (const step of steps)
       try {
         step();
       } catch (error) {
-        log.error("a container's published ports could not be put back in full", {
+        isBack = false;
+        log.error("a container's published ports could not be put back in full; it is tried again", {
           container: before.containerId,
           error: errorText(error),
         });
       }
+    return isBack;
   }
 
-  async #publish(record: SandboxRecord): Promise<OpenSandbox> {
-    const { records, networks, ways } = this.#parts;
+  async #publish(opened: OpenSandbox, record: SandboxRecord): Promise<void> {
+    const { records, networks, ways, open } = this.#parts;
     const { containerId, containerName } = record;
     const ports = requestsOf(record);
     const publication = await ways.publish({ containerId, containerName, ports }, record.endpoints);
-    const published = { ...record, ports: publication?.ports ?? [], requests: ports };
+    const published = {
+      ...record,
+      ports: publication?.ports ?? [],
+      requests: ports,
+      wayIn: ways.kindOfWayIn(record),
+    };
     try {
+      if (this.#isStopped || open.get(containerId) !== opened)
+        throw conflict(`container ${containerName} changed while its ports were published`);
       records.replacePorts(published);
       const forwards = ways.forwards(published);
       networks.firewall?.add(forwards);
@@ -140,7 +227,7 @@ export class LiveChanges {
       publication?.close();
       throw error;
     }
-    return { record: published, publication };
+    await open.change(opened.record, { record: published, publication });
   }
 }
 

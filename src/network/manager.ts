@@ -97,11 +97,19 @@ class Manager implements NetworkManager {
   // start-up
 
   async restore(isLive: (containerId: string) => boolean): Promise<void> {
-    const kept = await keepSandboxes({
+    const found = await keepSandboxes({
       records: this.#records,
       networks: this.#networks,
       names: this.#names,
       isLive,
+    });
+    // What was not published in full is published anew below, as if nothing of it were there.
+    const kept = found.map((record) => {
+      if (this.#ways.isPublished(record)) return record;
+      log.warn("ports of a running container are not published as they are to be; they are published anew", {
+        container: record.containerId,
+      });
+      return { ...record, ports: [], wayIn: "" };
     });
     await this.#networks.restore(kept, () => kept.flatMap((record) => this.#ways.forwards(record)));
     reattachDevices(kept, this.#networks);
@@ -117,6 +125,7 @@ class Manager implements NetworkManager {
         });
       }
     }
+    for (const { containerId } of kept) await this.#changes.catchUp(containerId);
     await this.#warm.fill();
   }
 
@@ -315,6 +324,7 @@ class Manager implements NetworkManager {
   }
 
   async shutdown({ removeAll }: { removeAll: boolean }): Promise<void> {
+    this.#changes.stop();
     await this.#warm.stop();
     this.#networks.stopGuarding();
     await this.#deferred.close();

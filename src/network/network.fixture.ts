@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { createServer, connect, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openDatabase } from "../base/database.ts";
+import { type Database, openDatabase } from "../base/database.ts";
 import { newId } from "../base/ids.ts";
 import { libc } from "../linux/libc.ts";
 import { createNetns, deleteNetns, inNetns } from "../linux/netns.ts";
@@ -81,14 +81,21 @@ export async function serve(netns: string | undefined, port: number, label: stri
   return server;
 }
 
-/** What a server says to a client in `netns` (the host, when undefined); undefined when it cannot be reached. */
+/** As {@link ask} where no answer is expected: it is not waited for long. */
+export const askBriefly: typeof ask = (netns, host, port) => ask(netns, host, port, 700);
+
+/**
+ * What a server says to a client in `netns` (the host, when undefined); undefined when it cannot be reached. The time is for
+ * machines under load: a first packet may be lost while a device comes up, and is sent again after a second.
+ */
 export async function ask(
   netns: string | undefined,
   host: string,
   port: number,
+  timeoutMs = 60_000,
 ): Promise<string | undefined> {
   if (netns === undefined) {
-    const socket = connect({ host, port, timeout: 700 });
+    const socket = connect({ host, port, timeout: timeoutMs });
     socket.on("timeout", () => socket.destroy(new Error("timeout")));
     try {
       return (await socket.setEncoding("utf8").toArray()).join("");
@@ -96,9 +103,11 @@ export async function ask(
       return undefined;
     }
   }
-  const client = spawn("nsenter", [`--net=${netns}`, "timeout", "0.7", "busybox", "nc", host, String(port)], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+  const client = spawn(
+    "nsenter",
+    [`--net=${netns}`, "timeout", String(timeoutMs / 1000), "busybox", "nc", host, String(port)],
+    { stdio: ["ignore", "pipe", "ignore"] },
+  );
   const answer = (await client.stdout.setEncoding("utf8").toArray()).join("");
   return answer === "" ? undefined : answer;
 }
@@ -119,8 +128,10 @@ export async function serveUdp(netns: string, port: number, label: string): Prom
 const udpClient = `
 const socket = require("node:dgram").createSocket("udp4");
 socket.on("message", (data) => { console.log(String(data)); process.exit(); });
-socket.send("hello", Number(process.argv[2]), process.argv[1]);
-setTimeout(() => process.exit(), 700);
+const ask = () => socket.send("hello", Number(process.argv[2]), process.argv[1]);
+ask();
+setInterval(ask, 1000);
+setTimeout(() => process.exit(), 60000);
 `;
 
 /** What a UDP server answers to `hello` from a client in `netns`; empty when nothing comes. */
@@ -129,6 +140,7 @@ export function askUdpFrom(netns: string, address: string, port: number): string
 }
 
 export interface TestManager extends NetworkManager {
+  readonly database: Database;
   readonly execRoot: string;
   readonly openContainer: (options?: ContainerOptions) => Promise<Sandbox & { netns: string }>;
 }
@@ -164,6 +176,7 @@ export function testManager(
   });
   return Object.assign(manager, {
     execRoot,
+    database,
     async openContainer({
       id = newId(),
       ports = [],

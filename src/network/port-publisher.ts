@@ -22,7 +22,7 @@ export interface Publication {
   readonly ports: readonly PublishedPort[];
   /** What is passed on goes to another address of the container from now on. */
   retarget(containerAddress: string): void;
-  /** Frees the ports at once. */
+  /** Frees the ports at once; nothing when they are free. */
   close(): void;
 }
 
@@ -169,7 +169,7 @@ export async function publishPorts(request: PublishRequest): Promise<Publication
   const done: Pick<Publication, "ports" | "close">[] = [];
   const container: Target = { address: request.containerAddress };
   const close = (): void => {
-    for (const publication of done) publication.close();
+    for (const publication of done.splice(0)) publication.close();
   };
   try {
     for (const port of request.ports) done.push(await publishOne(port, container, request));
@@ -220,6 +220,7 @@ export async function holdAgain(
     }
   }
   const close = (): void => {
+    if (isClosed) return;
     isClosed = true;
     for (const holder of holders) holder.close();
     countOwn(held, -1);

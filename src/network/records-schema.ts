@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS network_sandboxes (
 CREATE TABLE IF NOT EXISTS network_port_requests (
   container_id TEXT PRIMARY KEY REFERENCES network_sandboxes ON DELETE CASCADE, requests TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS network_ways_in (
+  container_id TEXT PRIMARY KEY REFERENCES network_sandboxes ON DELETE CASCADE, way_in TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS network_endpoints (
   id TEXT PRIMARY KEY,
   container_id TEXT NOT NULL REFERENCES network_sandboxes ON DELETE CASCADE,

@@ -28,6 +28,11 @@ export interface SandboxRecord extends Sandbox {
   readonly endpoints: readonly EndpointRecord[];
   /** What was asked to be published; without it (an older daemon's record) the ports that are. */
   readonly requests?: readonly PortRequest[];
+  /**
+   * The kind of way in by which they were published; empty when they could not be. Where it is not that of the endpoints,
+   * a change was cut off. An older daemon's record has none.
+   */
+  readonly wayIn?: string;
 }
 
 /** The default bridge as it was set up last. */
@@ -153,9 +158,11 @@ export class NetworkRecords {
       this.#statements.portRequests.all(),
       (row) => JSON.parse(String(row["requests"])) as PortRequest[],
     );
+    const waysIn = byContainer(this.#statements.waysIn.all(), (row) => String(row["way_in"]));
     return this.#statements.sandboxes.all().map((row) => {
       const containerId = String(row["container_id"]);
       const asked = requests.get(containerId)?.[0];
+      const wayIn = waysIn.get(containerId)?.[0];
       return {
         containerId,
         containerName: String(row["container_name"]),
@@ -163,6 +170,7 @@ export class NetworkRecords {
         endpoints: endpoints.get(containerId) ?? [],
         ports: ports.get(containerId) ?? [],
         ...(asked && { requests: asked }),
+        ...(wayIn !== undefined && { wayIn }),
       };
     });
   }
@@ -185,12 +193,13 @@ export class NetworkRecords {
     this.#writePorts(sandbox);
   }
 
-  #writePorts({ containerId, ports }: SandboxRecord): void {
+  #writePorts({ containerId, ports, wayIn }: SandboxRecord): void {
+    if (wayIn !== undefined) this.#statements.saveWayIn.run(containerId, wayIn);
     for (const { protocol, containerPort, hostIp, hostPort } of ports)
       this.#statements.addPort.run(containerId, protocol, containerPort, hostIp, hostPort);
   }
 
-  /** Writes the published ports of a sandbox in place of those that it had. */
+  /** Writes the published ports of a sandbox, and by which way in, in place of those that it had. */
   replacePorts(sandbox: SandboxRecord): void {
     transaction(this.#database, () => {
       this.#statements.removePorts.run(sandbox.containerId);
@@ -277,6 +286,8 @@ function prepare(database: Database) {
     ports: database.prepare("SELECT * FROM network_ports ORDER BY rowid"),
     portRequests: database.prepare("SELECT * FROM network_port_requests"),
     addPortRequests: database.prepare("INSERT INTO network_port_requests VALUES (?, ?)"),
+    waysIn: database.prepare("SELECT * FROM network_ways_in"),
+    saveWayIn: database.prepare("INSERT OR REPLACE INTO network_ways_in VALUES (?, ?)"),
     removePorts: database.prepare("DELETE FROM network_ports WHERE container_id = ?"),
     addSandbox: database.prepare("INSERT INTO network_sandboxes VALUES (?, ?, ?)"),
     addEndpoint: database.prepare("INSERT INTO network_endpoints VALUES (?, ?, ?, ?)"),

@@ -32,16 +32,18 @@ export class SandboxOpener {
 
   /** A sandbox without a network: a loopback device, and the entry of network `none`. */
   openBare(request: SandboxRequest): OpenSandbox {
-    const { records, networks, names } = this.#parts;
+    const { records, networks, names, ways } = this.#parts;
     const { containerId, containerName, mode, ports } = request;
     const endpoint = { ...emptyEndpoint(networks.find("none").record), hostInterface: "" };
+    const endpoints = mode === "none" ? [endpoint] : [];
     const record: SandboxRecord = {
       containerId,
       containerName,
       path: names.newPath(),
-      endpoints: mode === "none" ? [endpoint] : [],
+      endpoints,
       ports: [],
       requests: ports,
+      wayIn: ways.kindOfWayIn({ endpoints }),
     };
     records.insert(record);
     try {
@@ -68,6 +70,7 @@ export class SandboxOpener {
       endpoints,
       ports,
       requests: request.ports,
+      wayIn: ways.kindOfWayIn({ endpoints }),
     };
     records.insert(record);
     undo.defer(() => records.remove(containerId));

@@ -12,6 +12,9 @@ import type { EndpointRecord, SandboxRecord } from "./records.ts";
 import type { PortForward } from "./ruleset.ts";
 import { defaultRoutes, forwardsOf, isExposed, publishingEndpoint, type WayOut } from "./sandbox-record.ts";
 
+/** The kind of way in of a sandbox that nobody can reach. */
+const noWayIn = "none";
+
 export class WaysOut {
   readonly #networks: Networks;
   readonly #config: NetworkConfig;
@@ -59,7 +62,7 @@ export class WaysOut {
   kindOfWayIn({ endpoints }: Pick<SandboxRecord, "endpoints">): string {
     const endpoint = publishingEndpoint(endpoints, this.#wayOut);
     const network = endpoint && this.#networks.byId(endpoint.networkId);
-    if (endpoint === undefined || network === undefined) return "none";
+    if (endpoint === undefined || network === undefined) return noWayIn;
     const { definition } = network.record;
     const { hostBindingIp, gatewayModes } = bridgeOptions(definition.options, definition.internal);
     const { ipv4Address, ipv6Address } = endpoint;
@@ -70,6 +73,17 @@ export class WaysOut {
       gatewayModes.ipv6 === "routed" ? ipv6Address : "",
       ...families,
     ]);
+  }
+
+  /**
+   * Whether a sandbox's ports are published as its endpoints want it. They are not where a daemon was cut off while it
+   * exchanged networks, and where somebody else had a port at that time.
+   */
+  isPublished(record: SandboxRecord): boolean {
+    const { requests = [], ports, wayIn } = record;
+    if (requests.length === 0) return true;
+    const kind = this.kindOfWayIn(record);
+    return wayIn === undefined ? ports.length > 0 || kind === noWayIn : wayIn === kind;
   }
 
   /** Holds the ports that a request is for; undefined when there are none, or no way to them. */

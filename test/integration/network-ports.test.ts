@@ -17,6 +17,8 @@ describe("published ports follow a container's networks", () => {
     (await suite.daemon.host.run(words(`busybox nc -w 1 ${address} ${port}`))).stdout.includes("served");
   const served = (address: string, port: number): Promise<void> =>
     eventually(() => isServed(address, port), { timeoutMs: 60_000, what: `${address}:${port}` });
+  const published = (ports: string): Promise<void> =>
+    eventually(async () => (await docker("port box")) === ports, { timeoutMs: 60_000, what: ports });
 
   test("a container that is on an internal network first is published when it is connected to another", () =>
     removingNetworks(suite.daemon, ["gt-in", "gt-out"], async () => {
@@ -67,6 +69,51 @@ describe("published ports follow a container's networks", () => {
       await docker("network connect gt-a box");
       assert.equal(await docker("port box"), "80/tcp -> 127.0.0.1:18083");
       await served("127.0.0.1", 18_083);
+      // They are tried again by themselves, also by the next daemon.
+      await docker("network disconnect gt-a box");
+      await suite.daemon.killHard();
+      await suite.daemon.launch();
+      assert.equal(await docker("port box"), "");
+      await docker("rm -f other");
+      await published("80/tcp -> 127.0.0.2:18083");
+      await served("127.0.0.2", 18_083);
+    }));
+
+  test("a change of networks that is cut off by the daemon's end leaves ports as the networks want them", () =>
+    removingNetworks(suite.daemon, ["gt-a", "gt-b"], async () => {
+      const mode = "-o com.docker.network.bridge.gateway_mode_ipv4=routed";
+      const binding = "-o com.docker.network.bridge.host_binding_ipv4=127.0.0.1";
+      await docker(`network create --subnet 10.201.57.0/24 ${mode} gt-a`);
+      await docker(`network create --subnet 10.201.58.0/24 ${binding} gt-b`);
+      const cutOff = async (point: string, line: string): Promise<void> => {
+        await suite.daemon.killHard();
+        await suite.daemon.launch({ GANTRY_FAILPOINTS: `${point}=exit` });
+        assert.notEqual((await suite.daemon.docker(words(line))).code, 0, `${point} was not passed`);
+        // Its end may not be known here yet.
+        if (suite.daemon.running) await suite.daemon.killHard();
+        await suite.daemon.launch();
+      };
+      await serve("--network gt-a -p 18084:80");
+      await docker("network connect gt-b box");
+      assert.equal(await docker("port box"), "80/tcp -> 10.201.57.2:80");
+      await cutOff("network-disconnect.detached", "network disconnect gt-a box");
+      assert.equal(await docker("port box"), "80/tcp -> 127.0.0.1:18084");
+      await served("127.0.0.1", 18_084);
+      await cutOff("network-disconnect.detached", "network disconnect gt-b box");
+      assert.equal(await docker("port box"), "");
+      assert.equal(await isServed("127.0.0.1", 18_084), false);
+      for (const point of [
+        "network-connect.attached",
+        "network-open.held",
+        "network-connect.before-record",
+      ]) {
+        await cutOff(point, "network connect gt-b box");
+        assert.equal(await docker("port box"), "");
+        await docker("network connect gt-b box");
+        assert.equal(await docker("port box"), "80/tcp -> 127.0.0.1:18084");
+        await served("127.0.0.1", 18_084);
+        await docker("network disconnect gt-b box");
+      }
     }));
 
   test("ports of a routed network follow to the next one, of whatever mode, and back", () =>
