@@ -341,9 +341,12 @@ test("pushes while garbage is collected all the time come out whole", async () =
   const collecting = (async () => {
     while (!done.signal.aborted) await collect(registry.root, ["--gc-grace", "2s", "--gc-untagged"]);
   })();
-  for (let n = 0; n < 6; n += 1) await push(registry, `app:${n}`);
-  done.abort();
-  await collecting;
+  try {
+    for (let n = 0; n < 6; n += 1) await push(registry, `app:${n}`);
+  } finally {
+    done.abort();
+    await collecting;
+  }
   for (let n = 0; n < 6; n += 1)
     await skopeo(["inspect", "--tls-verify=false", `docker://${registry.address}/app:${n}`]);
 });

@@ -48,10 +48,16 @@ export class Uploads {
   /** Begins an upload and returns its name. */
   async start(repository: string): Promise<string> {
     const id = randomUUID();
-    const file = await open(this.#path(id), "wx", 0o600);
-    await file.close();
-    this.#metadata.run("INSERT INTO uploads VALUES (?, ?, ?)", id, repository, Date.now());
+    // Before the file: a sweep takes a file away that nobody knows of.
     this.#progress.set(id, { hash: createHash("sha256"), sizeBytes: 0 });
+    try {
+      const file = await open(this.#path(id), "wx", 0o600);
+      await file.close();
+      this.#metadata.run("INSERT INTO uploads VALUES (?, ?, ?)", id, repository, Date.now());
+    } catch (error) {
+      this.#forget(id);
+      throw fileSystemError("begin an upload", error);
+    }
     return id;
   }
 
