@@ -8,7 +8,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
-import type { RegistryAuth } from "../wire/registry.ts";
+import type { RegistryCredentials } from "../registry/registry.ts";
 import type { SourceFile, SourceRange } from "./dockerfile/ast.ts";
 import type { FileTree } from "./files/file-tree.ts";
 import type { GcRule } from "./gc-policy.ts";
@@ -106,7 +106,7 @@ export interface SshProvider {
 
 export interface CredentialProvider {
   /** For a registry as image names write it (`docker.io`, `registry:5000`). */
-  get(host: string): Promise<RegistryAuth | undefined>;
+  get(host: string): Promise<RegistryCredentials | undefined>;
 }
 
 export interface BuildLimits {
@@ -353,7 +353,10 @@ export interface CachePruneRequest {
 }
 
 /** Whose question it is that needs files or images. */
-export type LookingRequest = Pick<BuildRequest, "id" | "signal" | "onEvent" | "credentials" | "pull">;
+export type LookingRequest = Pick<
+  BuildRequest,
+  "id" | "signal" | "onEvent" | "credentials" | "secrets" | "ssh" | "pull"
+>;
 
 export interface Builder {
   /**

@@ -126,7 +126,7 @@ class ImageBuilder implements Builder {
     const progress = new Progress(request.onEvent);
     using lease = this.#host.lease();
     await using undo = new AsyncDisposableStack();
-    const base = { contexts: this.#contexts, signal: stop.signal, undo };
+    const base = { contexts: this.#contexts, signal: stop.signal, request, undo };
     const opened = await openDockerfile(base, request, progress);
     const dockerfile = withPlace(opened.source, () => parseDockerfile(opened.source));
     const platforms =
@@ -155,7 +155,6 @@ class ImageBuilder implements Builder {
       stepLocks: this.#stepLocks,
       cacheLocks: this.#cacheLocks,
       slots: this.#slots,
-      request,
       dockerfile,
       progress,
       lease,

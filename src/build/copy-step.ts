@@ -19,7 +19,9 @@ import { type Selection, selectionDigest, selectSources } from "./files/select.t
 import { hashParts, layerOfItems, openRoot, topOf } from "./layers.ts";
 import { rootless } from "./open-context.ts";
 import { nowNs } from "./progress.ts";
-import { checkoutGit, download, isHttpUrl, parseGitUrl, resolveGit, urlFileName } from "./remote-sources.ts";
+import { openGitAccess } from "./git-access.ts";
+import { checkoutGit, parseGitUrl, resolveGit } from "./git-sources.ts";
+import { download, isHttpUrl, urlFileName } from "./remote-sources.ts";
 import type { BuildSession } from "./session.ts";
 import type { StageState } from "./session-parts.ts";
 
@@ -244,15 +246,19 @@ async function gitPart(
   instruction: CopyLike,
   checksum: string | undefined,
 ): Promise<Part> {
-  const { contexts, undo, signal } = session.parts;
+  const { contexts, undo, request, signal } = session.parts;
   const reference = parseGitUrl(source)!;
-  const commit = await resolveGit(reference, signal);
+  const access = await openGitAccess(request, reference.remote, {
+    directory: contexts.temporaryPath(),
+    undo,
+  });
+  const commit = await resolveGit(reference, access, signal);
   if (checksum !== undefined && !commit.startsWith(checksum))
     throw invalidArgument(`expected checksum to match ${checksum}, got ${commit}`);
   const keepGitDirectory = instruction.kind === "add" && instruction.keepGitDir === true;
   const directory = contexts.temporaryPath();
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const { path } = await checkoutGit(reference, { directory, commit, keepGitDirectory, signal });
+  const { path } = await checkoutGit(reference, { directory, commit, keepGitDirectory, access, signal });
   const tree = rootless(new RootTree(path));
   const digest = (): string => hashParts(["git", commit, reference.subdirectory, String(keepGitDirectory)]);
   return { tree, selections: [wholeTree(tree)], digest };

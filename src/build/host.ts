@@ -7,11 +7,11 @@ import type { ImageRecord, ImageStore } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
 import type { NetworkManager } from "../network/network.ts";
 import type { RegistryClient } from "../registry/client.ts";
+import type { RegistryCredentials } from "../registry/registry.ts";
 import type { Snapshotter } from "../snapshot/snapshot.ts";
 import type { BuilderSettings } from "./gc-policy.ts";
 import type { HostConfig } from "../wire/container.ts";
 import type { ProgressMessage } from "../wire/image.ts";
-import type { RegistryAuth } from "../wire/registry.ts";
 
 /** A hold on blobs and layers; what of it nobody refers to at its end is removed. */
 export type BuildLease = Disposable & { add(key: string): void };
@@ -54,13 +54,13 @@ export interface BuildHost {
     readonly image: string;
     readonly tag: string | undefined;
     readonly platform: string | undefined;
-    readonly credentials?: RegistryAuth;
+    readonly credentials?: RegistryCredentials;
     readonly signal: AbortSignal;
   }): AsyncIterable<ProgressMessage>;
   push(options: {
     readonly image: string;
     readonly tag: string | undefined;
-    readonly credentials: RegistryAuth;
+    readonly credentials: RegistryCredentials;
     readonly signal: AbortSignal;
   }): AsyncIterable<ProgressMessage>;
   /** Unpacks what is not unpacked yet, and puts the image on record. */

@@ -36,7 +36,9 @@ export async function openFiles(
   const vertex = progress.vertex(`look ${asked.id} ${source.kind}`, `[internal] load ${nameOf(source)}`);
   const tree =
     image === undefined
-      ? await vertex.run(() => openContextTree({ contexts, signal: asked.signal, undo }, source, vertex))
+      ? await vertex.run(() =>
+          openContextTree({ contexts, signal: asked.signal, request: asked, undo }, source, vertex),
+        )
       : undo.use(openRoot(host, topOf(image.layers))).tree;
   const kept = undo.move();
   return { tree, [Symbol.asyncDispose]: () => kept.disposeAsync() };

@@ -9,12 +9,16 @@ import { memoryTree } from "./files/filtered-tree.ts";
 import { RootTree } from "./files/root-tree.ts";
 import { hashParts } from "./layers.ts";
 import type { VertexProgress } from "./progress.ts";
-import { checkoutGit, download, parseGitUrl, resolveGit } from "./remote-sources.ts";
+import { type GitClient, openGitAccess } from "./git-access.ts";
+import { checkoutGit, parseGitUrl, resolveGit } from "./git-sources.ts";
+import { download } from "./remote-sources.ts";
 
 /** What opening needs of a build. */
 export interface OpeningParts {
   readonly contexts: ContextStore;
   readonly signal: AbortSignal;
+  /** Whose agent and secrets open repositories. */
+  readonly request: GitClient;
   /** What was opened is given back by it. */
   readonly undo: AsyncDisposableStack;
 }
@@ -73,7 +77,7 @@ export function rootless(tree: FileTree): FileTree {
 }
 
 async function openGit(
-  { contexts, signal, undo }: OpeningParts,
+  { contexts, signal, request, undo }: OpeningParts,
   url: string,
   keepGitDirectory: boolean,
 ): Promise<FileTree> {
@@ -81,8 +85,9 @@ async function openGit(
   if (source === undefined) throw invalidArgument(`${url} is no address of a git repository`);
   const directory = contexts.temporaryPath();
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const commit = await resolveGit(source, signal);
-  const { path } = await checkoutGit(source, { directory, commit, keepGitDirectory, signal });
+  const access = await openGitAccess(request, source.remote, { directory: contexts.temporaryPath(), undo });
+  const commit = await resolveGit(source, access, signal);
+  const { path } = await checkoutGit(source, { directory, commit, keepGitDirectory, access, signal });
   return rootless(new RootTree(path));
 }
 

@@ -1,13 +1,13 @@
 /** `RUN --mount`: what is mounted for one command and gone after it. */
-import { chmodSync, chownSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
 import { join, posix } from "node:path";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import type { KeyedLock } from "../base/keyed-lock.ts";
 import { resolveInRoot } from "../linux/resolve-in-root.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import type { RuntimeMount } from "../oci/runtime-spec.ts";
-import type { BuildRequest, SshProvider } from "./build.ts";
+import { openAgentSocket } from "./agent-socket.ts";
+import type { BuildRequest } from "./build.ts";
 import type { CacheStore } from "./cache-store.ts";
 import type { RunMount } from "./dockerfile/ast.ts";
 import type { FileTree } from "./files/file-tree.ts";
@@ -165,49 +165,11 @@ async function addAgent(
   }
   const directory = privateDirectory(preparation);
   const name = `agent-${place.index}.sock`;
-  const path = join(directory, name);
-  // An address has room for 107 bytes, which the whole path may pass; the name below an open directory does not.
-  const directoryFd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  preparation.undo.defer(() => closeSync(directoryFd));
-  const open = new Set<Socket>();
-  const server = createServer((socket) => {
-    open.add(socket);
-    socket.on("close", () => open.delete(socket));
-    socket.on("error", () => socket.destroy());
-    void joinAgent(ssh, id, socket);
-  });
-  await listenOn(server, `/proc/self/fd/${directoryFd}/${name}`);
-  preparation.undo.defer(
-    () =>
-      new Promise<void>((resolve) => {
-        for (const socket of open) socket.destroy();
-        server.close(() => resolve());
-      }),
-  );
+  const { path } = preparation.undo.use(await openAgentSocket(ssh, id, { directory, name }));
   chownSync(path, mount.uid ?? 0, mount.gid ?? 0);
   chmodSync(path, mount.mode ?? 0o600);
   prepared.mounts.push(bind(path, place.target, "rw"));
   if (place.index === 0) prepared.env.push(`SSH_AUTH_SOCK=${place.target}`);
-}
-
-/** Joins a program's connection with the client's agent. */
-async function joinAgent(ssh: SshProvider, id: string, socket: Socket): Promise<void> {
-  try {
-    const agent = await ssh.connect(id);
-    agent.on("error", () => socket.destroy());
-    agent.on("close", () => socket.destroy());
-    socket.on("close", () => agent.destroy());
-    socket.pipe(agent).pipe(socket);
-  } catch {
-    socket.destroy();
-  }
-}
-
-function listenOn(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(path, () => resolve());
-  });
 }
 
 const cacheName = (mount: RunMount, target: string): string =>

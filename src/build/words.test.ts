@@ -6,7 +6,7 @@ import { parseMode, parseOwner } from "./file-options.ts";
 import { formatDuration } from "../base/duration.ts";
 import { applyInstruction, type ConfigDraft, datedHistory } from "./image-config.ts";
 import { planBuild } from "./plan.ts";
-import { parseGitUrl } from "./remote-sources.ts";
+import { parseGitUrl } from "./git-sources.ts";
 import { durationMs, filterTest } from "./cache-prune.ts";
 
 const instructions = (text: string): readonly Instruction[] =>

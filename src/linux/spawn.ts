@@ -213,6 +213,8 @@ export interface RunRequest extends Omit<SpawnRequest, "fds"> {
   readonly maxOutputBytes?: number;
   /** Killed after this time; 60 s when not given. */
   readonly timeoutMs?: number;
+  /** Ended by SIGTERM when it is aborted; what it wrote until then is returned. */
+  readonly signal?: AbortSignal;
 }
 
 /** Collects what comes out of a pipe's read end, at most `limit` bytes. */
@@ -299,7 +301,12 @@ export async function runProcess(request: RunRequest): Promise<RunResult> {
   }
   const [stdout, stderr] = outputs.map((fd) => new PipeCollector(fd, limit));
   const timer = setTimeout(() => child.kill(9), request.timeoutMs ?? 60_000);
+  const { signal } = request;
+  const end = (): void => child.kill(15);
+  signal?.addEventListener("abort", end, { once: true });
+  if (signal?.aborted) end();
   const status = await child.exited;
+  signal?.removeEventListener("abort", end);
   clearTimeout(timer);
   return { ...status, stdout: stdout!.finish(), stderr: stderr!.finish() };
 }

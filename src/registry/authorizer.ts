@@ -48,7 +48,8 @@ export class Authorizer {
       ({ scheme, parameters }) => scheme === "bearer" && parameters.has("realm"),
     );
     const basic = challenges.find(({ scheme }) => scheme === "basic");
-    this.#challenge = bearer ?? (hasPassword(credentials) ? basic : undefined);
+    const canShow = hasPassword(credentials) || credentials.authority !== undefined;
+    this.#challenge = bearer ?? (canShow ? basic : undefined);
     return this.#challenge !== undefined;
   }
 
@@ -56,7 +57,10 @@ export class Authorizer {
   async header(scopes: readonly string[], signal: AbortSignal): Promise<string | undefined> {
     const { credentials } = this.#parts;
     if (this.#challenge === undefined) return undefined;
-    if (this.#challenge.scheme === "basic") return basicHeader(credentials);
+    if (this.#challenge.scheme === "basic") {
+      const shown = (await credentials.authority?.password()) ?? credentials;
+      return hasPassword(shown) ? basicHeader(shown) : undefined;
+    }
     if (credentials.registrytoken) return `Bearer ${credentials.registrytoken}`;
     return `Bearer ${(await this.#token(scopes, signal)).token}`;
   }
@@ -87,7 +91,8 @@ export class Authorizer {
   #key(scopes: readonly string[]): string {
     const { credentials } = this.#parts;
     const { parameters } = this.#challenge!;
-    const who = [credentials.username, credentials.password, credentials.identitytoken];
+    const { username, password, identitytoken, authority } = credentials;
+    const who = [username, password, identitytoken, authority?.key];
     return createHash("sha256")
       .update(
         JSON.stringify([parameters.get("realm"), parameters.get("service"), ...who, ...scopes.toSorted()]),
@@ -102,6 +107,12 @@ export class Authorizer {
     const { http, credentials } = this.#parts;
     const { parameters } = this.#challenge!;
     const url = realmUrl(parameters.get("realm") ?? "");
+    if (credentials.authority !== undefined) {
+      const service = parameters.get("service") ?? "";
+      const asked = { realm: url.href, service, scopes, signal };
+      const { token, lifeSeconds } = await credentials.authority.token(asked);
+      return { token, refreshToken: "", expiresAtMs: expiry(lifeSeconds || defaultLifeSeconds) };
+    }
     const isKnown = hasPassword(credentials) || Boolean(credentials.identitytoken);
     if (url.protocol !== "https:" && isKnown && !this.#parts.allowPlain)
       throw new EngineError(
@@ -194,8 +205,13 @@ async function readToken(answer: HttpAnswer): Promise<Token> {
   return {
     token,
     refreshToken: textOf(value["refresh_token"]),
-    expiresAtMs: Date.now() + Math.max(life, defaultLifeSeconds) * 1000 - leewayMs,
+    expiresAtMs: expiry(life),
   };
+}
+
+/** ms since the epoch. The specification says that no token lives shorter than the default. */
+function expiry(lifeSeconds: number): number {
+  return Date.now() + Math.max(lifeSeconds, defaultLifeSeconds) * 1000 - leewayMs;
 }
 
 function parseToken(text: string): Record<string, unknown> {

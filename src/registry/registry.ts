@@ -33,7 +33,29 @@ export const defaultRegistryPlace: RegistryPlace = {
   retryDelayMs: 500,
 };
 
-export type RegistryCredentials = Readonly<RegistryAuth>;
+/** A token of a registry's token service. */
+export interface IssuedToken {
+  readonly token: string;
+  /** 0 when the service does not say. */
+  readonly lifeSeconds: number;
+}
+
+/** Somebody who keeps the credentials and gets tokens for them, such as a building client (BuildKit, session/auth). */
+export interface TokenAuthority {
+  /** What tokens are kept under: nobody else can have it. */
+  readonly key: string;
+  /** Throws `unauthenticated`. */
+  token(asked: {
+    readonly realm: string;
+    readonly service: string;
+    readonly scopes: readonly string[];
+    readonly signal: AbortSignal;
+  }): Promise<IssuedToken>;
+  /** For a registry that knows no tokens. */
+  password(): Promise<RegistryAuth>;
+}
+
+export type RegistryCredentials = Readonly<RegistryAuth> & { readonly authority?: TokenAuthority };
 
 /** What is asked for in a repository: the scope of a token. */
 export type RepositoryAction = "pull" | "pull,push";

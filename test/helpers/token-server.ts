@@ -1,4 +1,7 @@
-/** A token service for a registry with `auth: token` (the distribution project's token authentication). */
+/**
+ * A token service for a registry with `auth: token` (the distribution project's token authentication). As a program of its
+ * own it prints its configuration for the registry, then the scopes of each token that was asked for.
+ */
 import { createHash, createSign, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -17,7 +20,9 @@ export interface TokenServer extends AsyncDisposable {
 }
 
 /** One user, `robot` with password `sesame`; everybody else may only pull from `public/…`. */
-export async function startTokenServer(): Promise<TokenServer> {
+export async function startTokenServer(
+  onAsked: (scopes: readonly string[], client: string) => void = () => {},
+): Promise<TokenServer> {
   const directory = await mkdtemp(join(tmpdir(), "gantry-test-tokens-"));
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const pem = privateKey.export({ type: "pkcs8", format: "pem" });
@@ -51,8 +56,9 @@ export async function startTokenServer(): Promise<TokenServer> {
         (request.headers.authorization ?? "").replace("Basic ", ""),
         "base64",
       ).toString();
-      const isRobot = given === "robot:sesame" || form.get("refresh_token") === refreshToken;
-      if ((given !== "" || form.has("refresh_token")) && !isRobot) {
+      const posted = form.get("username") === "robot" && form.get("password") === "sesame";
+      const isRobot = given === "robot:sesame" || posted || form.get("refresh_token") === refreshToken;
+      if ((given !== "" || form.has("refresh_token") || form.has("username")) && !isRobot) {
         response.writeHead(401).end('{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}');
         return;
       }
@@ -60,6 +66,7 @@ export async function startTokenServer(): Promise<TokenServer> {
         it.split(" "),
       );
       asked.push(...scopes);
+      onAsked(scopes, form.get("client_id") ?? url.searchParams.get("client_id") ?? "");
       const access = scopes.map((scope) => {
         const [type = "", name = "", actions = ""] = scope.split(":");
         const allowed = isRobot ? actions.split(",") : name.startsWith("public/") ? ["pull"] : [];
@@ -67,7 +74,7 @@ export async function startTokenServer(): Promise<TokenServer> {
       });
       const token = sign(access);
       const offline = url.searchParams.get("offline_token") === "true" ? { refresh_token: refreshToken } : {};
-      response.end(JSON.stringify({ token, expires_in: 300, ...offline }));
+      response.end(JSON.stringify({ token, access_token: token, expires_in: 300, ...offline }));
     })();
   });
   const sign = (access: unknown): string => {
@@ -100,4 +107,12 @@ export async function startTokenServer(): Promise<TokenServer> {
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+if (import.meta.main) {
+  const server = await startTokenServer((scopes, client) =>
+    console.log(`asked by ${client}: ${scopes.join(" ")}`),
+  );
+  console.log(server.config);
+  process.once("SIGTERM", () => void server[Symbol.asyncDispose]().then(() => process.exit()));
 }

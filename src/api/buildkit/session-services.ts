@@ -1,14 +1,11 @@
-/** Secrets, agents, credentials and uploads that a client offers (BuildKit, session/secrets, sshforward, auth, upload). */
+/** Secrets, agents and uploads that a client offers (BuildKit, session/secrets, sshforward, upload). */
 import { Duplex, Readable } from "node:stream";
 import { EngineError, isKind } from "../../base/errors.ts";
-import type { CredentialProvider, SecretProvider, SshProvider } from "../../build/build.ts";
+import type { SecretProvider, SshProvider } from "../../build/build.ts";
 import { bytesMessage } from "../../wire/buildkit/control.ts";
 import {
-  authService,
   checkAgentRequest,
   checkAgentResponse,
-  credentialsRequest,
-  credentialsResponse,
   getSecretPath,
   getSecretRequest,
   getSecretResponse,
@@ -17,14 +14,6 @@ import {
 } from "../../wire/buildkit/session.ts";
 import type { ClientSession } from "./client-session.ts";
 
-/** The name that clients have Docker Hub's credentials under. */
-const dockerHubHost = "registry-1.docker.io";
-
-const credentials = {
-  path: `${authService}Credentials`,
-  request: credentialsRequest,
-  response: credentialsResponse,
-};
 const getSecret = { path: getSecretPath, request: getSecretRequest, response: getSecretResponse };
 const checkAgent = {
   path: `${sshService}CheckAgent`,
@@ -44,21 +33,6 @@ export function sessionSecrets(session: ClientSession): SecretProvider {
         if (isKind(error, "notFound")) return undefined;
         throw error;
       }
-    },
-  };
-}
-
-export function sessionCredentials(session: ClientSession): CredentialProvider {
-  return {
-    async get(host) {
-      if (!session.serves(credentials.path)) return undefined;
-      const asked = host === "docker.io" || host === "index.docker.io" ? dockerHubHost : host;
-      const { Username, Secret } = await session.connection.call(credentials, { Host: asked });
-      if (Username === "" && Secret === "") return undefined;
-      // Without a name it is a token of the registry's token service.
-      return Username === "" || Username === "<token>"
-        ? { identitytoken: Secret, serveraddress: host }
-        : { username: Username, password: Secret, serveraddress: host };
     },
   };
 }

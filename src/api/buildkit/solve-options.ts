@@ -14,8 +14,9 @@ import { parsePlatform } from "../../oci/platform.ts";
 import { attributesOf } from "../../wire/buildkit/common.ts";
 import type { GraphSource } from "../../wire/buildkit/graph.ts";
 import type { ClientSession } from "./client-session.ts";
+import { sessionCredentials } from "./session-credentials.ts";
 import { openOutput, remoteDirectory, sendListing } from "./session-files.ts";
-import { sessionCredentials, sessionSecrets, sessionSsh, sessionUpload } from "./session-services.ts";
+import { sessionSecrets, sessionSsh, sessionUpload } from "./session-services.ts";
 import { sessionStore } from "./session-stores.ts";
 
 export type Attributes = ReadonlyMap<string, string>;

@@ -8,7 +8,8 @@ import type { Decoded, Encodable } from "../../wire/protobuf.ts";
 import { BuildRecord, type BuildRecords } from "./build-record.ts";
 import type { ClientSession, SessionRegistry } from "./client-session.ts";
 import { BuiltReferences, OpenReferences, refuseGraph } from "./references.ts";
-import { sessionCredentials } from "./session-services.ts";
+import { sessionCredentials } from "./session-credentials.ts";
+import { sessionSecrets, sessionSsh } from "./session-services.ts";
 import { type Exporter, type SolveInput, buildRequest, graphContext } from "./solve-options.ts";
 
 export type SolveMessage = Decoded<typeof solveRequest>;
@@ -125,7 +126,14 @@ export class Solver {
     signal,
     onEvent,
   }: Omit<SolveInput, "attributes" | "cacheFrom">): OpenReferences {
-    const asked = { id: ref, signal, onEvent, credentials: sessionCredentials(session) };
+    const asked = {
+      id: ref,
+      signal,
+      onEvent,
+      credentials: sessionCredentials(session),
+      secrets: sessionSecrets(session),
+      ssh: sessionSsh(session),
+    };
     return new OpenReferences(this.#context.builder, this.built, asked);
   }
 

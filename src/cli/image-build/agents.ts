@@ -17,11 +17,20 @@ export interface OfferedAgents {
 
 const startTimeoutMs = 10_000;
 
-/** `default`, `ID`, `ID=SOCKET` or `ID=KEY[,KEY…]`, as buildx reads them. Throws `CliError`. */
-export async function readAgents(context: CommandContext, parsed: ParsedArguments): Promise<OfferedAgents> {
+/**
+ * `default`, `ID`, `ID=SOCKET` or `ID=KEY[,KEY…]`, as buildx reads them. For a context that is read over SSH the agent that
+ * runs is offered without being asked for. Throws `CliError`.
+ */
+export async function readAgents(
+  context: CommandContext,
+  parsed: ParsedArguments,
+  { isSshContext }: { readonly isSshContext: boolean },
+): Promise<OfferedAgents> {
   const agents = new Map<string, string>();
   await using started = new AsyncDisposableStack();
-  for (const entry of parsed.list("ssh")) {
+  const asked = parsed.list("ssh");
+  const isOffered = asked.length === 0 && isSshContext && Boolean(context.env["SSH_AUTH_SOCK"]);
+  for (const entry of isOffered ? ["default"] : asked) {
     const [, id = "", value] = /^([^=]*)(?:=(.*))?$/s.exec(entry) ?? [];
     const paths = (value ?? context.env["SSH_AUTH_SOCK"] ?? "").split(",").filter((path) => path !== "");
     if (paths.length === 0)

@@ -63,7 +63,7 @@ export async function planBuild(context: CommandContext, parsed: ParsedArguments
   }
   const secrets = readSecrets(context, parsed);
   // Last: what it starts is ended by the plan alone.
-  const started = await readAgents(context, parsed);
+  const started = await readAgents(context, parsed, { isSshContext: isSshAddress(source) });
   return {
     close: () => started.close(),
     layouts: [...outputLayouts, ...cache.layouts],
@@ -101,6 +101,9 @@ interface ContextReading {
   readonly directories: Map<string, OfferedDirectory>;
   readonly uploads: Map<string, Readable>;
 }
+
+const isSshAddress = (source: string): boolean =>
+  source.startsWith("ssh://") || /^[\w.-]+@[\w.-]+:/.test(source);
 
 const isAddress = (source: string): boolean =>
   /^(https?|git|ssh):\/\//.test(source) ||

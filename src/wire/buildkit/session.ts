@@ -28,6 +28,13 @@ export const fetchTokenResponse = message({
 });
 export const tokenAuthorityRequest = message({ Host: one(1, "string"), Salt: one(2, "bytes") });
 export const tokenAuthorityResponse = message({ PublicKey: one(1, "bytes") });
+export const verifyAuthorityRequest = message({
+  Host: one(1, "string"),
+  Payload: one(2, "bytes"),
+  Salt: one(3, "bytes"),
+});
+/** The signature (Ed25519, 64 bytes) and the payload behind it. */
+export const verifyAuthorityResponse = message({ Signed: one(1, "bytes") });
 
 export const getSecretPath = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
 export const getSecretRequest = message({ ID: one(1, "string"), annotations: stringMap(2) });
