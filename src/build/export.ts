@@ -162,7 +162,8 @@ async function exportImage(
   const { host, lease, progress, signal } = parts;
   const vertex = progress.vertex(`export ${parts.request.id}`, "exporting to image");
   return vertex.run(async () => {
-    await vertex.part("exporting layers", () => host.snapshotter.flush());
+    const layers = made.flatMap(({ stored }) => stored.manifest.layers.map(({ digest }) => digest));
+    await vertex.part("exporting layers", () => host.content.persist(layers));
     signal.throwIfAborted();
     failpoint("build-export.flushed");
     const own = ownImage(made);

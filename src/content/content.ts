@@ -36,6 +36,11 @@ export interface ContentStore {
   list(): BlobInfo[];
   /** Removes unfinished writes of an earlier process, and what a loss of power has spoilt. */
   sweep(): void;
+  /**
+   * Resolves when these blobs are on the disk; a loss of power takes none of them from then on. Throws when the disk does
+   * not take one, or when one is missing (`notFound`): one that could not be written is removed.
+   */
+  persist(digests: Iterable<string>): Promise<void>;
   /** Resolves when everything is on the disk. */
   idle(): Promise<void>;
 }

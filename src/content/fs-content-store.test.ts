@@ -78,6 +78,24 @@ test("sweep removes unfinished writes and nothing else", async () => {
   assert.deepEqual(store.list(), [blob]);
 });
 
+test("blobs that were asked for are on the disk one by one, the others soon", async (t) => {
+  // "Soon" is only when this test says so.
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const soon = new FsContentStore(root, "soon");
+  const [one, two, three] = await Promise.all(["one", "two", "three"].map((text) => soon.ingest(text)));
+  const marks = (): string[] => readdirSync(join(root, "unsynced")).toSorted();
+  const markOf = (digest: string): string => digest.replace(":", "-");
+  assert.deepEqual(marks(), [one!, two!, three!].map(({ digest }) => markOf(digest)).toSorted());
+  await Promise.all([soon.persist([one!.digest, two!.digest]), soon.persist([one!.digest])]);
+  assert.deepEqual(marks(), [markOf(three!.digest)]);
+  // What is written again is marked again.
+  await soon.ingest("one");
+  assert.deepEqual(marks(), [markOf(one!.digest), markOf(three!.digest)].toSorted());
+  await assert.rejects(soon.persist([digestOf("nothing")]), (error: unknown) => isKind(error, "notFound"));
+  await soon.idle();
+  assert.deepEqual(marks(), []);
+});
+
 test("malformed digests are invalid, missing ones not found", () => {
   for (const name of ["has", "info", "path", "read", "remove"] as const)
     assert.throws(

@@ -37,6 +37,7 @@ export type Durability = "at-once" | "soon";
 export class FsContentStore implements ContentStore {
   readonly #root: string;
   readonly #sync: DeferredSync | undefined;
+  #persisting: Promise<unknown> = Promise.resolve();
 
   /**
    * Makes the directories under `root` when they are missing. With `soon`, a blob that a loss of power may have spoilt is
@@ -96,12 +97,45 @@ export class FsContentStore implements ContentStore {
     this.#sync?.mark(`${algorithm}-${hex}`);
     crashpoint("content-marked");
     await rename(temporary, this.#file(digest));
-    if (this.#sync !== undefined) return;
-    const directory = await open(join(this.#root, "blobs", algorithm), "r");
+    // Somebody may just have written the one to disk that was there before.
+    if (this.#sync !== undefined) this.#sync.mark(`${algorithm}-${hex}`);
+    else await syncPath(join(this.#root, "blobs", algorithm));
+  }
+
+  async persist(digests: Iterable<string>): Promise<void> {
+    const unique = [...new Set(digests)];
+    // One after the other: who unpacks meanwhile needs threads and the disk, too.
+    const done = this.#persisting.then(() => this.#writeToDisk(unique));
+    this.#persisting = done.catch(() => {});
+    await done;
+  }
+
+  async #writeToDisk(digests: readonly string[]): Promise<void> {
+    const sync = this.#sync;
+    for (const digest of digests) this.#sizeBytes(digest);
+    if (sync === undefined) return;
+    let rest = digests;
+    while (rest.length > 0) {
+      const marks = rest.flatMap((digest): (readonly [string, number])[] => {
+        const mark = sync.markOf(markName(digest));
+        return mark === undefined ? [] : [[digest, mark]];
+      });
+      for (const [digest] of marks) await this.#syncBlob(digest);
+      const used = new Set(marks.map(([digest]) => parseDigest(digest).algorithm));
+      for (const algorithm of used) await syncPath(join(this.#root, "blobs", algorithm));
+      rest = marks
+        .filter(([digest, mark]) => !sync.written(markName(digest), mark))
+        .map(([digest]) => digest);
+    }
+  }
+
+  async #syncBlob(digest: string): Promise<void> {
     try {
-      await directory.sync();
-    } finally {
-      await directory.close();
+      await syncPath(this.#file(digest));
+    } catch (error) {
+      // The kernel tells of a failure once: who asks again would hear that all is well.
+      if (!isErrno(error, "ENOENT")) this.remove(digest);
+      throw fileSystemError(`write blob ${digest} to disk`, error);
     }
   }
 
@@ -129,7 +163,7 @@ export class FsContentStore implements ContentStore {
   remove(digest: string): void {
     withFileErrors(`remove blob ${digest}`, () => rmSync(this.#file(digest), { force: true }));
     crashpoint("content-removed");
-    this.#sync?.forget(digest.replace(":", "-"));
+    this.#sync?.forget(markName(digest));
   }
 
   list(): BlobInfo[] {
@@ -170,6 +204,18 @@ export class FsContentStore implements ContentStore {
       if (isErrno(error, "ENOENT")) throw notFound(`content ${digest} is not stored here`);
       throw fileSystemError(`read blob ${digest}`, error);
     }
+  }
+}
+
+const markName = (digest: string): string => digest.replace(":", "-");
+
+/** fsync(2) of a file or a directory. */
+async function syncPath(path: string): Promise<void> {
+  const file = await open(path, "r");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

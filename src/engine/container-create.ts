@@ -51,6 +51,7 @@ export async function containerCreate(
   // insert refuses it, too; asking first saves making and unmaking a layer.
   context.containers.requireFreeName(name);
   const image = findImage(context, configRequest.Image ?? "", options.platform);
+  requireLayers(context, image, configRequest.Image ?? "");
   const hostConfig = withHostDefaults(withContainerIds(context, hostRequest ?? {}), {
     runtime: context.runtimes.defaultName,
     logging: context.config.logging,
@@ -123,6 +124,15 @@ function findImage(context: EngineContext, reference: string, platform: string |
       `image with reference ${reference} was found but its platform (${image.config.os}/${image.config.architecture}) does not match the specified platform (${platform})`,
     );
   return image;
+}
+
+/** "Not found" has command lines pull it, which mends it. */
+function requireLayers({ snapshotter }: EngineContext, { chainId }: ImageRecord, reference: string): void {
+  if (chainId === undefined || snapshotter.has(chainId)) return;
+  throw notFound(
+    `image ${reference} is broken: its layers are not on the disk, and not all of its blobs are there to unpack them from`,
+    { hint: "Pull or load it again; 'gantry system check' says what is missing." },
+  );
 }
 
 /** Fields that depend on the id or on the host config. */

@@ -30,6 +30,8 @@ export async function imageRemove(
   nameOrId: string,
   options: ImageRemoveOptions,
 ): Promise<ImageDeleteEntry[]> {
+  // A container that stays has nothing to unpack its layers from again when the blobs are gone.
+  if (context.isImageUsed(context.images.resolve(nameOrId).id).length > 0) await context.snapshotter.flush();
   const image = context.images.resolve(nameOrId);
   const isId = image.id.startsWith(nameOrId) || image.id.startsWith(`sha256:${nameOrId}`);
   return isId

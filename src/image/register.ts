@@ -8,6 +8,7 @@ import type { Descriptor, ImageConfigFile, ImageManifest } from "../oci/image-sp
 import type { Snapshotter } from "../snapshot/snapshot.ts";
 import { decompress } from "./decompress.ts";
 import type { ImageRecord, ImageStore } from "./image.ts";
+import { blobsOf } from "./garbage.ts";
 import { checkRoom, withinBudget } from "./layer-limits.ts";
 import type { Lease } from "./leases.ts";
 import { parseImageConfig, parseManifest } from "./parse.ts";
@@ -95,14 +96,19 @@ export async function* registerImage(
   lease: Pick<Lease, "add">,
   arrivals?: LayerArrivals,
 ): AsyncGenerator<LayerProgress, ImageRecord> {
-  const { snapshotter, images } = stores;
+  const { content, snapshotter, images } = stores;
   const diffIds = image.config.rootfs.diff_ids;
   const chain = chainIds(diffIds);
   for (const id of chain) lease.add(id);
+  // Beside the unpacking; whoever comes to its end finds most of it done.
+  const writing: Promise<void>[] = [];
   let sizeBytes = 0;
   for (const [index, chainId] of chain.entries()) {
     const descriptor = image.manifest.layers[index]!;
     await arrivals?.ready(index);
+    const written = content.persist([descriptor.digest]);
+    written.catch(() => {});
+    writing.push(written);
     const isNew = !snapshotter.has(chainId);
     if (isNew) {
       const layer = { index, chainId, parent: chain[index - 1], diffId: diffIds[index]! };
@@ -112,8 +118,10 @@ export async function* registerImage(
     failpoint("image-register.layer-unpacked");
     yield { diffId: diffIds[index]!, descriptor, isNew };
   }
-  // A record is written when what it names is on the disk: no loss of power leaves half an image.
-  await Promise.all([stores.content.idle(), snapshotter.flush()]);
+  // A record is written when its blobs are on the disk. The layers need not be: what a loss of power takes of them is
+  // marked, and unpacked again from the blobs (snapshot/snapshot-store.ts, engine/image-restore.ts).
+  await Promise.all(writing);
+  await content.persist(blobsOf(image));
   failpoint("image-register.before-record");
   return images.put({
     id: image.configDigest,

@@ -31,3 +31,17 @@ test("marks of a process that died in this boot are no suspects, those of anothe
   await next.flush();
   assert.deepEqual(readdirSync(directory), []);
 });
+
+test("who writes a thing to disk himself takes its mark away, unless it was marked anew meanwhile", () => {
+  const sync = new DeferredSync(directory);
+  assert.equal(sync.markOf("a"), undefined);
+  sync.mark("a");
+  const first = sync.markOf("a")!;
+  sync.mark("a");
+  assert.equal(sync.written("a", first), false);
+  assert.deepEqual(readdirSync(directory), ["a"]);
+  assert.equal(sync.written("a", sync.markOf("a")!), true);
+  assert.deepEqual(readdirSync(directory), []);
+  // Somebody else was there first.
+  assert.equal(sync.written("a", first), true);
+});

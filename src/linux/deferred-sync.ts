@@ -37,7 +37,9 @@ function bootId(): string {
 export class DeferredSync {
   readonly #directory: string;
   readonly #bootId = bootId();
-  readonly #marked = new Set<string>();
+  /** With a number that changes whenever it is marked anew. */
+  readonly #marked = new Map<string, number>();
+  #marks = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -45,8 +47,13 @@ export class DeferredSync {
   constructor(directory: string) {
     this.#directory = directory;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const name of readdirSync(directory)) if (this.#isOfThisBoot(name)) this.#marked.add(name);
+    for (const name of readdirSync(directory)) if (this.#isOfThisBoot(name)) this.#note(name);
     if (this.#marked.size > 0) this.#soon();
+  }
+
+  #note(name: string): void {
+    this.#marks += 1;
+    this.#marked.set(name, this.#marks);
   }
 
   #isOfThisBoot(name: string): boolean {
@@ -58,15 +65,27 @@ export class DeferredSync {
     return readdirSync(this.#directory).filter((name) => !this.#marked.has(name));
   }
 
-  /** To be called when the thing is complete and not yet visible. `name` is a file name. */
+  /** To be called when the thing is complete and not yet visible, and again when it became so. `name` is a file name. */
   mark(name: string): void {
     try {
       symlinkSync(this.#bootId, join(this.#directory, name));
     } catch (error) {
       if (!isErrno(error, "EEXIST")) throw error;
     }
-    this.#marked.add(name);
+    this.#note(name);
     this.#soon();
+  }
+
+  /** Which mark it has now, to be given to {@link written}; undefined when it is on the disk. */
+  markOf(name: string): number | undefined {
+    return this.#marked.get(name);
+  }
+
+  /** Somebody wrote to disk what had this mark. False when it was marked anew meanwhile: then it has to be written again. */
+  written(name: string, mark: number): boolean {
+    const current = this.#marked.get(name);
+    if (current === mark) this.forget(name);
+    return current === undefined || current === mark;
   }
 
   /** It is gone, or was looked at. */
@@ -90,8 +109,8 @@ export class DeferredSync {
 
   async #flushAfter(before: Promise<void>): Promise<void> {
     await before;
-    const names = [...this.#marked];
-    if (names.length === 0) return;
+    const marks = [...this.#marked];
+    if (marks.length === 0) return;
     try {
       const fd = openSync(this.#directory, "r");
       try {
@@ -99,7 +118,7 @@ export class DeferredSync {
       } finally {
         closeSync(fd);
       }
-      for (const name of names) this.forget(name);
+      for (const [name, mark] of marks) this.written(name, mark);
     } catch (error) {
       log.error("could not write to disk", { directory: this.#directory, error: errorText(error) });
     }

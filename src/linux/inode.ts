@@ -18,6 +18,7 @@ const mknodCall = libc.func("int mknod(const uint8_t *path, unsigned int mode, u
 const utimensatCall = libc.func(
   "int utimensat(int dirfd, const uint8_t *path, const int64_t *times, int flags)",
 );
+const futimensCall = libc.func("int futimens(int fd, const int64_t *times)");
 const setxattrCall = libc.func(
   "int setxattr(const uint8_t *path, str name, const uint8_t *value, size_t size, int flags)",
 );
@@ -66,16 +67,29 @@ export function deviceNumbers(device: bigint): { major: number; minor: number } 
 
 /** Sets access and modification time to `timeNs` since the epoch; of a symbolic link itself too. */
 export function setTimes(path: PathBytes, timeNs: bigint, { follow = false } = {}): void {
+  if (utimensatCall(AT_FDCWD, path, bothTimes(timeNs), follow ? 0 : AT_SYMLINK_NOFOLLOW) !== 0)
+    throw systemError(`set the time of ${shown(path)}`);
+}
+
+/** As {@link setTimes}, of an open file. */
+export function setOpenTimes(fd: number, timeNs: bigint): void {
+  if (futimensCall(fd, bothTimes(timeNs)) !== 0) throw systemError("set the time of an open file");
+}
+
+/** Two `struct timespec`: of the last access and of the last modification. Valid until the next call. */
+function bothTimes(timeNs: bigint): BigInt64Array {
   let seconds = timeNs / 1_000_000_000n;
   let rest = timeNs % 1_000_000_000n;
   if (rest < 0n) {
     seconds -= 1n;
     rest += 1_000_000_000n;
   }
-  const times = new BigInt64Array([seconds, rest, seconds, rest]);
-  if (utimensatCall(AT_FDCWD, path, times, follow ? 0 : AT_SYMLINK_NOFOLLOW) !== 0)
-    throw systemError(`set the time of ${shown(path)}`);
+  timespecs[0] = timespecs[2] = seconds;
+  timespecs[1] = timespecs[3] = rest;
+  return timespecs;
 }
+
+const timespecs = new BigInt64Array(4);
 
 /** lsetxattr(2). Returns false when the file system cannot hold it (EOPNOTSUPP). */
 export function setXattr(path: PathBytes, name: string, value: Uint8Array, { follow = false } = {}): boolean {

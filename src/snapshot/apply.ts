@@ -11,6 +11,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   ftruncateSync,
   lchownSync,
   linkSync,
@@ -31,7 +32,7 @@ import { followLinks } from "../base/follow-links.ts";
 import { byteStringOf, type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
 import { copyMetadata } from "../linux/copy-tree.ts";
 import { fileSystemError, isErrno } from "../linux/fs-error.ts";
-import { makeNode, pathBytes, setTimes, setXattr } from "../linux/inode.ts";
+import { makeNode, pathBytes, setOpenTimes, setTimes, setXattr } from "../linux/inode.ts";
 import { bytes, findInLayers, isWhiteout, lookup, opaqueXattr } from "./merged-view.ts";
 
 const whiteoutPrefix = ".wh.";
@@ -130,6 +131,10 @@ class LayerUnpacker {
   }
 
   async #create(path: string, entry: TarEntry, reader: TarReader): Promise<void> {
+    if (entry.type === "file") {
+      await this.#writeFile(path, entry, reader);
+      return;
+    }
     const existing = lookup(path);
     const isDirectory = entry.type === "directory";
     const coversWhiteout = existing !== undefined && this.#form === "overlay" && isWhiteout(existing);
@@ -138,14 +143,13 @@ class LayerUnpacker {
       if (existing?.isDirectory() !== true) this.#makeDirectory(path);
       if (coversWhiteout) setXattr(pathBytes(bytes(path)), opaqueXattr, Buffer.from("y"));
       this.#directoryTimes.set(path, entry.timeNs);
-    } else if (entry.type === "file") await this.#writeFile(path, entry, reader);
-    else if (entry.type === "link") {
+    } else if (entry.type === "link") {
       this.#hardLink(path, entry);
       return;
     } else this.#makeSpecial(path, entry);
     this.#made.add(path);
     this.#inodes += 1;
-    if (entry.type !== "file") this.#setMetadata(path, entry);
+    this.#setMetadata(path, entry);
     if (!isDirectory) setTimes(pathBytes(bytes(path)), entry.timeNs);
   }
 
@@ -172,19 +176,37 @@ class LayerUnpacker {
   }
 
   async #writeFile(path: string, entry: TarEntry, reader: TarReader): Promise<void> {
-    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-    const fd = openSync(bytes(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    const fd = this.#openNew(path, entry.mode & 0o777);
     try {
+      this.#made.add(path);
+      this.#inodes += 1;
       if (entry.sparse === undefined) await writeAll(fd, reader);
       else await writeSparse(fd, entry, reader);
+      // A look is cheap, and each change costs the file system an entry in its journal.
+      const made = fstatSync(fd);
       // Owner first: changing it clears setuid and capabilities.
-      fchownSync(fd, entry.uid, entry.gid);
-      fchmodSync(fd, entry.mode);
+      if (made.uid !== entry.uid || made.gid !== entry.gid) fchownSync(fd, entry.uid, entry.gid);
+      if ((made.mode & 0o7777) !== entry.mode) fchmodSync(fd, entry.mode);
+      this.#setXattrs(path, entry);
+      setOpenTimes(fd, entry.timeNs);
     } finally {
       closeSync(fd);
     }
-    this.#setXattrs(path, entry);
     this.#sizeBytes += entry.sizeBytes;
+  }
+
+  /** A new file for writing; what was there before goes. Mostly there is nothing, so that is looked for last. */
+  #openNew(path: string, mode: number): number {
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    const openIt = (): number => openSync(bytes(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    try {
+      return openIt();
+    } catch (error) {
+      if (!isErrno(error, "EEXIST")) throw error;
+    }
+    const existing = lookup(path);
+    if (existing !== undefined) this.#remove(path, existing);
+    return openIt();
   }
 
   #setMetadata(path: string, entry: TarEntry): void {

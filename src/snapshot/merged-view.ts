@@ -14,9 +14,9 @@ export const bytes = (path: string): Buffer => Buffer.from(path, "latin1");
 /** lstat, or undefined when nothing is there. */
 export function lookup(path: string): BigIntStats | undefined {
   try {
-    return lstatSync(bytes(path), { bigint: true });
+    return lstatSync(bytes(path), { bigint: true, throwIfNoEntry: false });
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    if (isErrno(error, "ENOTDIR")) return undefined;
     throw error;
   }
 }

@@ -107,7 +107,7 @@ export class SnapshotStore {
     const records: LayerRecord[] = [];
     for (let id = top; id !== undefined;) {
       const record = this.#layers.get(id);
-      if (record === undefined) throw notFound(`layer ${id} is not unpacked here`);
+      if (record === undefined) throw missingLayer(id);
       records.push(record);
       id = record.parent;
     }
@@ -127,7 +127,10 @@ export class SnapshotStore {
     return path;
   }
 
-  /** Makes `directory` the committed snapshot of `record`. It goes to the disk soon afterwards. */
+  /**
+   * Makes `directory` the committed snapshot of `record`. It goes to the disk soon afterwards; until then its mark says
+   * that a loss of power may have taken a part of it.
+   */
   commitLayer(directory: string, record: LayerRecord): void {
     const { hex } = parseDigest(record.chainId);
     writeFileSync(join(directory, "record.json"), JSON.stringify(record));
@@ -169,8 +172,7 @@ export class SnapshotStore {
     if (!keyForm.test(key) || isDigest(key))
       throw invalidArgument(`${JSON.stringify(key)} is no key for a snapshot`);
     if (this.has(key)) throw new EngineError("alreadyExists", `snapshot ${key} exists already`);
-    if (parent !== undefined && !this.#layers.has(parent))
-      throw notFound(`layer ${parent} is not unpacked here`);
+    if (parent !== undefined && !this.#layers.has(parent)) throw missingLayer(parent);
   }
 
   /**
@@ -260,6 +262,11 @@ export class SnapshotStore {
     }
   }
 }
+
+const missingLayer = (chainId: string): EngineError =>
+  notFound(`layer ${chainId} is not unpacked here`, {
+    hint: "Pull or load its image again; 'gantry system check' says what is missing.",
+  });
 
 async function deleteAfter(
   before: Promise<void>,

@@ -1,19 +1,29 @@
 /** A machine that lost its power right after a pull: what was not on the disk yet is looked at, and made anew. */
 import assert from "node:assert/strict";
-import { lstatSync, readdirSync, rmSync, symlinkSync, truncateSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { flavour, TestDaemon } from "../helpers/daemon.ts";
 import { busybox, busyboxTar } from "../helpers/images.ts";
+import { eventually } from "../helpers/process.ts";
 
 /**
  * As if none of these had been on the disk yet when the machine went down: marks are links to the id of another boot. The
  * daemon's own marks go about a second after the work, so they are not waited for.
  */
-function markAsSuspect(directory: string, names: readonly string[]): void {
+function markAsSuspect(directory: string, names: readonly string[], boot = "another-boot"): void {
   for (const name of names) {
     rmSync(join(directory, name), { force: true });
-    symlinkSync("another-boot", join(directory, name));
+    symlinkSync(boot, join(directory, name));
   }
 }
 
@@ -73,6 +83,12 @@ test(
     const log = await daemon.log();
     assert.match(log, /a blob was not on the disk when the machine went down; it is removed/);
     assert.match(log, /an image is broken: pull it again/);
+    const refused = await daemon.docker(["create", "--pull", "never", busybox]);
+    assert.equal(refused.code, 1);
+    assert.match(
+      refused.stderr,
+      /image gantry\/busybox is broken: its layers are not on the disk, .*Pull or load it again/,
+    );
     // Others are as they were, and the broken one is mended by what the log says.
     assert.equal(
       await daemon.dockerOk(["run", "--rm", "--network", "none", "power/one:1", "/bin/busybox", "echo", "x"]),
@@ -80,5 +96,77 @@ test(
     );
     await daemon.dockerOk(["pull", busybox], { timeoutMs: 60_000 });
     assert.equal(await daemon.dockerOk(["run", "--rm", "--network", "none", busybox, "echo", "y"]), "y");
+  },
+);
+
+test(
+  "layers that lost files are unpacked again; in the same boot they are left alone",
+  { skip: flavour === "docker" },
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const layers = join(daemon.dataRoot, "snapshots/overlay2");
+    const unsynced = join(layers, "unsynced");
+    await daemon.dockerOk(["import", await busyboxTar(daemon.root), "power/one:1"], { timeoutMs: 60_000 });
+    const [layer = ""] = readdirSync(join(layers, "layers"));
+    const binaries = join(layers, "layers", layer, "diff/bin");
+    const echo = ["run", "--rm", "--network", "none", "power/one:1", "/bin/busybox", "echo", "up"];
+    await daemon.killHard();
+    // Only the daemon died: what the kernel has is good, and goes to the disk. The file that is missing is a witness.
+    markAsSuspect(unsynced, [layer], readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
+    const witness = join(
+      binaries,
+      readdirSync(binaries).find((name) => name !== "busybox")!,
+    );
+    rmSync(witness);
+    await daemon.launch();
+    assert.equal(await daemon.dockerOk(echo), "up");
+    assert.equal(existsSync(witness), false);
+    await eventually(() => readdirSync(unsynced).length === 0, { timeoutMs: 60_000, what: "marks to go" });
+    assert.doesNotMatch(await daemon.log(), /not on the disk when the machine went down/);
+
+    await daemon.killHard();
+    markAsSuspect(unsynced, [layer]);
+    rmSync(binaries, { recursive: true });
+    await daemon.launch();
+    assert.equal(lstatSync(witness).isSymbolicLink() || lstatSync(witness).isFile(), true);
+    assert.equal(await daemon.dockerOk(echo), "up");
+    const check = await daemon.gantry(["system", "check"], { timeoutMs: 120_000 });
+    assert.equal(check.code, 0, check.stdout + check.stderr);
+  },
+);
+
+test(
+  "an answer to load is given when the blobs are on the disk, and the layers are marked until they are",
+  { skip: flavour === "docker" },
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const blobMarks = join(daemon.dataRoot, "content/unsynced");
+    const layers = join(daemon.dataRoot, "snapshots/overlay2");
+    const archive = join(daemon.root, "archive.tar");
+    await daemon.dockerOk(["pull", busybox], { timeoutMs: 60_000 });
+    await daemon.dockerOk(["save", "-o", archive, busybox], { timeoutMs: 60_000 });
+    for (const bring of [
+      ["load", "-q", "-i", archive],
+      ["pull", "-q", busybox],
+      ["import", await busyboxTar(daemon.root), "power/imported:1"],
+    ]) {
+      await daemon.dockerOk(["rmi", "-f", ...(await daemon.dockerOk(["images", "-aq"])).split("\n")]);
+      await daemon.dockerOk(bring, { timeoutMs: 60_000 });
+      assert.deepEqual(readdirSync(blobMarks), [], bring.join(" "));
+      await eventually(() => readdirSync(join(layers, "unsynced")).length === 0, {
+        timeoutMs: 60_000,
+        what: "marks of layers to go",
+      });
+    }
+    // A container keeps the layers of an image whose blobs are removed: they cannot be unpacked again, so they are on the disk.
+    await daemon.dockerOk(["create", "--name", "box", "power/imported:1", "true"]);
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    await daemon.killHard();
+    markAsSuspect(join(layers, "unsynced"), readdirSync(join(layers, "layers")), boot);
+    await daemon.launch();
+    assert.equal(readlinkSync(join(layers, "unsynced", readdirSync(join(layers, "unsynced"))[0]!)), boot);
+    await daemon.dockerOk(["rmi", "-f", "power/imported:1"]);
+    assert.deepEqual(readdirSync(join(layers, "unsynced")), []);
+    assert.equal(readdirSync(join(layers, "layers")).length, 1);
   },
 );
