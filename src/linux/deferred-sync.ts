@@ -120,7 +120,9 @@ export class DeferredSync {
       }
       for (const [name, mark] of marks) this.written(name, mark);
     } catch (error) {
-      log.error("could not write to disk", { directory: this.#directory, error: errorText(error) });
+      // Gone with the whole data root.
+      if (isErrno(error, "ENOENT")) this.#marked.clear();
+      else log.error("could not write to disk", { directory: this.#directory, error: errorText(error) });
     }
   }
 }
