@@ -205,6 +205,8 @@ export interface BuildRequest {
     readonly mode: "min" | "max";
     readonly attributes?: Readonly<Record<string, string>>;
   };
+  /** Lists of what is in the images, by a scanner's image; the parameters are in its environment. */
+  readonly sbom?: { readonly generator?: string; readonly parameters?: Readonly<Record<string, string>> };
   /** Report what the build checks find, and build nothing (`--check`). */
   readonly checkOnly?: boolean;
   /** Options of the client's that have no meaning here but belong into the provenance. */

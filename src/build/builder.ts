@@ -40,6 +40,7 @@ import { imageConfig, openFiles } from "./look.ts";
 import { planBuild } from "./plan.ts";
 import { Progress, type VertexProgress } from "./progress.ts";
 import { sweepSteps } from "./run-step.ts";
+import { sweepIndexes } from "./built-indexes.ts";
 import { openContextTree, type OpeningParts } from "./open-context.ts";
 import { BuildSession } from "./session.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
@@ -118,7 +119,15 @@ class ImageBuilder implements Builder {
       request.signal.removeEventListener("abort", onAbort);
       this.#running.delete(request.id);
       this.#host.background.add(this.#pruner.collect());
+      this.#sweepIndexes();
     }
+  }
+
+  /** What names had beside their images goes with these. */
+  #sweepIndexes(): void {
+    const { images } = this.#host;
+    const dropped = sweepIndexes(this.#cache, (reference) => images.find(reference)?.manifestDigest);
+    if (dropped.size > 0) this.#host.collect(dropped);
   }
 
   async #build(request: BuildRequest, stop: AbortController): Promise<BuildResult> {

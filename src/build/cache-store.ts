@@ -7,6 +7,7 @@ import { type Database, transaction } from "../base/database.ts";
 import { openTables } from "../base/schema.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import type { BuildCacheType } from "./build.ts";
+import { indexPins } from "./built-indexes.ts";
 import type { Layers } from "./layers.ts";
 
 export interface CacheRecord {
@@ -142,6 +143,7 @@ export class CacheStore {
         yield descriptor.digest;
         if (isLink !== true) yield chainId;
       }
+    yield* indexPins(this);
   }
 
   /** A small fact that is kept, such as the ETag of a download. */
@@ -156,6 +158,18 @@ export class CacheStore {
         "INSERT INTO build_notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
       )
       .run(key, value);
+  }
+
+  /** The notes whose keys begin so. */
+  *notes(prefix: string): Generator<readonly [key: string, value: string]> {
+    const rows = this.#database
+      .prepare("SELECT key, value FROM build_notes WHERE substr(key, 1, ?) = ?")
+      .all(prefix.length, prefix);
+    for (const row of rows) yield [String(row["key"]), String(row["value"])];
+  }
+
+  removeNote(key: string): void {
+    this.#database.prepare("DELETE FROM build_notes WHERE key = ?").run(key);
   }
 }
 

@@ -17,6 +17,7 @@ import { digestOf } from "../oci/digest.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
 import type { BuildExport, BuildResult } from "./build.ts";
+import { attest, attestationBlobs } from "./attestations.ts";
 import { noteIndex } from "./built-indexes.ts";
 import { drain, exportLocal, exportTar } from "./export-files.ts";
 import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
@@ -33,11 +34,17 @@ export interface PlatformResult {
 }
 
 /** An image whose blobs are stored. */
-interface MadeImage {
+export interface MadeImage {
   readonly stored: StoredImage;
   readonly descriptor: Descriptor;
   readonly platform: Platform;
   readonly state: StageState;
+}
+
+interface ExportedImages {
+  readonly made: readonly MadeImage[];
+  /** Manifests that say something of them. */
+  readonly attestations: readonly Descriptor[];
 }
 
 /** Sends the result wherever it was asked for, one after another. */
@@ -50,18 +57,19 @@ export async function exportResult(
     ({ type }) => type === "image" || type === "oci" || type === "docker",
   );
   const made = wantsImage ? await makeImages(parts, results) : [];
+  const attestations = await attest(parts, made, results);
   const metadata: Record<string, string> = {};
   let names: string[] = [];
   let root: Descriptor | undefined;
   for (const target of request.exports) {
     if (target.type === "image") {
       names = target.names.map(canonical);
-      root = await exportImage(parts, made, target, names);
+      root = await exportImage(parts, { made, attestations }, target, names);
     } else if (target.type === "local") await exportLocal(parts, results, target);
     else if (target.type === "tar") await exportTar(parts, results, target);
     else if (target.type === "oci" || target.type === "docker") {
       names = target.names.map(canonical);
-      root = await exportArchive(parts, made, target, names);
+      root = await exportArchive(parts, { made, attestations }, target, names);
     }
   }
   const first =
@@ -75,7 +83,7 @@ export async function exportResult(
     if (names.length > 0) metadata["image.name"] = names.join(",");
   }
   if (request.provenance !== undefined && results.length === 1)
-    metadata["buildx.build.provenance"] = JSON.stringify((await provenanceOf(parts, results[0]!)).predicate);
+    metadata["buildx.build.provenance"] = JSON.stringify(await provenanceOf(parts, results[0]!));
   return {
     images: results.map(({ platform, state }) => ({
       platform,
@@ -155,7 +163,7 @@ function inlineCache(
 /** Puts the images on record under their names; the one of this machine has the names. */
 async function exportImage(
   parts: Omit<SessionParts, "platform">,
-  made: readonly MadeImage[],
+  { made, attestations }: ExportedImages,
   target: Extract<BuildExport, { type: "image" }>,
   names: readonly string[],
 ): Promise<Descriptor> {
@@ -167,6 +175,8 @@ async function exportImage(
     signal.throwIfAborted();
     failpoint("build-export.flushed");
     const own = ownImage(made);
+    const manifests = [...made.map(({ descriptor }) => descriptor), ...attestations];
+    const blobs = attestationBlobs(host.content, attestations);
     const records = new Map<MadeImage, ImageRecord>();
     for (const image of made)
       await vertex.part(`writing image ${image.stored.configDigest}`, async () => {
@@ -182,11 +192,7 @@ async function exportImage(
     for (const name of names)
       await vertex.part(`naming to ${name}`, () => {
         host.images.tag(name, record.id);
-        noteIndex(
-          parts.cache,
-          name,
-          made.map(({ descriptor }) => descriptor),
-        );
+        noteIndex(parts.cache, name, { manifests, blobs });
         host.emit("image", "tag", record.id, {
           ...record.config.config?.Labels,
           name: familiarReference(parseReference(name)),
@@ -194,8 +200,6 @@ async function exportImage(
       });
     await host.database.synced();
     if (target.push !== true) return own.descriptor;
-    const attestations = parts.request.provenance === undefined ? [] : await attest(parts, made);
-    const manifests = [...made.map(({ descriptor }) => descriptor), ...attestations];
     if (manifests.length === 1) {
       for (const name of names) await push(parts, name, progress);
       return own.descriptor;
@@ -233,7 +237,7 @@ async function push(parts: Omit<SessionParts, "platform">, name: string, progres
 /** An archive of the image: `docker load` reads both kinds; `oci` also holds several platforms. */
 async function exportArchive(
   parts: Omit<SessionParts, "platform">,
-  made: readonly MadeImage[],
+  { made, attestations }: ExportedImages,
   target: Extract<BuildExport, { type: "tar" | "oci" | "docker" }>,
   names: readonly string[],
 ): Promise<Descriptor> {
@@ -246,7 +250,6 @@ async function exportArchive(
   const vertex = progress.vertex(`export ${request.id} ${target.type}`, title);
   return vertex.run(async () => {
     const own = made[0]!;
-    const attestations = request.provenance === undefined ? [] : await attest(parts, made);
     const isIndex = made.length > 1 || attestations.length > 0;
     const images = [...made.map(({ descriptor }) => descriptor), ...attestations];
     const { store } = target;
@@ -268,49 +271,6 @@ async function exportArchive(
     await vertex.part("sending tarball", () => drain(archive, output, parts.signal));
     return root;
   });
-}
-
-/** Stores each image's provenance as an attestation manifest (in-toto) that refers to it. */
-async function attest(
-  parts: Omit<SessionParts, "platform">,
-  made: readonly MadeImage[],
-): Promise<Descriptor[]> {
-  const { host, lease } = parts;
-  const found: Descriptor[] = [];
-  for (const image of made) {
-    const state = parts.stateOf(image.platform);
-    const { statement } = await provenanceOf(
-      parts,
-      { platform: image.platform, state },
-      image.descriptor.digest,
-    );
-    const layer = await host.content.ingest(Buffer.from(JSON.stringify(statement)));
-    lease.add(layer.digest);
-    const config: ImageConfigFile = {
-      architecture: "unknown",
-      os: "unknown",
-      config: {},
-      rootfs: { type: "layers", diff_ids: [layer.digest] },
-    };
-    const descriptor: Descriptor = {
-      mediaType: "application/vnd.in-toto+json",
-      digest: layer.digest,
-      size: layer.sizeBytes,
-      annotations: { "in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2" },
-    };
-    const stored = await storeManifest(host.content, { config, layers: [descriptor] }, lease);
-    found.push({
-      mediaType: stored.manifestMediaType,
-      digest: stored.manifestDigest,
-      size: host.content.info(stored.manifestDigest).sizeBytes,
-      annotations: {
-        "vnd.docker.reference.digest": image.descriptor.digest,
-        "vnd.docker.reference.type": "attestation-manifest",
-      },
-      platform: { architecture: "unknown", os: "unknown" },
-    });
-  }
-  return found;
 }
 
 function savedImage({ stored }: MadeImage, names: readonly string[]): SavedImage {

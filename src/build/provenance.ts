@@ -3,21 +3,16 @@ import { formatPlatform } from "../oci/platform.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
 
-export interface Provenance {
-  /** The in-toto statement about an image. */
-  readonly statement: Record<string, unknown>;
-  readonly predicate: Record<string, unknown>;
-}
+/** The kind of statement that it is. */
+export const provenancePredicate = "https://slsa.dev/provenance/v0.2";
 
 /**
- * `mode=min` leaves out build arguments, secrets' names and steps, as BuildKit's does. `subject` is the digest of the
- * image's manifest.
+ * `mode=min` leaves out build arguments, secrets' names and steps, as BuildKit's does.
  */
 export async function provenanceOf(
   parts: Omit<SessionParts, "platform">,
   { platform, state }: { readonly platform: Platform; readonly state: StageState },
-  subject?: string,
-): Promise<Provenance> {
+): Promise<Record<string, unknown>> {
   const { request, dockerfile, images } = parts;
   const materials = (await images.used()).map(({ name, digest }) => {
     const [, hex = ""] = (digest ?? "").split(":");
@@ -34,7 +29,7 @@ export async function provenanceOf(
         Object.entries(request.buildArgs ?? {}).map(([key, value]) => [`build-arg:${key}`, value]),
       )
     : {};
-  const predicate = {
+  return {
     builder: { id: request.provenance?.attributes?.["builder-id"] ?? "" },
     buildType: "https://mobyproject.org/buildkit@v1",
     materials,
@@ -70,23 +65,6 @@ export async function provenanceOf(
             },
           }
         : {}),
-    },
-  };
-  return {
-    predicate,
-    statement: {
-      _type: "https://in-toto.io/Statement/v0.1",
-      predicateType: "https://slsa.dev/provenance/v0.2",
-      subject:
-        subject === undefined
-          ? []
-          : [
-              {
-                name: `pkg:docker/${request.id}?platform=${encodeURIComponent(formatPlatform(platform))}`,
-                digest: { sha256: subject.split(":")[1] },
-              },
-            ],
-      predicate,
     },
   };
 }

@@ -2,7 +2,13 @@ import { EngineError, invalidArgument } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { digestOf } from "../oci/digest.ts";
-import { type Descriptor, type ImageIndex, mediaTypes } from "../oci/image-spec.ts";
+import {
+  type Descriptor,
+  type ImageIndex,
+  type ImageManifest,
+  isAttestation,
+  mediaTypes,
+} from "../oci/image-spec.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import {
   familiarName,
@@ -137,26 +143,56 @@ async function pushOthers(
 ): Promise<SentManifest> {
   const manifests = context.builtIndex?.(formatReference(reference), own.digest);
   if (manifests === undefined) return own;
-  for (const { digest, platform } of manifests) {
-    const image = context.images.list().find(({ manifestDigest }) => manifestDigest === digest);
-    if (image === undefined)
-      throw new EngineError(
-        "notFound",
-        `the image of ${familiarReference(reference)} for ${platform === undefined ? digest : formatPlatform(platform)} was removed`,
-        { hint: "Build it again, or tag the one that is here with another name." },
-      );
-    if (digest !== own.digest) await pushBlobs(context, task, image);
-    const bytes = context.content.read(digest);
-    await putManifest(
-      task.session,
-      digest,
-      { bytes, digest, mediaType: image.manifestMediaType },
-      task.signal,
-    );
+  const sent: Descriptor[] = [];
+  for (const manifest of manifests) {
+    if (isAttestation(manifest)) {
+      if (!(await pushAttestation(context, task, manifest))) continue;
+    } else await pushOther(context, task, { manifest, reference, own });
+    sent.push(manifest);
   }
-  const index: ImageIndex = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [...manifests] };
+  if (sent.length === 1 && sent[0]!.digest === own.digest) return own;
+  const index: ImageIndex = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: sent };
   const bytes = Buffer.from(JSON.stringify(index));
   return { bytes, digest: digestOf(bytes), mediaType: mediaTypes.ociIndex };
+}
+
+async function pushOther(
+  context: ImageContext,
+  task: PushTask,
+  other: { readonly manifest: Descriptor; readonly reference: Reference; readonly own: SentManifest },
+): Promise<void> {
+  const { digest, platform } = other.manifest;
+  const image = context.images.list().find(({ manifestDigest }) => manifestDigest === digest);
+  if (image === undefined)
+    throw new EngineError(
+      "notFound",
+      `the image of ${familiarReference(other.reference)} for ${platform === undefined ? digest : formatPlatform(platform)} was removed`,
+      { hint: "Build it again, or tag the one that is here with another name." },
+    );
+  if (digest !== other.own.digest) await pushBlobs(context, task, image);
+  const bytes = context.content.read(digest);
+  await putManifest(task.session, digest, { bytes, digest, mediaType: image.manifestMediaType }, task.signal);
+}
+
+/** What is said of an image, without an image of its own. False when it is no longer there. */
+async function pushAttestation(
+  { content, garbage }: ImageContext,
+  { session, signal }: PushTask,
+  { digest, mediaType }: Descriptor,
+): Promise<boolean> {
+  using lease = garbage.lease();
+  lease.add(digest);
+  if (!content.has(digest)) return false;
+  const bytes = content.read(digest);
+  const { config, layers } = JSON.parse(bytes.toString()) as ImageManifest;
+  for (const descriptor of [config, ...layers]) {
+    lease.add(descriptor.digest);
+    if (!content.has(descriptor.digest)) return false;
+    const silent = { onProgress: () => {}, onRetry: () => {} };
+    await uploadBlob(session, content, { descriptor, mountFrom: [], signal, ...silent });
+  }
+  await putManifest(session, digest, { bytes, digest, mediaType }, signal);
+  return true;
 }
 
 async function pushBlobs(context: ImageContext, task: PushTask, image: ImageRecord): Promise<void> {

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { errorText, invalidArgument } from "../base/errors.ts";
 import type { ContentStore } from "../content/content.ts";
-import { mediaTypes, type Descriptor, type Platform } from "../oci/image-spec.ts";
+import { isAttestation, mediaTypes, type Descriptor, type Platform } from "../oci/image-spec.ts";
 import { hostPlatform, selectPlatform } from "../oci/platform.ts";
 import { formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
 import type { ArchiveFiles } from "./archive-reader.ts";
@@ -137,14 +137,6 @@ function ociImages(
     images.set(image.configDigest, known);
   }
   return [...images.values()].map(({ image, names }) => ({ image, names: [...names] }));
-}
-
-/** BuildKit hangs attestations into indexes under a platform that nothing has. */
-function isAttestation(descriptor: Descriptor): boolean {
-  return (
-    descriptor.platform?.os === "unknown" ||
-    descriptor.annotations?.["vnd.docker.reference.type"] !== undefined
-  );
 }
 
 function manifestsOf(content: ContentStore, descriptor: Descriptor, depth: number): Descriptor[] {

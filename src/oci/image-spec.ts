@@ -87,3 +87,11 @@ export interface ImageConfigFile extends Platform {
   rootfs: { type: "layers"; diff_ids: string[] };
   history?: HistoryEntry[];
 }
+
+/** BuildKit hangs attestations into indexes under a platform that nothing has. */
+export function isAttestation(descriptor: Descriptor): boolean {
+  return (
+    descriptor.platform?.os === "unknown" ||
+    descriptor.annotations?.["vnd.docker.reference.type"] !== undefined
+  );
+}

@@ -94,9 +94,22 @@ test("exporters keep their number, and only real pushes push", () => {
   assert.throws(() => exports(exporter("gcs")), { kind: "invalidArgument" });
 });
 
+test("a scanner is BuildKit's unless one is named; what else is said goes to it", () => {
+  const sbom = (value: string): unknown => {
+    const asked = buildRequest(input({ "attest:sbom": value })).sbom;
+    return asked === undefined ? undefined : { ...asked, parameters: { ...asked.parameters } };
+  };
+  assert.deepEqual(sbom(""), { parameters: {} });
+  assert.deepEqual(sbom("generator=me/scanner:1,LEVEL=deep"), {
+    generator: "me/scanner:1",
+    parameters: { LEVEL: "deep" },
+  });
+  assert.equal(sbom("disabled=true"), undefined);
+  assert.equal(sbom("false"), undefined);
+});
+
 test("what cannot be done is refused by name", () => {
   const table: [Record<string, string>, RegExp][] = [
-    [{ "attest:sbom": "" }, /SBOM/],
     [
       { "build-arg:BUILDKIT_SYNTAX": "ghcr.io/other/frontend" },
       /frontend ghcr\.io\/other\/frontend is not supported/,

@@ -1,5 +1,5 @@
 /** From what a client says to BuildKit (frontend attributes, exporters, cache options) to a build's request. */
-import { EngineError, invalidArgument, notImplemented } from "../../base/errors.ts";
+import { EngineError, invalidArgument } from "../../base/errors.ts";
 import type {
   BuildExport,
   BuildLimits,
@@ -47,9 +47,7 @@ export function buildRequest(input: SolveInput): BuildRequest {
   const { attributes, session } = input;
   const syntax = attributes.get("build-arg:BUILDKIT_SYNTAX");
   if (syntax !== undefined && syntax !== "") asInvalid(() => checkFrontend(syntax));
-  const sbom = attributes.get("attest:sbom");
-  if (sbom !== undefined && !/disabled=true/.test(sbom))
-    throw notImplemented("SBOM attestations are not made by gantry: build with --sbom=false");
+  const sbom = sbomOf(attributes.get("attest:sbom"));
   const provenance = provenanceOf(attributes.get("attest:provenance"));
   const filename = attributes.get("filename");
   const named = namedContexts(input);
@@ -84,6 +82,7 @@ export function buildRequest(input: SolveInput): BuildRequest {
     cacheTo: input.cacheTo.map(cacheAddress),
     exports: input.exporters.map((exporter, index) => exportOf(exporter, index, input)),
     ...(provenance === undefined ? {} : { provenance }),
+    ...(sbom === undefined ? {} : { sbom }),
     frontendAttributes: attributesOf(attributes),
   };
 }
@@ -120,20 +119,35 @@ function noCacheOf(attributes: Attributes): { noCache?: boolean; noCacheFilter?:
   return value === "" ? { noCache: true } : { noCacheFilter: list(value) };
 }
 
-/** `inline-only=true` is what clients add by themselves; an attestation is made for those who ask. */
-function provenanceOf(value: string | undefined): BuildRequest["provenance"] {
-  if (value === undefined) return undefined;
-  const fields = new Map(
+/** `mode=max,inline-only=true` as key and value; a word alone has the value "". */
+function fieldsOf(value: string): Map<string, string> {
+  return new Map(
     list(value).map((field): [string, string] => {
       const at = field.indexOf("=");
       return at === -1 ? [field, ""] : [field.slice(0, at), field.slice(at + 1)];
     }),
   );
+}
+
+/** `inline-only=true` is what clients add by themselves; an attestation is made for those who ask. */
+function provenanceOf(value: string | undefined): BuildRequest["provenance"] {
+  if (value === undefined) return undefined;
+  const fields = fieldsOf(value);
   if (fields.get("disabled") === "true" || fields.get("inline-only") === "true") return undefined;
   const mode = fields.get("mode") ?? "min";
   if (mode !== "min" && mode !== "max")
     throw invalidArgument(`invalid provenance mode ${JSON.stringify(mode)}`);
   return { mode, attributes: attributesOf(fields) };
+}
+
+/** `generator=IMAGE`; whatever else is said is for the scanner. */
+function sbomOf(value: string | undefined): BuildRequest["sbom"] {
+  if (value === undefined || value === "false") return undefined;
+  const fields = fieldsOf(value === "true" ? "" : value);
+  const generator = fields.get("generator") ?? "";
+  if (fields.get("disabled") === "true") return undefined;
+  for (const key of ["generator", "disabled", "enabled"]) fields.delete(key);
+  return { ...(generator === "" ? {} : { generator }), parameters: attributesOf(fields) };
 }
 
 function limitsOf(attributes: Attributes): BuildLimits {

@@ -21,7 +21,7 @@ export const buildFlags: readonly FlagSpec[] = [
   list("add-host", "HOST:IP", "Add a line to the /etc/hosts of RUN steps"),
   list("allow", "ENTITLEMENT", "Allow steps more: network.host, security.insecure"),
   list("annotation", "KEY=VALUE", "Add an annotation to the image"),
-  list("attest", "TYPE", "Make an attestation (type=provenance,mode=min)"),
+  list("attest", "TYPE", "Make an attestation (type=provenance,mode=min; type=sbom,generator=IMAGE)"),
   list("build-arg", "NAME[=VALUE]", "Set a build argument; without a value it comes from the environment"),
   list(
     "build-context",
@@ -103,7 +103,7 @@ export const buildFlags: readonly FlagSpec[] = [
     name: "sbom",
     type: "string",
     placeholder: "VALUE",
-    help: "List what is in the image; only false is served",
+    help: "List what is in the image (true, or generator=IMAGE of the scanner)",
   },
   list("secret", "SECRET", "A secret for RUN --mount=type=secret (id=NAME,src=FILE or id=NAME,env=VARIABLE)"),
   { name: "security-opt", type: "list", refused: needsBuildKit, help: "Security options" },

@@ -313,19 +313,18 @@ function ulimitEntry(entry: string): string {
 function readAttestations(parsed: ParsedArguments, attributes: Map<string, string>): void {
   const provenance = parsed.string("provenance");
   const sbom = parsed.string("sbom");
-  const asked = parsed.list("attest").map((entry) => csvPairs(entry));
-  for (const pairs of asked) {
-    const type = pairs.get("type") ?? "";
+  for (const entry of parsed.list("attest")) {
+    const type = csvPairs(entry).get("type") ?? "";
     if (type !== "provenance" && type !== "sbom")
-      throw new CliError(`unknown attestation type ${JSON.stringify(type)}: there is provenance`);
-    pairs.delete("type");
-    attributes.set(`attest:${type}`, [...pairs].map(([key, value]) => `${key}=${value}`).join(","));
+      throw new CliError(`unknown attestation type ${JSON.stringify(type)}: there are provenance and sbom`);
+    // As it is written: a scanner's parameters may have capitals.
+    const others = entry.split(",").filter((field) => !/^\s*type=/i.test(field));
+    attributes.set(`attest:${type}`, others.join(","));
   }
   if (provenance !== "" && !["false", "0"].includes(provenance))
     attributes.set("attest:provenance", ["true", "1"].includes(provenance) ? "mode=min" : provenance);
-  if (sbom !== "" && !["false", "0"].includes(sbom)) attributes.set("attest:sbom", sbom);
-  if (attributes.has("attest:sbom"))
-    throw new CliError("lists of what is in an image (SBOM) are not made by gantry: leave out --sbom");
+  if (["false", "0"].includes(sbom)) attributes.delete("attest:sbom");
+  else if (sbom !== "") attributes.set("attest:sbom", ["true", "1"].includes(sbom) ? "" : sbom);
 }
 
 function readSecrets(context: CommandContext, parsed: ParsedArguments): Map<string, SecretSource> {
