@@ -3,6 +3,7 @@ import { isKind } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nft } from "../linux/nftables.ts";
+import { Firewalld } from "./firewalld.ts";
 import { ForeignChains } from "./foreign-chains.ts";
 import {
   type BridgeRules,
@@ -37,6 +38,7 @@ export class Firewall {
   readonly #options: FirewallOptions;
   readonly #userRules: UserRules;
   readonly #foreign: ForeignChains;
+  readonly #firewalld = new Firewalld();
   readonly #bridges = new Map<string, BridgeRules>();
   readonly #forwards = new Map<string, PortForward>();
   /** By the container that they are for. */
@@ -95,9 +97,16 @@ export class Firewall {
     if (rules !== undefined) this.#userRules.keep(rules);
   }
 
-  /** Has other firewalls' chains let through the packets of the bridges that there are. */
+  /** Has other firewalls let through the packets of the bridges that there are; firewalld by and by. */
   syncForeignChains(): void {
-    this.#foreign.sync([...this.#bridges.keys()]);
+    const bridges = [...this.#bridges.keys()];
+    this.#foreign.sync(bridges);
+    this.#firewalld.sync(bridges);
+  }
+
+  /** Resolves when other firewalls know of the bridges that there are. */
+  async foreignSettled(): Promise<void> {
+    await this.#firewalld.settled();
   }
 
   addBridge(bridge: BridgeRules): void {

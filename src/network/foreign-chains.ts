@@ -3,7 +3,7 @@
  * FORWARD, firewalld's, a host's own): an accept in our table does not end theirs. Each gets two rules a bridge, marked by
  * a comment, which let our bridges' packets through; what may pass is still for our own table to say.
  */
-import { errorText } from "../base/errors.ts";
+import { errorText, isKind } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nft, nftList } from "../linux/nftables.ts";
 
@@ -40,7 +40,15 @@ export class ForeignChains {
       ]),
     );
     try {
-      for (const chain of this.#chains()) this.#syncChain(chain, wanted);
+      let failure: unknown;
+      for (const chain of this.#chains())
+        try {
+          this.#syncChain(chain, wanted);
+        } catch (error) {
+          // A newer firewalld owns its table: it is told in its own way.
+          if (chain.table !== "firewalld" || !isKind(error, "permissionDenied")) failure = error;
+        }
+      if (failure !== undefined) throw failure;
       this.#lastFailure = "";
     } catch (error) {
       // Another firewall is being written at this moment, perhaps: its next change brings us here again.

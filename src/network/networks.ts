@@ -120,6 +120,7 @@ export class Networks {
       forwards(),
     );
     this.#guard = new FirewallGuard(this.firewall);
+    await this.firewall.foreignSettled();
   }
 
   /** Gives the addresses of an endpoint back. */
@@ -226,6 +227,7 @@ export class Networks {
     for (const rules of this.#rules(live)) {
       this.firewall?.addBridge(rules);
       undo.defer(() => this.firewall?.removeBridge(rules.name));
+      await this.firewall?.foreignSettled();
     }
     failpoint("network-create.firewall");
     this.#records.markNetwork(id, { isComplete: true });
@@ -334,6 +336,7 @@ export class Networks {
   async tearDown(): Promise<void> {
     this.stopGuarding();
     this.firewall?.uninstall();
+    await this.firewall?.foreignSettled();
     using host = RouteSocket.open();
     for (const { record, isPredefined, bridge } of this.#live.values()) {
       if (isPredefined && bridge?.isOurs === true) await host.deleteLinkAsync(bridge.name);
