@@ -4,6 +4,7 @@
  *   gantry.cjs       what is started; loads the command line together with its code cache
  *   cli.js           the command line without compose, as one function; cli.cache is V8's compiled form of it
  *   compose.js       the commands of compose alone, and compose.cache
+ *   unchanged.js     `compose up -d` where nothing has changed since the last time, and unchanged.cache
  *   whole.js         the command line with compose, for help and completion of its words, and whole.cache
  *   daemon.cjs       the daemon, loaded by `gantry daemon` alone
  *   registry-server.cjs  the registry, loaded by `gantry registry serve` and `gc`
@@ -13,6 +14,7 @@
  * Every file is replaced by a rename, so that programs that start meanwhile find the old or the new one, never half.
  */
 import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -94,10 +96,10 @@ const composeApart = without(/^\.\/compose\//);
 /** The commands of others. Those that compose itself calls it imports from elsewhere, and they stay. */
 const commandsApart = without(/^\.\/commands\//, /\/src\/cli\/(acting-)?commands\.ts$/);
 
-async function bundleCli(name, plugins) {
+async function bundleCli(plugins, entry = "src/main.ts") {
   const result = await build({
     ...shared,
-    entryPoints: ["src/main.ts"],
+    entryPoints: [entry],
     format: "cjs",
     minify: true,
     // The bundle is run as a script, which has `require` and no loader for `import()`.
@@ -106,49 +108,67 @@ async function bundleCli(name, plugins) {
     alias: { yaml: join(root, "node_modules/yaml/browser/dist/index.js") },
     plugins: [serversApart, ...plugins],
   });
+  return asciiOnly(result.outputFiles[0].text);
+}
+
+/** Puts a bundle in place as one function, without the compiled form of the one before it. */
+function replaceScript(name, body) {
   rmSync(join(dist, `${name}.cache`), { force: true });
-  const body = asciiOnly(result.outputFiles[0].text);
   replace(`${name}.js`, `(function(exports,require,module,__filename,__dirname){${body}\n})`);
 }
 
 async function buildCli() {
   const loader = readFileSync(join(root, "scripts", "start.cjs"));
-  await Promise.all([
-    bundleCli("cli", [composeApart]),
-    bundleCli("compose", [commandsApart]),
-    bundleCli("whole", []),
+  const [cli, compose, unchanged, whole] = await Promise.all([
+    bundleCli([composeApart]),
+    bundleCli([commandsApart]),
+    bundleCli([], "src/unchanged.ts"),
+    bundleCli([]),
   ]);
+  // What one of these two has noted is for the other as it was built with it.
+  const build = createHash("sha256").update(compose).update(unchanged).digest("hex");
+  const named = (body) => body.replaceAll("__GANTRY_BUILD__", build);
+  replaceScript("cli", cli);
+  replaceScript("compose", named(compose));
+  replaceScript("unchanged", named(unchanged));
+  replaceScript("whole", whole);
   replace("gantry.cjs", loader);
+  const directory = mkdtempSync(join(tmpdir(), "gantry-build-"));
   // A first run compiles what most commands use; its failure to find a daemon is meant.
-  writeCache("cli.cache", ["-H", `unix://${dist}/no-daemon.sock`, "version"]);
-  writeCache("whole.cache", ["help", "compose"]);
-  const project = join(dist, `warm-up.${process.pid}.yaml`);
-  const socket = join(mkdtempSync(join(tmpdir(), "gantry-build-")), "daemon.sock");
-  writeFileSync(project, warmUpProject);
+  writeCaches(["cli"], ["-H", `unix://${directory}/no-daemon.sock`, "version"], directory);
+  writeCaches(["whole"], ["help", "compose"], directory);
+  const socket = join(directory, "daemon.sock");
   const daemon = spawn(process.execPath, [join(root, "scripts/warm-up-daemon.mjs"), socket], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   try {
     await once(daemon.stdout, "data");
+    const up = (file) => ["-H", `unix://${socket}`, "compose", "-f", join(directory, file), "up", "-d"];
+    writeFileSync(join(directory, "two.yaml"), warmUpProject);
+    writeFileSync(join(directory, "one.yaml"), "name: one\nservices: { db: { image: db } }\n");
     // The second time one of the two services is there, as it should be: most of what is compiled is for that.
-    for (let time = 0; time < 2; time++)
-      writeCache("compose.cache", ["-H", `unix://${socket}`, "compose", "-f", project, "up", "-d"]);
+    for (let time = 0; time < 2; time++) writeCaches(["compose"], up("two.yaml"), directory);
+    // Made, found unchanged, and known to be unchanged.
+    for (let time = 0; time < 2; time++) writeCaches(["compose"], up("one.yaml"), directory);
+    writeCaches(["unchanged"], up("one.yaml"), directory);
   } finally {
     daemon.kill();
-    rmSync(project);
-    rmSync(dirname(socket), { recursive: true });
+    rmSync(directory, { recursive: true });
   }
 }
 
-/** Keeps what V8 has compiled when a command line ends. */
-function writeCache(name, words) {
-  const cache = join(dist, `${name}.${process.pid}.tmp`);
+/** Keeps what V8 has compiled of these bundles when a command line ends. */
+function writeCaches(names, words, directory) {
+  for (const name of names) rmSync(join(directory, `${name}.cache`), { force: true });
   spawnSync(process.execPath, [join(dist, "gantry.cjs"), ...words], {
-    env: { ...process.env, GANTRY_WRITE_CODE_CACHE: cache },
+    env: { ...process.env, XDG_CACHE_HOME: directory, GANTRY_WRITE_CODE_CACHE: directory },
     stdio: "ignore",
   });
-  if (!existsSync(cache)) throw new Error("The bundle of the command line does not run.");
-  renameSync(cache, join(dist, name));
+  for (const name of names) {
+    const cache = join(directory, `${name}.cache`);
+    if (!existsSync(cache)) throw new Error(`The bundle ${name} of the command line does not run.`);
+    replace(`${name}.cache`, readFileSync(cache));
+  }
 }
 
 async function buildServer(name) {

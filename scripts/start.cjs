@@ -27,18 +27,30 @@ function bundleFor(words) {
   return words.some(isCompose) ? "whole" : "cli";
 }
 
-const name = bundleFor(process.argv.slice(2));
-const filename = `${__dirname}/${name}.js`;
-const source = readFileSync(filename, "latin1");
-let cachedData;
-try {
-  cachedData = readFileSync(`${__dirname}/${name}.cache`);
-} catch {
-  // Not written yet.
+/** Loads a bundle and returns what it exports. */
+function load(name) {
+  const filename = `${__dirname}/${name}.js`;
+  const source = readFileSync(filename, "latin1");
+  let cachedData;
+  try {
+    cachedData = readFileSync(`${__dirname}/${name}.cache`);
+  } catch {
+    // Not written yet.
+  }
+  const script = new Script(source, { filename, cachedData });
+  const bundle = { exports: {} };
+  script.runInThisContext()(bundle.exports, require, bundle, filename, __dirname);
+  // The directory that the build script wants compiled forms in.
+  const caches = process.env["GANTRY_WRITE_CODE_CACHE"];
+  if (caches !== undefined)
+    process.on("exit", () => writeFileSync(`${caches}/${name}.cache`, script.createCachedData()));
+  return bundle.exports;
 }
-const script = new Script(source, { filename, cachedData });
-script.runInThisContext()(exports, require, module, filename, __dirname);
 
-const cacheTarget = process.env["GANTRY_WRITE_CODE_CACHE"];
-if (cacheTarget !== undefined)
-  process.on("exit", () => writeFileSync(cacheTarget, script.createCachedData()));
+const words = process.argv.slice(2);
+const name = bundleFor(words);
+if (name === "compose" && words.includes("up") && (words.includes("-d") || words.includes("--detach"))) {
+  load("unchanged")
+    .isUnchanged(words)
+    .then((isDone) => (isDone ? process.exit(0) : load(name)));
+} else load(name);

@@ -1,24 +1,30 @@
 /**
  * Answers as a daemon would, on the socket that is its argument: with it the build script lets compose make a project, so
- * that what this takes is compiled. Of what is made it keeps the first container alone. Ends when its standard input does.
+ * that what this takes is compiled. Of what is made it keeps the networks, and the first container of each project. Ends
+ * when its standard input does.
  */
 import { createServer } from "node:http";
 
 const id = "0".repeat(64);
 const kept = [];
+const networks = [];
+const project = "com.docker.compose.project";
 const answers = [
   [/\/_ping$/, ""],
   [/\/images\/.*\/json$/, { Id: `sha256:${id}`, RepoTags: [], RepoDigests: [], Config: {} }],
-  [/\/containers\/json/, kept],
+  [
+    /\/containers\/json/,
+    (query) => kept.filter(({ Labels }) => query.get("filters").includes(`${project}=${Labels[project]}`)),
+  ],
   [/\/containers\/create/, { Id: id, Warnings: [] }],
-  [/\/networks$/, []],
+  [/\/networks$/, networks],
   [/\/networks\/create$/, { Id: id, Warning: "" }],
   [/\/volumes\/create$/, { Name: "data", Labels: null }],
 ];
 
-/** Keeps the first container. */
+/** Keeps the first container of a project. */
 function keep(name, { Labels, Image }) {
-  if (kept.length > 0) return;
+  if (kept.some((other) => other.Labels[project] === Labels[project])) return;
   const NetworkSettings = { Networks: {} };
   kept.push({
     Id: id,
@@ -33,17 +39,20 @@ function keep(name, { Labels, Image }) {
 
 createServer((request, response) => {
   const [path, query] = request.url.split("?");
+  const parameters = new URLSearchParams(query);
   const body = [];
   request.on("data", (chunk) => body.push(chunk));
-  if (path.endsWith("/containers/create")) {
-    request.on("end", () =>
-      keep(new URLSearchParams(query).get("name"), JSON.parse(Buffer.concat(body).toString())),
-    );
-  }
-  const found = answers.find(([pattern]) => pattern.test(path));
+  request.on("end", () => {
+    if (!path.endsWith("/create") || body.length === 0) return;
+    const asked = JSON.parse(Buffer.concat(body).toString());
+    if (path.includes("/containers/")) keep(parameters.get("name"), asked);
+    if (path.includes("/networks/")) networks.push({ ...asked, Id: id });
+  });
+  const answer = answers.find(([pattern]) => pattern.test(path))?.[1];
+  const value = typeof answer === "function" ? answer(parameters) : answer;
   response.setHeader("Api-Version", "1.51");
   response.setHeader("Content-Type", "application/json");
-  if (found === undefined && request.method === "GET") response.statusCode = 404;
-  response.end(found === undefined || found[1] === "" ? "{}" : JSON.stringify(found[1]));
+  if (value === undefined && request.method === "GET") response.statusCode = 404;
+  response.end(JSON.stringify(value === undefined || value === "" ? {} : value));
 }).listen(process.argv[2], () => process.stdout.write("ready\n"));
 process.stdin.resume().on("end", () => process.exit());

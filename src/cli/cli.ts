@@ -30,6 +30,7 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
     const hosts = globals.list("host");
     if (hosts.length > 1) throw new CliError("Specify only one -H", exitUsage);
     context = makeContext({
+      words,
       env: options.env,
       runDaemon: options.runDaemon,
       runRegistry: options.runRegistry,

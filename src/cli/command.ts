@@ -29,6 +29,8 @@ export interface CommandContext {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
+  /** The command line as it was typed, without the program's name. */
+  readonly words: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Name of the context in use; `default` when flags, environment or the default socket say where the daemon is. */
   contextName(): string;

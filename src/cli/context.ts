@@ -1,4 +1,4 @@
-import { readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { defaultHost } from "../base/paths.ts";
 import { connect, type Client } from "../client/client.ts";
 import type { ClientConfig, CommandContext } from "./command.ts";
@@ -6,8 +6,11 @@ import { chooseEndpoint, contextName, type Endpoint, type EndpointFlags } from "
 import { CliError } from "./errors.ts";
 import type { ParsedArguments } from "./parser.ts";
 import { gantryVersion } from "./version-number.ts";
+import { writeAll } from "./write-all.ts";
 
 export interface ContextOptions {
+  /** The command line without the program's name. */
+  readonly words?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What `-H`, `--context` and `--tls*` say. */
   readonly endpoint?: EndpointFlags | undefined;
@@ -58,6 +61,7 @@ export function processContext(options: ContextOptions): CommandContext {
     get stderr() {
       return process.stderr;
     },
+    words: options.words ?? [],
     env,
     contextName: () => contextName(flags, surroundings),
     defaultHost: () => env["GANTRY_HOST"] || env["DOCKER_HOST"] || defaultHost,
@@ -96,24 +100,6 @@ async function startDaemonFor(error: { readonly code: string }): Promise<boolean
 
 function firstSet(...values: (string | undefined)[]): string | undefined {
   return values.find((value) => value !== undefined && value !== "");
-}
-
-/**
- * Writes all of `text`. A pipe that was set non-blocking by somebody may be full: then the write is tried again after
- * a rest of a millisecond. A reader that is gone ends the program in silence, as SIGPIPE would.
- */
-function writeAll(fd: 1 | 2, text: string): void {
-  let rest = Buffer.from(text);
-  while (rest.length > 0) {
-    try {
-      rest = rest.subarray(writeSync(fd, rest));
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code === "EPIPE" || code === "ECONNRESET") throw new CliError("", 141, { cause: error });
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
-  }
 }
 
 function readConfig(directory: string): ClientConfig {

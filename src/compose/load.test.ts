@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { ComposeError } from "./errors.ts";
 import { loadProject, type LoadOptions } from "./load.ts";
-import { projectText, serviceHash } from "./model/output.ts";
+import { projectText } from "./model/output.ts";
+import { serviceHash } from "./model/service-hash.ts";
 import { withoutUnused } from "./model/select.ts";
 
 const fixtures = join(import.meta.dirname, "../../test/fixtures/compose");

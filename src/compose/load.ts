@@ -1,11 +1,11 @@
 /** A project from its files and its environment: everything between the words of a command line and a {@link Project}. */
-import { readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { ComposeError } from "./errors.ts";
+import { kindAt, readInput, readText, realPath } from "./file/disk.ts";
 import { DotenvError, parseDotenv } from "./file/dotenv.ts";
 import { interpolate } from "./file/interpolate.ts";
 import { isVersionOne } from "./file/legacy.ts";
-import { loadFiles, readText, type LoadedFiles, type SourceFile } from "./file/load-files.ts";
+import { loadFiles, type LoadedFiles, type SourceFile } from "./file/load-files.ts";
 import { normalize } from "./file/normalize.ts";
 import { readYaml } from "./file/yaml.ts";
 import { checkConsistency } from "./model/consistency.ts";
@@ -139,7 +139,7 @@ function locate(options: LoadOptions, warn: (message: string) => void): Located 
   if (directory !== early && (options.envFiles?.length ?? 0) === 0)
     readEnvFiles(environment, options, directory);
   const sources = paths.map((path): SourceFile =>
-    path === "-" ? { path, text: readFileSync(0, "utf8") } : { path: resolve(options.cwd, path) },
+    path === "-" ? { path, text: readInput() } : { path: resolve(options.cwd, path) },
   );
   return { environment, sources, directory };
 }
@@ -158,14 +158,14 @@ function readEnvFiles(environment: Record<string, string>, options: LoadOptions,
   if (files.length === 0) {
     if (isTrue(environment["COMPOSE_DISABLE_ENV_FILE"])) return;
     const usual = join(directory, ".env");
-    if (statSync(usual, { throwIfNoEntry: false })?.isFile() !== true) return;
+    if (kindAt(usual) !== "file") return;
     files = [usual];
   }
   const read = Object.create(null) as Record<string, string>;
   for (const file of files) {
-    const stat = statSync(file, { throwIfNoEntry: false });
-    if (stat === undefined) throw new ComposeError(`couldn't find env file: ${file}`, { exitCode: 14 });
-    if (stat.isDirectory()) throw new ComposeError(`${file} is a directory`, { exitCode: 14 });
+    const kind = kindAt(file);
+    if (kind === "none") throw new ComposeError(`couldn't find env file: ${file}`, { exitCode: 14 });
+    if (kind === "directory") throw new ComposeError(`${file} is a directory`, { exitCode: 14 });
     try {
       const variables = parseDotenv(readText(file), (name) => environment[name] ?? read[name]);
       for (const [name, value] of variables) read[name] = value;
@@ -212,9 +212,7 @@ function findPaths(
 }
 
 function existing(directory: string, names: readonly string[]): string[] {
-  return names
-    .map((name) => join(directory, name))
-    .filter((path) => statSync(path, { throwIfNoEntry: false }) !== undefined);
+  return names.map((name) => join(directory, name)).filter((path) => kindAt(path) !== "none");
 }
 
 function pick(paths: readonly string[], kind: string, warn: (message: string) => void): string {
@@ -260,7 +258,7 @@ function projectName(located: Located, options: LoadOptions, warn: (message: str
 
 function warnOfLink(directory: string, name: string, warn: (message: string) => void): void {
   try {
-    if (basename(realpathSync(directory)) === name) return;
+    if (basename(realPath(directory)) === name) return;
   } catch {
     return;
   }

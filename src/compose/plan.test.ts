@@ -4,7 +4,7 @@ import type { ContainerSummary } from "../wire/container.ts";
 import type { ImageInspect } from "../wire/image.ts";
 import { observe, type Observed } from "./engine.ts";
 import { labels } from "./labels.ts";
-import { serviceHash } from "./model/output.ts";
+import { serviceHash } from "./model/service-hash.ts";
 import type { Project, Service } from "./model/project.ts";
 import { planLines, planProject, type Observation, type PlanOptions, type ServicePlan } from "./plan.ts";
 

@@ -6,7 +6,7 @@ import type { ImageInspect } from "../wire/image.ts";
 import type { Observed } from "./engine.ts";
 import { ComposeError } from "./errors.ts";
 import { labels } from "./labels.ts";
-import { serviceHash } from "./model/output.ts";
+import { serviceHash } from "./model/service-hash.ts";
 import { imageOf, scaleOf, type Project, type Service } from "./model/project.ts";
 
 /** When a container is made anew: when it is not what its service wants, always, or never. */

@@ -6,6 +6,7 @@ import { observeProject } from "./act/observe.ts";
 import { inspectImages, type Session } from "./engine.ts";
 import { ComposeError } from "./errors.ts";
 import { imageOf, namesOf, type Project } from "./model/project.ts";
+import type { ProgressEvent } from "./progress.ts";
 import { planLines, planProject, type ConvergePlan, type Observation, type PlanOptions } from "./plan.ts";
 
 export interface CreateOptions extends PlanOptions {
@@ -21,6 +22,8 @@ export interface Converged {
   /** The project with images that are there. */
   readonly seen: Observation;
   readonly containers: ReadonlyMap<string, Ready[]>;
+  /** Nothing was pulled, built, made or taken away. */
+  readonly isUnchanged: boolean;
 }
 
 /** Makes the containers of a project what its files say. Throws {@link ComposeError}, and what the daemon answers. */
@@ -29,12 +32,18 @@ export async function createProject(
   project: Project,
   options: CreateOptions,
 ): Promise<Converged> {
-  const seen = await ensureImages(session, project, await observeProject(session, project), options);
+  const observed = await observeProject(session, project);
+  const seen = await ensureImages(session, project, observed, options);
   const plan = planProject(project, seen, options);
-  if (isNothing(plan)) return { seen, containers: kept(session, plan) };
+  if (isNothing(plan))
+    return { seen, containers: kept(session, plan), isUnchanged: seen.images === observed.images };
   // What acts is loaded when there is something to do: mostly there is not.
   const { converge } = await import("./act/converge.ts");
-  return { seen, containers: await converge(session, { project, seen, plan }, options) };
+  return {
+    seen,
+    containers: await converge(session, { project, seen, plan }, options),
+    isUnchanged: false,
+  };
 }
 
 /** Nothing is to be made or to be taken away. */
@@ -56,11 +65,16 @@ function kept({ report, warn }: Session, plan: ConvergePlan): Map<string, Ready[
       service,
       keep.map(({ id, name, number, state }) => {
         const isRunning = state === "running";
-        report({ id: `Container ${name}`, kind: "done", text: isRunning ? "Running" : "Created" });
+        report(keptEvent(name, isRunning));
         return { id, name, service, number, isRunning, isNew: false };
       }),
     ]),
   );
+}
+
+/** What is told of a container that stays as it is. */
+export function keptEvent(name: string, isRunning: boolean): ProgressEvent {
+  return { id: `Container ${name}`, kind: "done", text: isRunning ? "Running" : "Created" };
 }
 
 /** True when everything runs already, and nobody has to be waited for. */

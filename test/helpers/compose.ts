@@ -42,6 +42,15 @@ export class ComposeProject implements AsyncDisposable {
     this.directory = join(parent, name);
   }
 
+  /** What compose notes of a project goes with it. */
+  get #environment(): Record<string, string> {
+    return { XDG_CACHE_HOME: this.cacheDirectory };
+  }
+
+  get cacheDirectory(): string {
+    return join(this.#parent, ".cache");
+  }
+
   static async make(
     daemon: TestDaemon,
     files: Readonly<Record<string, string>>,
@@ -65,6 +74,7 @@ export class ComposeProject implements AsyncDisposable {
       timeoutMs: 120_000,
       cwd: this.directory,
       ...rest,
+      env: { ...this.#environment, ...rest.env },
     });
   }
 
@@ -78,7 +88,11 @@ export class ComposeProject implements AsyncDisposable {
   }
 
   start(args: readonly string[], options: RunOptions = {}): RunningProgram {
-    return start(this.daemon.gantryCommand(["compose", ...args]), { cwd: this.directory, ...options });
+    return start(this.daemon.gantryCommand(["compose", ...args]), {
+      cwd: this.directory,
+      ...options,
+      env: { ...this.#environment, ...options.env },
+    });
   }
 
   /** Runs another tool in the project's directory against the same daemon. Throws when it fails. */

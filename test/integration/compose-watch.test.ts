@@ -86,6 +86,21 @@ describe("compose watch", () => {
     await end(watching);
   });
 
+  test("restart starts the same container again, and copies nothing", async () => {
+    await using app = await ComposeProject.make(suite.daemon, {
+      "compose.yaml": withRules("{ path: ./settings, action: restart }"),
+      settings: "1",
+    });
+    await app.ok(["up", "-d"]);
+    const before = await startedAt();
+    const watching = await startWatch(app);
+    await app.write("settings", "2");
+    await eventually(async () => (await startedAt()) !== before, { ...waiting, what: "the restart" });
+    assert.equal((await startedAt()).split(" ")[0], before.split(" ")[0]);
+    assert.equal((await files(app)).trim(), "");
+    await end(watching);
+  });
+
   test("sync+restart copies, then starts the same container again", async () => {
     await using app = await ComposeProject.make(suite.daemon, {
       "compose.yaml": withRules("{ path: ./settings, action: sync+restart, target: /app/settings }"),

@@ -5,6 +5,7 @@ import type { Session } from "../../compose/engine.ts";
 import { ComposeError } from "../../compose/errors.ts";
 import { loadProject, normalizeName, type LoadOptions } from "../../compose/load.ts";
 import type { Project } from "../../compose/model/project.ts";
+import type { MemoView } from "../../compose/unchanged/memo.ts";
 import { withoutUnused, withServices, withServicesEnabled } from "../../compose/model/select.ts";
 import { parseReference } from "../../oci/reference.ts";
 import type { Command, CommandContext, CompletionKind, GroupArguments } from "../command.ts";
@@ -39,6 +40,11 @@ export class ComposeApp {
   /** `--dry-run`, before or behind the command. */
   get isDryRun(): boolean {
     return this.#group.bool("dry-run") || this.parsed.bool("dry-run");
+  }
+
+  /** Something was said that another run would say again. */
+  get hasWarned(): boolean {
+    return this.#warned.size > 0;
   }
 
   get loadOptions(): LoadOptions {
@@ -143,19 +149,24 @@ export class ComposeApp {
     return when === "always" || isatty(fd);
   }
 
-  #makeView(title: string, quiet: boolean): ProgressView {
+  /** How progress is shown, unless the command is to be quiet. */
+  get view(): MemoView {
     const wanted = this.#group.changed("progress")
       ? this.#group.string("progress")
       : (this.context.env["COMPOSE_PROGRESS"] ?? "auto");
     const isTerminal = isatty(2);
     const automatic: ProgressMode = isTerminal && this.hasAnsi(2) ? "tty" : "plain";
-    const mode =
-      quiet || wanted === "quiet" ? "quiet" : wanted === "tty" || wanted === "plain" ? wanted : automatic;
+    const mode = wanted === "quiet" || wanted === "tty" || wanted === "plain" ? wanted : automatic;
+    return { isTerminal, mode, colours: mode === "tty" && this.hasAnsi(2) };
+  }
+
+  #makeView(title: string, quiet: boolean): ProgressView {
+    const { isTerminal, mode, colours } = this.view;
     const { context } = this;
     return new ProgressView(
       {
-        mode,
-        colours: mode === "tty" && this.hasAnsi(2),
+        mode: quiet ? "quiet" : mode,
+        colours,
         columns: () => (isTerminal ? (context.stderr.columns ?? 80) : 80),
         rows: () => (isTerminal ? (context.stderr.rows ?? 24) : 24),
         write: (text) => context.printError(text.replace(/\n$/, "")),

@@ -1,26 +1,48 @@
 /** What is there of a project. */
+import type { Client } from "../../client/client.ts";
 import { isNotFound } from "../../client/errors.ts";
 import { inspectImages, listContainers, type Session } from "../engine.ts";
 import { imageOf, type Project } from "../model/project.ts";
 import type { Observation } from "../plan.ts";
 
-/** Asks the daemon once for everything that a plan looks at. */
-export async function observeProject({ client }: Session, project: Project): Promise<Observation> {
-  const images = Object.entries(project.services).map(([name, service]) => imageOf(project, name, service));
-  const [containers, networks, volumes, found] = await Promise.all([
-    listContainers(client, project.name, { oneOff: "include" }),
-    listNetworks({ client }, project),
-    listVolumes({ client }, project),
-    inspectImages(client, images),
-  ]);
-  return { containers, networks, volumes, images: found };
+/** The names that a project is observed by. */
+export interface Wanted {
+  readonly project: string;
+  readonly networks: readonly string[];
+  readonly volumes: readonly string[];
+  readonly images: readonly string[];
 }
 
-async function listNetworks(
-  { client }: Pick<Session, "client">,
-  project: Project,
-): Promise<Observation["networks"]> {
-  const names = Object.values(project.networks).map(({ name }) => name);
+/** What a plan of this project is made from. */
+export function wantedOf(project: Project): Wanted {
+  const names = (parts: Readonly<Record<string, { readonly name: string }>>): string[] =>
+    Object.values(parts).map(({ name }) => name);
+  const images = Object.entries(project.services).map(([name, service]) => imageOf(project, name, service));
+  return {
+    project: project.name,
+    networks: names(project.networks),
+    volumes: names(project.volumes),
+    images: [...new Set(images)],
+  };
+}
+
+/** Asks the daemon once for everything that a plan looks at. */
+export async function observeProject({ client }: Session, project: Project): Promise<Observation> {
+  return await observe(client, wantedOf(project));
+}
+
+/** Asks the daemon once for all of this. */
+export async function observe(client: Client, wanted: Wanted): Promise<Observation> {
+  const [containers, networks, volumes, images] = await Promise.all([
+    listContainers(client, wanted.project, { oneOff: "include" }),
+    listNetworks(client, wanted.networks),
+    listVolumes(client, wanted.volumes),
+    inspectImages(client, wanted.images),
+  ]);
+  return { containers, networks, volumes, images };
+}
+
+async function listNetworks(client: Client, names: readonly string[]): Promise<Observation["networks"]> {
   if (names.length === 0) return new Map();
   const all = await client.networkList();
   const result = new Map<string, { id: string; labels: Record<string, string> }>();
@@ -30,13 +52,10 @@ async function listNetworks(
   return result;
 }
 
-async function listVolumes(
-  { client }: Pick<Session, "client">,
-  project: Project,
-): Promise<Observation["volumes"]> {
+async function listVolumes(client: Client, names: readonly string[]): Promise<Observation["volumes"]> {
   const result = new Map<string, { labels: Record<string, string> }>();
   await Promise.all(
-    Object.values(project.volumes).map(async ({ name }) => {
+    names.map(async (name) => {
       try {
         result.set(name, { labels: (await client.volumeInspect(name)).Labels ?? {} });
       } catch (error) {

@@ -1,10 +1,10 @@
 /** One tree of several compose files, with what they extend and include. */
-import { readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { ComposeError } from "../errors.ts";
 import { cloneTree, isMap, treeMap, type Tree, type TreeMap, type TreePath } from "../tree.ts";
 import { canonical, PathError } from "./canonical.ts";
 import { casts } from "./casts.ts";
+import { kindAt, readText } from "./disk.ts";
 import { DotenvError, parseDotenv } from "./dotenv.ts";
 import { interpolate, InvalidTemplateError, MissingVariableError, type Lookup } from "./interpolate.ts";
 import { checkVersion, fromVersionOne, isVersionOne, refuseForeign, takeVersionTwoKeys } from "./legacy.ts";
@@ -358,23 +358,7 @@ function stringsOf(value: Tree | undefined): string[] {
 }
 
 function existing(path: string): string[] {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true ? [path] : [];
-}
-
-/** The text of a file. Throws {@link ComposeError} in the words of the system's error. */
-export function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT"
-        ? "no such file or directory"
-        : code === "EISDIR"
-          ? "is a directory"
-          : (error as Error).message;
-    throw new ComposeError(`open ${path}: ${why}`, { exitCode: 14, cause: error });
-  }
+  return kindAt(path) === "file" ? [path] : [];
 }
 
 function checkCircle({ chain, positions }: Required<ExtendPlace>, next: Service): void {

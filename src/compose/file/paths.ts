@@ -1,8 +1,8 @@
 /** Relative paths of a file made absolute, from the directory that the file says. */
-import { realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { ComposeError } from "../errors.ts";
+import { realPath } from "./disk.ts";
 import { isMap, PathTable, treeMap, type Tree, type TreeMap, type TreePath } from "../tree.ts";
 
 type Resolver = (value: Tree, base: string) => Tree;
@@ -60,7 +60,7 @@ function watched(value: Tree, base: string): Tree {
   if (typeof value !== "string") return value;
   const path = absolute(value, base);
   try {
-    return realpathSync(path);
+    return realPath(path);
   } catch {
     return path;
   }

@@ -1,9 +1,8 @@
-/** Projects as text: `config` in YAML or JSON, and hashes of services. */
+/** Projects as text: `config` in YAML or JSON. */
 import type { Tree, TreeMap } from "../tree.ts";
 import { extensions, type Decoded } from "./decode.ts";
-import type { FileObject, Project, Service } from "./project.ts";
-import { sha256 } from "./sha256.ts";
-import { projectShape, serviceShape } from "./shape.ts";
+import type { FileObject, Project } from "./project.ts";
+import { projectShape } from "./shape.ts";
 import { indentJson, jsonString, shapeJson, compareBytes } from "./write-json.ts";
 import { shapeNode, treeNode, yamlText } from "./write-yaml.ts";
 
@@ -54,20 +53,6 @@ function treeJson(value: Tree): string {
 /** A tree with its variables, as text. */
 export function modelText(tree: TreeMap, format: "yaml" | "json"): string {
   return format === "yaml" ? yamlText(treeNode(tree)) : indentJson(treeJson(tree));
-}
-
-/**
- * The hash by which Docker Compose 2 knows whether a container is what its service wants: SHA-256 of the service's JSON
- * without what does not change a container (compose 2.26, pkg/compose/hash.go).
- */
-export function serviceHash(service: Service): string {
-  const { build: _build, pull_policy: _policy, scale: _scale, deploy, ...rest } = service;
-  const hashed: Service = { ...rest };
-  if (deploy !== undefined) {
-    const { replicas: _replicas, ...kept } = deploy;
-    hashed.deploy = kept;
-  }
-  return sha256(shapeJson(hashed as Decoded, serviceShape));
 }
 
 /** A decoded whole with other parts, for output. */

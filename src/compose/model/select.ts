@@ -1,9 +1,8 @@
 /** Parts of a project: by profiles, by names of services, and without what nobody uses. Nothing here changes its argument. */
-import { existsSync } from "node:fs";
 import { ComposeError } from "../errors.ts";
 import { DotenvError, parseDotenv, parseRawEnv } from "../file/dotenv.ts";
 import type { Lookup } from "../file/interpolate.ts";
-import { readText } from "../file/load-files.ts";
+import { kindAt, readText } from "../file/disk.ts";
 import type { EnvFile } from "./decode.ts";
 import type { Dependency, Project, Service } from "./project.ts";
 
@@ -128,7 +127,7 @@ export function withEnvFiles(project: Project): Project {
 }
 
 function readEnvFile(file: EnvFile, lookup: Lookup, service: string): Record<string, string> {
-  if (!existsSync(file.path)) {
+  if (kindAt(file.path) === "none") {
     if (!file.required) return {};
     throw new ComposeError(
       `env file ${file.path} not found: stat ${file.path}: no such file or directory (services.${service}.env_file)`,
@@ -156,7 +155,7 @@ export function withLabelFiles(project: Project): Project {
     if (files === undefined) return service;
     const labels: Record<string, string> = {};
     for (const path of files) {
-      if (!existsSync(path)) {
+      if (kindAt(path) === "none") {
         throw new ComposeError(`label file ${path} not found (services.${name}.label_file)`, {
           exitCode: 14,
         });

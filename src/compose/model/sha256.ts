@@ -9,10 +9,11 @@ const constants = cubeRootFractions();
 function cubeRootFractions(): Uint32Array {
   const fractions = new Uint32Array(64);
   for (let candidate = 2, count = 0; count < 64; candidate++) {
-    let isPrime = true;
-    for (let factor = 2; factor * factor <= candidate; factor++) isPrime &&= candidate % factor !== 0;
+    let factor = 2;
+    while (factor * factor <= candidate && candidate % factor !== 0) factor++;
+    if (factor * factor <= candidate) continue;
     // A double has 50 bits behind the point of such a root, of which 32 are wanted.
-    if (isPrime) fractions[count++] = (Math.cbrt(candidate) % 1) * 2 ** 32;
+    fractions[count++] = (Math.cbrt(candidate) % 1) * 2 ** 32;
   }
   return fractions;
 }

@@ -11,7 +11,7 @@ import type {
 } from "../../wire/container.ts";
 import { ComposeError } from "../errors.ts";
 import { composeVersion, labels } from "../labels.ts";
-import { serviceHash } from "../model/output.ts";
+import { serviceHash } from "../model/service-hash.ts";
 import { imageOf, type HealthCheck, type Project, type Service } from "../model/project.ts";
 import { mountsOf } from "./mounts.ts";
 import { connectionOf, networkingConfig, type Connection } from "./networks.ts";

@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { variablesOf } from "../../../compose/file/interpolate.ts";
 import { loadModel } from "../../../compose/load.ts";
-import { modelText, projectText, serviceHash } from "../../../compose/model/output.ts";
+import { modelText, projectText } from "../../../compose/model/output.ts";
+import { serviceHash } from "../../../compose/model/service-hash.ts";
 import { imageOf, namesOf, type Project } from "../../../compose/model/project.ts";
 import { isMap, type Tree } from "../../../compose/tree.ts";
 import {

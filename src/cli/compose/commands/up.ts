@@ -1,3 +1,4 @@
+import { noteAnswers } from "../../../compose/file/disk.ts";
 import { createProject, describeProject, isRunning } from "../../../compose/up.ts";
 import { CliError } from "../../errors.ts";
 import type { ParsedArguments } from "../../parser.ts";
@@ -47,9 +48,8 @@ export default composeCommand({
   async run(app, parsed) {
     check(parsed);
     const services = parsed.positional;
-    const project = scaled(
-      app.project(services, { dependencies: !parsed.bool("no-deps") }),
-      parsed.list("scale"),
+    const { result: project, answers: disk } = noteAnswers(() =>
+      scaled(app.project(services, { dependencies: !parsed.bool("no-deps") }), parsed.list("scale")),
     );
     const options = { ...createOptions(app, parsed, project), ...timeoutOf(parsed) };
     if (app.isDryRun) {
@@ -60,9 +60,13 @@ export default composeCommand({
     }
     const isDetached = parsed.bool("detach") || parsed.bool("wait") || parsed.bool("no-start");
     const session = app.session("Running");
-    const { containers } = await createProject(session, project, options);
-    if (parsed.bool("no-start") || (parsed.bool("detach") && !parsed.bool("wait") && isRunning(containers)))
+    const { containers, seen, isUnchanged } = await createProject(session, project, options);
+    const isOver = parsed.bool("detach") && !parsed.bool("wait") && isRunning(containers);
+    if (isOver && isUnchanged) {
       app.finish();
+      const { rememberUnchanged } = await import("../remember.ts");
+      await rememberUnchanged(app, { project, disk, seen, containers });
+    } else if (isOver || parsed.bool("no-start")) app.finish();
     else if (isDetached) {
       const { startProject } = await import("../../../compose/act/start.ts");
       await startProject(session, project, containers, {
