@@ -1,7 +1,7 @@
 /** A project as the labels of its containers tell it, for when its files are elsewhere. */
 import type { Observed } from "./engine.ts";
 import { labels } from "./labels.ts";
-import type { Dependency, Project, Service } from "./model/project.ts";
+import { emptyProject, type Dependency, type Project, type Service } from "./model/project.ts";
 
 /** Services with their images, numbers and dependencies; nothing else is known. */
 export function projectFromLabels(name: string, containers: readonly Observed[]): Project {
@@ -21,19 +21,10 @@ export function projectFromLabels(name: string, containers: readonly Observed[])
   }
   const own = containers[0]?.summary.Labels ?? {};
   return {
-    name,
+    ...emptyProject(name),
     directory: own[labels.workingDirectory] ?? "",
     files: (own[labels.configFiles] ?? "").split(",").filter((file) => file !== ""),
-    environment: {},
-    envFiles: [],
     services,
-    disabled: {},
-    networks: {},
-    volumes: {},
-    secrets: {},
-    configs: {},
-    separator: "-",
-    extra: {},
   };
 }
 

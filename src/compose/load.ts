@@ -10,9 +10,9 @@ import { normalize } from "./file/normalize.ts";
 import { readYaml } from "./file/yaml.ts";
 import { checkConsistency } from "./model/consistency.ts";
 import { decodeShape } from "./model/decode.ts";
-import type { Project } from "./model/project.ts";
+import { projectShape } from "./model/project-shape.ts";
+import { emptyProject, type Project } from "./model/project.ts";
 import { withEnvFiles, withLabelFiles, withProfiles } from "./model/select.ts";
-import { projectShape } from "./model/shape.ts";
 import { isMap, type TreeMap } from "./tree.ts";
 
 export interface LoadOptions {
@@ -88,13 +88,12 @@ export function loadProject(options: LoadOptions): Project {
     withoutNulls(decoded[key] as Record<string, T> | undefined);
   const isOld = options.compatibility === true || options.fig === true || model.isVersionOne;
   let project: Project = {
-    name: model.name,
+    ...emptyProject(model.name),
     directory: model.directory,
     files: model.files,
     environment,
     envFiles: options.envFiles ?? [],
     services: part("services"),
-    disabled: {},
     networks: part("networks"),
     volumes: part("volumes"),
     secrets: part("secrets"),

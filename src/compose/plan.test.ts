@@ -5,24 +5,15 @@ import type { ImageInspect } from "../wire/image.ts";
 import { observe, type Observed } from "./engine.ts";
 import { labels } from "./labels.ts";
 import { serviceHash } from "./model/service-hash.ts";
-import type { Project, Service } from "./model/project.ts";
+import { emptyProject, type Project, type Service } from "./model/project.ts";
 import { planLines, planProject, type Observation, type PlanOptions, type ServicePlan } from "./plan.ts";
 
 function project(services: Record<string, Service>, more: Partial<Project> = {}): Project {
   return {
-    name: "shop",
+    ...emptyProject("shop"),
     directory: "/shop",
     files: ["/shop/compose.yaml"],
-    environment: {},
-    envFiles: [],
     services,
-    disabled: {},
-    networks: {},
-    volumes: {},
-    secrets: {},
-    configs: {},
-    separator: "-",
-    extra: {},
     ...more,
   };
 }

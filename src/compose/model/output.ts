@@ -1,8 +1,8 @@
 /** Projects as text: `config` in YAML or JSON. */
 import type { Tree, TreeMap } from "../tree.ts";
 import { extensions, type Decoded } from "./decode.ts";
+import { projectShape } from "./project-shape.ts";
 import type { FileObject, Project } from "./project.ts";
-import { projectShape } from "./shape.ts";
 import { indentJson, jsonString, shapeJson, compareBytes } from "./write-json.ts";
 import { shapeNode, treeNode, yamlText } from "./write-yaml.ts";
 

@@ -287,6 +287,25 @@ export interface Project {
   readonly extra: Decoded;
 }
 
+/** A project of which nothing but its name is known. */
+export function emptyProject(name: string): Project {
+  return {
+    name,
+    directory: "",
+    files: [],
+    environment: {},
+    envFiles: [],
+    services: {},
+    disabled: {},
+    networks: {},
+    volumes: {},
+    secrets: {},
+    configs: {},
+    separator: "-",
+    extra: {},
+  };
+}
+
 /** Names in the order in which everything is shown. */
 export function namesOf(parts: Readonly<Record<string, unknown>>): string[] {
   return Object.keys(parts).sort();

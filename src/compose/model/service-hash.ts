@@ -1,7 +1,7 @@
 import type { Decoded } from "./decode.ts";
 import type { Service } from "./project.ts";
 import { sha256 } from "./sha256.ts";
-import { serviceShape } from "./shape.ts";
+import { serviceShape } from "./service-shape.ts";
 import { shapeJson } from "./write-json.ts";
 
 /**
