@@ -1,5 +1,6 @@
 /** A build's events in the words of Docker's classic builder: step after step in the file's order, whatever ran at once. */
 import type { BuildEvent } from "../build/build.ts";
+import { clippedWords, LogClip } from "./log-clip.ts";
 
 /** Messages of the stream. */
 export interface ClassicMessage {
@@ -26,6 +27,7 @@ export class ClassicStream {
   readonly #steps = new Map<number, Step>();
   readonly #stepOfVertex = new Map<string, number>();
   readonly #decoders = new Map<string, TextDecoder>();
+  readonly #clip = new LogClip();
   /** The step that is being told; those after it wait. */
   #current = 1;
   #total = Infinity;
@@ -81,7 +83,11 @@ export class ClassicStream {
   #tell(index: number, message: ClassicMessage): void {
     if (message.stream === "") return;
     if (index === this.#current) this.#send(message);
-    else if (index > this.#current) this.#step(index).messages.push(message);
+    else if (index > this.#current) {
+      // It waits for the steps before it, however long those take.
+      const how = this.#clip.take(String(index), message.stream?.length ?? 0);
+      if (how !== "drop") this.#step(index).messages.push(how === "keep" ? message : line(clippedWords));
+    }
   }
 
   #done(index: number, id: string | undefined): void {

@@ -41,6 +41,42 @@ export class StreamAnswer {
   }
 }
 
+/** What may wait in memory for a client before a producer that can be held back is held back. */
+const mostQueuedBytes = 1024 * 1024;
+
+/** Messages in their order to an answer, for a producer that does not wait for each: JSON and CRLF. */
+export class MessageSender {
+  readonly #answer: StreamAnswer;
+  #sending: Promise<void> = Promise.resolve();
+  #queuedBytes = 0;
+
+  constructor(answer: StreamAnswer) {
+    this.#answer = answer;
+  }
+
+  send(message: object): void {
+    const text = `${JSON.stringify(message)}\r\n`;
+    this.#queuedBytes += text.length;
+    this.#sending = this.#sendAfter(this.#sending, text);
+  }
+
+  async #sendAfter(others: Promise<void>, text: string): Promise<void> {
+    await others;
+    await this.#answer.write(text);
+    this.#queuedBytes -= text.length;
+  }
+
+  /** Undefined while there is room for more; else resolves when what was sent so far is on its way, or the client gone. */
+  room(): Promise<void> | undefined {
+    return this.#queuedBytes < mostQueuedBytes ? undefined : this.#sending;
+  }
+
+  /** All that was sent is on its way. */
+  sent(): Promise<void> {
+    return this.#sending;
+  }
+}
+
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

@@ -43,6 +43,8 @@ async function acceptWebSocket(exchange: Exchange, { stream, head }: Upgrade): P
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,
+    // Answers to pings of a client that does not read would pile up.
+    autoPong: false,
   });
   const { response, request } = exchange;
   exchange.isHijacked = true;
@@ -70,6 +72,9 @@ class WebSocketSink implements StdioSink {
     this.input = input;
     socket.on("message", (data: Buffer) => {
       if (!input.destroyed && !input.push(data)) socket.pause();
+    });
+    socket.on("ping", (data: Buffer) => {
+      if (socket.readyState === socket.OPEN && socket.bufferedAmount < maxBufferedBytes) socket.pong(data);
     });
     socket.on("error", () => exchange.abort());
     socket.on("close", () => {

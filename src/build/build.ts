@@ -35,6 +35,9 @@ export interface ContextFile {
   readonly xattrs?: ReadonlyMap<string, Buffer>;
 }
 
+/** A Dockerfile, or what says which files to ignore, is read into memory whole. */
+export const maxDockerfileBytes = 16 * 1024 * 1024;
+
 /** Files that can be listed, and read one by one. */
 export interface FileListing extends AsyncDisposable {
   /** Each directory before what is in it, names of a directory in the order of their bytes. */
@@ -161,6 +164,11 @@ export interface BuildRequest {
   readonly signal: AbortSignal;
   /** Called in the order of things; must not throw. */
   readonly onEvent: (event: BuildEvent) => void;
+  /**
+   * Asked after each piece of a step's output: a promise when whoever is told cannot take more, and no more is read from
+   * the step until it resolves. It must resolve when `signal` is aborted.
+   */
+  readonly outputRoom?: () => Promise<void> | undefined;
   readonly context: ContextSource;
   /** The Dockerfile's path in its source; `Dockerfile` by default. */
   readonly dockerfile?: {

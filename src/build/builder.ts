@@ -17,6 +17,7 @@ import {
   type CachePruneRequest,
   type ContextSource,
   type LookingRequest,
+  maxDockerfileBytes,
   type OpenedFiles,
   withBuildFailure,
 } from "./build.ts";
@@ -48,7 +49,6 @@ import { StepSlots } from "./slots.ts";
 
 /** Steps that may run at the same time, of all builds. */
 const maxSteps = 8;
-const maxDockerfileBytes = 16 * 1024 * 1024;
 
 class ImageBuilder implements Builder {
   readonly #host: BuildHost;

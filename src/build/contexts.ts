@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } fro
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { writeFileAtomic } from "../base/atomic-file.ts";
+import { invalidArgument } from "../base/errors.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import type { ContextFile, FileListing, RemoteDirectory } from "./build.ts";
 import type { CacheStore } from "./cache-store.ts";
@@ -277,7 +278,14 @@ async function receiveListing(
   let failure: unknown;
   const receive = async (file: ContextFile, entry: Omit<PackEntry, "offset" | "sha256">): Promise<void> => {
     const pieces: Uint8Array[] = [];
+    let sizeBytes = 0;
     for await (const piece of listing.read(file)) {
+      sizeBytes += piece.length;
+      // A file may grow while it is sent, but not out of what is kept in memory.
+      if (sizeBytes > largeFileBytes)
+        throw invalidArgument(
+          `${file.path} is larger than the client said: ${entry.sizeBytes} bytes; it must not change while it is sent`,
+        );
       pieces.push(piece);
       receivedBytes += piece.length;
     }

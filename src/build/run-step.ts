@@ -44,7 +44,8 @@ export interface StepRun {
   readonly devices: DeviceEdits | undefined;
   /** Made ready by the caller; in the order in which they are mounted. */
   readonly mounts: readonly RuntimeMount[];
-  readonly onOutput: (stream: "stdout" | "stderr", data: Uint8Array) => void;
+  /** A promise: no more of the stream is read before it resolves. */
+  readonly onOutput: (stream: "stdout" | "stderr", data: Uint8Array) => Promise<void> | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -273,10 +274,16 @@ function startFailure(directory: string): string {
   return text.trim() === "" || /level=(warning|info|debug)/.test(text) ? "" : lastRuntimeMessage(text);
 }
 
-function readStream(fd: number, onData: (data: Uint8Array) => void): Promise<void> {
+function readStream(fd: number, onData: (data: Uint8Array) => Promise<void> | undefined): Promise<void> {
   return new Promise((resolve) => {
     const socket = new Socket({ fd, readable: true, writable: false });
-    socket.on("data", onData);
+    const goOn = (): void => void socket.resume();
+    socket.on("data", (data: Buffer) => {
+      const room = onData(data);
+      if (room === undefined) return;
+      socket.pause();
+      room.then(goOn, goOn);
+    });
     socket.on("error", () => {});
     socket.on("close", () => resolve());
   });

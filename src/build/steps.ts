@@ -277,6 +277,7 @@ async function executeRun(
       onOutput: (stream, data) => {
         last.add(data);
         vertex.log(stream, data);
+        return request.outputRoom?.();
       },
       signal,
     });

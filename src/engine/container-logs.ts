@@ -34,13 +34,13 @@ export async function replayLog(
     untilNs: 0n,
     signal: sink.signal,
   });
+  // One listener for all the waits: a slow client makes thousands of them.
+  let goOn = (): void => {};
+  sink.onDrain(() => goOn());
+  sink.signal.addEventListener("abort", () => goOn(), { once: true });
   for await (const block of entries)
     for (const entry of block) {
-      if (sink.write(entry.stream, entry.line)) continue;
-      await new Promise<void>((resolve) => {
-        sink.onDrain(resolve);
-        sink.signal.addEventListener("abort", () => resolve(), { once: true });
-      });
       if (sink.signal.aborted) return;
+      if (!sink.write(entry.stream, entry.line)) await new Promise<void>((resolve) => (goOn = resolve));
     }
 }

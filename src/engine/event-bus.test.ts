@@ -74,3 +74,23 @@ test("until in the future ends the stream then", async () => {
   bus.emit("container", "start", "c1", {});
   assert.deepEqual(await seen, ["container start"]);
 });
+
+test("a client that does not read its events is given up, and the others are not", async () => {
+  const bus = new EventBus();
+  const [slow, quick] = [new AbortController(), new AbortController()];
+  const subscribe = (signal: AbortSignal): AsyncIterator<EventMessage> => {
+    const events = bus.subscribe({ sinceNs: undefined, untilNs: undefined, filters: new Map(), signal });
+    return events[Symbol.asyncIterator]();
+  };
+  const [sleeper, reader] = [subscribe(slow.signal), subscribe(quick.signal)];
+  const first = sleeper.next();
+  for (let n = 0; n < 20_000; n++) {
+    const next = reader.next();
+    bus.emit("volume", "create", `v${n}`, {});
+    assert.equal((await next).value?.Actor.ID, `v${n}`);
+  }
+  assert.equal((await first).value?.Actor.ID, "v0");
+  assert.equal(bus.listenerCount, 1);
+  assert.equal((await sleeper.next()).done, true);
+  quick.abort();
+});

@@ -1,3 +1,4 @@
+import { log } from "../base/log.ts";
 import { nowNs } from "../base/time.ts";
 import { invalidArgument } from "../base/errors.ts";
 import type { EventMessage, Filters } from "../wire/system.ts";
@@ -7,6 +8,9 @@ import { matchLabels } from "./filters.ts";
 
 /** How many past events `events --since` can give without a journal; the same number as Docker's. */
 const historyLength = 256;
+
+/** Events that wait for one slow client; then its stream ends. It may ask again for what came `since`. */
+const mostWaiting = 16_384;
 
 const filterKeys = new Set(
   "config container daemon event image label network node plugin scope secret service type volume".split(" "),
@@ -65,6 +69,11 @@ export class EventBus {
     const listener = (event: EventMessage): void => {
       if (!matchesEvent(event, options.filters)) return;
       queue.push(event);
+      if (queue.length > mostWaiting) {
+        log.warn("a client does not read its events; its stream ends", { waiting: queue.length });
+        queue.length = 0;
+        end();
+      }
       wake();
     };
     const { sinceNs, untilNs } = options;

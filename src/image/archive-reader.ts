@@ -6,6 +6,7 @@ import { posix } from "node:path";
 import { Readable } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
 import { failpoint } from "../base/failpoint.ts";
+import { MemoryBudget } from "../base/memory-budget.ts";
 import type { ContentStore } from "../content/content.ts";
 import { isDigest } from "../oci/digest.ts";
 import { type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
@@ -21,6 +22,7 @@ export class ArchiveFiles {
   readonly links = new Map<string, string>();
   /** The JSON files at the top, by name. */
   readonly metadata = new Map<string, Buffer>();
+  readonly budget = new MemoryBudget("the archive names too many files");
 
   /** The digest of a file, through links. Throws `invalidArgument` when it is not in the archive. */
   digestOf(name: string): string {
@@ -76,6 +78,7 @@ async function readEntry(
   { content, lease }: { content: ContentStore; lease: Pick<Lease, "add"> },
 ): Promise<void> {
   const name = cleanName(textOf(entry.name));
+  if (entry.type !== "directory") files.budget.take(2 * (entry.name.length + entry.linkName.length));
   if (entry.type === "symlink") {
     const target = textOf(entry.linkName);
     files.links.set(

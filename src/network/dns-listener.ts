@@ -18,6 +18,8 @@ const table = "gantry_names";
 const namesPort = 53;
 const tcpIdleMs = 10_000;
 const maxTcpConnections = 256;
+/** Answers that wait for a client that asks and does not read; until it does, its questions are not read either. */
+const maxUnreadBytes = 64 * 1024;
 
 /** Answers one query; undefined for what deserves no answer. */
 export type QueryHandler = (query: Buffer, protocol: DnsProtocol) => Promise<Buffer | undefined>;
@@ -118,10 +120,13 @@ function serveTcp(server: Server, open: Set<Socket>, handle: QueryHandler): void
     socket.on("close", () => open.delete(socket));
     socket.on("error", () => socket.destroy());
     socket.setTimeout(tcpIdleMs, () => socket.destroy());
+    socket.on("drain", () => socket.resume());
     readMessages(socket, (query) => {
       const answered = async (): Promise<void> => {
         const answer = await handle(query, "tcp");
-        if (answer !== undefined && !socket.destroyed) socket.write(withLength(answer));
+        if (answer === undefined || socket.destroyed) return;
+        socket.write(withLength(answer));
+        if (socket.writableLength > maxUnreadBytes) socket.pause();
       };
       void answered();
     });

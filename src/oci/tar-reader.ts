@@ -8,9 +8,16 @@
  */
 import { invalidArgument } from "../base/errors.ts";
 import { emptyPax, parsePax, paxInteger, paxTimeNs, type Pax } from "./tar-pax.ts";
-import { parseOldSparse, parsePaxSparse, type SparseMap, takeSparseMapBlock } from "./tar-sparse.ts";
+import {
+  parseOldSparse,
+  parsePaxSparse,
+  parseSparseMap,
+  type SparseMap,
+  sparseMapLines,
+} from "./tar-sparse.ts";
 
 export const blockSize = 512;
+const lineFeed = 0x0a;
 /** Headers that describe the next entry (pax records, GNU long names) are kept in memory: not more than this. */
 const maxMetadataBytes = 1024 * 1024;
 
@@ -168,6 +175,8 @@ export class TarReader {
     if (pax.records.get("GNU.sparse.major") !== "1") return parsePaxSparse(pax, this.#data);
     // Format 1.0 writes the map in front of the data, in whole blocks.
     let text = "";
+    let lines = 0;
+    let wantedLines = 1;
     for (;;) {
       if (this.#data < blockSize || text.length > maxMetadataBytes)
         throw this.#broken("a sparse file's map is malformed");
@@ -175,8 +184,9 @@ export class TarReader {
       if (block === undefined) throw this.#broken("it ends inside a sparse file's map");
       this.#data -= blockSize;
       text += block.toString("latin1");
-      const map = takeSparseMapBlock(text, pax, this.#data);
-      if (map !== undefined) return map;
+      for (const byte of block) if (byte === lineFeed) lines++;
+      if (lines > 0 && wantedLines === 1) wantedLines = sparseMapLines(text);
+      if (lines >= wantedLines) return parseSparseMap(text, pax, this.#data);
     }
   }
 

@@ -78,13 +78,14 @@ export function parsePaxSparse(pax: Pax, dataBytes: number): SparseMap | undefin
   );
 }
 
-/** Format 1.0: the map stands before the data as decimal lines, count first. Undefined while `text` holds too little. */
-export function takeSparseMapBlock(text: string, pax: Pax, dataBytes: number): SparseMap | undefined {
-  const lines = text.split("\n");
-  const complete = lines.slice(0, -1);
-  if (complete.length === 0) return undefined;
-  const count = wholeNumber(complete[0]!);
-  if (complete.length < 1 + count * 2) return undefined;
-  const pieces = pairs(complete.slice(1, 1 + count * 2).map(wholeNumber));
+/** Format 1.0: the map stands before the data as decimal lines, count first. How many lines that are, from the first. */
+export function sparseMapLines(text: string): number {
+  return 1 + 2 * wholeNumber(text.slice(0, text.indexOf("\n")));
+}
+
+/** The map of format 1.0 from a text that holds all its lines. */
+export function parseSparseMap(text: string, pax: Pax, dataBytes: number): SparseMap {
+  const lines = text.split("\n", sparseMapLines(text));
+  const pieces = pairs(lines.slice(1).map(wholeNumber));
   return checked({ realSizeBytes: paxInteger(pax, "GNU.sparse.realsize") ?? 0, pieces }, dataBytes);
 }

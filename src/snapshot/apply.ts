@@ -97,7 +97,7 @@ class LayerUnpacker {
   readonly #directories = new Map<string, string>();
   /** Times of directories, set at the end: unpacking into them changes them. */
   readonly #directoryTimes = new Map<string, bigint>();
-  /** What this layer made, by resolved path: its own whiteouts do not touch that. */
+  /** What this layer made, by resolved path: its own whiteouts do not touch that. Kept for `merged` alone, which asks. */
   readonly #made = new Set<string>();
   #sizeBytes = 0;
   #inodes = 0;
@@ -147,7 +147,7 @@ class LayerUnpacker {
       this.#hardLink(path, entry);
       return;
     } else this.#makeSpecial(path, entry);
-    this.#made.add(path);
+    if (this.#form === "merged") this.#made.add(path);
     this.#inodes += 1;
     this.#setMetadata(path, entry);
     if (!isDirectory) setTimes(pathBytes(bytes(path)), entry.timeNs);
@@ -172,7 +172,7 @@ class LayerUnpacker {
     if (target === undefined || stat === undefined || stat.isDirectory())
       throw invalidArgument(`it is a hard link to ${textOf(entry.linkName)}, which is no file of this layer`);
     linkSync(bytes(target), bytes(path));
-    this.#made.add(path);
+    if (this.#form === "merged") this.#made.add(path);
   }
 
   async #writeFile(path: string, entry: TarEntry, reader: TarReader): Promise<void> {
@@ -306,7 +306,7 @@ class LayerUnpacker {
     if (below?.stat.isSymbolicLink() === true) return readlinkSync(bytes(below.path), { encoding: "latin1" });
     if (stat !== undefined) this.#remove(path, stat);
     this.#makeDirectory(path);
-    this.#made.add(path);
+    if (this.#form === "merged") this.#made.add(path);
     this.#inodes += 1;
     if (stat !== undefined) setXattr(pathBytes(bytes(path)), opaqueXattr, Buffer.from("y"));
     if (below?.stat.isDirectory() === true) {

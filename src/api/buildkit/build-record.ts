@@ -3,6 +3,7 @@ import type { BuildEvent } from "../../build/build.ts";
 import { timestampOf } from "../../wire/buildkit/common.ts";
 import type { historyRecord, statusResponse } from "../../wire/buildkit/control.ts";
 import type { Encodable } from "../../wire/protobuf.ts";
+import { clippedWords, LogClip } from "../log-clip.ts";
 
 type StatusMessage = Encodable<typeof statusResponse>;
 
@@ -26,6 +27,7 @@ export class BuildRecord {
   readonly #events: BuildEvent[] = [];
   readonly #readers = new Set<() => void>();
   readonly #vertexes = new Map<string, { cached: boolean; completed: boolean }>();
+  readonly #clip = new LogClip();
   #warnings = 0;
 
   constructor(about: Pick<BuildRecord, "ref" | "frontendAttributes" | "exporters">) {
@@ -43,8 +45,18 @@ export class BuildRecord {
     if (event.kind === "vertex")
       this.#vertexes.set(event.digest, { cached: event.cached, completed: event.completedNs !== undefined });
     if (event.kind === "warning") this.#warnings++;
-    this.#events.push(event);
+    const kept = this.#clipped(event);
+    if (kept === undefined) return;
+    this.#events.push(kept);
     for (const wake of this.#readers) wake();
+  }
+
+  /** The event as it is kept; undefined when its step has said too much. */
+  #clipped(event: BuildEvent): BuildEvent | undefined {
+    if (event.kind !== "log") return event;
+    const how = this.#clip.take(event.vertex, event.data.length);
+    if (how === "drop") return undefined;
+    return how === "keep" ? event : { ...event, data: Buffer.from(clippedWords) };
   }
 
   complete(outcome: {

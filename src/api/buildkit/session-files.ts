@@ -3,6 +3,7 @@ import type { Writable } from "node:stream";
 import { Writable as WritableStream } from "node:stream";
 import { EngineError, errorText } from "../../base/errors.ts";
 import type { CallOptions, ClientCall } from "../../base/grpc/client.ts";
+import { MemoryBudget } from "../../base/memory-budget.ts";
 import type { ContextFile, FileListing, RemoteDirectory } from "../../build/build.ts";
 import { bytesMessage } from "../../wire/buildkit/control.ts";
 import {
@@ -66,7 +67,13 @@ class RemoteListing implements FileListing {
   constructor(session: ClientSession, options: CallOptions) {
     const call = session.connection.open(diffCopy, options);
     this.#call = call;
-    this.#receiver = new FileReceiver(call);
+    // The list comes as fast as the client sends it, whatever is done with it meanwhile.
+    const budget = new MemoryBudget("the build context has too many files");
+    this.#receiver = new FileReceiver(call, ({ path, linkname, xattrs }) => {
+      let textBytes = path.length + linkname.length;
+      for (const [name, value] of xattrs) textBytes += name.length + value.length;
+      budget.take(textBytes);
+    });
     this.files = this.#list();
   }
 

@@ -56,24 +56,30 @@ export function sessionSsh(session: ClientSession): SshProvider {
           "the client forwards no SSH agent; build with --ssh default",
         );
       const call = session.connection.open(forwardAgent, { metadata: new Map([[sshIdKey, [id]]]) });
+      let wanted = (): void => {};
       const stream = new Duplex({
-        read: () => {},
+        read: () => wanted(),
         write: (chunk: Buffer, _encoding, callback) => {
           call.send({ data: chunk });
-          callback();
+          // Resolves when the call is over, too.
+          void call.drained().finally(callback);
         },
         final: (callback) => {
           call.end();
           callback();
         },
         destroy: (error, callback) => {
+          wanted();
           call.cancel();
           callback(error);
         },
       });
       void (async () => {
         try {
-          for await (const { data } of call.messages()) stream.push(data);
+          for await (const { data } of call.messages()) {
+            if (stream.destroyed) return;
+            if (!stream.push(data)) await new Promise<void>((resolve) => (wanted = resolve));
+          }
           stream.push(null);
         } catch (error) {
           stream.destroy(error as Error);

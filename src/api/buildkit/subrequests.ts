@@ -1,7 +1,7 @@
 /** Questions about a Dockerfile (`docker build --call=…`), answered without a build. */
-import { EngineError, errorText } from "../../base/errors.ts";
+import { EngineError, errorText, invalidArgument } from "../../base/errors.ts";
 import { PathPatterns, parseIgnoreFile } from "../../base/path-patterns.ts";
-import type { FileListing } from "../../build/build.ts";
+import { type FileListing, maxDockerfileBytes } from "../../build/build.ts";
 import type { CheckWarning, Dockerfile, SourceFile } from "../../build/dockerfile/ast.ts";
 import { checkDockerfile } from "../../build/dockerfile/check.ts";
 import {
@@ -117,7 +117,13 @@ async function readFiles(listing: FileListing): Promise<Map<string, string>> {
   for await (const file of files.files) {
     if ((file.mode & 0o170000) !== 0o100000) continue;
     const chunks: Uint8Array[] = [];
-    for await (const chunk of files.read(file)) chunks.push(chunk);
+    let sizeBytes = 0;
+    for await (const chunk of files.read(file)) {
+      sizeBytes += chunk.length;
+      if (sizeBytes > maxDockerfileBytes)
+        throw invalidArgument(`${file.path} is larger than ${maxDockerfileBytes} bytes`);
+      chunks.push(chunk);
+    }
     texts.set(Buffer.from(file.path, "latin1").toString(), Buffer.concat(chunks).toString());
   }
   return texts;

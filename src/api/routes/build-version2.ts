@@ -14,7 +14,7 @@ import { sessionSecrets, sessionSsh } from "../buildkit/session-services.ts";
 import { exportOf } from "../buildkit/solve-options.ts";
 import type { Exchange } from "../exchange.ts";
 import { errorAnswer } from "../http-error.ts";
-import { StreamAnswer } from "../stream.ts";
+import { MessageSender, StreamAnswer } from "../stream.ts";
 
 /** An exporter that the client asks for. */
 export interface Output {
@@ -100,11 +100,8 @@ function exportsOf(
 
 async function answerBuild(x: Exchange, request: Omit<BuildRequest, "onEvent">): Promise<void> {
   const answer = new StreamAnswer(x, "application/json");
-  let sending: Promise<void> = Promise.resolve();
-  const send = (message: Record<string, unknown>): void => {
-    const text = `${JSON.stringify(message)}\r\n`;
-    sending = sending.then(() => answer.write(text));
-  };
+  const sender = new MessageSender(answer);
+  const send = (message: Record<string, unknown>): void => sender.send(message);
   const isQuiet = x.query.flag("q");
   const onEvent = (event: BuildEvent): void => {
     if (event.kind === "step" || isQuiet) return;
@@ -113,7 +110,11 @@ async function answerBuild(x: Exchange, request: Omit<BuildRequest, "onEvent">):
   };
   let fault: unknown;
   try {
-    const { imageId } = await x.builder.build({ ...request, onEvent });
+    const { imageId } = await x.builder.build({
+      ...request,
+      onEvent,
+      outputRoom: () => sender.room(),
+    });
     if (imageId !== undefined) {
       send({ id: "moby.image.id", aux: { ID: imageId } });
       if (isQuiet) send({ stream: `${imageId}\n` });
@@ -123,7 +124,7 @@ async function answerBuild(x: Exchange, request: Omit<BuildRequest, "onEvent">):
     const { message } = errorAnswer(error);
     send({ errorDetail: { message }, error: message });
   }
-  await sending;
+  await sender.sent();
   answer.end();
   if (fault !== undefined && errorAnswer(fault).isBug) throw fault;
 }

@@ -19,7 +19,7 @@ import type { Exchange, Route } from "../exchange.ts";
 import { type Decoder, integer, object, string, stringMap } from "../decode.ts";
 import { errorAnswer } from "../http-error.ts";
 import { buildByVersion2, type Output } from "./build-version2.ts";
-import { StreamAnswer } from "../stream.ts";
+import { MessageSender, StreamAnswer } from "../stream.ts";
 
 type Query = Exchange["query"];
 
@@ -196,27 +196,25 @@ async function build(x: Exchange): Promise<void> {
   const request = { ...buildRequest(x, contextOf(x)), exports: exportsOf(x.query) };
   const answer = new StreamAnswer(x, "application/json");
   const isQuiet = x.query.flag("q");
-  let sending: Promise<void> = Promise.resolve();
-  const send = (message: ClassicMessage): void => {
-    const text = `${JSON.stringify(message)}\r\n`;
-    sending = sending.then(() => answer.write(text));
-  };
+  const sender = new MessageSender(answer);
+  const send = (message: ClassicMessage): void => sender.send(message);
   const stream = new ClassicStream(isQuiet ? () => {} : send);
   try {
     const result = await x.builder.build({
       ...request,
       signal: x.signal,
       onEvent: (event) => stream.onEvent(event),
+      outputRoom: () => sender.room(),
     });
     tellResult(result, { stream, send, isQuiet });
-    await sending;
+    await sender.sent();
     answer.end();
   } catch (error) {
     stream.flushVertex(buildFailureOf(error)?.vertex);
-    await sending;
+    await sender.sent();
     if (!answer.isStarted) throw classicWords(error);
     send(failureMessage(error));
-    await sending;
+    await sender.sent();
     answer.end();
     if (errorAnswer(error).isBug) throw error;
   } finally {

@@ -21,13 +21,15 @@ const prefixBytes = 5;
 const maxMessageBytes = 64 * 1024 * 1024;
 /** What is sent in one tick goes out together, in writes of about this size. */
 const writeBytes = 256 * 1024;
-/** So many messages wait to be read before the other side is held back. */
+/** So many messages, or so many bytes of them, wait to be read before the other side is held back. */
 const maxQueued = 256;
+const maxQueuedBytes = 4 * 1024 * 1024;
 
 /** Messages that come in, in order. Read by one reader. */
 class MessageQueue {
   readonly #stream: Http2Stream;
   readonly #messages: Buffer[] = [];
+  #queuedBytes = 0;
   #parts: Buffer[] = [];
   #partsBytes = 0;
   #ended = false;
@@ -52,7 +54,9 @@ class MessageQueue {
       await new Promise<void>((resolve) => (this.#wake = resolve));
     this.#wake = undefined;
     const message = this.#messages.shift();
-    if (this.#messages.length < maxQueued / 2 && this.#stream.isPaused()) this.#stream.resume();
+    this.#queuedBytes -= message?.length ?? 0;
+    const hasRoom = this.#messages.length < maxQueued / 2 && this.#queuedBytes < maxQueuedBytes;
+    if (hasRoom && this.#stream.isPaused()) this.#stream.resume();
     if (message === undefined && this.#error !== undefined) throw this.#error;
     return message;
   }
@@ -75,11 +79,12 @@ class MessageQueue {
       this.#checkSize(length);
       if (bytes.length - at - prefixBytes < length) break;
       this.#messages.push(bytes.subarray(at + prefixBytes, at + prefixBytes + length));
+      this.#queuedBytes += length;
       at += prefixBytes + length;
     }
     this.#parts = at < bytes.length ? [bytes.subarray(at)] : [];
     this.#partsBytes = bytes.length - at;
-    if (this.#messages.length >= maxQueued) this.#stream.pause();
+    if (this.#messages.length >= maxQueued || this.#queuedBytes >= maxQueuedBytes) this.#stream.pause();
     if (this.#messages.length > 0) this.#wake?.();
   }
 

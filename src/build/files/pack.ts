@@ -14,6 +14,7 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
+import { MemoryBudget } from "../../base/memory-budget.ts";
 import { withFileErrors } from "../../linux/fs-error.ts";
 import type { FileEntry, FileTree } from "./file-tree.ts";
 import { joinPath, rootEntry } from "./file-tree.ts";
@@ -33,6 +34,7 @@ export class Pack implements FileTree, Disposable {
   readonly #fd: number;
   readonly #entries = new Map<string, PackEntry>();
   readonly #children = new Map<string, string[]>();
+  readonly #budget = new MemoryBudget("the build context has too many files");
   readonly #buffer = Buffer.allocUnsafe(bufferBytes);
   #buffered = 0;
   #written: number;
@@ -62,6 +64,8 @@ export class Pack implements FileTree, Disposable {
     const { path } = entry;
     const isNew = !this.#entries.has(path);
     const before = this.#entries.get(path);
+    this.#budget.take(weightOf(entry));
+    if (before !== undefined) this.#budget.give(weightOf(before));
     this.#entries.set(path, entry);
     if (before?.type === "directory" && entry.type !== "directory") this.#dropBelow(path);
     if (!isNew || path === "") return;
@@ -80,16 +84,22 @@ export class Pack implements FileTree, Disposable {
     for (const name of this.#children.get(path) ?? []) {
       const inner = joinPath(path, name);
       this.#dropBelow(inner);
-      this.#entries.delete(inner);
+      this.#forget(inner);
     }
     this.#children.delete(path);
+  }
+
+  #forget(path: string): void {
+    const entry = this.#entries.get(path);
+    if (entry !== undefined) this.#budget.give(weightOf(entry));
+    this.#entries.delete(path);
   }
 
   /** Takes away an entry with everything below it. */
   remove(path: string): void {
     if (!this.#entries.has(path) || path === "") return;
     this.#dropBelow(path);
-    this.#entries.delete(path);
+    this.#forget(path);
     const slash = path.lastIndexOf("/");
     const siblings = this.#children.get(slash < 0 ? "" : path.slice(0, slash));
     const index = siblings?.indexOf(path.slice(slash + 1)) ?? -1;
@@ -201,4 +211,11 @@ export class Pack implements FileTree, Disposable {
     closeSync(this.#fd);
     rmSync(this.#path, { force: true });
   }
+}
+
+/** Bytes of an entry's texts; its name is in the list of its directory too. */
+function weightOf({ path, linkTarget, xattrs }: FileEntry): number {
+  let bytes = 2 * path.length + linkTarget.length;
+  for (const [name, value] of xattrs) bytes += 64 + name.length + value.length;
+  return bytes;
 }

@@ -167,7 +167,9 @@ class Incoming {
 /** One transfer as the receiver sees it. */
 export class FileReceiver {
   readonly #call: PacketCall;
-  readonly #stats: Stat[] = [];
+  readonly #onStat: ((stat: Stat) => void) | undefined;
+  /** A place is emptied when it has been read. */
+  readonly #stats: (Stat | undefined)[] = [];
   readonly #files = new Map<number, Incoming>();
   #listed = false;
   #finished = false;
@@ -175,9 +177,10 @@ export class FileReceiver {
   #wake: (() => void) | undefined;
   readonly #done: Promise<void>;
 
-  /** Begins to read the call at once. */
-  constructor(call: PacketCall) {
+  /** Begins to read the call at once. `onStat` sees what is listed as it comes; what it throws ends the transfer. */
+  constructor(call: PacketCall, onStat?: (stat: Stat) => void) {
     this.#call = call;
+    this.#onStat = onStat;
     this.#done = this.#run().then(
       () => this.#end(new Error("the sender ended the transfer")),
       (error: unknown) => this.#end(error),
@@ -194,6 +197,7 @@ export class FileReceiver {
         if (!this.#listed) throw this.#error;
         return;
       }
+      this.#stats[id] = undefined;
       yield { id, stat: found };
     }
   }
@@ -230,7 +234,10 @@ export class FileReceiver {
       switch (message.type) {
         case packetTypes.stat:
           if (message.stat === undefined) this.#listed = true;
-          else this.#stats.push(message.stat);
+          else {
+            this.#onStat?.(message.stat);
+            this.#stats.push(message.stat);
+          }
           this.#wake?.();
           break;
         case packetTypes.data:
