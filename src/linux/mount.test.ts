@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -25,6 +33,10 @@ test("a directory goes with the mounts in it, and what they show stays", (t) => 
   // Hides the two.
   bind(volume, deep);
   assert.ok(isMountPoint(deep));
+  // By whatever name: a data root may be a link.
+  symlinkSync(bundle, join(root, "link"));
+  assert.ok(isMountPoint(join(root, "link/mounts/part 0")));
+  assert.ok(!isMountPoint(bundle));
   removeMountDirectory(bundle);
   assert.equal(existsSync(bundle), false);
   assert.equal(readFileSync(join(volume, "precious"), "utf8"), "data");

@@ -133,20 +133,33 @@ export function unmount(target: string): boolean {
 
 /** True when something is mounted on exactly this path (proc_pid_mountinfo(5)); a bind of a directory on its own file system too. */
 export function isMountPoint(path: string): boolean {
-  const wanted = path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .some((line) => line.split(" ", 5)[4] === wanted);
+  const wanted = realPath(path);
+  return mountPoints().includes(wanted);
 }
 
-/** What is mounted on `directory`, a real path, and below it, the deepest first (proc_pid_mountinfo(5)). */
-function mountPointsIn(directory: string): string[] {
+/** The path as the kernel names it, through links; a path that is not there as it is. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return path;
+    throw error;
+  }
+}
+
+/** Everything that is mounted, by real paths (proc_pid_mountinfo(5)). */
+export function mountPoints(): string[] {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" ", 5)[4] ?? "")
     .map((target) =>
       target.replace(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(parseInt(code, 8))),
-    )
+    );
+}
+
+/** What is mounted on `directory`, a real path, and below it, the deepest first (proc_pid_mountinfo(5)). */
+function mountPointsIn(directory: string): string[] {
+  return mountPoints()
     .filter((target) => target === directory || target.startsWith(`${directory}/`))
     .sort((a, b) => b.split("/").length - a.split("/").length);
 }

@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
+import { realPath } from "../linux/mount.ts";
 import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
@@ -161,8 +162,10 @@ export async function sweepSandboxes(
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
+  // An earlier daemon may have been told another name of the same directory.
+  const kept = new Set([...known.paths].map(realPath));
   for (const file of files) {
     const path = join(names.directory, file);
-    if (!known.paths.has(path)) deleteNetns(path);
+    if (!kept.has(realPath(path))) deleteNetns(path);
   }
 }

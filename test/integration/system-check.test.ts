@@ -45,9 +45,10 @@ describe("system check", { skip: flavour === "docker" }, () => {
 
   /** Asks the running daemon, or with `atRest` looks where it lies. */
   async function check(
-    options: { repair?: boolean; atRest?: boolean } = {},
+    options: { repair?: boolean; atRest?: boolean; execRoot?: string } = {},
   ): Promise<CheckReport & { code: number }> {
-    const { dataRoot, execRoot } = daemon;
+    const { dataRoot } = daemon;
+    const { execRoot = daemon.execRoot } = options;
     const places = ["--data-root", dataRoot, "--exec-root", execRoot, "--config-file", await configFile()];
     const words = ["system", "check", "--format", "json"];
     if (options.repair === true) words.push("--repair");
@@ -373,6 +374,20 @@ describe("system check", { skip: flavour === "docker" }, () => {
       });
       assert.equal(readFileSync(join(volume, "precious"), "utf8"), "data");
       rmSync(join(volume, "precious"));
+    });
+
+    test("what is left below an exec root that is a link is found by its real place", async () => {
+      const link = join(daemon.root, "exec-link");
+      symlinkSync(daemon.execRoot, link);
+      const rootfs = join(daemon.execRoot, "containers", newId(), "rootfs");
+      mkdirSync(rootfs, { recursive: true });
+      await mustRun(daemon.host.command(["mount", "-t", "tmpfs", "none", rootfs]));
+      const { Faults } = await check({ atRest: true, execRoot: link });
+      assert.deepEqual(kinds(Faults), ["mount-leftover", "task-leftover"]);
+      assert.equal(Faults.find(({ Kind }) => Kind === "mount-leftover")?.Object, rootfs);
+      await check({ atRest: true, repair: true, execRoot: link });
+      rmSync(link);
+      await requireClean(true);
     });
 
     test("a layer that is gone is unpacked again from its blob", async () => {

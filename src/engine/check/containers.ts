@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { detectCgroups, isCgroupEmpty } from "../../linux/cgroup.ts";
+import { mountPoints, realPath } from "../../linux/mount.ts";
 import { type CheckedStore, type Found, isRunning } from "./store.ts";
 
 const idForm = /^[0-9a-f]{64}$/;
@@ -87,11 +88,13 @@ function leftTasks(store: CheckedStore): Found[] {
 /** Ids of the containers that conmon processes of this exec root look after. */
 function monitoredIds(execRoot: string): string[] {
   const ids: string[] = [];
+  const exits = join(realPath(execRoot), "exits");
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
       const words = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
-      const isOurs =
-        words[0]?.endsWith("conmon") === true && words.some((word) => word.startsWith(`${execRoot}/`));
+      // The daemon may have been told another name of the same directory.
+      const named = words[words.indexOf("--exit-dir") + 1] ?? "";
+      const isOurs = words[0]?.endsWith("conmon") === true && realPath(named) === exits;
       if (isOurs && words[1] === "--cid" && idForm.test(words[2] ?? "")) ids.push(words[2]!);
     } catch {
       // It ended meanwhile.
@@ -102,11 +105,12 @@ function monitoredIds(execRoot: string): string[] {
 
 /** Mounts below the exec root's bundles and steps of builds that nobody should have any more. */
 function leftMounts(store: CheckedStore): Found[] {
-  const bundles = join(store.execRoot, "containers");
-  const steps = join(store.execRoot, "build");
+  // Mounts are known by their real paths, and the exec root may be a link.
+  const execRoot = realPath(store.execRoot);
+  const bundles = join(execRoot, "containers");
+  const steps = join(execRoot, "build");
   const found: Found[] = [];
-  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
-    const target = (line.split(" ")[4] ?? "").replaceAll("\\040", " ");
+  for (const target of mountPoints()) {
     const isBundle = target.startsWith(`${bundles}/`);
     // Steps of builds come and go; the daemon's start removes what is left of them.
     const isStep = store.live === undefined && target.startsWith(`${steps}/`);

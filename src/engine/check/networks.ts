@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { isKind } from "../../base/errors.ts";
+import { realPath } from "../../linux/mount.ts";
 import { nftList } from "../../linux/nftables.ts";
 import { RouteSocket } from "../../linux/rtnetlink.ts";
 import { parseAddress, parsePrefix, prefixContains } from "../../network/ip.ts";
@@ -120,10 +121,11 @@ function orphanNamespaces(
   sandboxes: readonly SandboxRecord[],
 ): Found[] {
   if (!existsSync(names.directory)) return [];
-  const known = new Set(sandboxes.map(({ path }) => path));
+  // The exec root has other names where a part of it is a link.
+  const known = new Set(sandboxes.map(({ path }) => realPath(path)));
   return readdirSync(names.directory)
     .map((name) => join(names.directory, name))
-    .filter((path) => !known.has(path) && store.live?.isReady(path) !== true)
+    .filter((path) => !known.has(realPath(path)) && store.live?.isReady(path) !== true)
     .map((path) => ({
       kind: "namespace-orphan",
       object: path,
