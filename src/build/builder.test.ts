@@ -120,6 +120,19 @@ test("a failure says where it is, ends the other stages, and leaves nothing", as
   assert.ok(it.host.snapshotter.list().every(({ kind }) => kind === "committed"));
 });
 
+test("a variable that must have a value is missed at its place", async () => {
+  await using it = await testBuilder();
+  const table: readonly (readonly [string, number])[] = [
+    ["ARG A=${B:?none}\nFROM scratch\n", 1],
+    ["FROM scratch\nENV A=1\nENV B=${C?unset}\n", 3],
+  ];
+  for (const [Dockerfile, line] of table)
+    await assert.rejects(it.build({ Dockerfile }), (error: unknown) => {
+      assert.equal(buildFailureOf(error)?.ranges[0]?.start.line, line);
+      return true;
+    });
+});
+
 test("SOURCE_DATE_EPOCH makes every time of an image the same", async () => {
   const ids = await Promise.all(
     [1, 2].map(async () => {

@@ -179,13 +179,14 @@ class ImageBuilder implements Builder {
       stateOf: (platform: Platform) => states.get(formatPlatform(platform))!,
       ...base,
     };
-    tellWarnings(opened, dockerfile, { request, platform: platforms[0]! });
+    withPlace(opened.source, () => tellWarnings(opened, dockerfile, { request, platform: platforms[0]! }));
     const sessions = platforms.map((platform) => {
-      const meta = metaVariables(
-        dockerfile,
-        platformArgs({ build: hostPlatform(), target: platform }, request.target ?? "", buildArgs),
+      const predefined = platformArgs(
+        { build: hostPlatform(), target: platform },
+        request.target ?? "",
         buildArgs,
       );
+      const meta = withPlace(opened.source, () => metaVariables(dockerfile, predefined, buildArgs));
       const contexts = new Set(Object.keys(request.namedContexts ?? {}));
       const plan = withPlace(opened.source, () =>
         planBuild(dockerfile, { target: request.target ?? "", meta, contexts }),

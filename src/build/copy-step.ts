@@ -18,7 +18,7 @@ import { RootTree } from "./files/root-tree.ts";
 import { type Selection, selectionDigest, selectSources } from "./files/select.ts";
 import { hashParts, layerOfItems, openRoot, topOf } from "./layers.ts";
 import { rootless } from "./open-context.ts";
-import { nowNs } from "./progress.ts";
+import { nowNs, type VertexProgress } from "./progress.ts";
 import { openGitAccess } from "./git-access.ts";
 import { checkoutGit, parseGitUrl, resolveGit } from "./git-sources.ts";
 import { download, isHttpUrl, urlFileName } from "./remote-sources.ts";
@@ -240,6 +240,10 @@ async function remotePart(session: BuildSession, source: string, instruction: Co
     : gitPart(session, source, instruction, checksum);
 }
 
+/** What is fetched is shown by its address, before its step is known to be one of the cache's or not. */
+const sourceVertex = ({ parts }: BuildSession, source: string): VertexProgress =>
+  parts.progress.vertex(`source ${parts.request.id} ${source}`, source);
+
 async function gitPart(
   session: BuildSession,
   source: string,
@@ -248,17 +252,17 @@ async function gitPart(
 ): Promise<Part> {
   const { contexts, undo, request, signal } = session.parts;
   const reference = parseGitUrl(source)!;
-  const access = await openGitAccess(request, reference.remote, {
-    directory: contexts.temporaryPath(),
-    undo,
-  });
-  const commit = await resolveGit(reference, access, signal);
-  if (checksum !== undefined && !commit.startsWith(checksum))
-    throw invalidArgument(`expected checksum to match ${checksum}, got ${commit}`);
   const keepGitDirectory = instruction.kind === "add" && instruction.keepGitDir === true;
   const directory = contexts.temporaryPath();
-  undo.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const { path } = await checkoutGit(reference, { directory, commit, keepGitDirectory, access, signal });
+  const { path, commit } = await sourceVertex(session, source).run(async () => {
+    const place = { directory: contexts.temporaryPath(), undo };
+    const access = await openGitAccess(request, reference.remote, place);
+    const commit = await resolveGit(reference, access, signal);
+    if (checksum !== undefined && !commit.startsWith(checksum))
+      throw invalidArgument(`expected checksum to match ${checksum}, got ${commit}`);
+    undo.defer(() => rmSync(directory, { recursive: true, force: true }));
+    return await checkoutGit(reference, { directory, commit, keepGitDirectory, access, signal });
+  });
   const tree = rootless(new RootTree(path));
   const digest = (): string => hashParts(["git", commit, reference.subdirectory, String(keepGitDirectory)]);
   return { tree, selections: [wholeTree(tree)], digest };
@@ -273,9 +277,15 @@ async function httpPart(
   const { contexts, undo, signal } = session.parts;
   const path = contexts.temporaryPath();
   undo.defer(() => rmSync(path, { force: true }));
-  const got = (await download(source, path, { signal }))!;
-  if (checksum !== undefined && checksum !== `sha256:${got.sha256}`)
-    throw invalidArgument(`digest mismatch sha256:${got.sha256}: expected ${checksum} for ${source}`);
+  const vertex = sourceVertex(session, source);
+  const got = await vertex.run(async () => {
+    const onProgress = (current: number, total: number): void =>
+      vertex.status("downloading", { current, total, done: current === total });
+    const file = (await download(source, path, { signal, onProgress }))!;
+    if (checksum !== undefined && checksum !== `sha256:${file.sha256}`)
+      throw invalidArgument(`digest mismatch sha256:${file.sha256}: expected ${checksum} for ${source}`);
+    return file;
+  });
   const name = byteStringOf(got.fileName || urlFileName(source) || "download");
   const whole = new RootTree(path);
   const entry: FileEntry = {

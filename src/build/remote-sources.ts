@@ -6,6 +6,9 @@ import { openWebFile } from "../registry/web.ts";
 
 export const isHttpUrl = (text: string): boolean => /^https?:\/\//i.test(text);
 
+/** What is downloaded is told each time so much more has come. */
+const progressBytes = 512 * 1024;
+
 export interface Download {
   /** Hex SHA-256. */
   readonly sha256: string;
@@ -25,7 +28,12 @@ export interface Download {
 export async function download(
   url: string,
   path: string,
-  options: { readonly etag?: string; readonly signal: AbortSignal },
+  options: {
+    readonly etag?: string;
+    readonly signal: AbortSignal;
+    /** Now and then, in bytes; a total of 0 is unknown. */
+    readonly onProgress?: (current: number, total: number) => void;
+  },
 ): Promise<Download | undefined> {
   const file = await openWebFile(url, {
     signal: options.signal,
@@ -37,12 +45,18 @@ export async function download(
   }
   const hash = createHash("sha256");
   let sizeBytes = 0;
+  const totalBytes = Number(file.header("content-length")) || 0;
+  let toldAt = 0;
   await pipeline(
     file.body,
     async function* (source: AsyncIterable<Uint8Array>) {
       for await (const piece of source) {
         hash.update(piece);
         sizeBytes += piece.length;
+        if (sizeBytes === totalBytes || sizeBytes - toldAt >= progressBytes) {
+          toldAt = sizeBytes;
+          options.onProgress?.(sizeBytes, totalBytes);
+        }
         yield piece;
       }
     },

@@ -297,6 +297,7 @@ describe("exchanges of docker buildx", { skip }, () => {
         `archive=${address}/app.tgz`,
         directory,
       ]);
+      assert.match(text, new RegExp(`^#\\d+ ${address}/recipe$`, "m"));
       const lines = [...text.matchAll(/^#\d+ [\d.]+ (.*)$/gm)].map(([, line]) => line);
       const expected = [
         "base",
