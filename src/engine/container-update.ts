@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { conflict, invalidArgument } from "../base/errors.ts";
+import { conflict } from "../base/errors.ts";
 import { bfqWeights, containerResources } from "../container/resources.ts";
 import { validateRestartPolicy } from "../container/validate.ts";
 import { validateLimits } from "../container/validate-limits.ts";
@@ -42,14 +42,15 @@ export async function containerUpdate(
   if (status === "removing" || status === "dead")
     throw conflict(`Cannot update container ${id}: Container is marked for removal and cannot be "update".`);
   validateRestartPolicy({ RestartPolicy: change.RestartPolicy ?? {} });
+  const cannotUpdate = (reason: string): Error => conflict(`Cannot update container ${id}: ${reason}`);
+  const contradiction = contradictingLimits(container.hostConfig, change);
+  if (contradiction !== undefined) throw cannotUpdate(contradiction);
   const hostConfig = mergeLimits(container.hostConfig, change);
   const warnings = validateLimits(hostConfig);
   const policy = change.RestartPolicy?.Name ?? "";
   if (policy !== "") {
     if (hostConfig.AutoRemove === true && policy !== "no")
-      throw invalidArgument(
-        "Restart policy cannot be updated because AutoRemove is enabled for the container",
-      );
+      throw cannotUpdate("Restart policy cannot be updated because AutoRemove is enabled for the container");
     hostConfig.RestartPolicy = {
       Name: policy,
       MaximumRetryCount: change.RestartPolicy?.MaximumRetryCount ?? 0,
@@ -72,21 +73,25 @@ function hasLimits(change: HostConfig): boolean {
   );
 }
 
-/** The container's settings with the changes. Throws `conflict` for those that contradict what is set. */
-export function mergeLimits(current: HostConfig, change: HostConfig): HostConfig {
-  const conflicting = (what: string, set: string): Error =>
-    conflict(`Conflicting options: ${what} cannot be updated as ${set} has already been set.`);
-  const isSet = (config: HostConfig, field: (typeof numbers)[number]): boolean => (config[field] ?? 0) !== 0;
+const isSet = (config: HostConfig, field: (typeof numbers)[number]): boolean => (config[field] ?? 0) !== 0;
+
+/** What of a change contradicts what is set, in Docker's words; undefined when nothing does. */
+export function contradictingLimits(current: HostConfig, change: HostConfig): string | undefined {
+  const conflicting = (what: string, set: string): string =>
+    `Conflicting options: ${what} cannot be updated as ${set} has already been set`;
   for (const field of ["CpuPeriod", "CpuQuota"] as const) {
     const name = field === "CpuPeriod" ? "CPU Period" : "CPU Quota";
-    if (isSet(change, "NanoCpus") && isSet(current, field)) throw conflicting("Nano CPUs", name);
-    if (isSet(change, field) && isSet(current, "NanoCpus")) throw conflicting(name, "NanoCPUs");
+    if (isSet(change, "NanoCpus") && isSet(current, field)) return conflicting("Nano CPUs", name);
+    if (isSet(change, field) && isSet(current, "NanoCpus")) return conflicting(name, "NanoCPUs");
   }
-  const swap = current.MemorySwap ?? 0;
-  if ((change.Memory ?? 0) > swap && swap > 0 && !isSet(change, "MemorySwap"))
-    throw conflict(
-      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
-    );
+  // As with Docker also where the swap has no limit (0 or -1): it must be said again, together with the memory's.
+  if (isSet(change, "Memory") && !isSet(change, "MemorySwap") && change.Memory! > (current.MemorySwap ?? 0))
+    return "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time";
+  return undefined;
+}
+
+/** The container's settings with the changes. */
+export function mergeLimits(current: HostConfig, change: HostConfig): HostConfig {
   const merged: HostConfig = { ...current };
   for (const field of numbers) if (isSet(change, field)) merged[field] = change[field]!;
   for (const field of texts) if ((change[field] ?? "") !== "") merged[field] = change[field]!;

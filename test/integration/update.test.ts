@@ -56,7 +56,13 @@ describe("update", () => {
 
   test("the restart policy, and a container that does not run", async () => {
     await ok("create", "--name", "box", busybox, "sleep", "200");
-    await ok("update", "--restart", "on-failure:3", "-m", "64m", "box");
+    // One without a limit of its swap gets both at once.
+    const memoryAlone = await suite.daemon.docker(["update", "-m", "64m", "box"]);
+    assert.match(
+      memoryAlone.stderr,
+      /Cannot update container [0-9a-f]{64}: Memory limit .* at the same time/,
+    );
+    await ok("update", "--restart", "on-failure:3", "-m", "64m", "--memory-swap", "128m", "box");
     const policy = await ok(
       "inspect",
       "-f",
