@@ -58,6 +58,7 @@ export interface DaemonOptions extends DaemonNetworkOptions {
   defaultIpcMode: string;
   defaultCgroupnsMode: string;
   noNewPrivileges: boolean;
+  selinuxEnabled: boolean;
   cpuRealtimePeriodUs: number;
   cpuRealtimeRuntimeUs: number;
   oomScoreAdjust: number;
@@ -106,6 +107,7 @@ export const defaultDaemonOptions: DaemonOptions = {
   defaultIpcMode: "private",
   defaultCgroupnsMode: "",
   noNewPrivileges: false,
+  selinuxEnabled: false,
   cpuRealtimePeriodUs: 0,
   cpuRealtimeRuntimeUs: 0,
   oomScoreAdjust: 0,
@@ -180,6 +182,7 @@ export const daemonOptionRules: readonly OptionRule[] = [
   rule("defaultIpcMode", "default-ipc-mode", "string"),
   rule("defaultCgroupnsMode", "default-cgroupns-mode", "string"),
   rule("noNewPrivileges", "no-new-privileges", "boolean"),
+  rule("selinuxEnabled", "selinux-enabled", "boolean"),
   rule("cpuRealtimePeriodUs", "cpu-rt-period", "number"),
   rule("cpuRealtimeRuntimeUs", "cpu-rt-runtime", "number"),
   rule("oomScoreAdjust", "oom-score-adjust", "number"),
@@ -212,7 +215,7 @@ const refusedKeys = new Set(
   (
     "allow-nondistributable-artifacts api-cors-header authorization-plugins containerd containerd-namespace " +
     "data experimental features log-format metrics-addr min-api-version node-generic-resources proxies " +
-    "raw-logs rootless selinux-enabled storage-opts swarm-default-advertise-addr userland-proxy-path"
+    "raw-logs rootless storage-opts swarm-default-advertise-addr userland-proxy-path"
   ).split(" "),
 );
 
@@ -220,7 +223,6 @@ const refusedKeys = new Set(
 const harmless: Readonly<Record<string, unknown>> = {
   "raw-logs": false,
   rootless: false,
-  "selinux-enabled": false,
   experimental: false,
   // The one that there is.
   "firewall-backend": "nftables",

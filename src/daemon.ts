@@ -21,6 +21,7 @@ import { claimRoots } from "./daemon-roots.ts";
 import { networkConfig } from "./daemon-network-options.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
+import { openLabelling } from "./container/labelling.ts";
 import { ContainerLogs } from "./container/logging/container-logs.ts";
 import { findRuntimes, type Runtimes } from "./container/runtime.ts";
 import { FsContentStore } from "./content/fs-content-store.ts";
@@ -200,6 +201,7 @@ async function assemble(
     runtimes: await configuredRuntimes(options),
     events: new EventBus(new EventJournal(join(dataRoot, "events.jsonl"))),
     cgroups: detectCgroups(),
+    labelling: openLabelling(options.selinuxEnabled),
     buildPins: () => buildCache.pins(),
     builtIndex: (reference, digest) => builtIndex(buildCache, reference, digest),
   });

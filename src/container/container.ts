@@ -69,6 +69,9 @@ export interface ContainerRecord {
   readonly links?: readonly ContainerLink[];
   /** The variables of its links when it was last started. */
   readonly linkEnv?: readonly string[];
+  /** SELinux labels; missing where there are none. */
+  readonly processLabel?: string;
+  readonly mountLabel?: string;
   readonly runtime: string;
   readonly snapshotDriver: string;
   readonly logPath: string;

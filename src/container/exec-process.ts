@@ -9,7 +9,7 @@ import { type ContainerDefaults, withDefaultUlimits } from "./defaults.ts";
 import { hasEnv, overlayEnv } from "./environment.ts";
 import { containerRlimits } from "./resources.ts";
 import { parseSecurityOptions } from "./security-options.ts";
-import { containerCapabilities, containerEnv } from "./spec.ts";
+import { containerCapabilities, containerEnv, processLabel } from "./spec.ts";
 import { resolveUser } from "./user.ts";
 
 /**
@@ -48,6 +48,7 @@ export function buildExecProcess(
     ...(rlimits.length > 0 ? { rlimits } : {}),
     noNewPrivileges: !privileged && (security.noNewPrivileges ?? defaults.noNewPrivileges),
     ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
+    ...processLabel(container),
   };
 }
 

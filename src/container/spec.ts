@@ -148,8 +148,17 @@ function buildProcess(
     ...(rlimits.length > 0 ? { rlimits } : {}),
     noNewPrivileges: security.noNewPrivileges ?? defaults.noNewPrivileges,
     ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
+    ...processLabel(container),
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
   };
+}
+
+/** The SELinux label of a container's processes; one that is privileged has the daemon's. */
+export function processLabel({
+  hostConfig,
+  processLabel: label = "",
+}: ContainerRecord): Pick<RuntimeProcess, "selinuxLabel"> {
+  return label === "" || hostConfig.Privileged === true ? {} : { selinuxLabel: label };
 }
 
 /** The environment of a container's first process. */
@@ -178,6 +187,7 @@ function buildLinux(container: ContainerRecord, inputs: SpecInputs, rights: Righ
     cgroupsPath: inputs.cgroupPath,
     resources: containerResources(hostConfig, rules),
     ...(seccomp === undefined ? {} : { seccomp }),
+    ...(container.mountLabel ? { mountLabel: container.mountLabel } : {}),
     ...(sysctl === undefined ? {} : { sysctl }),
     maskedPaths: privileged ? [] : masked.length > 0 ? [...masked, ...thermalPaths()] : [],
     readonlyPaths: privileged ? [] : [...(hostConfig.ReadonlyPaths ?? [])],

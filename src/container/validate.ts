@@ -117,7 +117,7 @@ function validateSecurity(host: HostConfig): string[] {
         throw invalidArgument(`invalid ${field}: ${(error as Error).message}`);
       }
     }
-  const { seccomp, apparmor, labels } = parseSecurityOptions(host.SecurityOpt ?? []);
+  const { seccomp, apparmor } = parseSecurityOptions(host.SecurityOpt ?? []);
   if (!["default", "builtin", "unconfined"].includes(seccomp)) customSeccomp(seccomp, []);
   for (const name of Object.keys(host.Annotations ?? {}))
     if (name === "")
@@ -125,8 +125,6 @@ function validateSecurity(host: HostConfig): string[] {
   const warnings: string[] = [];
   if (apparmor !== "" && apparmor !== "unconfined" && !hasAppArmor())
     warnings.push(`AppArmor is not enabled on this host: the profile ${apparmor} has no effect.`);
-  if (labels.some((label) => label !== "disable"))
-    warnings.push("SELinux labels are not set by this daemon: --security-opt label has no effect.");
   return warnings;
 }
 

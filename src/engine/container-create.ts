@@ -19,6 +19,7 @@ import type {
   EndpointSettings,
   HostConfig,
 } from "../wire/container.ts";
+import { reserveLabels, withSharedLabel } from "./container-labels.ts";
 import { resolveMounts, type ResolvedMounts } from "./container-mounts.ts";
 import { checkName, generateName } from "./container-name.ts";
 import { checkEndpointSettings, checkTogether, findNetwork } from "./container-sandbox.ts";
@@ -52,7 +53,7 @@ export async function containerCreate(
   context.containers.requireFreeName(name);
   const image = findImage(context, configRequest.Image ?? "", options.platform);
   requireLayers(context, image, configRequest.Image ?? "");
-  const hostConfig = withHostDefaults(withContainerIds(context, hostRequest ?? {}), {
+  const completed = withHostDefaults(withContainerIds(context, hostRequest ?? {}), {
     runtime: context.runtimes.defaultName,
     logging: context.config.logging,
     cgroupVersion: context.cgroups.version,
@@ -60,6 +61,8 @@ export async function containerCreate(
     networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
     host: context.config.hostDefaults,
   });
+  const hostConfig = withSharedLabel(context, completed);
+  using labels = reserveLabels(context, hostConfig);
   checkRemapped(idMapOf(context, hostConfig), hostConfig);
   context.runtimes.get(hostConfig.Runtime!);
   const id = newId();
@@ -86,6 +89,9 @@ export async function containerCreate(
     Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
   );
   await fillVolumes(context, id, resolved);
+  for (const { Name, Source } of resolved.mounts)
+    if (Name !== undefined && unowned.includes(Name))
+      await context.labelling?.relabelOwn(Source, labels.mountLabel, true);
   const [path = "", ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
     id,
@@ -101,6 +107,7 @@ export async function containerCreate(
     endpoints,
     mounts: resolved.mounts,
     ...(links.length > 0 && { links }),
+    ...(labels.mountLabel !== "" && { processLabel: labels.processLabel, mountLabel: labels.mountLabel }),
     runtime: hostConfig.Runtime!,
     snapshotDriver: context.snapshotter.name,
     logPath: driverName(hostConfig.LogConfig) === "json-file" ? jsonFilePath(paths.directory, id) : "",

@@ -18,6 +18,7 @@ import { attempt } from "./attempt.ts";
 import { checkBindSources } from "./container-mounts.ts";
 import { dropTask, emitVolumeUnmounts, releaseNetwork, taskLeftovers } from "./container-cleanup.ts";
 import { watchTask } from "./container-exit.ts";
+import { labelledMounts, relabelMounts, relabelNetworkFiles } from "./container-labels.ts";
 import { removeAutomatically } from "./container-remove.ts";
 import { writeBfqWeights } from "./container-update.ts";
 import { openSandbox } from "./container-sandbox.ts";
@@ -104,7 +105,10 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   undo.defer(() => dropUserNamespace(paths));
   await using userNamespace = await openUserNamespace(context, recorded, paths);
   if (hostConfig.IpcMode === "shareable") {
-    makeSharedMemory(paths.shm, hostConfig.ShmSize!, userNamespace?.map);
+    makeSharedMemory(paths.shm, hostConfig.ShmSize!, {
+      map: userNamespace?.map,
+      mountLabel: recorded.mountLabel,
+    });
     undo.defer(() => void unmount(paths.shm));
   }
   undo.defer(() => unmountVolumes(context, recorded, id));
@@ -112,6 +116,7 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   const hasMoved = mounts.some((mount, index) => mount !== recorded.mounts[index]);
   const hasLinks = linkEnv.length > 0 || recorded.linkEnv !== undefined;
   const container = hasMoved || hasLinks ? context.containers.update(id, { mounts, linkEnv }) : recorded;
+  await relabelMounts(context, container, mounts);
   failpoint("container-start.after-volumes");
   let areMountsTold = false;
   undo.defer(() => {
@@ -124,16 +129,18 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   areMountsTold = true;
   failpoint("container-start.after-network");
   undo.defer(() => void unmount(paths.rootfs));
+  const layers = labelledMounts(context.snapshotter.mounts(id), recorded.mountLabel);
   if (userNamespace !== undefined)
-    mountRemapped(context.snapshotter.mounts(id), paths.rootfs, {
+    mountRemapped(layers, paths.rootfs, {
       ownersFd: userNamespace.ownersFd,
       isContainer: true,
     });
-  else for (const layer of context.snapshotter.mounts(id)) mount(layer, paths.rootfs);
+  else for (const layer of layers) mount(layer, paths.rootfs);
   failpoint("container-start.after-mount");
   undo.defer(() => unmountAll(paths.mounts));
   const prepared = prepareMounts(context, container, paths.mounts, userNamespace?.ownersFd);
   writeNetworkFiles(context, container, sandbox);
+  await relabelNetworkFiles(context, container);
   if (userNamespace !== undefined)
     giveToRoot(userNamespace.map, [paths.hosts, paths.hostname, paths.resolvConf]);
   writeBundle(context, { ...container, mounts: prepared }, paths, {

@@ -4,6 +4,7 @@ import { Leftovers } from "../base/leftovers.ts";
 import type { Database } from "../base/database.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
 import type { ContainerRecord, ContainerStore } from "../container/container.ts";
+import type { Labelling } from "../container/labelling.ts";
 import type { ContainerLogs } from "../container/logging/container-logs.ts";
 import type { Monitor, RuntimeBinary } from "../container/monitor.ts";
 import type { Runtimes } from "../container/runtime.ts";
@@ -34,6 +35,8 @@ export interface EngineParts {
   readonly runtimes: Runtimes;
   readonly events: EventBus;
   readonly cgroups: CgroupLayout;
+  /** SELinux; undefined where the daemon or the kernel has none. */
+  readonly labelling?: Labelling | undefined;
   /** Blobs and layers of the build cache: they are kept though no image has them. */
   buildPins?(): Iterable<string>;
   /** As in {@link ImageDeps}. */

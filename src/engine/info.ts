@@ -8,7 +8,7 @@ import { hasAppArmor } from "../container/apparmor.ts";
 import { logDrivers } from "../container/logging/driver-options.ts";
 import { installedInit } from "../container/spec-mounts.ts";
 import type { SystemInfo } from "../wire/system.ts";
-import { type EngineConfig, engineVersion } from "./config.ts";
+import { engineVersion } from "./config.ts";
 import type { EngineContext } from "./context.ts";
 import { isAddressRange } from "../registry/hosts.ts";
 
@@ -67,7 +67,7 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     },
     LiveRestoreEnabled: config.liveRestore,
     Isolation: "",
-    SecurityOptions: [...securityOptions(config, context.cgroups.version === 2)],
+    SecurityOptions: securityOptions(context),
     CDISpecDirs: [...context.config.cdiDirectories],
     ...(config.defaultAddressPools.length > 0 && {
       DefaultAddressPools: config.defaultAddressPools.map(({ base: Base, size: Size }) => ({ Base, Size })),
@@ -159,12 +159,14 @@ function runtimeFacts(context: EngineContext): SystemInfo {
   };
 }
 
-function securityOptions({ containerDefaults, idMap }: EngineConfig, isV2: boolean): string[] {
+function securityOptions({ config, cgroups, labelling }: EngineContext): string[] {
+  const { containerDefaults, idMap } = config;
   return [
     ...(hasAppArmor() ? ["name=apparmor"] : []),
     `name=seccomp,profile=${containerDefaults.seccomp.name}`,
+    ...(labelling === undefined ? [] : ["name=selinux"]),
     ...(idMap === undefined ? [] : ["name=userns"]),
-    ...(isV2 ? ["name=cgroupns"] : []),
+    ...(cgroups.version === 2 ? ["name=cgroupns"] : []),
     ...(containerDefaults.noNewPrivileges ? ["name=no-new-privileges"] : []),
   ];
 }

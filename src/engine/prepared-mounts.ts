@@ -11,6 +11,7 @@ import { mount } from "../linux/mount.ts";
 import { openInRoot } from "../linux/resolve-in-root.ts";
 import { O_PATH } from "../linux/tree-fd.ts";
 import type { MountPoint } from "../wire/container.ts";
+import { labelledMounts } from "./container-labels.ts";
 import type { EngineContext } from "./context.ts";
 import { mountRemapped } from "./remapped.ts";
 
@@ -42,7 +43,7 @@ export function prepareMounts(
     if (isMapped) source = mapOwners(point.Source, join(directory, `mapped-${index}`), ownersFd);
     if (point.Type === "image") {
       source = join(directory, `image-${index}`);
-      mountImage(context, point, source, ownersFd);
+      mountImage(context, point, source, { ownersFd, mountLabel: container.mountLabel });
     }
     if (subpath === "") return { ...point, Source: source };
     const target = join(directory, `part-${index}`);
@@ -63,12 +64,15 @@ function mountImage(
   context: EngineContext,
   { Source }: MountPoint,
   target: string,
-  ownersFd: number | undefined,
+  {
+    ownersFd,
+    mountLabel,
+  }: { readonly ownersFd: number | undefined; readonly mountLabel: string | undefined },
 ): void {
   const { chainId } = context.images.resolve(Source);
   mkdirSync(target, { recursive: true, mode: 0o711 });
   if (chainId === undefined) return;
-  const layers = context.snapshotter.mounts(chainId);
+  const layers = labelledMounts(context.snapshotter.mounts(chainId), mountLabel);
   if (ownersFd !== undefined) mountRemapped(layers, target, { ownersFd, isContainer: false });
   else for (const layer of layers) mount(layer, target);
 }

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { conflict, invalidArgument, isKind } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { contextOption } from "../container/selinux.ts";
 import type { JoinedNamespaces } from "../container/spec.ts";
 import { mount } from "../linux/mount.ts";
 import type { IdMap } from "../linux/user-namespace.ts";
@@ -70,9 +71,23 @@ export function joinedNamespaces(context: EngineContext, { hostConfig }: Contain
 }
 
 /** Makes the `/dev/shm` of a container with `--ipc shareable` on the host, where another container can mount it too. */
-export function makeSharedMemory(directory: string, sizeBytes: number, map?: IdMap): void {
+export function makeSharedMemory(
+  directory: string,
+  sizeBytes: number,
+  {
+    map,
+    mountLabel = "",
+  }: { readonly map?: IdMap | undefined; readonly mountLabel?: string | undefined } = {},
+): void {
   mkdirSync(directory, { recursive: true, mode: 0o711 });
-  const options = ["nosuid", "nodev", "noexec", "mode=1777", `size=${sizeBytes}`];
+  const options = [
+    "nosuid",
+    "nodev",
+    "noexec",
+    "mode=1777",
+    `size=${sizeBytes}`,
+    ...contextOption(mountLabel),
+  ];
   if (map !== undefined) options.push(`uid=${map.uids.first}`, `gid=${map.gids.first}`);
   mount({ type: "tmpfs", source: "shm", options }, directory);
 }

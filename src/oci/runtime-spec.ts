@@ -41,6 +41,7 @@ export interface RuntimeProcess {
   rlimits?: RuntimeRlimit[];
   noNewPrivileges: boolean;
   apparmorProfile?: string;
+  selinuxLabel?: string;
   oomScoreAdj?: number;
 }
 
@@ -164,6 +165,8 @@ export interface RuntimeLinux {
   resources: RuntimeResources;
   rootfsPropagation?: string;
   seccomp?: RuntimeSeccomp;
+  /** SELinux label of the mounts. */
+  mountLabel?: string;
   sysctl?: Record<string, string>;
   maskedPaths: string[];
   readonlyPaths: string[];

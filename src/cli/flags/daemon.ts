@@ -284,6 +284,11 @@ export const daemonFlags: readonly FlagSpec[] = [
     help: "System call filter of containers that choose none: a file, builtin or unconfined",
   },
   {
+    name: "selinux-enabled",
+    type: "bool",
+    help: "Give containers SELinux labels, where the kernel has SELinux",
+  },
+  {
     name: "shutdown-timeout",
     type: "int",
     default: 15,

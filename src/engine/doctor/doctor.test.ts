@@ -189,7 +189,13 @@ const table: readonly (readonly [
     "warning",
     /apt-get install apparmor/,
   ],
-  ["SELinux", { files: { "/sys/fs/selinux/enforce": "1" } }, "security.selinux", "warning", /setenforce/],
+  [
+    "SELinux",
+    { files: { "/sys/fs/selinux/enforce": "1" } },
+    "security.selinux",
+    "warning",
+    /--selinux-enabled/,
+  ],
   ["no conmon", { without: ["conmon"] }, "program.conmon", "problem", /^apt-get install conmon$/],
   ["no runtime", { without: ["crun", "runc"] }, "program.runtime", "problem", /^apt-get install crun$/],
   [

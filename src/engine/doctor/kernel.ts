@@ -154,8 +154,8 @@ function securityModules({ readText, find }: Machine): Finding[] {
     found.push(
       warning(
         "security.selinux",
-        "SELinux enforces its rules; labels that containers ask for have no effect",
-        "setenforce 0 where containers are kept from their files",
+        "SELinux enforces its rules; containers are confined by it only with --selinux-enabled",
+        "gantry daemon --selinux-enabled; and :z or :Z on binds, where containers are kept from their files",
       ),
     );
   return found;

@@ -1,0 +1,96 @@
+/** SELinux for the containers of a daemon with `--selinux-enabled`, on a host whose kernel has it. */
+import { readFileSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { invalidArgument } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import { isKnownLabel, isSelinuxOn, relabel } from "../linux/selinux.ts";
+import {
+  checkRelabel,
+  chooseLabels,
+  type ContainerLabels,
+  formatContext,
+  freshLevel,
+  levelOf,
+  parseContainerContexts,
+  policyType,
+  relabelling,
+  sharedLabel,
+} from "./selinux.ts";
+
+/** Labels of a container that is being made: until it is disposed of nobody else gets their categories. */
+export type ReservedLabels = ContainerLabels & Disposable;
+
+export interface Labelling {
+  /**
+   * A container's labels by its words of `--security-opt label=…`, with categories of its own; `inUse` are the labels of
+   * all containers. Throws `invalidArgument` in Docker's words.
+   */
+  choose(words: readonly string[], inUse: Iterable<string>): ReservedLabels;
+  /**
+   * Labels a mount's source as its mode asks for (`z` or `Z`); nothing for another one. Throws `invalidArgument` for a
+   * directory of the system's own, and an EngineError when a label cannot be set.
+   */
+  relabelSource(source: string, mode: string, mountLabel: string): Promise<void>;
+  /** Labels a file or directory of the daemon's own for a container, or for all of them. */
+  relabelOwn(path: string, mountLabel: string, isShared: boolean): Promise<void>;
+}
+
+/** Undefined where SELinux is not asked for, and, with a warning, where the kernel has none. */
+export function openLabelling(isAskedFor: boolean): Labelling | undefined {
+  if (!isAskedFor) return undefined;
+  if (!isSelinuxOn()) {
+    log.warn("could not enable SELinux on the host system");
+    return undefined;
+  }
+  const base = containerContexts();
+  if (base === undefined) log.warn("the SELinux policy says nothing for containers: they have no labels");
+  const levels = new Set<string>();
+  return {
+    choose(words, inUse) {
+      if (base === undefined) return { processLabel: "", mountLabel: "", [Symbol.dispose]() {} };
+      const taken = new Set(levels);
+      for (const label of inUse) taken.add(levelOf(label));
+      const labels = chooseLabels(base, words, () => freshLevel((level) => taken.has(level)));
+      for (const label of [labels.processLabel, labels.mountLabel])
+        if (label !== "" && !isKnownLabel(label))
+          throw invalidArgument(`the host's SELinux policy does not know the label ${label}`);
+      const level = levelOf(labels.processLabel);
+      levels.add(level);
+      return { ...labels, [Symbol.dispose]: () => void levels.delete(level) };
+    },
+    async relabelSource(source, mode, mountLabel) {
+      const kind = relabelling(mode);
+      if (kind === undefined || mountLabel === "") return;
+      const path = realpathSync(source);
+      checkRelabel(path, process.env["HOME"]);
+      await relabel(path, kind === "shared" ? sharedLabel(mountLabel) : mountLabel);
+    },
+    async relabelOwn(path, mountLabel, isShared) {
+      if (mountLabel !== "") await relabel(path, isShared ? sharedLabel(mountLabel) : mountLabel);
+    },
+  };
+}
+
+/** Read anew by each daemon: a policy may be installed meanwhile. */
+function containerContexts(): ReturnType<typeof parseContainerContexts> {
+  const type = policyType(readGently("/etc/selinux/config"));
+  const own = join("/etc/selinux", type, "contexts/lxc_contexts");
+  // Where the package of the containers' policy (container-selinux) puts them.
+  for (const path of ["/usr/share/containers/selinux/contexts", own]) {
+    const found = parseContainerContexts(readGently(path));
+    if (found === undefined) continue;
+    const unknown = [found.process, found.file].map(formatContext).filter((label) => !isKnownLabel(label));
+    if (unknown.length === 0) return found;
+    // Debian 12's policy names types that it does not have.
+    log.warn("the SELinux policy does not know its own labels for containers", { file: path, unknown });
+  }
+  return undefined;
+}
+
+function readGently(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
