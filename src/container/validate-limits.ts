@@ -97,9 +97,11 @@ function checkCpusets(host: HostConfig, limits: KernelLimits, warnings: string[]
   const { CpusetCpus: cpus = "", CpusetMems: mems = "" } = host;
   if (cpus === "" && mems === "") return;
   const askedCpus = parseCpuset(cpus);
-  if (askedCpus === undefined) throw invalidArgument(`Invalid value ${cpus} for cpuset cpus`);
+  if (askedCpus === undefined)
+    throw invalidArgument(`Invalid value ${cpus} for cpuset cpus: invalid format: ${cpus}`);
   const askedMems = parseCpuset(mems);
-  if (askedMems === undefined) throw invalidArgument(`Invalid value ${mems} for cpuset mems`);
+  if (askedMems === undefined)
+    throw invalidArgument(`Invalid value ${mems} for cpuset mems: invalid format: ${mems}`);
   if (!limits.cpuset) {
     warnings.push(discarded("cpuset", "Cpuset"));
     return;

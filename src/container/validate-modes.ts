@@ -38,7 +38,7 @@ function validateNetworkMode(config: ContainerConfig, host: HostConfig): string[
   if (mode === "host" && publishes) return ["Published ports are discarded when using host network mode"];
   if (mode !== "container" && !mode.startsWith("container:")) return [];
   if (mode === "container" || mode === "container:")
-    throw invalidArgument("invalid container format container:<name|id>");
+    throw invalidArgument("Invalid network mode: invalid container format container:<name|id>");
   const conflicts: readonly (readonly [boolean, string])[] = [
     [(config.Hostname ?? "") !== "", "hostname and the network mode"],
     [(host.Dns ?? []).length > 0, "dns and the network mode"],

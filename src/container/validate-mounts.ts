@@ -1,5 +1,5 @@
 /** `-v`, `--mount`, `--tmpfs` and `--device` of a request. */
-import { invalidArgument, notImplemented } from "../base/errors.ts";
+import { errorText, invalidArgument, notImplemented } from "../base/errors.ts";
 import type { HostConfig, MountRequest } from "../wire/container.ts";
 import { checkVolumeName, cleanPath, parseBind, propagationOf } from "./binds.ts";
 import { parseDeviceRule } from "./devices.ts";
@@ -18,6 +18,8 @@ export function validateMounts(host: HostConfig): void {
     add(mount.Target ?? "");
   }
   for (const [target, options] of Object.entries(host.Tmpfs ?? {})) {
+    if (!target.startsWith("/"))
+      throw invalidArgument(`invalid mount path: '${target}' mount path must be absolute`);
     checkTarget("tmpfs", target);
     for (const option of options.split(",").filter((word) => word !== "")) checkTmpfsOption(option);
     add(target);
@@ -82,7 +84,11 @@ function validateBindMount({ Source: source = "", BindOptions: options }: MountR
   if (source === "") refuse("bind", "field Source must not be empty");
   if (!source.startsWith("/")) refuse("bind", `invalid mount path: '${source}' mount path must be absolute`);
   if (source.includes("\0")) refuse("bind", "field Source must not contain a NUL byte");
-  propagationOf(options?.Propagation ?? "");
+  try {
+    propagationOf(options?.Propagation ?? "");
+  } catch (error) {
+    refuse("bind", errorText(error));
+  }
 }
 
 /** It must not lead out of where it starts by its text; links are held inside when it is opened. */

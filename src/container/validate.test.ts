@@ -61,7 +61,7 @@ test("mistakes in the host config are refused", () => {
     [{ NanoCpus: 1e9, CpuQuota: 5000 }, "Conflicting options: Nano CPUs and CPU Quota cannot both be set"],
     [{ CpuPeriod: 10 }, /^CPU cfs period can not be less than 1ms/],
     [{ CpuQuota: 10 }, /^CPU cfs quota can not be less than 1ms/],
-    [{ CpusetCpus: "x" }, "Invalid value x for cpuset cpus"],
+    [{ CpusetCpus: "x" }, "Invalid value x for cpuset cpus: invalid format: x"],
     [{ CpusetCpus: "4000" }, /^Requested CPUs are not available - requested 4000, available: /],
     [{ BlkioWeight: 5 }, "Range of blkio weight is from 10 to 1000"],
     [{ ShmSize: -1 }, "SHM size can not be less than 0"],
@@ -93,7 +93,10 @@ test("mistakes in the host config are refused", () => {
       /not allowed in host network namespace$/,
     ],
     [{ Sysctls: { "vm.swappiness": "1" } }, /is not in a separate kernel namespace$/],
-    [{ NetworkMode: "container:", Dns: ["1.1.1.1"] }, "invalid container format container:<name|id>"],
+    [
+      { NetworkMode: "container:", Dns: ["1.1.1.1"] },
+      "Invalid network mode: invalid container format container:<name|id>",
+    ],
     [{ NetworkMode: "container:x", Dns: ["1.1.1.1"] }, "conflicting options: dns and the network mode"],
     [{ Dns: ["here"] }, /is not an ip address$/],
     [{ ExtraHosts: ["x y:1.2.3.4"] }, 'bad format for add-host: "x y:1.2.3.4"'],
@@ -113,7 +116,7 @@ test("mistakes in the host config are refused", () => {
       { LogConfig: { Type: "json-file", Config: { odd: "1" } } },
       "unknown log opt 'odd' for json-file log driver",
     ],
-    [{ Isolation: "hyperv" }, "invalid isolation 'hyperv' on linux"],
+    [{ Isolation: "hyperv" }, "Invalid isolation: \"hyperv\" - linux only supports 'default'"],
     [{ CgroupParent: "/a/../.." }, "invalid cgroup-parent: /a/../.."],
   ];
   for (const [host, message] of table) bad({}, host, message);

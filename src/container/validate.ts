@@ -84,7 +84,7 @@ function refuseUnserved(config: ContainerConfig, host: HostConfig): void {
     throw invalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   const isolation = host.Isolation ?? "";
   if (isolation !== "" && isolation !== "default")
-    throw invalidArgument(`invalid isolation '${isolation}' on linux`);
+    throw invalidArgument(`Invalid isolation: "${isolation}" - linux only supports 'default'`);
 }
 
 /** Throws `invalidArgument` with Docker's words. */

@@ -5,6 +5,7 @@ import { cleanPath, parseBind, parseVolumesFrom, propagationOf } from "../contai
 import type { ContainerConfig, HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { EngineContext } from "./context.ts";
+import { namedContainer } from "./named-container.ts";
 
 /** What happens beside the making of a volume. */
 export interface MakingVolumes {
@@ -75,15 +76,15 @@ export async function resolveMounts(
 }
 
 /**
- * The mounts of other containers, by `NAME[:MODES]`. What several have on one target is that of the last. Throws `notFound` for
- * a container that is not there, `invalidArgument` with Docker's words for what cannot be read.
+ * The mounts of other containers, by `NAME[:MODES]`. What several have on one target is that of the last. Throws
+ * `invalidArgument` with Docker's words for a container that is not there and what cannot be read.
  */
 function volumesFrom(context: EngineContext, texts: readonly string[]): MountPoint[] {
   const byTarget = new Map<string, MountPoint>();
   for (const text of texts) {
     const { name, mode } = parseVolumesFrom(text);
     const isReadOnly = mode.split(",").includes("ro");
-    for (const mount of context.containers.resolve(name).mounts)
+    for (const mount of namedContainer(context, name).mounts)
       byTarget.set(mount.Destination, { ...mount, RW: mount.RW && !isReadOnly, Mode: mode });
   }
   return [...byTarget.values()];

@@ -8,21 +8,24 @@ import { mount } from "../linux/mount.ts";
 import type { IdMap } from "../linux/user-namespace.ts";
 import type { HostConfig } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
+import { namedContainer } from "./named-container.ts";
 import { containerPaths } from "./paths.ts";
 
 const prefix = "container:";
 
 /**
  * Writes ids for names in `PidMode`, `IpcMode` and `NetworkMode`, so that a container which is renamed stays the one that was
- * meant. Throws `notFound` when the container of a PID or IPC mode is not there; a network's is looked up at the start.
+ * meant. Throws `invalidArgument` when the container of a PID or IPC mode is not there; a network's is looked up at the start.
  */
 export function withContainerIds(context: EngineContext, hostConfig: HostConfig): HostConfig {
   const byId = (mode: string | undefined, mayBeMissing: boolean): string | undefined => {
     if (mode === undefined || !mode.startsWith(prefix)) return mode;
+    const name = mode.slice(prefix.length);
+    if (!mayBeMissing) return prefix + namedContainer(context, name).id;
     try {
-      return prefix + context.containers.resolve(mode.slice(prefix.length)).id;
+      return prefix + context.containers.resolve(name).id;
     } catch (error) {
-      if (mayBeMissing && isKind(error, "notFound")) return mode;
+      if (isKind(error, "notFound")) return mode;
       throw error;
     }
   };
@@ -36,13 +39,7 @@ export function withContainerIds(context: EngineContext, hostConfig: HostConfig)
 
 /** The container that a mode names, which must run. Throws `invalidArgument` or `conflict` with Docker's words. */
 function runningOwner(context: EngineContext, mode: string): ContainerRecord {
-  let owner: ContainerRecord;
-  try {
-    owner = context.containers.resolve(mode.slice(prefix.length));
-  } catch (error) {
-    if (isKind(error, "notFound")) throw invalidArgument(error.message, { cause: error });
-    throw error;
-  }
+  const owner = namedContainer(context, mode.slice(prefix.length));
   if (owner.state.status === "restarting")
     throw conflict(`Container ${owner.id} is restarting, wait until the container is running`);
   if (owner.state.pid === 0) throw conflict(`Container ${owner.id} is not running`);

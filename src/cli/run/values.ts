@@ -113,7 +113,7 @@ export function ulimit(text: string): Ulimit {
   const parts = text.slice(equals + 1).split(":");
   if (parts.length > 2) {
     throw new Error(
-      `too many limit arguments - ${text.slice(equals + 1)}, can only have up to two, soft[:hard]`,
+      `too many limit value arguments - ${text.slice(equals + 1)}, can only have up to two, \`soft[:hard]\``,
     );
   }
   const [soft = 0, hard = soft] = parts.map((part) => {

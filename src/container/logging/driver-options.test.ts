@@ -25,12 +25,8 @@ test("what Docker refuses is refused in its words", () => {
       "compress cannot be true when max-file is less than 2 or max-size is not set",
     ],
     ["json-file", { compress: "maybe" }, 'strconv.ParseBool: parsing "maybe": invalid syntax'],
-    ["syslog", { "syslog-address": "foo" }, "syslog-address should be in form proto://address, got foo"],
-    [
-      "syslog",
-      { "syslog-address": "http://x:1" },
-      "syslog-address should be in form proto://address, got http://x:1",
-    ],
+    ["syslog", { "syslog-address": "foo" }, "unsupported scheme: ''"],
+    ["syslog", { "syslog-address": "http://x:1" }, "unsupported scheme: 'http'"],
     ["syslog", { "syslog-facility": "foo" }, "invalid syslog facility"],
     ["syslog", { "syslog-format": "foo" }, "Invalid syslog format"],
   ];

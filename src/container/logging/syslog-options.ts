@@ -36,14 +36,16 @@ export type SyslogAddress =
 /** `udp://host:514`, `tcp://…`, `tcp+tls://…`, `unix:///path`, `unixgram:///path`; empty for the host's own. */
 export function parseSyslogAddress(text: string): SyslogAddress {
   if (text === "") return { kind: "host" };
-  const [, kind = "", rest = ""] = /^([a-z+]+):\/\/(.*)$/.exec(text) ?? [];
+  const [, kind = "", rest = ""] = /^([a-z][a-z0-9+.-]*):(?:\/\/)?(.*)$/i.exec(text) ?? [];
   if (kind === "unix" || kind === "unixgram") {
     if (!isAbsolute(rest))
       throw invalidArgument(`syslog-address should be in form proto://address, got ${text}`);
     return { kind, path: rest };
   }
   if (kind !== "udp" && kind !== "tcp" && kind !== "tcp+tls")
-    throw invalidArgument(`syslog-address should be in form proto://address, got ${text}`);
+    throw invalidArgument(`unsupported scheme: '${kind}'`, {
+      hint: "syslog-address has the form proto://address, with udp, tcp, tcp+tls, unix or unixgram.",
+    });
   const match = /^(\[[^\]]+\]|[^:/]*)(?::(\d+))?\/?$/.exec(rest);
   const port = Number(match?.[2] ?? 514);
   if (match === null || port < 1 || port > 65_535)
