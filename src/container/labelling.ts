@@ -7,6 +7,7 @@ import { isKnownLabel, isSelinuxOn, relabel } from "../linux/selinux.ts";
 import {
   checkRelabel,
   chooseLabels,
+  contextOption,
   type ContainerLabels,
   formatContext,
   freshLevel,
@@ -69,6 +70,14 @@ export function openLabelling(isAskedFor: boolean): Labelling | undefined {
       if (mountLabel !== "") await relabel(path, isShared ? sharedLabel(mountLabel) : mountLabel);
     },
   };
+}
+
+/**
+ * The mount option for a container's label. None on a kernel without SELinux, which would refuse it: a container that was
+ * made on another one has its labels still.
+ */
+export function mountContext(mountLabel = ""): string[] {
+  return mountLabel !== "" && isSelinuxOn() ? contextOption(mountLabel) : [];
 }
 
 /** Read anew by each daemon: a policy may be installed meanwhile. */

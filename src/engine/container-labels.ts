@@ -1,9 +1,9 @@
 /** SELinux labels of containers: chosen when they are made, given to what they use when they start. */
 import { invalidArgument } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import type { ReservedLabels } from "../container/labelling.ts";
+import { mountContext, type ReservedLabels } from "../container/labelling.ts";
 import { parseSecurityOptions } from "../container/security-options.ts";
-import { contextOption, wordsOf } from "../container/selinux.ts";
+import { wordsOf } from "../container/selinux.ts";
 import type { Mount } from "../linux/mount.ts";
 import type { HostConfig, MountPoint } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
@@ -42,7 +42,7 @@ export function reserveLabels(context: EngineContext, hostConfig: HostConfig): R
 
 /** Mounts of a container's root, or of an image in it, with the container's label for every file. */
 export function labelledMounts(mounts: readonly Mount[], mountLabel: string | undefined): Mount[] {
-  const options = contextOption(mountLabel ?? "");
+  const options = mountContext(mountLabel);
   return mounts.map((mount) =>
     // A bind shows what is there, with the labels that it has.
     options.length === 0 || mount.options.includes("bind")

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { conflict, invalidArgument, isKind } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { contextOption } from "../container/selinux.ts";
+import { mountContext } from "../container/labelling.ts";
 import type { JoinedNamespaces } from "../container/spec.ts";
 import { mount } from "../linux/mount.ts";
 import type { IdMap } from "../linux/user-namespace.ts";
@@ -71,10 +71,7 @@ export function joinedNamespaces(context: EngineContext, { hostConfig }: Contain
 export function makeSharedMemory(
   directory: string,
   sizeBytes: number,
-  {
-    map,
-    mountLabel = "",
-  }: { readonly map?: IdMap | undefined; readonly mountLabel?: string | undefined } = {},
+  { map, mountLabel }: { readonly map?: IdMap | undefined; readonly mountLabel?: string | undefined } = {},
 ): void {
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   const options = [
@@ -83,7 +80,7 @@ export function makeSharedMemory(
     "noexec",
     "mode=1777",
     `size=${sizeBytes}`,
-    ...contextOption(mountLabel),
+    ...mountContext(mountLabel),
   ];
   if (map !== undefined) options.push(`uid=${map.uids.first}`, `gid=${map.gids.first}`);
   mount({ type: "tmpfs", source: "shm", options }, directory);
