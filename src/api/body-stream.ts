@@ -20,6 +20,8 @@ export class BodyStream extends Readable {
   constructor(request: IncomingMessage) {
     super({ highWaterMark: 256 * 1024 });
     this.#request = request;
+    // A client may break off before the use case reads: whoever reads then gets the error, and nobody else need care.
+    this.on("error", () => {});
     request.on("end", this.#onEnd);
     request.on("error", this.#onGone);
     request.on("close", this.#onGone);

@@ -17,9 +17,17 @@ export function isLogged(level: LogLevel): boolean {
   return order.indexOf(level) >= threshold;
 }
 
+/** On one line, and nothing in it that a terminal would obey: JSON leaves DEL, C1 controls and line separators as they are. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replaceAll(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, "0")}`,
+  );
+}
+
 function write(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
   if (!isLogged(level)) return;
-  let line = `time="${new Date().toISOString()}" level=${level} msg=${JSON.stringify(message)}`;
+  let line = `time="${new Date().toISOString()}" level=${level} msg=${quoted(message)}`;
   for (const [key, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     const text =
@@ -28,7 +36,7 @@ function write(level: LogLevel, message: string, fields: Readonly<Record<string,
         : typeof value === "string"
           ? value
           : (JSON.stringify(value) ?? "undefined");
-    line += ` ${key}=${/^[\w./:@-]+$/.test(text) ? text : JSON.stringify(text)}`;
+    line += ` ${key}=${/^[\w./:@-]+$/.test(text) ? text : quoted(text)}`;
   }
   process.stderr.write(`${line}\n`);
 }

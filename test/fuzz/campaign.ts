@@ -109,5 +109,6 @@ const isPlain = ({ head }: RawAnswer): boolean => /content-type: text\/(plain|ht
 
 function report(number: number, request: FuzzRequest, fault: string): string {
   const body = request.body.subarray(0, 600).toString("utf8");
-  return `request ${number}: ${request.label}\n    body ${request.body.length} bytes: ${body}\n    ${fault}`;
+  const label = request.label.length > 320 ? `${request.label.slice(0, 320)}…` : request.label;
+  return `request ${number}: ${label}\n    body ${request.body.length} bytes: ${body}\n    ${fault}`;
 }

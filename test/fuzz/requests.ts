@@ -59,7 +59,7 @@ export function makeRequest(
   const target = targetOf(operation, values);
   const { body, type } = bodyOf(operation, values);
   const headers = headersOf(operation, values, { body, type });
-  const label = `${operation.method} ${target.length > 300 ? `${target.slice(0, 300)}…` : target}`;
+  const label = `${operation.method} ${target}`;
   const head = Buffer.from(`${operation.method} ${target} HTTP/1.1\r\n${headers.lines.join("\r\n")}\r\n\r\n`);
   return { label, body, ...delivery(operation, values, { head, body, isChunked: headers.isChunked }) };
 }

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -386,8 +386,13 @@ describe("secrets", { skip }, () => {
   test("of other users: nothing of the engine's is theirs to read", async () => {
     const { daemon } = suite;
     await daemon.dockerOk(["run", "-d", "--name", "box", "-e", "TOKEN=x", busybox, "sleep", "600"]);
+    // What tests make is closed to others; only what the engine makes shall keep them out here.
+    await chmod(daemon.root, 0o755);
     const nobody = (script: string): Promise<RunResult> =>
       daemon.host.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script]);
+    assert.equal((await nobody(`ls ${daemon.root} | grep -c .`)).code, 0, "the way to the roots is open");
+    // CVE-2021-41091: set-uid programs in layers are nobody's to run.
+    assert.notEqual((await nobody(`[ -x ${daemon.dataRoot} ] || [ -r ${daemon.dataRoot} ]`)).code, 0);
     for (const root of [daemon.dataRoot, daemon.execRoot]) {
       const opened = await nobody(`find ${root} -mindepth 1 -readable -print 2>/dev/null`);
       assert.equal(opened.stdout, "", root);
