@@ -34,10 +34,17 @@ const algorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
 /** When a blob is on the disk: before it is visible, or soon after. */
 export type Durability = "at-once" | "soon";
 
+/** Blobs that are written to disk together; `done` has those that could not be. */
+interface Batch {
+  readonly digests: Set<string>;
+  readonly done: Promise<ReadonlyMap<string, unknown>>;
+}
+
 export class FsContentStore implements ContentStore {
   readonly #root: string;
   readonly #sync: DeferredSync | undefined;
-  #persisting: Promise<unknown> = Promise.resolve();
+  #lastBatch: Promise<unknown> = Promise.resolve();
+  #nextBatch: Batch | undefined;
 
   /**
    * Makes the directories under `root` when they are missing. With `soon`, a blob that a loss of power may have spoilt is
@@ -103,40 +110,60 @@ export class FsContentStore implements ContentStore {
   }
 
   async persist(digests: Iterable<string>): Promise<void> {
-    const unique = [...new Set(digests)];
-    // One after the other: who unpacks meanwhile needs threads and the disk, too.
-    const done = this.#persisting.then(() => this.#writeToDisk(unique));
-    this.#persisting = done.catch(() => {});
-    await done;
-  }
-
-  async #writeToDisk(digests: readonly string[]): Promise<void> {
+    const wanted = new Set(digests);
+    for (const digest of wanted) this.#sizeBytes(digest);
     const sync = this.#sync;
-    for (const digest of digests) this.#sizeBytes(digest);
     if (sync === undefined) return;
-    let rest = digests;
-    while (rest.length > 0) {
-      const marks = rest.flatMap((digest): (readonly [string, number])[] => {
-        const mark = sync.markOf(markName(digest));
-        return mark === undefined ? [] : [[digest, mark]];
-      });
-      for (const [digest] of marks) await this.#syncBlob(digest);
-      const used = new Set(marks.map(([digest]) => parseDigest(digest).algorithm));
-      for (const algorithm of used) await syncPath(join(this.#root, "blobs", algorithm));
-      rest = marks
-        .filter(([digest, mark]) => !sync.written(markName(digest), mark))
-        .map(([digest]) => digest);
+    const unwritten = [...wanted].filter((digest) => sync.markOf(markName(digest)) !== undefined);
+    if (unwritten.length === 0) return;
+    const batch = (this.#nextBatch ??= this.#openBatch(sync));
+    for (const digest of unwritten) batch.digests.add(digest);
+    const failures = await batch.done;
+    for (const digest of unwritten) {
+      if (failures.has(digest)) throw failures.get(digest);
+      // It may have been removed meanwhile.
+      this.#sizeBytes(digest);
     }
   }
 
-  async #syncBlob(digest: string): Promise<void> {
-    try {
-      await syncPath(this.#file(digest));
-    } catch (error) {
-      // The kernel tells of a failure once: who asks again would hear that all is well.
-      if (!isErrno(error, "ENOENT")) this.remove(digest);
-      throw fileSystemError(`write blob ${digest} to disk`, error);
+  /** All who come while one batch is written share the next: the disk's journal is written once for them. */
+  #openBatch(sync: DeferredSync): Batch {
+    const digests = new Set<string>();
+    const done = this.#lastBatch.then(() => {
+      this.#nextBatch = undefined;
+      return this.#writeToDisk(sync, digests);
+    });
+    this.#lastBatch = done;
+    return { digests, done };
+  }
+
+  /** Returns what could not be written, with the reason. */
+  async #writeToDisk(sync: DeferredSync, digests: Iterable<string>): Promise<Map<string, unknown>> {
+    const failures = new Map<string, unknown>();
+    const attempt = async (path: string, digests: readonly string[]): Promise<void> => {
+      try {
+        await syncPath(path);
+      } catch (error) {
+        if (isErrno(error, "ENOENT")) return;
+        for (const digest of digests) {
+          failures.set(digest, fileSystemError(`write blob ${digest} to disk`, error));
+          // The kernel tells of a failure once: who asks again would hear that all is well.
+          this.remove(digest);
+        }
+      }
+    };
+    let rest = [...digests];
+    while (rest.length > 0) {
+      const marks = new Map(rest.map((digest) => [digest, sync.markOf(markName(digest))]));
+      for (const digest of rest) await attempt(this.#file(digest), [digest]);
+      for (const [algorithm, inIt] of Map.groupBy(rest, (digest) => parseDigest(digest).algorithm))
+        await attempt(join(this.#root, "blobs", algorithm), inIt);
+      rest = rest.filter((digest) => {
+        const mark = marks.get(digest);
+        return mark !== undefined && !failures.has(digest) && !sync.written(markName(digest), mark);
+      });
     }
+    return failures;
   }
 
   has(digest: string): boolean {

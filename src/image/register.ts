@@ -102,13 +102,17 @@ export async function* registerImage(
   for (const id of chain) lease.add(id);
   // Beside the unpacking; whoever comes to its end finds most of it done.
   const writing: Promise<void>[] = [];
+  const write = (...digests: string[]): void => {
+    const written = content.persist(digests);
+    written.catch(() => {});
+    writing.push(written);
+  };
+  write(image.manifestDigest, image.configDigest);
   let sizeBytes = 0;
   for (const [index, chainId] of chain.entries()) {
     const descriptor = image.manifest.layers[index]!;
     await arrivals?.ready(index);
-    const written = content.persist([descriptor.digest]);
-    written.catch(() => {});
-    writing.push(written);
+    write(descriptor.digest);
     const isNew = !snapshotter.has(chainId);
     if (isNew) {
       const layer = { index, chainId, parent: chain[index - 1], diffId: diffIds[index]! };

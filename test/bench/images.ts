@@ -7,11 +7,11 @@
  * ratio is over its limit.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Flavour, TestDaemon } from "../helpers/daemon.ts";
-import { mustRun } from "../helpers/process.ts";
+import { eventually, mustRun } from "../helpers/process.ts";
 import { startRegistry } from "../helpers/registry.ts";
 import { openTestHost, type TestHost } from "../helpers/test-host.ts";
 import { finish, type Measurement, median } from "./report.ts";
@@ -60,7 +60,13 @@ async function compare(
 
 const removeImages = async (daemon: TestDaemon): Promise<void> => {
   const ids = await daemon.dockerOk(["images", "-aq"]);
-  if (ids !== "") await daemon.dockerOk(["rmi", "-f", ...new Set(ids.split("\n"))], { timeoutMs: 120_000 });
+  if (ids !== "") await daemon.dockerOk(["rmi", "-f", ...new Set(ids.split("\n"))], { timeoutMs: 300_000 });
+  // gantry answers before the files are deleted, dockerd afterwards: neither does it while it is measured.
+  if (daemon.flavour === "gantry")
+    await eventually(() => readdirSync(join(daemon.dataRoot, "snapshots/overlay2/trash")).length === 0, {
+      timeoutMs: 300_000,
+      what: "removed layers to be deleted",
+    });
 };
 
 /** An image of many small files, as a directory for `docker build` would be: twenty layers of 2,500 files. */
