@@ -48,7 +48,7 @@ async function boot(directory: string): Promise<string> {
     "-initrd",
     initramfs,
     "-append",
-    "console=ttyS0 quiet panic=-1 mitigations=off",
+    "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off",
     "-drive",
     `file=${disk},format=raw,if=virtio,cache=unsafe`,
   ]);

@@ -38,7 +38,7 @@ describe("quotas and SCTP", { skip: !isAsked && "asked for with npm run test:gue
         "-initrd",
         initramfs,
         "-append",
-        "console=ttyS0 quiet panic=-1 mitigations=off guest=networks",
+        "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off guest=networks",
         "-drive",
         `file=${disk},format=raw,if=virtio,cache=unsafe`,
       ]);

@@ -94,7 +94,7 @@ function startMachine({ kernel, initramfs, system, data, cut, phase }: Boot): Ch
       "-initrd",
       initramfs,
       "-append",
-      `console=ttyS0 quiet panic=-1 mitigations=off guest=power-cut cut=${cut} phase=${phase}`,
+      `console=ttyS0 quiet panic=-1 no_timer_check mitigations=off guest=power-cut cut=${cut} phase=${phase}`,
       // The system's own disk is as new at each boot.
       "-drive",
       `file=${system},format=raw,if=virtio,cache=unsafe,snapshot=on`,
