@@ -67,6 +67,11 @@ export function observe(summary: ContainerSummary): Observed {
   };
 }
 
+/** True for a service's container that Docker Compose 1 has made. */
+export function isOfComposeOne({ summary, isOneOff }: Observed): boolean {
+  return !isOneOff && summary.Labels[labels.version]?.startsWith("1.") === true;
+}
+
 /** A container's own name: names with a second slash are those that links give. */
 function canonicalName({ Names: names, Id: id }: ContainerSummary): string {
   const own = names.find((name) => name.lastIndexOf("/") === 0) ?? names[0];

@@ -24,6 +24,8 @@ export interface Observation {
   /** Volumes by name. */
   readonly volumes: ReadonlyMap<string, { readonly labels: Readonly<Record<string, string>> }>;
   readonly images: ReadonlyMap<string, ImageInspect>;
+  /** Ids of containers of Docker Compose 1 that are what their services want, whatever their hash. */
+  readonly asWanted?: ReadonlySet<string>;
 }
 
 export interface PlanOptions {
@@ -252,7 +254,7 @@ class Planner {
   }
 
   #whyRecreate(
-    { summary, state }: Observed,
+    { id, summary, state }: Observed,
     want: {
       readonly policy: RecreatePolicy;
       readonly hash: string | undefined;
@@ -266,8 +268,10 @@ class Planner {
     if (want.renewed.length > 0) return `${want.renewed.join(", ")} is made anew`;
     if (want.hash === undefined) return `${want.after.join(", ")} is made anew`;
     const own = summary.Labels;
-    if (own[labels.configHash] !== want.hash) return "its configuration has changed";
-    if (want.image !== undefined && own[labels.image] !== want.image.Id) return "its image has changed";
+    if (this.#seen.asWanted?.has(id) !== true) {
+      if (own[labels.configHash] !== want.hash) return "its configuration has changed";
+      if (want.image !== undefined && own[labels.image] !== want.image.Id) return "its image has changed";
+    }
     return state === "dead" || state === "removing" ? `it is ${state}` : undefined;
   }
 }

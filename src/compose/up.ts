@@ -3,7 +3,7 @@ import type { Ready } from "./act/converge.ts";
 import type { BuildOptions } from "./act/build.ts";
 import { servicesToBuild, servicesToPull } from "./act/needed-images.ts";
 import { observeProject } from "./act/observe.ts";
-import { inspectImages, type Session } from "./engine.ts";
+import { inspectImages, isOfComposeOne, type Session } from "./engine.ts";
 import { ComposeError } from "./errors.ts";
 import { imageOf, namesOf, type Project } from "./model/project.ts";
 import type { ProgressEvent } from "./progress.ts";
@@ -33,7 +33,7 @@ export async function createProject(
   options: CreateOptions,
 ): Promise<Converged> {
   const observed = await observeProject(session, project);
-  const seen = await ensureImages(session, project, observed, options);
+  const seen = await judged(session, project, await ensureImages(session, project, observed, options));
   const plan = planProject(project, seen, options);
   if (isNothing(plan))
     return { seen, containers: kept(session, plan), isUnchanged: seen.images === observed.images };
@@ -44,6 +44,13 @@ export async function createProject(
     containers: await converge(session, { project, seen, plan }, options),
     isUnchanged: false,
   };
+}
+
+/** What was seen, with a judgement of what Docker Compose 1 has made, whose hashes tell nothing. */
+async function judged(session: Session, project: Project, seen: Observation): Promise<Observation> {
+  if (!seen.containers.some(isOfComposeOne)) return seen;
+  const { withComposeOne } = await import("./act/compose-one.ts");
+  return await withComposeOne(session, project, seen);
 }
 
 /** Nothing is to be made or to be taken away. */
@@ -90,7 +97,7 @@ export async function describeProject(
   project: Project,
   options: CreateOptions,
 ): Promise<string[]> {
-  const seen = await observeProject(session, project);
+  const seen = await judged(session, project, await observeProject(session, project));
   const pulls = servicesToPull(project, seen.images);
   const builds = toBuild(project, seen.images, options);
   return [

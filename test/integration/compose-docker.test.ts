@@ -83,4 +83,63 @@ describe("compose and Docker's own Compose", () => {
     await app.other(tool, ["down", "-v"]);
     assert.deepEqual(await app.ids(), {});
   });
+
+  const older = `
+db:
+  image: ${busybox}
+  command: ${service()}
+  environment: { WORD: kept }
+  labels: [ "tier=back" ]
+web:
+  image: ${busybox}
+  command: sh -c 'trap "exit 0" TERM; while :; do sleep 1 & wait; done'
+  links: [ "db:data" ]
+  ports: [ "127.0.0.1:28191:80", "81" ]
+  volumes: [ "./src:/src:ro", "/anonymous" ]
+  working_dir: /src
+  restart: always
+`;
+  const newer = `version: "3.8"
+services:
+${older.replaceAll(/^(?=.)/gm, "  ")}    networks: { inner: { aliases: [ front ] }, default: {} }
+    depends_on: [ db ]
+    healthcheck: { test: "true", interval: 30s }
+    stop_grace_period: 5s
+networks: { inner: {} }
+`.replace('    links: [ "db:data" ]\n', "");
+
+  for (const [group, file, text] of [
+    ["fig", "docker-compose.yml", older],
+    ["compose", "docker-compose.yml", newer],
+  ] as const) {
+    test(`what 1.29 has made ${group} takes over as it is, and makes anew what has changed`, async (context) => {
+      const tool = await compose1();
+      if (tool === undefined) return context.skip("Docker Compose 1.29 cannot be had");
+      await using app = await ComposeProject.make(suite.daemon, { [file]: text, "src/file": "" });
+      await app.other(tool, ["up", "-d"]);
+      const theirs = await app.ids();
+      for (let time = 0; time < 2; time++) await app.ok(["up", "-d"], { group });
+      assert.deepEqual(await app.ids(), theirs);
+      const changes: readonly (readonly [string, string])[] = [
+        ["WORD: kept", "WORD: other"],
+        ['"tier=back"', '"tier=front"'],
+        [":/src:ro", ":/src"],
+        ['"81"', '"82"'],
+        ["restart: always", "restart: unless-stopped"],
+        group === "fig" ? ["db:data", "db:store"] : ["front ]", "gate ]"],
+      ];
+      for (const [old, changed] of changes) {
+        await app.write(file, text.replace(old, changed));
+        const plan = await app.ok(["up", "-d", "--dry-run"], { group });
+        assert.match(plan, /recreate as \S+ \(its configuration has changed\)/, `${old} to ${changed}`);
+      }
+      await app.write(file, text.replace("WORD: kept", "WORD: other"));
+      await app.ok(["up", "-d"], { group });
+      const ours = await app.ids();
+      assert.equal(Object.values(ours).includes(theirs["shop_db_1"]!), false);
+      await app.ok(["up", "-d"], { group });
+      assert.deepEqual(await app.ids(), ours);
+      await app.ok(["down", "-v"], { group });
+    });
+  }
 });
