@@ -1,6 +1,7 @@
 import { parseReference, repositoryName } from "../../oci/reference.ts";
 import type { Command } from "../command.ts";
 import { CliError } from "../errors.ts";
+import { commitFlags } from "../commit-flags.ts";
 
 const command: Command = {
   path: "commit",
@@ -9,17 +10,11 @@ const command: Command = {
   short: "Make an image of what a container has changed",
   section: "other",
   flags: [
-    { name: "author", short: "a", type: "string", help: 'Author (such as "John Doe <john@example.com>")' },
-    {
-      name: "change",
-      short: "c",
-      type: "list",
-      placeholder: "INSTRUCTION",
-      help: "Apply a Dockerfile instruction to the image's configuration",
-    },
-    { name: "message", short: "m", type: "string", help: "What this image is about" },
+    commitFlags.author,
+    commitFlags.change,
+    commitFlags.message,
     { name: "no-pause", type: "bool", help: "Let the container run on meanwhile" },
-    { name: "pause", short: "p", type: "bool", default: true, help: "Freeze the container meanwhile" },
+    commitFlags.pause,
   ],
   args: { min: 1, max: 2 },
   completes: "containers",

@@ -12,7 +12,7 @@ import type { Command, CommandContext, CompletionKind, GroupArguments } from "..
 import { CliError } from "../errors.ts";
 import type { FlagSpec } from "../flags.ts";
 import { parseArguments, type ParsedArguments } from "../parser.ts";
-import projectFlags from "./flags.ts";
+import projectFlags, { dryRunFlag } from "./flags.ts";
 import { ProgressView, type ProgressMode } from "./progress-view.ts";
 
 export interface ProjectSelection {
@@ -202,7 +202,7 @@ export function composeCommand(command: ComposeCommand): Command {
     path: paths[0]!,
     aliases: paths.slice(1),
     args,
-    flags: [...flags, { name: "dry-run", type: "bool", help: "Show what would be done, and do nothing" }],
+    flags: [...flags, dryRunFlag],
     async run(context, parsed, group) {
       const app = new ComposeApp(context, parsed, group);
       if (command.offline !== true) {
@@ -228,6 +228,13 @@ export const timeoutFlag: FlagSpec = {
   type: "int",
   placeholder: "SECONDS",
   help: "Seconds until a program that does not end is killed; its own when not given",
+};
+
+export const indexFlag: FlagSpec = {
+  name: "index",
+  type: "int",
+  placeholder: "NUM",
+  help: "Which container, where a service has several",
 };
 
 /** The value of {@link timeoutFlag}. */

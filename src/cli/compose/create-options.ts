@@ -7,17 +7,31 @@ import type { ParsedArguments } from "../parser.ts";
 import { oneOf, type ComposeApp } from "./app.ts";
 import { buildOptions } from "./build-output.ts";
 
+export const noDepsFlag: FlagSpec = {
+  name: "no-deps",
+  type: "bool",
+  help: "Leave out what services depend on",
+};
+
+export const quietPullFlag: FlagSpec = {
+  name: "quiet-pull",
+  type: "bool",
+  help: "Pull without showing amounts",
+};
+
+export const removeOrphansFlag: FlagSpec = {
+  name: "remove-orphans",
+  type: "bool",
+  help: "Remove containers of services that the files no longer have",
+};
+
 export const createFlags: readonly FlagSpec[] = [
   { name: "always-recreate-deps", type: "bool", help: "Make containers of dependencies anew, too" },
   { name: "force-recreate", type: "bool", help: "Make containers anew, also those that need not be" },
-  { name: "no-deps", type: "bool", help: "Leave out what services depend on" },
+  noDepsFlag,
   { name: "no-recreate", type: "bool", help: "Leave containers that are there as they are" },
-  { name: "quiet-pull", type: "bool", help: "Pull without showing amounts" },
-  {
-    name: "remove-orphans",
-    type: "bool",
-    help: "Remove containers of services that the files no longer have",
-  },
+  quietPullFlag,
+  removeOrphansFlag,
   {
     name: "renew-anon-volumes",
     short: "V",

@@ -1,5 +1,12 @@
 import type { FlagSpec } from "../flags.ts";
 
+/** Before the command or behind it. */
+export const dryRunFlag: FlagSpec = {
+  name: "dry-run",
+  type: "bool",
+  help: "Show what would be done, and do nothing",
+};
+
 /** Flags between `compose` and its command. */
 const projectFlags: readonly FlagSpec[] = [
   {
@@ -15,7 +22,7 @@ const projectFlags: readonly FlagSpec[] = [
     type: "bool",
     help: "Name containers with underscores, as Compose 1 did",
   },
-  { name: "dry-run", type: "bool", help: "Show what would be done, and do nothing" },
+  dryRunFlag,
   {
     name: "env-file",
     type: "list",

@@ -1,4 +1,4 @@
-import { composeCommand } from "../app.ts";
+import { composeCommand, indexFlag } from "../app.ts";
 import { runningContainer } from "../containers.ts";
 import { boolWords, delegate, flagWords } from "../delegate.ts";
 
@@ -10,7 +10,7 @@ export default composeCommand({
   completes: "services",
   flags: [
     { name: "detach-keys", type: "string", help: "Keys that detach from the container (ctrl-p,ctrl-q)" },
-    { name: "index", type: "int", placeholder: "NUM", help: "Which container, where a service has several" },
+    indexFlag,
     { name: "no-stdin", type: "bool", help: "Send no input" },
     { name: "sig-proxy", type: "bool", default: true, help: "Pass signals on to the program" },
   ],

@@ -1,6 +1,7 @@
-import { composeCommand } from "../app.ts";
+import { composeCommand, indexFlag } from "../app.ts";
 import { anyContainer } from "../containers.ts";
 import { delegate, flagWords } from "../delegate.ts";
+import { commitFlags } from "../../commit-flags.ts";
 
 export default composeCommand({
   name: "commit",
@@ -8,19 +9,7 @@ export default composeCommand({
   short: "Make an image of what a service's container has changed",
   args: { min: 1, max: 2 },
   completes: "services",
-  flags: [
-    { name: "author", short: "a", type: "string", help: 'Author (such as "John Doe <john@example.com>")' },
-    {
-      name: "change",
-      short: "c",
-      type: "list",
-      placeholder: "INSTRUCTION",
-      help: "Apply a Dockerfile instruction to the image's configuration",
-    },
-    { name: "index", type: "int", placeholder: "NUM", help: "Which container, where a service has several" },
-    { name: "message", short: "m", type: "string", help: "What this image is about" },
-    { name: "pause", short: "p", type: "bool", default: true, help: "Freeze the container meanwhile" },
-  ],
+  flags: [commitFlags.author, commitFlags.change, indexFlag, commitFlags.message, commitFlags.pause],
   async run(app, parsed) {
     const [service = "", ...target] = parsed.positional;
     const container = await anyContainer(app, service, parsed.number("index"));

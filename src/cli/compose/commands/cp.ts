@@ -1,5 +1,5 @@
 import { ComposeError } from "../../../compose/errors.ts";
-import { composeCommand } from "../app.ts";
+import { composeCommand, indexFlag } from "../app.ts";
 import { containersOf } from "../containers.ts";
 import { boolWords, delegate } from "../delegate.ts";
 
@@ -14,7 +14,7 @@ export default composeCommand({
     { name: "all", type: "bool", help: "Copy to every container of the service, those of run too" },
     { name: "archive", short: "a", type: "bool", help: "Keep user and group of what is copied" },
     { name: "follow-link", short: "L", type: "bool", help: "Copy what a link in SRC_PATH leads to" },
-    { name: "index", type: "int", placeholder: "NUM", help: "Which container, where a service has several" },
+    indexFlag,
   ],
   async run(app, parsed) {
     const [source = "", target = ""] = parsed.positional;

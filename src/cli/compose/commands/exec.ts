@@ -1,7 +1,8 @@
 import { isatty } from "node:tty";
-import { composeCommand } from "../app.ts";
+import { composeCommand, indexFlag } from "../app.ts";
 import { runningContainer } from "../containers.ts";
 import { boolWords, delegate, flagWords } from "../delegate.ts";
+import { programFlags } from "../program-flags.ts";
 
 export default composeCommand({
   name: "exec",
@@ -12,26 +13,14 @@ export default composeCommand({
   completes: "services",
   flags: [
     { name: "detach", short: "d", type: "bool", help: "Run in the background" },
-    { name: "env", short: "e", type: "list", placeholder: "NAME=VALUE", help: "Set an environment variable" },
-    { name: "index", type: "int", placeholder: "NUM", help: "Which container, where a service has several" },
+    programFlags.env,
+    indexFlag,
     { name: "interactive", short: "i", type: "bool", default: true, help: "Keep STDIN open", hidden: true },
-    {
-      name: "no-TTY",
-      short: "T",
-      type: "bool",
-      help: "Give the program no terminal; it has one where there is one here",
-    },
+    programFlags.noTerminal,
     { name: "privileged", type: "bool", help: "Give the program all capabilities" },
-    {
-      name: "tty",
-      short: "t",
-      type: "bool",
-      default: true,
-      help: "Give the program a terminal",
-      hidden: true,
-    },
-    { name: "user", short: "u", type: "string", help: "User that the program runs as" },
-    { name: "workdir", short: "w", type: "string", help: "Working directory of the program" },
+    programFlags.terminal,
+    programFlags.user,
+    programFlags.workdir,
   ],
   async run(app, parsed) {
     const [service = "", ...words] = parsed.positional;

@@ -1,4 +1,4 @@
-import { composeCommand } from "../app.ts";
+import { composeCommand, indexFlag } from "../app.ts";
 import { anyContainer } from "../containers.ts";
 import { delegate, flagWords } from "../delegate.ts";
 
@@ -9,7 +9,7 @@ export default composeCommand({
   args: { min: 1, max: 1 },
   completes: "services",
   flags: [
-    { name: "index", type: "int", placeholder: "NUM", help: "Which container, where a service has several" },
+    indexFlag,
     {
       name: "output",
       short: "o",

@@ -2,7 +2,7 @@ import { shownName } from "../../../compose/engine.ts";
 import { CliError } from "../../errors.ts";
 import { apiTimestamp } from "../../output/timestamps.ts";
 import type { ParsedArguments } from "../../parser.ts";
-import { composeCommand } from "../app.ts";
+import { composeCommand, indexFlag } from "../app.ts";
 import { containersOf } from "../containers.ts";
 import { LogView, showOutput } from "../log-view.ts";
 import { newContainers } from "../new-containers.ts";
@@ -14,7 +14,7 @@ export default composeCommand({
   completes: "services",
   flags: [
     { name: "follow", short: "f", type: "bool", help: "Go on with new output" },
-    { name: "index", type: "int", placeholder: "NUM", help: "Which container, where a service has several" },
+    indexFlag,
     { name: "no-color", type: "bool", help: "Show output without colours" },
     { name: "no-log-prefix", type: "bool", help: "Show output without names in front" },
     {

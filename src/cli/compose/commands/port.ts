@@ -1,5 +1,5 @@
 import { ComposeError } from "../../../compose/errors.ts";
-import { composeCommand, oneOf } from "../app.ts";
+import { composeCommand, oneOf, indexFlag } from "../app.ts";
 import { runningContainer } from "../containers.ts";
 
 export default composeCommand({
@@ -9,7 +9,7 @@ export default composeCommand({
   args: { min: 2, max: 2 },
   completes: "services",
   flags: [
-    { name: "index", type: "int", placeholder: "NUM", help: "Which container, where a service has several" },
+    indexFlag,
     {
       name: "protocol",
       type: "string",

@@ -16,6 +16,8 @@ import { composeCommand, type ComposeApp } from "../app.ts";
 import { buildOptions } from "../build-output.ts";
 import { oneOffService, newSlug } from "../one-off.ts";
 import { labels } from "../../../compose/labels.ts";
+import { programFlags } from "../program-flags.ts";
+import { quietPullFlag, removeOrphansFlag } from "../create-options.ts";
 
 export default composeCommand({
   name: "run",
@@ -34,7 +36,7 @@ export default composeCommand({
     { name: "cap-drop", type: "list", help: "Take a capability away" },
     { name: "detach", short: "d", type: "bool", help: "Run in the background and show the container's name" },
     { name: "entrypoint", type: "string", help: "Another entrypoint" },
-    { name: "env", short: "e", type: "list", placeholder: "NAME=VALUE", help: "Set an environment variable" },
+    programFlags.env,
     {
       name: "env-from-file",
       type: "list",
@@ -44,35 +46,19 @@ export default composeCommand({
     { name: "interactive", short: "i", type: "bool", default: true, help: "Keep STDIN open" },
     { name: "label", short: "l", type: "list", help: "Add a label" },
     { name: "name", type: "string", help: "Name of the container" },
-    {
-      name: "no-TTY",
-      short: "T",
-      type: "bool",
-      help: "Give the program no terminal; it has one where there is one here",
-    },
+    programFlags.noTerminal,
     { name: "no-deps", type: "bool", help: "Do not start what the service depends on" },
     { name: "publish", short: "p", type: "list", help: "Publish a port" },
     { name: "pull", type: "string", help: "When to pull the image: always, missing or never" },
-    { name: "quiet-pull", type: "bool", help: "Pull without showing amounts" },
-    {
-      name: "remove-orphans",
-      type: "bool",
-      help: "Remove containers of services that the files no longer have",
-    },
+    quietPullFlag,
+    removeOrphansFlag,
     { name: "rm", type: "bool", help: "Remove the container when it has ended" },
     { name: "service-ports", short: "P", type: "bool", help: "Publish the ports of the service" },
-    {
-      name: "tty",
-      short: "t",
-      type: "bool",
-      default: true,
-      help: "Give the program a terminal",
-      hidden: true,
-    },
+    programFlags.terminal,
     { name: "use-aliases", type: "bool", help: "Be found under the names of the service" },
-    { name: "user", short: "u", type: "string", help: "User that the program runs as" },
+    programFlags.user,
     { name: "volume", short: "v", type: "list", help: "Mount one more volume" },
-    { name: "workdir", short: "w", type: "string", help: "Working directory of the program" },
+    programFlags.workdir,
   ],
   async run(app, parsed) {
     const name = parsed.positional[0]!;

@@ -1,14 +1,14 @@
 import { startProject } from "../../../compose/act/start.ts";
 import { createProject, describeProject } from "../../../compose/up.ts";
 import { composeCommand } from "../app.ts";
-import { scaled } from "../create-options.ts";
+import { scaled, noDepsFlag } from "../create-options.ts";
 
 export default composeCommand({
   name: "scale",
   usage: "[OPTIONS] SERVICE=NUM [SERVICE=NUM...]",
   short: "Change how many containers services have",
   args: { min: 1 },
-  flags: [{ name: "no-deps", type: "bool", help: "Leave out what services depend on" }],
+  flags: [noDepsFlag],
   async run(app, parsed) {
     const names = parsed.positional.map((text) => text.split("=")[0]!);
     const dependencies = !parsed.bool("no-deps");
