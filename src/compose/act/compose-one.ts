@@ -179,6 +179,12 @@ function sameMounts(
   { Mounts: found }: ContainerInspect,
 ): boolean {
   const wanted = service.volumes ?? [];
+  // Options of a mount are not all shown.
+  const isPlain = wanted.every(({ bind = {}, volume }) => {
+    const { create_host_path: _made, ...options } = bind;
+    return same(options, {}) && same(volume, {});
+  });
+  if (!isPlain) return false;
   const byPlace = new Map(found.map((mount) => [mount.Destination, mount]));
   for (const { type, source = "", target, read_only: readOnly } of wanted) {
     const mount = byPlace.get(target);
@@ -202,7 +208,9 @@ function sameEndpoint(
   return (
     same(aliases(wanted.Aliases), aliases(found.Aliases)) &&
     same(links.toSorted(), [...(found.Links ?? [])].sort()) &&
-    same(wanted.IPAMConfig, found.IPAMConfig)
+    same(wanted.IPAMConfig, found.IPAMConfig) &&
+    same(wanted.DriverOpts, found.DriverOpts) &&
+    same(wanted.MacAddress ?? found.MacAddress, found.MacAddress)
   );
 }
 
