@@ -99,8 +99,10 @@ export class LocalDriver implements VolumeDriver {
         await mountFromNetwork({ device, type, words, path });
       else mount({ type, source: device, options: words }, path);
     } catch (error) {
+      // Not "notFound" for a source that is not there: clients would take the image for missing.
+      const kind = error instanceof EngineError && error.kind !== "notFound" ? error.kind : "internal";
       throw new EngineError(
-        error instanceof EngineError ? error.kind : "internal",
+        kind,
         `error while mounting volume '${path}': failed to mount local volume: mount ${device}:${path}, type: ${type}, data: ${withoutPassword(words)}: ${reasonOf(error)}`,
         { cause: error },
       );
