@@ -142,12 +142,12 @@ export function bridgeOptions(options: Options, internal: boolean): BridgeOption
   };
 }
 
+/** An internal network has a parent of its own, whatever is asked for: so it is with Docker. */
 function readParent(options: Options, internal: boolean): string {
   const parent = options["parent"] ?? "";
   if (parent === "") return "";
   checkInterfaceName(parent, "parent");
-  if (internal) throw invalidArgument("an internal network has no parent: leave -o parent out");
-  return parent;
+  return internal ? "" : parent;
 }
 
 export function macvlanOptions(options: Options, internal: boolean): MacvlanOptions {

@@ -134,10 +134,11 @@ function vlanOf(host: RouteSocket, device: string): { parentIndex: number; vlan:
 }
 
 /** Makes the parent of a macvlan or ipvlan network if it is ours and not there. */
-export function setUpParent({ definition: { device, isDeviceOurs, options } }: NetworkRecord): void {
+export function setUpParent({ definition }: NetworkRecord): void {
+  const { device, isDeviceOurs, options, internal } = definition;
   using host = RouteSocket.open();
   if (host.link(device) !== undefined || !isDeviceOurs) return;
-  if ((options["parent"] ?? "") === "") host.createDummy(device);
+  if (internal || (options["parent"] ?? "") === "") host.createDummy(device);
   else host.createVlan(device, vlanOf(host, device));
 }
 

@@ -234,7 +234,9 @@ describe("network drivers", () => {
           await docker("network", "rm", "gt-vlan");
         } else await fails(/kind vlan.*not supported/i, "network", "create", ...onVlan);
         assert.doesNotMatch(await host("ip", "-o", "link"), /gt-wire\.50/);
-        await docker("network", "create", "-d", "macvlan", "--internal", "gt-dummy");
+        // With or without a parent: it is not used.
+        await docker("network", "create", "-d", "macvlan", "--internal", "-o", "parent=gt-wire", "gt-dummy");
+        assert.match(await host("ip", "-o", "link"), / dm-[0-9a-f]{12}:/);
         await sleeper("three", "--network", "gt-dummy");
         await sleeper("four", "--network", "gt-dummy");
         assert.doesNotMatch(await inside("three", "ip route"), /default/);
