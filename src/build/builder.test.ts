@@ -120,6 +120,35 @@ test("a failure says where it is, ends the other stages, and leaves nothing", as
   assert.ok(it.host.snapshotter.list().every(({ kind }) => kind === "committed"));
 });
 
+test("what a failure ended is told as ended, not as failed", async () => {
+  await using it = await testBuilder();
+  const whole = memoryDirectory({
+    Dockerfile: "FROM scratch AS a\nCOPY --from=elsewhere /f /\nFROM scratch\nCOPY --from=a /f /\nCOPY g /\n",
+    g: "1",
+  });
+  // The context's files come when the other stage has failed.
+  const context: RemoteDirectory = {
+    ...whole,
+    async open(options) {
+      if (options.include.length > 0) return whole.open(options);
+      const { signal } = options;
+      if (!signal.aborted)
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      throw new Error("the call was canceled");
+    },
+  };
+  const events: BuildEvent[] = [];
+  await assert.rejects(
+    it.build({}, { context, exports: [{ type: "none" }], onEvent: (event) => events.push(event) }),
+    /asks no registry/,
+  );
+  const failed = events.flatMap((event) =>
+    event.kind === "vertex" && event.error !== undefined ? [`${event.name}: ${event.error}`] : [],
+  );
+  assert.ok(failed.includes("[internal] load build context: context canceled"), failed.join("\n"));
+  assert.equal(failed.filter((line) => !line.endsWith(": context canceled")).length, 1, failed.join("\n"));
+});
+
 test("a variable that must have a value is missed at its place", async () => {
   await using it = await testBuilder();
   const table: readonly (readonly [string, number])[] = [

@@ -38,7 +38,7 @@ import { defaultBuilderSettings, type GcRule, gcRules } from "./gc-policy.ts";
 import type { BuildHost } from "./host.ts";
 import { stepsDirectory } from "./layers.ts";
 import { imageConfig, openFiles } from "./look.ts";
-import { planBuild } from "./plan.ts";
+import { planBuild, readsContext } from "./plan.ts";
 import { Progress, type VertexProgress } from "./progress.ts";
 import { sweepSteps } from "./run-step.ts";
 import { sweepIndexes } from "./built-indexes.ts";
@@ -132,7 +132,7 @@ class ImageBuilder implements Builder {
 
   async #build(request: BuildRequest, stop: AbortController): Promise<BuildResult> {
     const startedAt = new Date().toISOString();
-    const progress = new Progress(request.onEvent);
+    const progress = new Progress(request.onEvent, stop.signal);
     using lease = this.#host.lease();
     await using undo = new AsyncDisposableStack();
     const base = { contexts: this.#contexts, signal: stop.signal, request, undo };
@@ -194,7 +194,15 @@ class ImageBuilder implements Builder {
       const parts: SessionParts = { ...shared, meta, plan, platform };
       return { platform, parts, session: new BuildSession(parts) };
     });
+    // The client's files come while the first steps run.
+    const isAwaited =
+      request.context.kind === "remote" && sessions.some(({ parts }) => parts.plan.stages.some(readsContext));
+    const context = Promise.allSettled(isAwaited ? [opened.mainContext()] : []);
     const settled = await Promise.allSettled(sessions.map(({ session }) => session.run()));
+    const failed = settled.find(({ status }) => status === "rejected");
+    if (failed !== undefined && !stop.signal.aborted) stop.abort((failed as PromiseRejectedResult).reason);
+    // What it has received so far is given back by this build.
+    await context;
     const results = settled.map((outcome, index): PlatformResult => {
       if (outcome.status === "rejected") throw stop.signal.aborted ? stop.signal.reason : outcome.reason;
       const { platform } = sessions[index]!;

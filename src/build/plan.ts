@@ -4,6 +4,8 @@ import type { Dockerfile, Instruction, Stage } from "./dockerfile/ast.ts";
 import { DockerfileError } from "./dockerfile/error.ts";
 import { expandText } from "./dockerfile/expand.ts";
 import { nearest } from "./dockerfile/suggest.ts";
+import { parseGitUrl } from "./git-sources.ts";
+import { isHttpUrl } from "./remote-sources.ts";
 
 /** What a name in FROM or `--from` means. */
 export type Origin =
@@ -71,6 +73,19 @@ export function namesUsed(instruction: Instruction): string[] {
   if (instruction.kind === "run")
     return instruction.mounts.flatMap(({ from }) => (from === undefined ? [] : [from]));
   return [];
+}
+
+/** Whether a stage takes files from the build context; what its base adds (ONBUILD) and variables may say is not known here. */
+export function readsContext({ instructions }: Stage): boolean {
+  const isLocal = (source: string): boolean =>
+    !source.startsWith("$") && !isHttpUrl(source) && parseGitUrl(source) === undefined;
+  return instructions.some(
+    (instruction) =>
+      (instruction.kind === "copy" && instruction.from === undefined && instruction.sources.length > 0) ||
+      (instruction.kind === "add" && instruction.sources.some(isLocal)) ||
+      (instruction.kind === "run" &&
+        instruction.mounts.some(({ type, from }) => type === "bind" && from === undefined)),
+  );
 }
 
 /** Only what the target needs, directly or not. */

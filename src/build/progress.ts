@@ -9,11 +9,17 @@ export const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + p
 /** A time as Go writes it: RFC 3339, without zeros at the end of the fraction. */
 export const goTime = (date: Date): string => date.toISOString().replace(/\.?0*Z$/, "Z");
 
+/** What clients tell a vertex that was ended from one that failed by (Go's `context.Canceled`). */
+const canceled = "context canceled";
+
 export class Progress {
   readonly #emit: (event: BuildEvent) => void;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(emit: (event: BuildEvent) => void) {
+  /** Once `signal` is aborted, whatever ends without success was ended by that. */
+  constructor(emit: (event: BuildEvent) => void, signal?: AbortSignal) {
     this.#emit = emit;
+    this.#signal = signal;
   }
 
   emit(event: BuildEvent): void {
@@ -22,7 +28,7 @@ export class Progress {
 
   /** A vertex by its identity: the same in each build of the same things. */
   vertex(identity: string, name: string, inputs: readonly string[] = []): VertexProgress {
-    return new VertexProgress(this.#emit, { digest: digestOf(identity), name, inputs });
+    return new VertexProgress(this.#emit, { digest: digestOf(identity), name, inputs }, this.#signal);
   }
 }
 
@@ -31,13 +37,16 @@ export class VertexProgress {
   readonly name: string;
   readonly #inputs: readonly string[];
   readonly #emit: (event: BuildEvent) => void;
+  readonly #signal: AbortSignal | undefined;
   #startedNs: bigint | undefined;
   readonly #statusStarts = new Map<string, bigint>();
 
   constructor(
     emit: (event: BuildEvent) => void,
     vertex: { readonly digest: string; readonly name: string; readonly inputs: readonly string[] },
+    signal?: AbortSignal,
   ) {
+    this.#signal = signal;
     this.#emit = emit;
     this.digest = vertex.digest;
     this.name = vertex.name;
@@ -81,7 +90,8 @@ export class VertexProgress {
 
   fail(error: unknown): void {
     this.start();
-    this.#tell({ completedNs: nowNs(), error: errorText(error) });
+    const isCanceled = this.#signal?.aborted === true;
+    this.#tell({ completedNs: nowNs(), error: isCanceled ? canceled : errorText(error) });
   }
 
   /** Runs `work` between start and end. */
