@@ -51,6 +51,6 @@ const words = process.argv.slice(2);
 const name = bundleFor(words);
 if (name === "compose" && words.includes("up") && (words.includes("-d") || words.includes("--detach"))) {
   load("unchanged")
-    .isUnchanged(words)
-    .then((isDone) => (isDone ? process.exit(0) : load(name)));
+    .endUnchanged(words)
+    .then((exitCode) => (exitCode === undefined ? load(name) : process.exit(exitCode)));
 } else load(name);

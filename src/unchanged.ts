@@ -5,6 +5,7 @@
  */
 import { isatty } from "node:tty";
 import { ProgressView } from "./cli/compose/progress-view.ts";
+import { CliError } from "./cli/errors.ts";
 import { gantryVersion } from "./cli/version-number.ts";
 import { writeAll } from "./cli/write-all.ts";
 import { connect } from "./client/client.ts";
@@ -13,10 +14,10 @@ import { sameAnswers } from "./compose/file/disk.ts";
 import { factsOf } from "./compose/unchanged/facts.ts";
 import { readMemo, type Memo } from "./compose/unchanged/memo.ts";
 
-/** True when the command is done; false when it has to be carried out: nothing was done or said then. */
-export async function isUnchanged(words: readonly string[]): Promise<boolean> {
+/** The exit code when the command is done; undefined when it has to be carried out: nothing was done or said then. */
+export async function endUnchanged(words: readonly string[]): Promise<number | undefined> {
   const memo = readMemo({ words, env: process.env, cwd: process.cwd() });
-  if (memo === undefined || memo.view.isTerminal !== isatty(2)) return false;
+  if (memo === undefined || memo.view.isTerminal !== isatty(2)) return undefined;
   using client = connect(memo.host, {
     apiVersion: memo.apiVersion,
     userAgent: `gantry/${gantryVersion} (linux)`,
@@ -24,9 +25,14 @@ export async function isUnchanged(words: readonly string[]): Promise<boolean> {
   // The daemon answers while the files are looked at.
   const facts = observe(client, memo.wanted).then(factsOf, () => undefined);
   await new Promise((resolve) => setImmediate(resolve));
-  if (!sameAnswers(memo.disk) || (await facts) !== memo.facts) return false;
-  show(memo);
-  return true;
+  if (!sameAnswers(memo.disk) || (await facts) !== memo.facts) return undefined;
+  try {
+    show(memo);
+    return 0;
+  } catch (error) {
+    // Standard error itself does not take what is to be said.
+    return error instanceof CliError ? error.exitCode : 1;
+  }
 }
 
 function show({ view, events }: Memo): void {
@@ -35,8 +41,8 @@ function show({ view, events }: Memo): void {
     {
       mode: view.mode,
       colours: view.colours,
-      columns: () => (view.isTerminal ? process.stderr.columns : 80),
-      rows: () => (view.isTerminal ? process.stderr.rows : 24),
+      columns: () => (view.isTerminal && process.stderr.columns) || 80,
+      rows: () => (view.isTerminal && process.stderr.rows) || 24,
       write: (part) => (text += part),
     },
     "Running",

@@ -167,8 +167,8 @@ export class ComposeApp {
       {
         mode: quiet ? "quiet" : mode,
         colours,
-        columns: () => (isTerminal ? (context.stderr.columns ?? 80) : 80),
-        rows: () => (isTerminal ? (context.stderr.rows ?? 24) : 24),
+        columns: () => (isTerminal && context.stderr.columns) || 80,
+        rows: () => (isTerminal && context.stderr.rows) || 24,
         write: (text) => context.printError(text.replace(/\n$/, "")),
       },
       title,
