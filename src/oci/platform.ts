@@ -80,15 +80,15 @@ export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
   const word = /^[A-Za-z0-9_.-]+$/;
   if (parts.length > 3 || !parts.every((part) => word.test(part)))
-    throw invalidArgument(
-      `${JSON.stringify(text)} is an invalid platform: it must be os[/architecture[/variant]], such as linux/arm64`,
-    );
+    throw invalidArgument(`${JSON.stringify(text)}: cannot parse platform specifier: invalid argument`);
   const [first = "", second, variant] = parts;
   if (second === undefined) {
     if (operatingSystems.has(first.toLowerCase())) return { ...hostPlatform(), os: first.toLowerCase() };
     const platform = normalizePlatform({ os: "linux", architecture: first });
     if (architectures.has(platform.architecture)) return platform;
-    throw invalidArgument(`${JSON.stringify(text)}: unknown operating system or architecture`);
+    throw invalidArgument(
+      `${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`,
+    );
   }
   return normalizePlatform({
     os: first,

@@ -1,4 +1,5 @@
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { errorText, invalidArgument } from "../../base/errors.ts";
 import { ClientError } from "../../client/errors.ts";
 import { parseReference, type Reference } from "../../oci/reference.ts";
 import type { ContainerCreateRequest } from "../../wire/container.ts";
@@ -41,7 +42,7 @@ export async function createContainer(
     });
   if (policy === "always" && image !== undefined) await pull(image);
   const name = parsed.string("name");
-  const platform = platformText(parsed.string("platform"));
+  const platform = parsePlatformFlag(parsed.string("platform"));
   const create = (): Promise<{ Id: string; Warnings: string[] | null }> =>
     context.client.containerCreate(request, {
       ...(name === "" ? {} : { name }),
@@ -63,17 +64,21 @@ function imageReference(image: string): Reference | undefined {
   return /^(sha256:)?[0-9a-f]{64}$/.test(image) ? undefined : parseReference(image);
 }
 
+/** As {@link platformText}; its error with what Docker's command line says before it. */
+function parsePlatformFlag(text: string): string | undefined {
+  try {
+    return platformText(text);
+  } catch (error) {
+    throw invalidArgument(`error parsing specified platform: ${errorText(error)}`, { cause: error });
+  }
+}
+
 function isMissingImage(error: unknown): boolean {
   return error instanceof ClientError && error.status === 404 && /no such image/i.test(error.message);
 }
 
 function warn(context: CommandContext, request: ContainerCreateRequest): void {
   const host = request.HostConfig ?? {};
-  if (host.OomKillDisable === true && (host.Memory ?? 0) === 0) {
-    context.printError(
-      "WARNING: Disabling the OOM killer on containers without setting a '-m/--memory' limit may be dangerous.",
-    );
-  }
   const local = host.Dns?.find((address) => /^127\.|^::1$/.test(address));
   if (local !== undefined) context.printError(`WARNING: Localhost DNS (${local}) may fail in containers.`);
 }

@@ -1,5 +1,4 @@
 /** The check of a daemon that runs: what is being done is no fault, and repairs wait for their container's lock. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { conflict } from "../../base/errors.ts";
 import { NetworkRecords } from "../../network/records.ts";
 import type { CheckReport } from "../../wire/check.ts";
@@ -9,6 +8,7 @@ import { checkStore } from "./check.ts";
 import { createRepairs, type RepairParts } from "./repair.ts";
 import { endCgroupOf } from "./tasks.ts";
 import { type CheckedStore, isRunning } from "./store.ts";
+import { within } from "../within.ts";
 
 /** How long clean-up that goes on after answers is waited for, at most. */
 const patienceMs = 5_000;
@@ -19,7 +19,8 @@ export async function checkEngine(
   options: { readonly verify: boolean; readonly repair: boolean; readonly signal: AbortSignal },
 ): Promise<CheckReport> {
   const { signal, verify } = options;
-  await Promise.race([context.background.idle(), sleep(patienceMs, undefined, { signal, ref: false })]);
+  await within(context.background.idle(), patienceMs);
+  signal.throwIfAborted();
   const store = liveStore(context);
   const repairs = options.repair ? createRepairs(store, liveParts(context, store)) : undefined;
   return checkStore(store, { verify, repairs, signal });
