@@ -15,11 +15,12 @@ import {
 } from "../linux/cgroup.ts";
 import { CgroupWarmup } from "../linux/cgroup-warmup.ts";
 import { isErrno } from "../linux/fs-error.ts";
-import { Pidfd, processStartTicks } from "../linux/pidfd.ts";
+import { processStartTicks } from "../linux/pidfd.ts";
 import { processTree } from "../linux/process-tree.ts";
 import { SealedBinaries } from "../linux/sealed-binary.ts";
 import { runProcess, type RunResult } from "../linux/spawn.ts";
 import { attachToBundle } from "./attached-stdio.ts";
+import { firstArgument, plannedCgroup } from "./bundle-config.ts";
 import { Execs } from "./conmon-exec.ts";
 import {
   childEnvironment,
@@ -32,7 +33,13 @@ import {
   type ConmonStart,
   type MonitorContext,
 } from "./conmon-process.ts";
-import { MonitorRecords, findMonitors, openRecorded, type MonitorRecord } from "./monitor-record.ts";
+import {
+  MonitorRecords,
+  killMonitors,
+  killOrphan,
+  openRecorded,
+  type MonitorRecord,
+} from "./monitor-record.ts";
 import type {
   AttachedStdio,
   ExecLaunchRequest,
@@ -384,47 +391,6 @@ function ticks(pid: number): string {
 function memoryCgroup(pid: number, layout: CgroupLayout): string {
   const paths = cgroupOfPid(pid, layout);
   return paths?.get("memory") ?? paths?.get("") ?? "";
-}
-
-interface BundleConfig {
-  readonly process?: { readonly args?: readonly string[] };
-  readonly linux?: { readonly cgroupsPath?: string };
-}
-
-function readConfig(bundle: string): BundleConfig {
-  try {
-    return JSON.parse(readFileSync(`${bundle}/config.json`, "utf8")) as BundleConfig;
-  } catch {
-    return {};
-  }
-}
-
-/** The program of a bundle's process, for messages. */
-function firstArgument(bundle: string): string {
-  return readConfig(bundle).process?.args?.[0] ?? "";
-}
-
-/** The cgroup that the runtime was asked to make. */
-function plannedCgroup(bundle: string): string {
-  return readConfig(bundle).linux?.cgroupsPath ?? "";
-}
-
-/** Ends a container that nobody looks after any more, and waits for its end. */
-async function killOrphan(record: MonitorRecord | undefined): Promise<void> {
-  if (record === undefined) return;
-  using orphan = openRecorded(record.containerPid, record.containerStartTicks);
-  if (orphan === undefined) return;
-  orphan.signal(9);
-  await orphan.ended();
-}
-
-async function killMonitors(containerId: string): Promise<void> {
-  for (const pid of findMonitors(containerId)) {
-    using monitor = Pidfd.open(pid);
-    if (monitor === undefined || !findMonitors(containerId).includes(pid)) continue;
-    monitor.signal(9);
-    await monitor.ended();
-  }
 }
 
 /**

@@ -98,3 +98,22 @@ export function findMonitors(containerId: string): number[] {
   }
   return found;
 }
+
+/** Ends a container that nobody looks after any more, and waits for its end. */
+export async function killOrphan(record: MonitorRecord | undefined): Promise<void> {
+  if (record === undefined) return;
+  using orphan = openRecorded(record.containerPid, record.containerStartTicks);
+  if (orphan === undefined) return;
+  orphan.signal(9);
+  await orphan.ended();
+}
+
+/** Ends the monitors of a container, and waits for their end. */
+export async function killMonitors(containerId: string): Promise<void> {
+  for (const pid of findMonitors(containerId)) {
+    using monitor = Pidfd.open(pid);
+    if (monitor === undefined || !findMonitors(containerId).includes(pid)) continue;
+    monitor.signal(9);
+    await monitor.ended();
+  }
+}
