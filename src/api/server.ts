@@ -260,7 +260,11 @@ class DockerApiServer implements ApiServer {
     const fields = { method: response.req.method, url: loggedUrl(response.req.url), status };
     if (isBug) this.#log.error("request failed", { ...fields, error });
     else this.#log.debug("request refused", { ...fields, message });
-    if (exchange?.isHijacked === true) return;
+    if (exchange?.isHijacked === true) {
+      // No longer HTTP, and nobody else has it any more.
+      closeGracefully(exchange.upgrade?.stream ?? exchange.request.socket);
+      return;
+    }
     if (response.headersSent) {
       // The status is gone; a connection that breaks off is the only way left to say that the answer is not whole.
       if (!response.writableEnded) response.destroy();

@@ -83,3 +83,15 @@ test("conmon's messages", () => {
   });
   assert.deepEqual(parseSyncMessage("what?"), { data: -1, message: "what?" });
 });
+
+test("a container that was paused between asking and starting is a conflict, a program of such a name is not", () => {
+  const table: [string, string][] = [
+    [`the container \`${"a1".repeat(32)}\` is paused`, "conflict"],
+    ["exec failed: cannot exec in a paused container (use --ignore-paused to override)", "conflict"],
+    ["executable file `is paused` not found in $PATH: No such file or directory", "invalidArgument"],
+  ];
+  for (const [output, kind] of table) {
+    const error = runtimeError({ verb: "exec", runtimeName: "crun", output, program: "is paused" });
+    assert.equal(error.kind, kind, error.message);
+  }
+});

@@ -24,8 +24,12 @@ const refusedByKernel = /: (invalid argument|numerical result out of range)$/i;
 /** A limit that cannot be had at this moment: memory that is in use. */
 const inUse = /: device or resource busy$/i;
 
+/** crun's and runc's words for a pause that came between asking and starting. */
+const pausedMeanwhile = /^the container `[0-9a-f]+` is paused$|^cannot exec in a paused container/;
+
 function kindOf(verb: RuntimeFailure["verb"], sentence: string): ErrorKind {
   if (verb !== "create" && verb !== "exec" && verb !== "update") return "internal";
+  if (verb === "exec" && pausedMeanwhile.test(sentence)) return "conflict";
   if (refusedByKernel.test(sentence)) return "invalidArgument";
   if (verb === "update") return inUse.test(sentence) ? "conflict" : "internal";
   return cannotRun.test(sentence) ? "invalidArgument" : "internal";
@@ -113,6 +117,7 @@ export function runtimeError(failure: RuntimeFailure): EngineError {
   const isProcess =
     sentence !== message || verb === "exec" || /^(?:executable file|open executable)/.test(message);
   sentence = inRuncWords(sentence, program);
+  const kind = kindOf(verb, sentence);
   if (isProcess || sentence.startsWith("exec: ") || sentence.startsWith("chdir "))
     sentence = `unable to start container process: ${sentence}`;
   const text =
@@ -121,7 +126,7 @@ export function runtimeError(failure: RuntimeFailure): EngineError {
       : verb === "exec"
         ? `OCI runtime exec failed: exec failed: ${sentence}: unknown`
         : `OCI runtime ${verb} failed: ${runtimeName} ${verb} failed: ${sentence}: unknown`;
-  return new EngineError(kindOf(verb, sentence), text);
+  return new EngineError(kind, text);
 }
 
 /** The error for a runtime that could not even be started. */

@@ -1,4 +1,5 @@
-import { conflict, EngineError, errorText, invalidArgument, textWithHint } from "../base/errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { conflict, EngineError, errorText, invalidArgument, isKind, textWithHint } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { parseDetachKeys } from "../base/detach-keys.ts";
@@ -124,6 +125,7 @@ export async function startProcess(
     });
   } catch (error) {
     context.execs.ended(exec, startFailureCode(errorText(error)));
+    if (isKind(error, "internal")) await refuseIfEnded(context, container.id);
     throw error;
   }
   exec.task = task;
@@ -132,6 +134,19 @@ export async function startProcess(
   if (options.consoleSize !== undefined && exec.request.Tty === true) task.resize(...options.consoleSize);
   void noteEnd(context, exec, task);
   return task;
+}
+
+/**
+ * A runtime says many things of a container that ends while it starts a process there. Throws `conflict` when that was the
+ * reason: the end may be noted a moment later than the runtime has failed.
+ */
+async function refuseIfEnded(context: EngineContext, containerId: string): Promise<void> {
+  for (let tries = 0; tries < 20; tries++) {
+    const container = context.containers.byId(containerId);
+    if (container === undefined) throw conflict(`container ${containerId} is not running`);
+    requireRunning(container);
+    await sleep(50);
+  }
 }
 
 async function noteEnd(context: EngineContext, exec: ExecRecord, task: ExecTask): Promise<void> {

@@ -49,7 +49,12 @@ export class BuildKit {
   async serveSession(exchange: Exchange): Promise<void> {
     const { rawHeaders } = exchange.request;
     const stream = upgradeToHttp2(exchange);
-    const session = sessionFromHeaders(rawHeaders, stream);
+    let session: ClientSession;
+    try {
+      session = sessionFromHeaders(rawHeaders, stream);
+    } catch (error) {
+      throw invalidArgument("this connection cannot speak HTTP/2", { cause: error });
+    }
     exchange.signal.addEventListener("abort", () => session.connection.close(), { once: true });
     await this.#sessions.serve(session);
   }
