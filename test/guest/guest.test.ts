@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { start } from "../helpers/process.ts";
-import { cloudKernel, makeDisk, makeInitramfs } from "./image.ts";
+import { apparmorParser, cloudKernel, makeDisk, makeInitramfs } from "./image.ts";
 
 const limitMs = 900_000;
 const accelerator = process.env["GANTRY_TEST_KVM"] === "1" ? "kvm" : "tcg,thread=multi";
@@ -36,7 +36,7 @@ async function boot(directory: string): Promise<string> {
   const kernel = await cloudKernel();
   const [initramfs, disk] = await Promise.all([
     makeInitramfs(kernel, directory),
-    makeDisk(kernel, directory),
+    makeDisk(kernel, directory, { "sbin/apparmor_parser": await apparmorParser() }),
   ]);
   const machine = start([
     "qemu-system-x86_64",

@@ -38,18 +38,38 @@ export async function cloudKernel(): Promise<Kernel> {
   if (depends === undefined) throw new Error("apt knows no linux-image-cloud-amd64; is this Debian?");
   const version = depends.replace("linux-image-", "");
   const root = join(cacheDirectory, depends);
-  if (!existsSync(join(root, "lib/modules", version, "modules.dep"))) {
-    const unpacked = `${root}.${process.pid}`;
-    mkdirSync(unpacked, { recursive: true });
-    await mustRun(["apt-get", "download", depends], { cwd: unpacked, timeoutMs: 120_000 });
-    const [archive = ""] = readdirSync(unpacked).filter((name) => name.endsWith(".deb"));
-    await mustRun(["dpkg", "-x", join(unpacked, archive), unpacked], { timeoutMs: 120_000 });
-    rmSync(join(unpacked, archive));
-    await mustRun(["busybox", "depmod", "-b", unpacked, version], { timeoutMs: 60_000 });
-    rmSync(root, { recursive: true, force: true });
-    renameSync(unpacked, root);
-  }
+  if (!existsSync(join(root, "lib/modules", version, "modules.dep")))
+    await unpackPackage(depends, root, async (unpacked) => {
+      await mustRun(["busybox", "depmod", "-b", unpacked, version], { timeoutMs: 60_000 });
+    });
   return { version, image: join(root, "boot", `vmlinuz-${version}`), root };
+}
+
+/** Downloads a package and unpacks it, without installing it; `root` appears when it and `finish` are done. */
+async function unpackPackage(
+  name: string,
+  root: string,
+  finish?: (unpacked: string) => Promise<void>,
+): Promise<void> {
+  const unpacked = `${root}.${process.pid}`;
+  mkdirSync(unpacked, { recursive: true });
+  await mustRun(["apt-get", "download", name], { cwd: unpacked, timeoutMs: 120_000 });
+  const [archive = ""] = readdirSync(unpacked).filter((file) => file.endsWith(".deb"));
+  await mustRun(["dpkg", "-x", join(unpacked, archive), unpacked], { timeoutMs: 120_000 });
+  rmSync(join(unpacked, archive));
+  await finish?.(unpacked);
+  rmSync(root, { recursive: true, force: true });
+  renameSync(unpacked, root);
+}
+
+/** The program that loads AppArmor's profiles: this machine's, or that of Debian's package. */
+export async function apparmorParser(): Promise<string> {
+  const installed = "/sbin/apparmor_parser";
+  if (existsSync(installed)) return installed;
+  const root = join(cacheDirectory, "apparmor");
+  const path = join(root, installed);
+  if (!existsSync(path)) await unpackPackage("apparmor", root);
+  return path;
 }
 
 async function cloudKernelPackage(): Promise<string | undefined> {
@@ -106,6 +126,15 @@ const modulePatterns = [
   "kernel/crypto/**",
 ];
 
+const scripts = [
+  "init.sh",
+  "smoke.sh",
+  "apparmor.sh",
+  "daemon-flags.sh",
+  "power-cut.sh",
+  "networks.sh",
+] as const;
+
 /** Makes the guest's ext4 disk and returns its path. `more`: what else is there, and where on this machine it lies. */
 export async function makeDisk(
   kernel: Kernel,
@@ -136,7 +165,7 @@ export async function makeDisk(
   const libraries = globSync(["/usr/lib/*/libnftables.so.1", "/lib/*/libc.so.6", "/usr/lib/*/libutil.so.1"]);
   await copyLibraries([...programs, ...libraries, join(tree, "gantry/node_modules/node/bin/node")], tree);
   for (const library of libraries) copyInto(tree, library);
-  for (const name of ["init.sh", "smoke.sh", "power-cut.sh", "networks.sh"]) {
+  for (const name of scripts) {
     const target = join(tree, "sbin", `guest-${basename(name, ".sh")}`);
     copyFileSync(join(import.meta.dirname, name), target);
     chmodSync(target, 0o755);

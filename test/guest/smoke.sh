@@ -27,8 +27,9 @@ seen: $seen"; fi
 
 exit_code() { "$@" >/dev/null 2>&1; echo $?; }
 
+# start_daemon FLAGS…
 start_daemon() {
-  /gantry/gantry daemon -H unix://$socket --pidfile /run/gantry-test.pid >>/tmp/daemon.log 2>&1 &
+  /gantry/gantry daemon -H unix://$socket --pidfile /run/gantry-test.pid "$@" >>/tmp/daemon.log 2>&1 &
   daemon=$!
   tries=0
   until $engine version >/dev/null 2>&1; do
@@ -117,9 +118,11 @@ $engine stop -t 1 box >/dev/null
 is "stop gives 137 for a shell that takes no notice" 137 $engine inspect -f '{{.State.ExitCode}}' box
 $engine logs box >/tmp/log 2>&1
 is "no log line is lost" "" sh -c 'seq 1 $(wc -l </tmp/log) | cmp - /tmp/log'
+. /sbin/guest-apparmor
 $engine rm -f box eater >/dev/null
 is "nothing is left: cgroups" 0 sh -c 'find /sys/fs/cgroup -type d | grep -c -E "[0-9a-f]{64}"; true'
 is "nothing is left: mounts" 0 sh -c 'grep -c " /var/lib/gantry/.*overlay" /proc/mounts; true'
 kill "$daemon"
 wait "$daemon"
 is "SIGTERM ends the daemon" 1 exit_code kill -0 "$daemon"
+. /sbin/guest-daemon-flags
