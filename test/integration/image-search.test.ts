@@ -93,8 +93,9 @@ test("Docker Hub's search is asked as Docker asks it, and filtered", async () =>
 describe("with a daemon", { skip: flavour === "docker" }, () => {
   const suite = useDaemon({
     host: realHost,
-    bridge: "gt-reg-se",
-    bip: "10.205.9.1/24",
+    // Another run of this file on the same machine has others.
+    bridge: `gt-se-${process.pid}`,
+    bip: `10.205.${process.pid % 250}.1/24`,
     leaves: ["data-root", "descriptors"],
   });
   before(async () => {
