@@ -161,5 +161,19 @@ async function mountFromNetwork({ device, type, words, path }: NetworkMount): Pr
       "unavailable",
       `no answer from the server within ${networkMountTimeoutMs / 1000} seconds`,
     );
-  throw new EngineError("unavailable", stderr.trim().split("\n")[0]!.replace(`mount: ${path}: `, ""));
+  throw new EngineError("unavailable", reasonOfMount(stderr, path));
+}
+
+/** What mount(8) makes of a refusal that is about a disk, and is not of a server, and what the kernel had said. */
+const misleading: readonly (readonly [RegExp, string])[] = [
+  [/^cannot mount .* read-only|is write-protected/, "permission denied"],
+  [/^special device .* does not exist/, "no such file or directory"],
+  [/^mount\(2\) system call failed: /, ""],
+];
+
+/** The reason in what mount(8) wrote, in the kernel's words. */
+export function reasonOfMount(stderr: string, path: string): string {
+  const said = stderr.trim().split("\n")[0]!.replace(`mount: ${path}: `, "");
+  const [pattern, reason] = misleading.find(([known]) => known.test(said)) ?? [];
+  return pattern === undefined ? said : reason || said.replace(pattern, "");
 }

@@ -21,6 +21,7 @@ import { isKind } from "../base/errors.ts";
 import { getXattr, makeNode, pathBytes, setXattr } from "../linux/inode.ts";
 import { mount, unmount } from "../linux/mount.ts";
 import { hasProjectQuota } from "../linux/project-quota.ts";
+import { reasonOfMount } from "./local-driver.ts";
 import { mountArguments } from "./local-options.ts";
 import { createVolumeStore } from "./volume-store.ts";
 
@@ -149,6 +150,17 @@ test("removing a volume waits for its last user, and never empties what is mount
   }
   await store.remove("plain");
   assert.equal(readFileSync(join(elsewhere, "f"), "utf8"), "precious");
+});
+
+test("what mount(8) says of a server is told in the kernel's words", () => {
+  for (const [said, reason] of [
+    ["cannot mount //10.0.0.1/share read-only.", "permission denied"],
+    ["//10.0.0.1/share is write-protected but explicit read-write mode requested.", "permission denied"],
+    ["special device //10.0.0.1/share does not exist.", "no such file or directory"],
+    ["mount(2) system call failed: Connection refused.", "Connection refused."],
+    ["unknown filesystem type 'cifs'.", "unknown filesystem type 'cifs'."],
+  ] as const)
+    assert.equal(reasonOfMount(`mount: /v/_data: ${said}\n  dmesg(1) may have more\n`, "/v/_data"), reason);
 });
 
 test("a mount that fails names device, place and reason, without the password", async () => {
