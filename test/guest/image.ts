@@ -119,6 +119,7 @@ export async function makeInitramfs(kernel: Kernel, directory: string): Promise<
 const modulePatterns = [
   "kernel/net/**",
   "kernel/fs/{overlayfs,fuse,quota}/**",
+  "kernel/fs/{nfs,nfsd,nfs_common,lockd,fscache,netfs}/**",
   "kernel/drivers/block/loop.ko",
   "kernel/drivers/net/*.ko",
   "kernel/drivers/net/ipvlan/*.ko",
@@ -233,14 +234,52 @@ function copyGantry(tree: string): void {
   }
 }
 
-/** Copies the shared libraries that programs name, by ldd. */
+/** Copies the shared libraries that programs name. */
 async function copyLibraries(programs: readonly string[], tree: string): Promise<void> {
+  for (const path of await librariesOf(programs)) copyInto(tree, path);
+}
+
+/** Paths of the shared libraries that programs name, by ldd, looked for in these directories first. */
+async function librariesOf(
+  programs: readonly string[],
+  directories: readonly string[] = [],
+): Promise<Set<string>> {
   const paths = new Set<string>();
+  const env = { LD_LIBRARY_PATH: directories.join(":") };
   for (const program of programs) {
-    const { stdout } = await mustRun(["sh", "-c", 'ldd "$1" 2>/dev/null || true', "sh", program]);
+    const { stdout } = await mustRun(["sh", "-c", 'ldd "$1" 2>/dev/null || true', "sh", program], { env });
     for (const [, path] of stdout.matchAll(/(\/\S+) \(0x/g)) if (path !== undefined) paths.add(path);
   }
-  for (const path of paths) copyInto(tree, path);
+  return paths;
+}
+
+/** Programs for the disk, by name, from Debian packages that are unpacked and not installed; with their libraries. */
+export async function programsOf(
+  packages: readonly string[],
+  names: readonly string[],
+): Promise<Record<string, string>> {
+  const root = join(cacheDirectory, `packages-${packages.join("-")}`);
+  if (!existsSync(root)) {
+    const unpacked = `${root}.${process.pid}`;
+    mkdirSync(unpacked, { recursive: true });
+    await mustRun(["apt-get", "download", ...packages], { cwd: unpacked, timeoutMs: 120_000 });
+    for (const archive of readdirSync(unpacked).filter((name) => name.endsWith(".deb"))) {
+      await mustRun(["dpkg", "-x", join(unpacked, archive), unpacked], { timeoutMs: 120_000 });
+      rmSync(join(unpacked, archive));
+    }
+    renameSync(unpacked, root);
+  }
+  const programs = names.map((name) => {
+    const [found] = [root, "/"].flatMap((base) => globSync(join(base, `{usr/,}{s,}bin/${name}`)));
+    if (found === undefined) throw new Error(`${name} is in none of ${packages.join(", ")}`);
+    return found;
+  });
+  const libraries = await librariesOf(programs, globSync(join(root, "{usr/,}lib/*-linux-gnu")));
+  const target = (path: string): string => (path.startsWith(root) ? path.slice(root.length) : path);
+  return Object.fromEntries([
+    ...programs.map((path) => [join("/usr/bin", basename(path)), realpathSync(path)] as const),
+    ...[...libraries].map((path) => [target(path), realpathSync(path)] as const),
+  ]);
 }
 
 function copyInto(tree: string, from: string, to = from): void {

@@ -1,4 +1,4 @@
-# What needs modules that few kernels of test machines have: quotas of volumes, and packets of SCTP.
+# What needs modules that few kernels of test machines have: quotas of volumes, packets of SCTP, volumes over NFS.
 socket=/run/gantry-test.sock
 image=gantry/busybox
 node=/gantry/node_modules/node/bin/node
@@ -51,5 +51,46 @@ holds "SCTP by a published port, over loopback" '^served$' asks 127.0.0.1
 holds "the port as listed" '7000/sctp -> 0.0.0.0:7000' $engine port sctp
 kill $server
 $engine rm -f sctp >/dev/null
+
+# The kernel's own server, with its helpers. files.test is this machine; at 192.0.2.9 nobody answers.
+echo "127.0.0.1 files.test" >>/etc/hosts
+ip link add away type dummy
+ip addr add 192.0.2.2/24 dev away
+ip link set away up
+modprobe nfsd
+mkdir -p /export /var/lib/nfs/v4recovery
+touch /var/lib/nfs/etab /var/lib/nfs/rmtab
+mount -t nfsd none /proc/fs/nfsd
+printf 'nfs 2049/tcp\nnfs 2049/udp\n' >>/etc/services
+echo '/export *(rw,no_root_squash,insecure,no_subtree_check)' >/etc/exports
+rpc.mountd -N 2 -N 3 && exportfs -a && rpc.nfsd -N 3 -G 10 -L 10 2 || not_ok "the NFS server" "$(dmesg | tail -5)"
+# unmounted NAME: the volume is mounted nowhere, within 30 seconds
+unmounted() {
+  tries=0
+  while grep -q "volumes/$1/" /proc/mounts && [ $tries != 30 ]; do tries=$((tries + 1)); sleep 1; done
+  grep "volumes/$1/" /proc/mounts || echo unmounted
+}
+
+nfs="volume create -o type=nfs -o device=:/export -o"
+holds "a volume over NFS, by the server's name" '^nfs$' $engine $nfs o=addr=files.test,rw,nfsvers=4 nfs
+holds "a container writes over NFS" '^done$' $engine run --rm -v nfs:/v $image sh -c 'echo over nfs >/v/f && echo done'
+holds "the server has it" '^over nfs$' cat /export/f
+holds "another container reads over NFS" '^over nfs$' $engine run --rm -v nfs:/v $image cat /v/f
+holds "it is mounted by its address" ' /v nfs4 .*addr=127.0.0.1' $engine run --rm -v nfs:/v $image cat /proc/mounts
+holds "no longer than it is used" '^unmounted$' unmounted nfs
+holds "the volume over NFS goes" '^nfs$' $engine volume rm nfs
+holds "its files stay" '^over nfs$' cat /export/f
+$engine $nfs o=addr=files.invalid,rw,nfsvers=4 unknown >/dev/null
+holds "a server that has no address" 'error resolving passed in network volume address' $engine run --rm -v unknown:/v $image true
+$engine $nfs o=addr=192.0.2.9,rw,nfsvers=4 gone >/dev/null
+began=$(date +%s)
+$engine run --rm -v gone:/v $image true >/tmp/gone 2>&1 &
+waiting=$!
+holds "others go on while a server is away" '^on$' $engine run --rm $image echo on
+wait $waiting
+holds "a server that is away" 'no answer from the server|[Tt]imed out|Connection refused|No route' cat /tmp/gone
+holds "is given up in time" '^(yes)$' sh -c "[ $(($(date +%s) - began)) -lt 180 ] && echo yes"
+holds "nothing of it is left" '^unmounted$' unmounted gone
+holds "volumes of servers that are away go" '^gone$' $engine volume rm gone unknown
 kill $daemon
 wait $daemon
