@@ -55,7 +55,7 @@ describe("volumes and SCTP", { skip: !isAsked && "asked for with npm run test:gu
         await context.test(name, () => assert.equal(result, "ok", details));
       assert.equal(
         results.length,
-        24,
+        23,
         `the guest did not come to its end:\n${console.slice(-3000)}${stderr}`,
       );
     } finally {
