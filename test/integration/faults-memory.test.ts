@@ -312,6 +312,8 @@ exec ${crun.trim()} "$@"
     clients.push(socket);
     let text = "";
     socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    // The daemon's end is the end: it may come before it has read everything.
+    socket.on("end", () => socket.destroy());
     socket.on("error", () => {});
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     socket.on("close", () => end());
