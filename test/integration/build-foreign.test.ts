@@ -1,19 +1,19 @@
 /**
  * RUN for another architecture, with an emulator that the kernel knows of (binfmt_misc). The emulator is a stand-in: the
  * "foreign" programs are nothing but headers of an architecture that no test machine emulates, and static busybox acts for them
- * by their names. Registrations are the kernel's, for all of the machine: this one has a name of its own and goes again.
+ * by their names.
  */
 import assert from "node:assert/strict";
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { lockEmulators, registeredFor, registerEmulator } from "../helpers/emulators.ts";
 import { run, type RunResult } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
-const place = "/proc/sys/fs/binfmt_misc";
-const platform = "linux/loong64";
-const name = `gantry-test-${process.pid}`;
+const architecture = "loong64";
+const platform = `linux/${architecture}`;
 
 /** The first 64 bytes of a program for LoongArch (EM_LOONGARCH is 258). */
 function foreignProgram(): Buffer {
@@ -25,28 +25,21 @@ function foreignProgram(): Buffer {
   return header;
 }
 
-/** `:name:M::magic:mask:interpreter:flags` (Documentation/admin-guide/binfmt-misc.rst). */
-function registration(emulator: string, flags: string): string {
-  const text = (bytes: Iterable<number>): string =>
-    [...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
-  const magic = foreignProgram().subarray(0, 20);
-  const mask = Buffer.alloc(20, 0xff);
-  mask[7] = 0;
-  mask[16] = 0xfe;
-  return `:${name}:M::${text(magic)}:${text(mask)}:${emulator}:${flags}`;
-}
-
 async function whyNot(): Promise<string | false> {
   await run(["sh", "-c", "modprobe binfmt_misc 2>/dev/null || true"]);
   if (!/\bbinfmt_misc$/m.test(await readFile("/proc/filesystems", "utf8")))
     return "the kernel has no binfmt_misc";
   const busybox = await run(["sh", "-c", 'ldd "$(command -v busybox)" 2>&1 || true']);
   if (!/not a dynamic executable|statically linked/.test(busybox.stdout)) return "busybox is not static";
-  const present = await run(["sh", "-c", `grep -l 7f454c46.*0201 ${place}/* 2>/dev/null || true`]);
-  return present.stdout === "" ? false : `${platform} has an emulator on this machine`;
+  const registered = await registeredFor(architecture);
+  return registered === "none" ? false : `${platform} has an emulator on this machine`;
 }
 
-describe("RUN for another architecture", { skip: await whyNot() }, () => {
+const lock = await lockEmulators();
+const skip = await whyNot();
+after(() => lock[Symbol.asyncDispose]());
+
+describe("RUN for another architecture", { skip }, () => {
   const suite = useDaemon({ leaves: ["data-root", "records"] });
   let work: string;
   let context: string;
@@ -68,8 +61,6 @@ describe("RUN for another architecture", { skip: await whyNot() }, () => {
   });
   after(() => rm(work, { recursive: true, force: true }));
 
-  const inHost = (script: string, ...words: string[]): Promise<RunResult> =>
-    suite.daemon.host.run(["sh", "-ec", script, "sh", ...words]);
   const build = (...flags: string[]): Promise<RunResult> =>
     suite.daemon.gantry([
       "build",
@@ -83,15 +74,16 @@ describe("RUN for another architecture", { skip: await whyNot() }, () => {
 
   /** Registers for the time of the work. */
   async function withEmulator(flags: string, task: () => Promise<void>): Promise<void> {
-    await inHost(`mount -t binfmt_misc binfmt_misc ${place}`);
-    try {
-      const registered = await inHost(`printf %s "$1" > ${place}/register`, registration(emulator, flags));
-      assert.equal(registered.code, 0, registered.stderr);
+    const magic = foreignProgram().subarray(0, 20);
+    const mask = Buffer.alloc(20, 0xff);
+    mask[7] = 0;
+    mask[16] = 0xfe;
+    {
+      await using _emulator = await registerEmulator(suite.daemon.host, { magic, mask, emulator, flags });
+      assert.equal(await registeredFor(architecture), flags === "F" ? "ready" : "outside");
       await task();
-    } finally {
-      await inHost(`if [ -e ${place}/${name} ]; then echo -1 > ${place}/${name}; fi`);
-      await inHost(`umount ${place}`);
     }
+    assert.equal(await registeredFor(architecture), "none");
   }
 
   test("is refused where nothing is registered", async () => {
