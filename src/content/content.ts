@@ -37,8 +37,8 @@ export interface ContentStore {
   /** Removes unfinished writes of an earlier process, and what a loss of power has spoilt. */
   sweep(): void;
   /**
-   * Resolves when these blobs are on the disk; a loss of power takes none of them from then on. Throws when the disk does
-   * not take one, or when one is missing (`notFound`): one that could not be written is removed.
+   * Resolves when these blobs are on the disk; a loss of power takes none of them from then on. Throws when one is missing
+   * (`notFound`), cannot be opened (it stays, and may be tried again), or is not taken by the disk: that one is removed.
    */
   persist(digests: Iterable<string>): Promise<void>;
   /** Resolves when everything is on the disk. */

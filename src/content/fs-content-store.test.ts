@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import { isKind } from "../base/errors.ts";
 import { digestOf } from "../oci/digest.ts";
-import { FsContentStore } from "./fs-content-store.ts";
+import { FsContentStore, type OpenPath } from "./fs-content-store.ts";
 
 let root = "";
 let store: FsContentStore;
@@ -94,6 +95,92 @@ test("blobs that were asked for are on the disk one by one, the others soon", as
   await assert.rejects(soon.persist([digestOf("nothing")]), (error: unknown) => isKind(error, "notFound"));
   await soon.idle();
   assert.deepEqual(marks(), []);
+});
+
+/** Errors for the next openings and writings of paths that end so. */
+type Faults = { ending: string; step: "open" | "sync"; errno: [code: string, number: number] }[];
+
+/** A store whose blobs go to the disk when they are asked for, with a disk and a kernel that refuse things. */
+function faulty(faults: Faults): FsContentStore {
+  const fail = (path: string, step: "open" | "sync"): void => {
+    const index = faults.findIndex((fault) => path.endsWith(fault.ending) && fault.step === step);
+    const [fault] = index < 0 ? [] : faults.splice(index, 1);
+    if (fault === undefined) return;
+    const [code, number] = fault.errno;
+    throw Object.assign(new Error(`${code}: ${step} ${path}`), { code, errno: -number });
+  };
+  return new FsContentStore(root, "soon", async (path): Promise<OpenPath> => {
+    fail(path, "open");
+    const file = await open(path, "r");
+    return {
+      sync: async () => {
+        fail(path, "sync");
+        await file.sync();
+      },
+      close: () => file.close(),
+    };
+  });
+}
+
+test("a blob or directory that cannot be opened to be written to disk stays, marked; the next try works", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const errno of [["EMFILE", 24] as const, ["ENFILE", 23] as const, ["ENOMEM", 12] as const])
+    for (const what of ["directory", "blob"]) {
+      const faults: Faults = [];
+      const soon = faulty(faults);
+      const { digest } = await soon.ingest(`kept ${errno[0]} ${what}`);
+      const hex = digest.split(":")[1]!;
+      faults.push({ ending: what === "blob" ? hex : "/sha256", step: "open", errno: [...errno] });
+      await assert.rejects(soon.persist([digest]), /^EngineError: write blob sha256:/);
+      assert.ok(soon.has(digest));
+      assert.ok(readdirSync(join(root, "unsynced")).includes(`sha256-${hex}`));
+      await soon.persist([digest]);
+      assert.deepEqual(readdirSync(join(root, "unsynced")), []);
+      assert.ok(soon.has(digest));
+    }
+});
+
+test("a blob that the disk does not take is removed, others of the batch are not", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const errno of [["EIO", 5] as const, ["ENOSPC", 28] as const]) {
+    const faults: Faults = [];
+    const soon = faulty(faults);
+    const lost = (await soon.ingest(`lost ${errno[0]}`)).digest;
+    const kept = (await soon.ingest(`kept ${errno[0]}`)).digest;
+    faults.push({ ending: lost.split(":")[1]!, step: "sync", errno: [...errno] });
+    await assert.rejects(soon.persist([kept, lost]), new RegExp(`write blob ${lost} to disk`));
+    assert.deepEqual([soon.has(lost), soon.has(kept)], [false, true]);
+    await soon.persist([kept]);
+    await assert.rejects(soon.persist([lost]), (error: unknown) => isKind(error, "notFound"));
+    // Brought in again it is as any other.
+    await soon.ingest(`lost ${errno[0]}`);
+    await soon.persist([lost, kept]);
+    assert.deepEqual(readdirSync(join(root, "unsynced")), []);
+  }
+});
+
+test("what goes wrong in one batch is not told to the next", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const faults: Faults = [];
+  const soon = faulty(faults);
+  const { digest } = await soon.ingest("one");
+  const hex = digest.split(":")[1]!;
+  const mark = join(root, "unsynced", `sha256-${hex}`);
+  // What a read-only disk does to the removal of a mark, and to that of a blob: a directory cannot be removed as a file.
+  rmSync(mark);
+  mkdirSync(mark);
+  await assert.rejects(soon.persist([digest]), /write blob|EISDIR|is a directory/i);
+  const blob = join(root, "blobs/sha256", hex);
+  rmSync(blob);
+  mkdirSync(blob);
+  faults.push({ ending: hex, step: "sync", errno: ["EIO", 5] });
+  await assert.rejects(soon.persist([digest]), /write blob/);
+  for (const path of [mark, blob]) rmSync(path, { recursive: true });
+  const two = (await soon.ingest("two")).digest;
+  await soon.persist([two]);
+  await soon.ingest("one");
+  await soon.persist([digest, two]);
+  assert.deepEqual(readdirSync(join(root, "unsynced")), []);
 });
 
 test("malformed digests are invalid, missing ones not found", () => {

@@ -15,7 +15,7 @@ import {
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { invalidArgument, notFound } from "../base/errors.ts";
+import { errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { DeferredSync } from "../linux/deferred-sync.ts";
@@ -34,7 +34,10 @@ const algorithms: readonly DigestAlgorithm[] = ["sha256", "sha512"];
 /** When a blob is on the disk: before it is visible, or soon after. */
 export type Durability = "at-once" | "soon";
 
-/** Blobs that are written to disk together; `done` has those that could not be. */
+/** What is open, as far as writing it to disk goes. */
+export type OpenPath = Pick<FileHandle, "sync" | "close">;
+
+/** Blobs that are written to disk together; `done` has those that could not be, and never rejects. */
 interface Batch {
   readonly digests: Set<string>;
   readonly done: Promise<ReadonlyMap<string, unknown>>;
@@ -43,15 +46,21 @@ interface Batch {
 export class FsContentStore implements ContentStore {
   readonly #root: string;
   readonly #sync: DeferredSync | undefined;
+  readonly #open: (path: string) => Promise<OpenPath>;
   #lastBatch: Promise<unknown> = Promise.resolve();
   #nextBatch: Batch | undefined;
 
   /**
    * Makes the directories under `root` when they are missing. With `soon`, a blob that a loss of power may have spoilt is
-   * found and removed by the next {@link sweep}.
+   * found and removed by the next {@link sweep}. `openPath` opens what is written to disk; tests have it fail.
    */
-  constructor(root: string, durability: Durability = "at-once") {
+  constructor(
+    root: string,
+    durability: Durability = "at-once",
+    openPath: (path: string) => Promise<OpenPath> = (path) => open(path, "r"),
+  ) {
     this.#root = root;
+    this.#open = openPath;
     withFileErrors(`make the content store in ${root}`, () => {
       for (const name of [...algorithms.map((algorithm) => join("blobs", algorithm)), "ingest"])
         mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
@@ -106,7 +115,7 @@ export class FsContentStore implements ContentStore {
     await rename(temporary, this.#file(digest));
     // Somebody may just have written the one to disk that was there before.
     if (this.#sync !== undefined) this.#sync.mark(`${algorithm}-${hex}`);
-    else await syncPath(join(this.#root, "blobs", algorithm));
+    else await syncDirectory(join(this.#root, "blobs", algorithm));
   }
 
   async persist(digests: Iterable<string>): Promise<void> {
@@ -129,41 +138,78 @@ export class FsContentStore implements ContentStore {
   /** All who come while one batch is written share the next: the disk's journal is written once for them. */
   #openBatch(sync: DeferredSync): Batch {
     const digests = new Set<string>();
-    const done = this.#lastBatch.then(() => {
+    const done = this.#lastBatch.then(async () => {
       this.#nextBatch = undefined;
-      return this.#writeToDisk(sync, digests);
+      const failures = new Map<string, unknown>();
+      try {
+        await this.#writeToDisk(sync, digests, failures);
+      } catch (error) {
+        // Whatever it was, it is of this batch alone: those who come later get one of their own.
+        for (const digest of digests) if (!failures.has(digest)) failures.set(digest, error);
+      }
+      return failures;
     });
     this.#lastBatch = done;
     return { digests, done };
   }
 
-  /** Returns what could not be written, with the reason. */
-  async #writeToDisk(sync: DeferredSync, digests: Iterable<string>): Promise<Map<string, unknown>> {
-    const failures = new Map<string, unknown>();
-    const attempt = async (path: string, digests: readonly string[]): Promise<void> => {
-      try {
-        await syncPath(path);
-      } catch (error) {
-        if (isErrno(error, "ENOENT")) return;
-        for (const digest of digests) {
-          failures.set(digest, fileSystemError(`write blob ${digest} to disk`, error));
-          // The kernel tells of a failure once: who asks again would hear that all is well.
-          this.remove(digest);
-        }
-      }
-    };
+  /** Puts what could not be written into `failures`, with the reason. */
+  async #writeToDisk(
+    sync: DeferredSync,
+    digests: Iterable<string>,
+    failures: Map<string, unknown>,
+  ): Promise<void> {
     let rest = [...digests];
     while (rest.length > 0) {
       const marks = new Map(rest.map((digest) => [digest, sync.markOf(markName(digest))]));
-      for (const digest of rest) await attempt(this.#file(digest), [digest]);
+      for (const digest of rest) await this.#writePath(this.#file(digest), [digest], failures);
       for (const [algorithm, inIt] of Map.groupBy(rest, (digest) => parseDigest(digest).algorithm))
-        await attempt(join(this.#root, "blobs", algorithm), inIt);
+        await this.#writePath(join(this.#root, "blobs", algorithm), inIt, failures);
       rest = rest.filter((digest) => {
         const mark = marks.get(digest);
-        return mark !== undefined && !failures.has(digest) && !sync.written(markName(digest), mark);
+        if (mark === undefined || failures.has(digest)) return false;
+        try {
+          return !sync.written(markName(digest), mark);
+        } catch (error) {
+          failures.set(digest, notWritten(digest, error));
+          return false;
+        }
       });
     }
-    return failures;
+  }
+
+  async #writePath(path: string, digests: readonly string[], failures: Map<string, unknown>): Promise<void> {
+    let file: OpenPath;
+    try {
+      file = await this.#open(path);
+    } catch (error) {
+      // Nothing was lost by that (no descriptors, no memory): the blobs stay, with their marks, and the next one tries again.
+      if (!isErrno(error, "ENOENT"))
+        for (const digest of digests) failures.set(digest, notWritten(digest, error));
+      return;
+    }
+    try {
+      await file.sync();
+    } catch (error) {
+      for (const digest of digests) {
+        failures.set(digest, notWritten(digest, error));
+        this.#removeLost(digest);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The kernel tells of a failure once: who asks again would hear that all is well. */
+  #removeLost(digest: string): void {
+    try {
+      this.remove(digest);
+    } catch (error) {
+      log.error("a blob that the disk did not take could not be removed", {
+        digest,
+        error: errorText(error),
+      });
+    }
   }
 
   has(digest: string): boolean {
@@ -236,13 +282,16 @@ export class FsContentStore implements ContentStore {
 
 const markName = (digest: string): string => digest.replace(":", "-");
 
-/** fsync(2) of a file or a directory. */
-async function syncPath(path: string): Promise<void> {
-  const file = await open(path, "r");
+const notWritten = (digest: string, error: unknown): unknown =>
+  fileSystemError(`write blob ${digest} to disk`, error);
+
+/** fsync(2) of a directory. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
   try {
-    await file.sync();
+    await directory.sync();
   } finally {
-    await file.close();
+    await directory.close();
   }
 }
 

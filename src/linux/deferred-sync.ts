@@ -88,10 +88,10 @@ export class DeferredSync {
     return current === undefined || current === mark;
   }
 
-  /** It is gone, or was looked at. */
+  /** It is gone, or was looked at. When that cannot be noted (a read-only disk), it stays marked. */
   forget(name: string): void {
-    this.#marked.delete(name);
     rmSync(join(this.#directory, name), { force: true });
+    this.#marked.delete(name);
   }
 
   #soon(): void {
