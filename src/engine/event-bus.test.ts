@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { nowNs } from "../base/time.ts";
 import type { EventMessage } from "../wire/system.ts";
 import { EventBus } from "./event-bus.ts";
+import { EventJournal } from "./event-journal.ts";
 
 const never = new AbortController().signal;
 
@@ -93,4 +97,41 @@ test("a client that does not read its events is given up, and the others are not
   assert.equal(bus.listenerCount, 1);
   assert.equal((await sleeper.next()).done, true);
   quick.abort();
+});
+
+test("of many past events none is lost to a client that reads, whatever happens meanwhile", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "gantry-events-"));
+  const journal = new EventJournal(join(directory, "events"));
+  try {
+    const bus = new EventBus(journal);
+    const sinceNs = nowNs();
+    const count = 20_000;
+    for (let n = 0; n < count; n++) bus.emit("volume", "create", `v${n}`, {});
+    const abort = new AbortController();
+    const events = bus.subscribe({ sinceNs, untilNs: undefined, filters: new Map(), signal: abort.signal });
+    bus.emit("volume", "create", `v${count}`, {});
+    let seen = 0;
+    for await (const event of events) {
+      assert.equal(event.Actor.ID, `v${seen}`);
+      seen += 1;
+      if (seen > count) abort.abort();
+    }
+    assert.equal(seen, count + 1);
+    assert.equal(bus.listenerCount, 0);
+  } finally {
+    journal.close();
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("a client that reads nothing is given up in the past events too", async () => {
+  const bus = new EventBus();
+  const sinceNs = nowNs();
+  for (let n = 0; n < 3; n++) bus.emit("volume", "create", `p${n}`, {});
+  const options = { sinceNs, untilNs: undefined, filters: new Map(), signal: never };
+  const events = bus.subscribe(options)[Symbol.asyncIterator]();
+  assert.equal((await events.next()).value?.Actor.ID, "p0");
+  for (let n = 0; n < 20_000; n++) bus.emit("volume", "create", `v${n}`, {});
+  assert.equal(bus.listenerCount, 0);
+  assert.equal((await events.next()).done, true);
 });

@@ -9,7 +9,7 @@ import { matchLabels } from "./filters.ts";
 /** How many past events `events --since` can give without a journal; the same number as Docker's. */
 const historyLength = 256;
 
-/** Events that wait for one slow client; then its stream ends. It may ask again for what came `since`. */
+/** New events that wait for one slow client; then its stream ends. It may ask again for what came `since`. */
 const mostWaiting = 16_384;
 
 const filterKeys = new Set(
@@ -63,6 +63,7 @@ export class EventBus {
   subscribe(options: EventOptions): AsyncIterable<EventMessage> {
     for (const key of options.filters.keys())
       if (!filterKeys.has(key)) throw invalidArgument(`invalid filter '${key}'`);
+    let past: EventMessage[] = [];
     const queue: EventMessage[] = [];
     let wake = () => {};
     let ended = options.signal.aborted;
@@ -71,6 +72,7 @@ export class EventBus {
       queue.push(event);
       if (queue.length > mostWaiting) {
         log.warn("a client does not read its events; its stream ends", { waiting: queue.length });
+        past = [];
         queue.length = 0;
         end();
       }
@@ -78,13 +80,11 @@ export class EventBus {
     };
     const { sinceNs, untilNs } = options;
     if (sinceNs !== undefined)
-      queue.push(
-        ...(this.#journal?.since(sinceNs) ?? this.#history).filter(
-          (event) =>
-            BigInt(event.timeNano) >= sinceNs &&
-            (untilNs === undefined || BigInt(event.timeNano) <= untilNs) &&
-            matchesEvent(event, options.filters),
-        ),
+      past = (this.#journal?.since(sinceNs) ?? this.#history).filter(
+        (event) =>
+          BigInt(event.timeNano) >= sinceNs &&
+          (untilNs === undefined || BigInt(event.timeNano) <= untilNs) &&
+          matchesEvent(event, options.filters),
       );
     const end = (): void => {
       ended = true;
@@ -102,6 +102,9 @@ export class EventBus {
     }
     return (async function* () {
       try {
+        // They may be more than a slow client may leave waiting, and are no sign of one.
+        for (let at = 0; at < past.length; at++) yield past[at]!;
+        past = [];
         for (;;) {
           while (queue.length > 0) yield queue.shift()!;
           if (ended) return;
