@@ -8,6 +8,7 @@ import { jsonFilePath } from "../container/logging/container-logs.ts";
 import { driverName } from "../container/logging/driver-options.ts";
 import { validateCreate } from "../container/validate.ts";
 import type { ImageRecord } from "../image/image.ts";
+import { isUnpacked } from "../image/unpacked.ts";
 import { syncDirectory } from "../linux/inode.ts";
 import { mount, removeMountDirectory } from "../linux/mount.ts";
 import { resolveInRoot } from "../linux/resolve-in-root.ts";
@@ -134,8 +135,8 @@ function findImage(context: EngineContext, reference: string, platform: string |
 }
 
 /** "Not found" has command lines pull it, which mends it. */
-function requireLayers({ snapshotter }: EngineContext, { chainId }: ImageRecord, reference: string): void {
-  if (chainId === undefined || snapshotter.has(chainId)) return;
+function requireLayers({ snapshotter }: EngineContext, image: ImageRecord, reference: string): void {
+  if (isUnpacked(snapshotter, image)) return;
   throw notFound(
     `image ${reference} is broken: its layers are not on the disk, and not all of its blobs are there to unpack them from`,
     { hint: "Pull or load it again; 'gantry system check' says what is missing." },

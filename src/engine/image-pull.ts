@@ -2,6 +2,7 @@ import { EngineError, notFound } from "../base/errors.ts";
 import { blobsOf } from "../image/garbage.ts";
 import type { ImageRecord } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
+import { isUnpacked } from "../image/unpacked.ts";
 import { formatPlatform, hostPlatform, parsePlatform, platformMatches } from "../oci/platform.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import {
@@ -113,10 +114,7 @@ async function pullOne(context: ImageContext, task: PullTask): Promise<boolean> 
 
 /** Its blobs and layers are all here; after a loss of power, or when some were damaged, they may not be. */
 function isWhole({ content, snapshotter }: ImageContext, image: ImageRecord): boolean {
-  return (
-    (image.chainId === undefined || snapshotter.has(image.chainId)) &&
-    blobsOf(image).every((digest) => content.has(digest))
-  );
+  return isUnpacked(snapshotter, image) && blobsOf(image).every((digest) => content.has(digest));
 }
 
 /** Makes sure that the image is here, and returns its id. */

@@ -1,6 +1,7 @@
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { type ImageStores, readStoredImage, registerImage } from "../image/register.ts";
+import { isUnpacked } from "../image/unpacked.ts";
 
 /**
  * Unpacks the layers again that went with the power (they are not written to disk before they are used). An image whose
@@ -8,7 +9,7 @@ import { type ImageStores, readStoredImage, registerImage } from "../image/regis
  */
 export async function restoreLayers(stores: ImageStores): Promise<void> {
   for (const image of stores.images.list()) {
-    if (image.chainId === undefined || stores.snapshotter.has(image.chainId)) continue;
+    if (isUnpacked(stores.snapshotter, image)) continue;
     const names = image.repoTags.join(", ") || image.id;
     try {
       const stored = readStoredImage(stores.content, {

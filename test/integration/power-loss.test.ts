@@ -136,6 +136,58 @@ test(
 );
 
 test(
+  "a layer below one that is still there is unpacked again, and without its blob the image is said to be broken",
+  { skip: flavour === "docker" },
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const layers = join(daemon.dataRoot, "snapshots/overlay2");
+    await daemon.dockerOk(["import", await busyboxTar(daemon.root), "power/base:1"], { timeoutMs: 60_000 });
+    const lower = readdirSync(join(layers, "layers"))[0]!;
+    const sh = ["--network", "none", "power/base:1", "/bin/busybox"];
+    await daemon.dockerOk(["run", "--name", "writer", ...sh, "touch", "/bin/above"]);
+    await daemon.dockerOk(["commit", "writer", "power/two:1"], { timeoutMs: 60_000 });
+    // Out of an archive it has no parent: nothing but this image has the lower layer.
+    const archive = join(daemon.root, "two.tar");
+    await daemon.dockerOk(["save", "-o", archive, "power/two:1"], { timeoutMs: 60_000 });
+    await daemon.dockerOk(["rm", "writer"]);
+    await daemon.dockerOk(["rmi", "power/two:1", "power/base:1"]);
+    assert.deepEqual(readdirSync(join(layers, "layers")), []);
+    await daemon.dockerOk(["load", "-q", "-i", archive], { timeoutMs: 60_000 });
+    assert.equal(readdirSync(join(layers, "layers")).length, 2);
+    await daemon.dockerOk([
+      "create",
+      "--name",
+      "box",
+      "--network",
+      "none",
+      "power/two:1",
+      "/bin/busybox",
+      "ls",
+      "/bin/above",
+    ]);
+    // As when it was unpacked anew shortly before (by a repair): its mark is young, that of the layer above it long gone.
+    const loseLower = async (): Promise<void> => {
+      await daemon.killHard();
+      markAsSuspect(join(layers, "unsynced"), [lower]);
+      await daemon.launch();
+    };
+    await loseLower();
+    assert.equal(await daemon.dockerOk(["start", "-a", "box"]), "/bin/above");
+    assert.match(await daemon.log(), /layers were unpacked again/);
+
+    // The archive's layers are not compressed: a blob has the digest of its layer.
+    rmSync(join(daemon.dataRoot, "content/blobs/sha256", lower));
+    await loseLower();
+    assert.match(await daemon.log(), /an image is broken: pull it again/);
+    const refused = await daemon.docker(["create", "--pull", "never", "power/two:1"]);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /image power\/two:1 is broken: its layers are not on the disk/);
+    await daemon.dockerOk(["load", "-q", "-i", archive], { timeoutMs: 60_000 });
+    assert.equal(await daemon.dockerOk(["start", "-a", "box"]), "/bin/above");
+  },
+);
+
+test(
   "an answer to load is given when the blobs are on the disk, and the layers are marked until they are",
   { skip: flavour === "docker" },
   async () => {

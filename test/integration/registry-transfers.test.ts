@@ -15,9 +15,10 @@ import { test } from "node:test";
 import { openDatabase } from "../../src/base/database.ts";
 import { isKind } from "../../src/base/errors.ts";
 import { FsContentStore } from "../../src/content/fs-content-store.ts";
-import { createImageUseCases, type ImageUseCases } from "../../src/engine/image-use-cases.ts";
+import { createImageUseCases } from "../../src/engine/image-use-cases.ts";
 import { createImageStore } from "../../src/image/image-store.ts";
 import { createSnapshotter } from "../../src/snapshot/create-snapshotter.ts";
+import type { Snapshotter } from "../../src/snapshot/snapshot.ts";
 import { layerOf } from "../../src/snapshot/snapshot.suite.ts";
 import type { ProgressMessage } from "../../src/wire/image.ts";
 import type { RegistryAuth } from "../../src/wire/registry.ts";
@@ -30,8 +31,9 @@ const robot = { username: "robot", password: "sesame" };
 const htpasswd = "robot:$2y$05$CbwP6Gxu4IJHnlEMYJCGEO3pOr5IrUI3X0N6jTkAyI/HpjCP9T4J.";
 
 interface Machine extends Disposable {
-  readonly cases: ImageUseCases;
+  readonly cases: ReturnType<typeof createImageUseCases>;
   readonly content: FsContentStore;
+  readonly snapshotter: Snapshotter;
   readonly root: string;
   pull(
     name: string,
@@ -74,6 +76,7 @@ function machine(
   return {
     cases,
     content,
+    snapshotter,
     root,
     pull: (image, { tag, platform, credentials = {} } = {}) =>
       statuses(cases.imagePull({ image, tag, platform, credentials, signal })),
@@ -141,6 +144,36 @@ test("what is pushed and pulled again is the same to the last byte", { skip }, a
   assert.ok((await here.push(name, "1")).some((line) => line.endsWith("Layer already exists")));
   const [image] = await there.cases.imageList({ all: true, filters: new Map(), sharedSize: false });
   assert.deepEqual(image?.RepoDigests, [`${name}@${/sha256:\w+/.exec(pushed.at(-1) ?? "")?.[0]}`]);
+});
+
+test("a pull brings back a layer that is missing below one that is there", { skip }, async () => {
+  await using registry = await startRegistry();
+  using here = machine();
+  using there = machine();
+  const name = `${registry.address}/app`;
+  await makeImage(here, `${name}:1`, 1000);
+  const [{ Id: parentId } = { Id: "" }] = await here.cases.imageList({
+    all: true,
+    filters: new Map(),
+    sharedSize: false,
+  });
+  await here.cases.imageCommit({
+    parentId,
+    name: `${name}:1`,
+    layer: Readable.from([layerOf({ name: "above", text: "1" })]),
+    config: {},
+    author: "",
+    comment: "",
+    createdBy: "",
+  });
+  await here.push(name, "1");
+  await there.pull(name, { tag: "1" });
+  const { RootFS } = await there.cases.imageInspect(`${name}:1`);
+  assert.equal(RootFS.Layers?.length, 2);
+  const lower = RootFS.Layers[0]!;
+  there.snapshotter.setAside(lower, join(there.root, "aside"));
+  await there.pull(name, { tag: "1" });
+  assert.ok(there.snapshotter.has(lower));
 });
 
 test("by digest, every tag, and into another repository by mounting", { skip }, async () => {
