@@ -7,7 +7,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { notFound } from "../base/errors.ts";
 import { openAgentSocket } from "./agent-socket.ts";
-import type { BuildRequest } from "./build.ts";
+import type { BuildRequest, SshProvider } from "./build.ts";
 
 /** Whose secrets and agent they are. */
 export type GitClient = Pick<BuildRequest, "secrets" | "ssh">;
@@ -35,20 +35,36 @@ export async function openGitAccess(
   remote: string,
   place: { readonly directory: string; readonly undo: AsyncDisposableStack },
 ): Promise<GitAccess> {
-  if (isSshRemote(remote)) return { env: await agentEnvironment(client, remote, place) };
-  if (/^https?:\/\//.test(remote)) return { env: await headerEnvironment(client, remote) };
-  return { env: {} };
+  const { ssh } = client;
+  const header = /^https?:\/\//.test(remote) ? await headerEnvironment(client, remote) : {};
+  if (ssh === undefined) return { env: { ...header, ...ownKeys() } };
+  if (isSshRemote(remote)) return { env: await agentEnvironment(ssh, remote, place) };
+  // Its submodules may be read over SSH all the same. BuildKit has no agent for them either.
+  return { env: { ...header, ...sshCommand(["IdentityAgent=none"]) } };
+}
+
+function ownKeys(): Record<string, string> {
+  const own = process.env["SSH_AUTH_SOCK"];
+  return { GIT_SSH_COMMAND: "ssh -o BatchMode=yes", ...(own === undefined ? {} : { SSH_AUTH_SOCK: own }) };
+}
+
+/**
+ * Without the settings of whoever runs the daemon, commands that they name, and keys: none of that is a client's. Where
+ * no key is named ssh takes those of the user's home directory, whatever HOME is (ssh_config(5), IdentityFile).
+ */
+function sshCommand(more: readonly string[]): Record<string, string> {
+  const options = ["BatchMode=yes", "IdentityFile=none", ...more];
+  return {
+    GIT_SSH_COMMAND: `ssh -F /dev/null ${options.map((option) => `-o '${option}'`).join(" ")}`,
+    GIT_SSH_VARIANT: "ssh",
+  };
 }
 
 async function agentEnvironment(
-  { ssh }: GitClient,
+  ssh: SshProvider,
   remote: string,
   { directory, undo }: { readonly directory: string; readonly undo: AsyncDisposableStack },
 ): Promise<Record<string, string>> {
-  if (ssh === undefined) {
-    const own = process.env["SSH_AUTH_SOCK"];
-    return { GIT_SSH_COMMAND: "ssh -o BatchMode=yes", ...(own === undefined ? {} : { SSH_AUTH_SOCK: own }) };
-  }
   if (!(await ssh.has(agentId)))
     throw notFound(`cannot read ${remote}: no SSH key "${agentId}" forwarded from the client`, {
       hint: `Give it with --ssh ${agentId}.`,
@@ -59,15 +75,11 @@ async function agentEnvironment(
   undo.use(agent);
   // A host that this machine knows must be the one that it knows; of others nobody knows more than that they answer.
   const known = [join(directory, "known_hosts"), join(homedir(), ".ssh/known_hosts")];
-  const options = [
-    "BatchMode=yes",
-    "StrictHostKeyChecking=accept-new",
-    `UserKnownHostsFile=${known.map((path) => `"${path}"`).join(" ")}`,
-  ];
   return {
-    // The settings of whoever runs the daemon, and commands that they name, are none of a client's.
-    GIT_SSH_COMMAND: `ssh -F /dev/null ${options.map((option) => `-o '${option}'`).join(" ")}`,
-    GIT_SSH_VARIANT: "ssh",
+    ...sshCommand([
+      "StrictHostKeyChecking=accept-new",
+      `UserKnownHostsFile=${known.map((path) => `"${path}"`).join(" ")}`,
+    ]),
     SSH_AUTH_SOCK: agent.shortPath,
   };
 }

@@ -64,9 +64,11 @@ async function git(argv: readonly string[], { cwd, access, signal }: GitRun): Pr
   signal.throwIfAborted();
   const env = {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    HOME: cwd,
+    // Nobody's settings: those of a home directory, such as one that a repository was checked out into, name commands.
+    HOME: "/dev/null",
     GIT_TERMINAL_PROMPT: "0",
     GIT_CONFIG_NOSYSTEM: "1",
+    GIT_CONFIG_GLOBAL: "/dev/null",
     ...access.env,
   };
   const result = await runProcess({

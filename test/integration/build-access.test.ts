@@ -1,6 +1,6 @@
 /** What a build reads with its client's keys: registries by tokens that the client gets, repositories by its agent and secrets. */
 import assert from "node:assert/strict";
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -39,7 +39,8 @@ const ssh = await findSshServer();
 const sshSkip =
   ssh === undefined
     ? "an SSH server cannot be had"
-    : !(await has("ssh", "ssh-agent", "ssh-add", "ssh-keygen")) && "openssh-client is not installed";
+    : !(await has("ssh", "ssh-agent", "ssh-add", "ssh-keygen", "ssh-keyscan")) &&
+      "openssh-client is not installed";
 
 describe(
   "a build with its client's keys",
@@ -312,6 +313,75 @@ describe(
           const wrong = await buildx(["--ssh", `default=${other}`, directory]);
           assert.equal(wrong.code, 1);
           assert.match(wrong.stderr, /git ls-remote failed: .*Permission denied/s);
+        });
+
+        describe("where the daemon's machine has a key that is let in", () => {
+          before(async () => {
+            const home = join(work, "own-home");
+            const directory = join(home, ".ssh");
+            await mkdir(directory, { recursive: true, mode: 0o700 });
+            await copyFile(join(work, "ssh-key"), join(directory, "id_ed25519"));
+            const { host } = suite.daemon;
+            const hostKey = await host.run(["ssh-keyscan", "-p", "2222", "127.0.0.1"]);
+            assert.match(hostKey.stdout, /^\[127\.0\.0\.1\]:2222 /m, hostKey.stderr);
+            await writeFile(join(directory, "known_hosts"), hostKey.stdout);
+            // OpenSSH asks this file for its user's home directory.
+            const users = join(work, "own-passwd");
+            const passwd = await readFile("/etc/passwd", "utf8");
+            await writeFile(users, `root:x:0:0:root:${home}:/bin/sh\n${passwd}`);
+            await mustRun(host.command(["mount", "--bind", users, "/etc/passwd"]));
+          });
+          after(() => mustRun(suite.daemon.host.command(["umount", "/etc/passwd"])));
+
+          test("that key is not its clients'", async () => {
+            const directory = await context("own-key", `FROM ${busybox}\nADD ${address}${bare} /r\n`);
+            const wrong = await buildx(["--ssh", `default=${join(work, "other-key")}`, directory]);
+            assert.equal(wrong.code, 1);
+            assert.match(wrong.stderr, /git ls-remote failed: .*Permission denied/s);
+          });
+
+          test("nor for submodules, except for clients that forward nothing", async () => {
+            const repository = join(work, "with-submodule");
+            await mustRun(["git", "clone", "-q", bare, repository]);
+            const git = (...args: string[]): Promise<RunResult> =>
+              mustRun(["git", "-c", "user.name=x", "-c", "user.email=x@localhost", ...args], {
+                cwd: repository,
+              });
+            await writeFile(
+              join(repository, ".gitmodules"),
+              `[submodule "part"]\n\tpath = part\n\turl = ${address}${bare}\n`,
+            );
+            const head = (await git("rev-parse", "HEAD")).stdout.trim();
+            await git("update-index", "--add", "--cacheinfo", `160000,${head},part`);
+            await git("add", ".gitmodules");
+            await git("commit", "-qm", "two");
+            const served = join(work, "served/whole.git");
+            await mustRun(["git", "clone", "-q", "--bare", repository, served]);
+            await mustRun(["git", "-C", served, "update-server-info"]);
+            const server = suite.daemon.host.start([
+              process.execPath,
+              helper("serve-files.ts"),
+              join(work, "served"),
+            ]);
+            try {
+              await server.waitForOutput(/^\d+\n/, 60_000);
+              const url = `http://127.0.0.1:${server.stdout().trim()}/whole.git`;
+              const text = `FROM ${busybox}\nADD ${url} /r\nRUN cat /r/part/file\n`;
+              const directory = await context("submodule", text);
+              const refused = await buildx(["--no-cache", directory], withAgent());
+              assert.equal(refused.code, 1, refused.stderr);
+              assert.match(refused.stderr, /git submodule failed: .*Permission denied/s);
+              const classic = await suite.daemon.docker(["build", "--no-cache", directory], {
+                env: { DOCKER_BUILDKIT: "0" },
+                timeoutMs,
+              });
+              assert.equal(classic.code, 0, classic.stderr);
+              assert.match(classic.stdout, /^of the repository$/m);
+            } finally {
+              server.process.kill();
+              await server.wait();
+            }
+          });
         });
       });
     });

@@ -1,0 +1,56 @@
+/** Repositories as they are checked out, with the machine's git. */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { checkoutGit, resolveGit } from "./git-sources.ts";
+
+const hasGit = spawnSync("git", ["--version"]).status === 0;
+
+describe("a repository", { skip: !hasGit && "git is not installed" }, () => {
+  let work: string;
+  before(() => {
+    work = mkdtempSync(join(tmpdir(), "gantry-git-sources-"));
+  });
+  after(() => rmSync(work, { recursive: true, force: true }));
+
+  function repository(name: string, files: Readonly<Record<string, string>>): (...args: string[]) => void {
+    const cwd = join(work, name);
+    mkdirSync(cwd);
+    const settings = ["user.name=x", "user.email=x@localhost", "protocol.file.allow=always"];
+    const git = (...args: string[]): void => {
+      execFileSync("git", [...settings.flatMap((setting) => ["-c", setting]), ...args], {
+        cwd,
+        stdio: "pipe",
+      });
+    };
+    git("init", "-q", "-b", "main", ".");
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(cwd, file), text);
+    git("add", ".");
+    git("commit", "-qm", "one");
+    return git;
+  }
+
+  test("names no commands by settings that it has in its files", async () => {
+    repository("part", { inner: "of the submodule\n" });
+    const done = join(work, "done");
+    const git = repository("whole", {
+      file: "of the repository\n",
+      ".gitconfig": `[protocol "file"]\n\tallow = always\n[submodule "part"]\n\tupdate = "!touch ${done}; :"\n`,
+    });
+    git("submodule", "add", "-q", join(work, "part"), "part");
+    git("commit", "-qm", "two");
+    const source = { remote: join(work, "whole"), ref: "main", subdirectory: "" };
+    const { signal } = new AbortController();
+    const access = { env: {} };
+    const commit = await resolveGit(source, access, signal);
+    const directory = join(work, "out");
+    const checkout = { directory, commit, keepGitDirectory: false, access, signal };
+    // Newer git takes no submodules out of directories, which those settings allow.
+    await checkoutGit(source, checkout).catch(() => undefined);
+    assert.equal(readFileSync(join(directory, "file"), "utf8"), "of the repository\n");
+    assert.equal(existsSync(done), false);
+  });
+});
