@@ -1,9 +1,10 @@
 /** SELinux for the containers of a daemon with `--selinux-enabled`, on a host whose kernel has it. */
-import { readFileSync, realpathSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { invalidArgument } from "../base/errors.ts";
+import { errorText, invalidArgument } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { isKnownLabel, isSelinuxOn, relabel } from "../linux/selinux.ts";
+import type { ContainerRecord } from "./container.ts";
 import {
   checkRelabel,
   chooseLabels,
@@ -36,14 +37,31 @@ export interface Labelling {
   relabelOwn(path: string, mountLabel: string, isShared: boolean): Promise<void>;
 }
 
-/** Undefined where SELinux is not asked for, and, with a warning, where the kernel has none. */
-export function openLabelling(isAskedFor: boolean): Labelling | undefined {
+/** What labelling asks of the host; tests have another one. */
+export interface SelinuxHost {
+  readonly isSelinuxOn: () => boolean;
+  readonly isKnownLabel: (label: string) => boolean;
+  readonly relabel: typeof relabel;
+  /** The text of a file; empty when it cannot be read. */
+  readonly read: (path: string) => string;
+}
+
+const thisHost: SelinuxHost = { isSelinuxOn, isKnownLabel, relabel, read: readGently };
+
+/** Undefined where SELinux is not asked for, and, with a warning, where the kernel has none or does not answer. */
+export function openLabelling(isAskedFor: boolean, host = thisHost): Labelling | undefined {
   if (!isAskedFor) return undefined;
-  if (!isSelinuxOn()) {
+  if (!host.isSelinuxOn()) {
     log.warn("could not enable SELinux on the host system");
     return undefined;
   }
-  const base = containerContexts();
+  let base: ReturnType<typeof containerContexts>;
+  try {
+    base = containerContexts(host);
+  } catch (error) {
+    log.warn("could not enable SELinux on the host system", { error: errorText(error) });
+    return undefined;
+  }
   if (base === undefined) log.warn("the SELinux policy says nothing for containers: they have no labels");
   const levels = new Set<string>();
   return {
@@ -53,7 +71,7 @@ export function openLabelling(isAskedFor: boolean): Labelling | undefined {
       for (const label of inUse) taken.add(levelOf(label));
       const labels = chooseLabels(base, words, () => freshLevel((level) => taken.has(level)));
       for (const label of [labels.processLabel, labels.mountLabel])
-        if (label !== "" && !isKnownLabel(label))
+        if (label !== "" && !host.isKnownLabel(label))
           throw invalidArgument(`the host's SELinux policy does not know the label ${label}`);
       const level = levelOf(labels.processLabel);
       levels.add(level);
@@ -62,33 +80,51 @@ export function openLabelling(isAskedFor: boolean): Labelling | undefined {
     async relabelSource(source, mode, mountLabel) {
       const kind = relabelling(mode);
       if (kind === undefined || mountLabel === "") return;
-      const path = realpathSync(source);
-      checkRelabel(path, process.env["HOME"]);
-      await relabel(path, kind === "shared" ? sharedLabel(mountLabel) : mountLabel);
+      const label = kind === "shared" ? sharedLabel(mountLabel) : mountLabel;
+      await host.relabel(source, label, (place) => checkRelabel(place, process.env["HOME"]));
     },
     async relabelOwn(path, mountLabel, isShared) {
-      if (mountLabel !== "") await relabel(path, isShared ? sharedLabel(mountLabel) : mountLabel);
+      if (mountLabel !== "") await host.relabel(path, isShared ? sharedLabel(mountLabel) : mountLabel);
     },
   };
 }
 
 /**
- * The mount option for a container's label. None on a kernel without SELinux, which would refuse it: a container that was
- * made on another one has its labels still.
+ * The labels that a container's runtime is to set. None on a kernel without SELinux, where runtimes and mounts refuse them:
+ * a container that was made on another one has its labels still.
  */
+export function labelsInUse(
+  {
+    processLabel = "",
+    mountLabel = "",
+    hostConfig,
+  }: Pick<ContainerRecord, keyof ContainerLabels | "hostConfig">,
+  isOn = isSelinuxOn,
+): Partial<ContainerLabels> {
+  if ((processLabel === "" && mountLabel === "") || !isOn()) return {};
+  return {
+    // One that is privileged has the daemon's.
+    ...(processLabel !== "" && hostConfig.Privileged !== true && { processLabel }),
+    ...(mountLabel !== "" && { mountLabel }),
+  };
+}
+
+/** The mount option for a container's label; none where {@link labelsInUse} has none. */
 export function mountContext(mountLabel = ""): string[] {
   return mountLabel !== "" && isSelinuxOn() ? contextOption(mountLabel) : [];
 }
 
 /** Read anew by each daemon: a policy may be installed meanwhile. */
-function containerContexts(): ReturnType<typeof parseContainerContexts> {
-  const type = policyType(readGently("/etc/selinux/config"));
+function containerContexts(host: SelinuxHost): ReturnType<typeof parseContainerContexts> {
+  const type = policyType(host.read("/etc/selinux/config"));
   const own = join("/etc/selinux", type, "contexts/lxc_contexts");
   // Where the package of the containers' policy (container-selinux) puts them.
   for (const path of ["/usr/share/containers/selinux/contexts", own]) {
-    const found = parseContainerContexts(readGently(path));
+    const found = parseContainerContexts(host.read(path));
     if (found === undefined) continue;
-    const unknown = [found.process, found.file].map(formatContext).filter((label) => !isKnownLabel(label));
+    const unknown = [found.process, found.file]
+      .map(formatContext)
+      .filter((label) => !host.isKnownLabel(label));
     if (unknown.length === 0) return found;
     // Debian 12's policy names types that it does not have.
     log.warn("the SELinux policy does not know its own labels for containers", { file: path, unknown });

@@ -24,6 +24,7 @@ import { type ContainerDefaults, plainDefaults, withDefaultUlimits } from "./def
 import type { DeviceEdits } from "./cdi.ts";
 import { containerDevices } from "./devices.ts";
 import { baseEnv, hasEnv, overlayEnv } from "./environment.ts";
+import { labelsInUse } from "./labelling.ts";
 import { containerOomScore, containerResources, containerRlimits } from "./resources.ts";
 import { customSeccomp, defaultSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions, type SecurityOptions } from "./security-options.ts";
@@ -153,12 +154,10 @@ function buildProcess(
   };
 }
 
-/** The SELinux label of a container's processes; one that is privileged has the daemon's. */
-export function processLabel({
-  hostConfig,
-  processLabel: label = "",
-}: ContainerRecord): Pick<RuntimeProcess, "selinuxLabel"> {
-  return label === "" || hostConfig.Privileged === true ? {} : { selinuxLabel: label };
+/** The SELinux label of a container's processes; nothing where there is none. */
+export function processLabel(container: ContainerRecord): Pick<RuntimeProcess, "selinuxLabel"> {
+  const { processLabel: label } = labelsInUse(container);
+  return label === undefined ? {} : { selinuxLabel: label };
 }
 
 /** The environment of a container's first process. */
@@ -179,6 +178,7 @@ function buildLinux(container: ContainerRecord, inputs: SpecInputs, rights: Righ
   });
   const sysctl = containerSysctls(container, inputs.sandboxPath, inputs.userNamespace?.map);
   const seccomp = containerSeccomp(privileged, rights);
+  const { mountLabel } = labelsInUse(container);
   const masked = hostConfig.MaskedPaths ?? [];
   return {
     namespaces: namespaces(hostConfig, inputs),
@@ -187,7 +187,7 @@ function buildLinux(container: ContainerRecord, inputs: SpecInputs, rights: Righ
     cgroupsPath: inputs.cgroupPath,
     resources: containerResources(hostConfig, rules),
     ...(seccomp === undefined ? {} : { seccomp }),
-    ...(container.mountLabel ? { mountLabel: container.mountLabel } : {}),
+    ...(mountLabel === undefined ? {} : { mountLabel }),
     ...(sysctl === undefined ? {} : { sysctl }),
     maskedPaths: privileged ? [] : masked.length > 0 ? [...masked, ...thermalPaths()] : [],
     readonlyPaths: privileged ? [] : [...(hostConfig.ReadonlyPaths ?? [])],

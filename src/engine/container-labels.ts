@@ -7,7 +7,7 @@ import { wordsOf } from "../container/selinux.ts";
 import type { Mount } from "../linux/mount.ts";
 import type { HostConfig, MountPoint } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
-import { containerPaths } from "./paths.ts";
+import { nameFilePaths } from "./network-files.ts";
 
 const ownerPrefix = "container:";
 
@@ -63,14 +63,12 @@ export async function relabelMounts(
     if (Type === "bind" || Type === "volume") await labelling.relabelSource(Source, Mode, mountLabel);
 }
 
-/** Labels the files that name hosts; those of a network that is another container's are for both. */
-export async function relabelNetworkFiles(
-  context: EngineContext,
-  { id, hostConfig, mountLabel = "" }: ContainerRecord,
-): Promise<void> {
+/** Labels the files that name hosts; those of another container, whose network this one has, are then for both. */
+export async function relabelNetworkFiles(context: EngineContext, container: ContainerRecord): Promise<void> {
   const { labelling } = context;
   if (labelling === undefined) return;
-  const { hosts, hostname, resolvConf } = containerPaths(context.config, id);
+  const { hosts, hostname, resolvConf } = nameFilePaths(context, container);
+  const { hostConfig, mountLabel = "" } = container;
   const isShared = hostConfig.NetworkMode?.startsWith(ownerPrefix) === true;
   for (const path of [hosts, hostname, resolvConf]) await labelling.relabelOwn(path, mountLabel, isShared);
 }

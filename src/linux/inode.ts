@@ -25,6 +25,9 @@ const setxattrCall = libc.func(
 const lsetxattrCall = libc.func(
   "int lsetxattr(const uint8_t *path, str name, const uint8_t *value, size_t size, int flags)",
 );
+const getxattrCall = libc.func(
+  "ssize_t getxattr(const uint8_t *path, str name, _Out_ uint8_t *value, size_t size)",
+);
 const lgetxattrCall = libc.func(
   "ssize_t lgetxattr(const uint8_t *path, str name, _Out_ uint8_t *value, size_t size)",
 );
@@ -101,10 +104,11 @@ export function setXattr(path: PathBytes, name: string, value: Uint8Array, { fol
 }
 
 /** lgetxattr(2); undefined when there is none of that name. */
-export function getXattr(path: PathBytes, name: string): Buffer | undefined {
+export function getXattr(path: PathBytes, name: string, { follow = false } = {}): Buffer | undefined {
+  const call = follow ? getxattrCall : lgetxattrCall;
   for (let size = 256; ; size *= 4) {
     const value = Buffer.alloc(size);
-    const length = Number(lgetxattrCall(path, name, value, size));
+    const length = Number(call(path, name, value, size));
     if (length >= 0) return value.subarray(0, length);
     const code = errno();
     if (code === ENODATA || code === EOPNOTSUPP) return undefined;

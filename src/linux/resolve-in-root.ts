@@ -39,6 +39,7 @@ function readLink(path: string): string | undefined {
 // openat2(2) is number 437 on every architecture. The kernel's struct open_how.
 const SYS_openat2 = 437;
 const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_IN_ROOT = 0x10;
 const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
@@ -73,6 +74,18 @@ export function openInRoot(root: Root, path: string | Buffer, flags: number, mod
   } finally {
     if (typeof root !== "number") closeCall(rootFd);
   }
+}
+
+/**
+ * Opens an absolute path that has no symbolic link anywhere, as realpath(3) gives it (openat2(2), RESOLVE_NO_SYMLINKS).
+ * Throws an EngineError of the errno's kind, also when a part of the path has become a link. The caller closes the
+ * descriptor.
+ */
+export function openWithoutLinks(path: string, flags: number): number {
+  const how = { flags: flags | O_CLOEXEC, mode: 0, resolve: RESOLVE_NO_SYMLINKS };
+  const fd = openat2Call(SYS_openat2, -1, Buffer.from(`${path}\0`), how, koffi.sizeof(openHow));
+  if (Number(fd) < 0) throw systemError(`open ${path} without following links`);
+  return Number(fd);
 }
 
 /** As the kernel takes it: without slashes in front, with a NUL behind. */

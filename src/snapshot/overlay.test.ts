@@ -15,10 +15,9 @@ import { layerOf, snapshotterSuite } from "./snapshot.suite.ts";
 
 snapshotterSuite("overlay2", (root) => new OverlaySnapshotter(root));
 
-/** Applies `count` layers, each with one file `f<n>`; mounts a container's snapshot over them. */
-async function deepStack(root: string, count: number): Promise<string[]> {
+/** Applies `count` layers, each with one file `f<n>`; makes a container's snapshot "deep" over them. */
+async function stackOf(root: string, count: number): Promise<OverlaySnapshotter> {
   const snapshotter = new OverlaySnapshotter(root);
-  using _closed = snapshotter;
   const layers = Array.from({ length: count }, (_, index) => layerOf({ name: `f${index}`, text: "x" }));
   const ids = chainIds(layers.map((layer) => digestOf(layer)));
   for (const [index, layer] of layers.entries())
@@ -28,6 +27,12 @@ async function deepStack(root: string, count: number): Promise<string[]> {
       tar: Readable.from([layer]),
     });
   snapshotter.prepare("deep", ids.at(-1));
+  return snapshotter;
+}
+
+/** What a container sees in a stack of so many layers. */
+async function deepStack(root: string, count: number): Promise<string[]> {
+  using snapshotter = await stackOf(root, count);
   const target = join(root, "mnt");
   mkdirSync(target);
   const [what] = snapshotter.mounts("deep");
@@ -49,6 +54,27 @@ test("a stack of 128 layers can be mounted, below a long path too", async () => 
       rmSync(root, { recursive: true });
     }
   }
+});
+
+test("a container's SELinux label has its place beside the layers", async () => {
+  const longest = `,context="system_u:object_r:container_file_t:s0:c1022,c1023"${" ".repeat(100)}`;
+  let most = 0;
+  // One of the lengths is next to the page's: each step is shorter than the label.
+  for (let length = 140; length < 180; length += 5) {
+    const base = mkdtempSync(join(tmpdir(), "gantry-label-"));
+    try {
+      const root = join(base, "x".repeat(length - base.length));
+      mkdirSync(root);
+      using snapshotter = await stackOf(root, 20);
+      const [what] = snapshotter.mounts("deep");
+      const { length: used } = what!.options.join(",");
+      assert.ok(used + longest.length < 4096, `${used} of a page, below a path of ${length}`);
+      most = Math.max(most, used);
+    } finally {
+      rmSync(base, { recursive: true });
+    }
+  }
+  assert.ok(most > 3600, `${most} is so little that nothing was tried`);
 });
 
 test("a data root with colons, commas and backslashes can be mounted", async () => {

@@ -32,8 +32,11 @@ import type { ApplyResult, SnapshotInfo, Snapshotter } from "./snapshot.ts";
 import { type LayerRecord, SnapshotStore } from "./snapshot-store.ts";
 import { diskUsage } from "./usage.ts";
 
+/** Of that page, kept for a container's SELinux label, which whoever mounts the layers adds (`,context="…"`). */
+const labelOptionBytes = 256;
+
 /** What mount(2) takes as data, with its NUL. All supported architectures have at least this page size. */
-const maxOptionBytes = 4095;
+const maxOptionBytes = 4095 - labelOptionBytes;
 const linkDigits = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /**
