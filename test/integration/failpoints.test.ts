@@ -153,6 +153,8 @@ describe("fail points", { skip: flavour === "docker" }, () => {
       { timeoutMs: 120_000, what: "the policy to restart the container three times" },
     );
     await daemon.dockerOk(["rm", "-f", "again"]);
+    // Now, not when the next daemon has removed what is nobody's.
+    await assertNoLeaks(daemon, baseline);
     await daemon.stop();
     await daemon.launch();
     await eventually(() => use(["containers"]), { timeoutMs: 120_000, what: "requests to work" });
