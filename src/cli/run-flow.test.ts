@@ -361,7 +361,11 @@ test("what is wrong with a command line is told before anything is created", asy
     ["run -it image", 1, /the input device is not a TTY/],
     ["run -d -a stdout image", 1, /cannot specify both --attach and --detach/],
     ["run --pull sometimes image", 125, /invalid pull option: 'sometimes'/],
-    ["run --platform a/b/c/d image", 125, /invalid platform/],
+    [
+      "run --platform a/b/c/d image",
+      125,
+      /error parsing specified platform: "a\/b\/c\/d": cannot parse platform specifier: invalid argument/,
+    ],
     ["run --env-file nope image", 125, /open nope: no such file or directory/],
     ["run IMAGE", 125, /must be lowercase/],
     ["create --rm --restart always image", 125, /cannot specify both --restart and --rm/],
