@@ -10,7 +10,7 @@ const isRefusal = (error: unknown): boolean =>
   /^too many of them: what is kept of them in memory would be more than \d+ MB$/.test(error.message);
 
 test("texts and records count, and what is given back is there again", () => {
-  const budget = new MemoryBudget("too many of them", 10_000);
+  const budget = new MemoryBudget("too many of them", { limitBytes: 10_000 });
   budget.take(9_000);
   assert.throws(() => budget.take(500), isRefusal);
   budget.give(500);

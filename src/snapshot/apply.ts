@@ -29,6 +29,7 @@ import {
 import { setImmediate } from "node:timers/promises";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import { followLinks } from "../base/follow-links.ts";
+import { MemoryBudget } from "../base/memory-budget.ts";
 import { byteStringOf, type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
 import { copyMetadata } from "../linux/copy-tree.ts";
 import { fileSystemError, isErrno } from "../linux/fs-error.ts";
@@ -40,6 +41,10 @@ const whiteoutMetaPrefix = ".wh..wh.";
 const opaqueMarker = ".wh..wh..opq";
 /** How long the event loop may stand still, in ms. */
 const sliceMs = 10;
+/** What a path in a set or map costs besides its letters. */
+const pathBytesKept = 128;
+/** So many resolved directories are remembered: archives go through theirs one after another. */
+const mostDirectories = 1_024;
 
 export interface UnpackTarget {
   /** An existing directory. */
@@ -51,6 +56,8 @@ export interface UnpackTarget {
   readonly form: "overlay" | "merged";
   /** With `overlay`: the directories of the layers below, from top to bottom. */
   readonly lowers?: readonly string[];
+  /** What may be kept in memory of the layer's names; a share of the heap unless it is given. */
+  readonly namesLimitBytes?: number;
 }
 
 export interface UnpackResult {
@@ -99,6 +106,8 @@ class LayerUnpacker {
   readonly #directoryTimes = new Map<string, bigint>();
   /** What this layer made, by resolved path: its own whiteouts do not touch that. Kept for `merged` alone, which asks. */
   readonly #made = new Set<string>();
+  /** For the times and what was made, which grow with the layer; the resolved directories do not. */
+  readonly #budget: MemoryBudget;
   #sizeBytes = 0;
   #inodes = 0;
 
@@ -106,6 +115,10 @@ class LayerUnpacker {
     this.#root = byteStringOf(target.root);
     this.#form = target.form;
     this.#lowers = (target.lowers ?? []).map(byteStringOf);
+    this.#budget = new MemoryBudget("the layer has too many files", {
+      limitBytes: target.namesLimitBytes,
+      recordBytes: pathBytesKept,
+    });
   }
 
   async unpack(entry: TarEntry, reader: TarReader): Promise<void> {
@@ -116,7 +129,7 @@ class LayerUnpacker {
         if (entry.type !== "directory")
           throw invalidArgument("a layer entry for the root directory is no directory");
         this.#setMetadata(this.#root, entry);
-        this.#directoryTimes.set(this.#root, entry.timeNs);
+        this.#noteTime(this.#root, entry.timeNs);
       } else if (base.startsWith(whiteoutMetaPrefix) || base.startsWith(whiteoutPrefix))
         this.#whiteout(parts, base);
       else await this.#create(`${this.#directory(parts)}/${base}`, entry, reader);
@@ -128,6 +141,17 @@ class LayerUnpacker {
   finish(): UnpackResult {
     for (const [path, timeNs] of this.#directoryTimes) setTimes(pathBytes(bytes(path)), timeNs);
     return { sizeBytes: this.#sizeBytes, inodes: this.#inodes };
+  }
+
+  #noteTime(path: string, timeNs: bigint): void {
+    if (!this.#directoryTimes.has(path)) this.#budget.take(path.length);
+    this.#directoryTimes.set(path, timeNs);
+  }
+
+  #noteMade(path: string): void {
+    if (this.#form !== "merged" || this.#made.has(path)) return;
+    this.#budget.take(path.length);
+    this.#made.add(path);
   }
 
   async #create(path: string, entry: TarEntry, reader: TarReader): Promise<void> {
@@ -142,12 +166,12 @@ class LayerUnpacker {
     if (isDirectory) {
       if (existing?.isDirectory() !== true) this.#makeDirectory(path);
       if (coversWhiteout) setXattr(pathBytes(bytes(path)), opaqueXattr, Buffer.from("y"));
-      this.#directoryTimes.set(path, entry.timeNs);
+      this.#noteTime(path, entry.timeNs);
     } else if (entry.type === "link") {
       this.#hardLink(path, entry);
       return;
     } else this.#makeSpecial(path, entry);
-    if (this.#form === "merged") this.#made.add(path);
+    this.#noteMade(path);
     this.#inodes += 1;
     this.#setMetadata(path, entry);
     if (!isDirectory) setTimes(pathBytes(bytes(path)), entry.timeNs);
@@ -172,13 +196,13 @@ class LayerUnpacker {
     if (target === undefined || stat === undefined || stat.isDirectory())
       throw invalidArgument(`it is a hard link to ${textOf(entry.linkName)}, which is no file of this layer`);
     linkSync(bytes(target), bytes(path));
-    if (this.#form === "merged") this.#made.add(path);
+    this.#noteMade(path);
   }
 
   async #writeFile(path: string, entry: TarEntry, reader: TarReader): Promise<void> {
     const fd = this.#openNew(path, entry.mode & 0o777);
     try {
-      this.#made.add(path);
+      this.#noteMade(path);
       this.#inodes += 1;
       if (entry.sparse === undefined) await writeAll(fd, reader);
       else await writeSparse(fd, entry, reader);
@@ -270,9 +294,13 @@ class LayerUnpacker {
       return;
     }
     rmSync(bytes(path), { recursive: true });
+    const forget = (from: { delete(key: string): unknown }, key: string): void => {
+      from.delete(key);
+      this.#budget.give(key.length);
+    };
     for (const key of this.#directoryTimes.keys())
-      if (key === path || key.startsWith(`${path}/`)) this.#directoryTimes.delete(key);
-    for (const key of this.#made) if (key.startsWith(`${path}/`)) this.#made.delete(key);
+      if (key === path || key.startsWith(`${path}/`)) forget(this.#directoryTimes, key);
+    for (const key of this.#made) if (key.startsWith(`${path}/`)) forget(this.#made, key);
   }
 
   #makeDirectory(path: string): void {
@@ -289,6 +317,8 @@ class LayerUnpacker {
     const resolved = followLinks(parts, (at) => this.#enter(at));
     if (resolved === undefined) throw invalidArgument("there are too many symbolic links in its path");
     const path = [this.#root, ...resolved].join("/");
+    // Links give one directory names without end.
+    if (this.#directories.size >= mostDirectories) this.#directories.clear();
     this.#directories.set(key, path);
     return path;
   }
@@ -306,12 +336,12 @@ class LayerUnpacker {
     if (below?.stat.isSymbolicLink() === true) return readlinkSync(bytes(below.path), { encoding: "latin1" });
     if (stat !== undefined) this.#remove(path, stat);
     this.#makeDirectory(path);
-    if (this.#form === "merged") this.#made.add(path);
+    this.#noteMade(path);
     this.#inodes += 1;
     if (stat !== undefined) setXattr(pathBytes(bytes(path)), opaqueXattr, Buffer.from("y"));
     if (below?.stat.isDirectory() === true) {
       copyMetadata(bytes(below.path), bytes(path), below.stat);
-      this.#directoryTimes.set(path, below.stat.mtimeNs);
+      this.#noteTime(path, below.stat.mtimeNs);
     }
     return undefined;
   }
