@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,7 +99,10 @@ test("blobs that were asked for are on the disk one by one, the others soon", as
   assert.deepEqual(marks(), [one!, two!, three!].map(({ digest }) => markOf(digest)).toSorted());
   await Promise.all([soon.persist([one!.digest, two!.digest]), soon.persist([one!.digest])]);
   assert.deepEqual(marks(), [markOf(three!.digest)]);
-  // What is written again is marked again.
+  // What is written again is marked again, unless it took the place of one on the disk.
+  await Promise.all([soon.ingest("one"), soon.ingest("three")]);
+  assert.deepEqual(marks(), [markOf(three!.digest)]);
+  soon.remove(one!.digest);
   await soon.ingest("one");
   assert.deepEqual(marks(), [markOf(one!.digest), markOf(three!.digest)].toSorted());
   await assert.rejects(soon.persist([digestOf("nothing")]), (error: unknown) => isKind(error, "notFound"));
@@ -101,7 +114,7 @@ test("blobs that were asked for are on the disk one by one, the others soon", as
 type Faults = { ending: string; step: "open" | "sync"; errno: [code: string, number: number] }[];
 
 /** A store whose blobs go to the disk when they are asked for, with a disk and a kernel that refuse things. */
-function faulty(faults: Faults): FsContentStore {
+function faulty(faults: Faults, synced: string[] = []): FsContentStore {
   const fail = (path: string, step: "open" | "sync"): void => {
     const index = faults.findIndex((fault) => path.endsWith(fault.ending) && fault.step === step);
     const [fault] = index < 0 ? [] : faults.splice(index, 1);
@@ -116,6 +129,7 @@ function faulty(faults: Faults): FsContentStore {
       sync: async () => {
         fail(path, "sync");
         await file.sync();
+        synced.push(path.split("/").at(-2)!);
       },
       close: () => file.close(),
     };
@@ -180,6 +194,47 @@ test("what goes wrong in one batch is not told to the next", async (t) => {
   await soon.persist([two]);
   await soon.ingest("one");
   await soon.persist([digest, two]);
+  assert.deepEqual(readdirSync(join(root, "unsynced")), []);
+});
+
+test("bytes that are not on the disk take no place of those that are", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const faults: Faults = [];
+  const synced: string[] = [];
+  const soon = faulty(faults, synced);
+  const { digest } = await soon.ingest("old");
+  const inode = (): number => statSync(soon.path(digest)).ino;
+  await soon.persist([digest]);
+  const old = inode();
+  faults.push({ ending: "", step: "sync", errno: ["EIO", 5] });
+  await assert.rejects(soon.ingest("old"), /store content/);
+  assert.equal(inode(), old);
+  assert.deepEqual(leftovers(), []);
+  // Whoever loads a damaged blob again mends it; it is on the disk before it is there, and so is its name.
+  writeFileSync(soon.path(digest), "bad");
+  synced.length = 0;
+  await soon.ingest("old");
+  assert.deepEqual(synced, ["ingest", "blobs"]);
+  assert.equal(soon.read(digest).toString(), "old");
+  assert.deepEqual(readdirSync(join(root, "unsynced")), []);
+});
+
+test("a blob that the disk lost is not said to be there: it goes, and may come again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { digest } = await new FsContentStore(root, "soon").ingest("lost");
+  const mark = join(root, "unsynced", digest.replace(":", "-"));
+  const boot = readlinkSync(mark);
+  rmSync(mark);
+  // As a failed syncfs(2) leaves it.
+  symlinkSync(`lost-${boot}`, mark);
+  const soon = new FsContentStore(root, "soon");
+  soon.sweep();
+  await soon.idle();
+  assert.ok(soon.has(digest));
+  await assert.rejects(soon.persist([digest]), /the disk did not take blob sha256:/);
+  assert.equal(soon.has(digest), false);
+  await soon.ingest("lost");
+  await soon.persist([digest]);
   assert.deepEqual(readdirSync(join(root, "unsynced")), []);
 });
 

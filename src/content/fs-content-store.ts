@@ -15,7 +15,7 @@ import {
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { errorText, invalidArgument, notFound } from "../base/errors.ts";
+import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { DeferredSync } from "../linux/deferred-sync.ts";
@@ -78,7 +78,6 @@ export class FsContentStore implements ContentStore {
       try {
         blob = await writeAndHash(stream, file, { hash: createHash(algorithm), algorithm, expect });
         checkExpectation(blob, expect);
-        if (this.#sync === undefined) await file.sync();
       } finally {
         await file.close();
       }
@@ -95,12 +94,6 @@ export class FsContentStore implements ContentStore {
 
   async adopt(path: string, digest: string): Promise<void> {
     try {
-      const file = await open(path, "r");
-      try {
-        if (this.#sync === undefined) await file.sync();
-      } finally {
-        await file.close();
-      }
       await this.#commit(path, digest);
     } catch (error) {
       throw fileSystemError("store content", error);
@@ -110,12 +103,30 @@ export class FsContentStore implements ContentStore {
   /** Two writers of the same bytes both succeed: rename(2) replaces a file by its equal. */
   async #commit(temporary: string, digest: string): Promise<void> {
     const { algorithm, hex } = parseDigest(digest);
-    this.#sync?.mark(`${algorithm}-${hex}`);
+    const name = `${algorithm}-${hex}`;
+    const sync = this.#sync;
+    if (sync === undefined || (sync.markOf(name) === undefined && this.has(digest))) {
+      // Images may rely on the one that is on the disk already: only what is there too may take its place.
+      await this.#syncPath(temporary);
+      await rename(temporary, this.#file(digest));
+      await this.#syncPath(join(this.#root, "blobs", algorithm));
+      return;
+    }
+    sync.mark(name);
     crashpoint("content-marked");
     await rename(temporary, this.#file(digest));
     // Somebody may just have written the one to disk that was there before.
-    if (this.#sync !== undefined) this.#sync.mark(`${algorithm}-${hex}`);
-    else await syncDirectory(join(this.#root, "blobs", algorithm));
+    sync.mark(name);
+  }
+
+  /** fsync(2) of a file or a directory. */
+  async #syncPath(path: string): Promise<void> {
+    const file = await this.#open(path);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
 
   async persist(digests: Iterable<string>): Promise<void> {
@@ -168,6 +179,11 @@ export class FsContentStore implements ContentStore {
       rest = rest.filter((digest) => {
         const mark = marks.get(digest);
         if (mark === undefined || failures.has(digest)) return false;
+        if (sync.isLost(markName(digest))) {
+          failures.set(digest, new EngineError("unavailable", `the disk did not take blob ${digest}`));
+          this.#removeLost(digest);
+          return false;
+        }
         try {
           return !sync.written(markName(digest), mark);
         } catch (error) {
@@ -284,16 +300,6 @@ const markName = (digest: string): string => digest.replace(":", "-");
 
 const notWritten = (digest: string, error: unknown): unknown =>
   fileSystemError(`write blob ${digest} to disk`, error);
-
-/** fsync(2) of a directory. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
 
 function digestOfFile(path: string, algorithm: DigestAlgorithm): string {
   const hash = createHash(algorithm);

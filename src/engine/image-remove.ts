@@ -3,7 +3,7 @@
  * containers use is kept unless forced, and never when one of them runs or another image was made from it. The images
  * without a name that it was made from go with it.
  */
-import { conflict } from "../base/errors.ts";
+import { conflict, EngineError, errorText } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
 import { blobsOf } from "../image/garbage.ts";
 import type { ImageRecord } from "../image/image.ts";
@@ -15,6 +15,7 @@ import {
   repositoryName,
   withDefaultTag,
 } from "../oci/reference.ts";
+import type { Snapshotter } from "../snapshot/snapshot.ts";
 import type { ImageDeleteEntry } from "../wire/image.ts";
 import { emitImageEvent, type ImageContext } from "./image-context.ts";
 
@@ -30,19 +31,53 @@ export async function imageRemove(
   nameOrId: string,
   options: ImageRemoveOptions,
 ): Promise<ImageDeleteEntry[]> {
-  // A container that stays has nothing to unpack its layers from again when the blobs are gone.
-  if (context.isImageUsed(context.images.resolve(nameOrId).id).length > 0) await context.snapshotter.flush();
+  const obstacle = await writeLayersInUse(context, nameOrId);
+  // Nothing may be waited for from here on: a container could be made of it.
   const image = context.images.resolve(nameOrId);
   const isId = image.id.startsWith(nameOrId) || image.id.startsWith(`sha256:${nameOrId}`);
   return isId
-    ? removeById(context, image, options)
-    : removeByName(context, image, { name: nameOrId, ...options });
+    ? removeById(context, image, { ...options, unwritten: obstacle })
+    : removeByName(context, image, { ...options, unwritten: obstacle, name: nameOrId });
+}
+
+/**
+ * A container that stays, or one that is being made and has no record yet, has nothing to unpack its layers from again when
+ * the blobs are gone: they go to the disk first. Returns why that failed.
+ */
+async function writeLayersInUse(context: ImageContext, nameOrId: string): Promise<unknown> {
+  for (;;) {
+    const { id, config } = context.images.resolve(nameOrId);
+    const chain = chainIds(config.rootfs.diff_ids);
+    if (!isStoodOn(context.snapshotter, chain)) return undefined;
+    const failure: unknown = await context.snapshotter.flush(chain).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    // The name may lead to another one by now.
+    if (context.images.resolve(nameOrId).id === id) return failure;
+  }
+}
+
+/** True when an active snapshot is above one of these layers. */
+function isStoodOn(snapshotter: Pick<Snapshotter, "list">, chain: readonly string[]): boolean {
+  const snapshots = snapshotter.list();
+  const parents = new Map(snapshots.map(({ key, parent }) => [key, parent]));
+  const seen = new Set<string>();
+  for (const { kind, parent } of snapshots)
+    if (kind === "active")
+      for (let id = parent; id !== undefined && !seen.has(id); id = parents.get(id)) seen.add(id);
+  return chain.some((id) => seen.has(id));
+}
+
+/** With why the layers of containers that stay could not be written to disk. */
+interface Removing extends ImageRemoveOptions {
+  readonly unwritten: unknown;
 }
 
 function removeByName(
   context: ImageContext,
   image: ImageRecord,
-  request: ImageRemoveOptions & { name: string },
+  request: Removing & { readonly name: string },
 ): ImageDeleteEntry[] {
   const user = context.isImageUsed(image.id)[0];
   if (!request.force && user !== undefined && hasSingleName(image))
@@ -85,11 +120,7 @@ interface TakenName {
   readonly isSilent: boolean;
 }
 
-function removeById(
-  context: ImageContext,
-  image: ImageRecord,
-  options: ImageRemoveOptions,
-): ImageDeleteEntry[] {
+function removeById(context: ImageContext, image: ImageRecord, options: Removing): ImageDeleteEntry[] {
   const { force } = options;
   const obstacle = findObstacle(context, image, { force, ignoreNames: hasSingleName(image) });
   if (obstacle !== undefined)
@@ -140,13 +171,19 @@ function takeName(context: ImageContext, name: string): TakenName {
 
 /**
  * Takes the names that are left and the record itself; then, unless that is not wanted, the images that it was made from,
- * as long as they have no name and nobody uses them. The image itself comes first.
+ * as long as they have no name and nobody uses them. The image itself comes first. Throws `unavailable` when layers that stay
+ * could be lost with the power.
  */
-function takeRecords(
-  context: ImageContext,
-  image: ImageRecord,
-  { noPrune }: Pick<ImageRemoveOptions, "noPrune">,
-): Removal[] {
+function takeRecords(context: ImageContext, image: ImageRecord, { noPrune, unwritten }: Removing): Removal[] {
+  if (unwritten !== undefined)
+    throw new EngineError(
+      "unavailable",
+      `unable to delete ${shortId(image.id)}: containers stand on its layers, which are not on the disk: ${errorText(unwritten)}`,
+      {
+        hint: "Remove the containers first, or see in the kernel's log (dmesg) what the disk has.",
+        cause: unwritten,
+      },
+    );
   const removals: Removal[] = [];
   for (let next: ImageRecord | undefined = image; next !== undefined; next = parentToPrune(context, next)) {
     const current = context.images.byId(next.id);

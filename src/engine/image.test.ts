@@ -565,6 +565,44 @@ test("layers and blobs that another image uses stay", async () => {
   assert.ok(snapshotter.has(digestOf(base)));
 });
 
+test("layers that a container stands on are on the disk before the blobs go, also while it is being made", async (t) => {
+  const id = await importTar(layerOf({ name: "a", text: "1" }), "x:1");
+  const { chainId } = images.byId(id)!;
+  const blobs = content.list().length;
+  const flushed: (readonly string[])[] = [];
+  const flush = t.mock.method(snapshotter, "flush", async (layers: readonly string[]) => {
+    assert.equal(content.list().length, blobs);
+    flushed.push(layers);
+  });
+  // No record has it yet: its volumes are being filled.
+  snapshotter.prepare("making", chainId);
+  flush.mock.mockImplementationOnce(() => Promise.reject(new Error("input/output error")));
+  for (const force of [false, true]) {
+    if (force) flush.mock.mockImplementationOnce(() => Promise.reject(new Error("input/output error")));
+    await assert.rejects(
+      cases.imageRemove("x:1", { force, noPrune: false }),
+      kind("unavailable", /containers stand on its layers, which are not on the disk: input\/output error/),
+    );
+    assert.deepEqual(images.byId(id)?.repoTags, ["x:1"]);
+    assert.equal(content.list().length, blobs);
+  }
+  // A name that is not the last one may go.
+  await cases.imageTag(id, "y", "1");
+  flush.mock.mockImplementationOnce(() => Promise.reject(new Error("input/output error")));
+  await cases.imageRemove("y:1", { force: false, noPrune: false });
+  assert.deepEqual(flushed, []);
+  await cases.imageRemove("x:1", { force: false, noPrune: false });
+  assert.deepEqual(flushed, [[chainId]]);
+  assert.deepEqual(content.list(), []);
+  assert.ok(snapshotter.has(chainId!));
+
+  // Nobody waits for the disk where nothing stays.
+  await importTar(layerOf({ name: "b", text: "1" }), "z:1");
+  await cases.imageRemove("z:1", { force: true, noPrune: false });
+  assert.equal(flushed.length, 1);
+  snapshotter.remove("making");
+});
+
 test("a load that fails half-way does not take what another load is about to use", async () => {
   await pull("gantry/busybox");
   const archive = readFileSync(await save("a.tar", "gantry/busybox"));

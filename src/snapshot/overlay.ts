@@ -183,8 +183,8 @@ export class OverlaySnapshotter implements Snapshotter {
     await this.#applier.commit(key, layer, { ...(usage ?? (await this.usage(key))), strip });
   }
 
-  flush(): Promise<void> {
-    return this.#store.flush();
+  flush(chainIds: readonly string[]): Promise<void> {
+    return this.#store.flush(chainIds);
   }
 
   remove(key: string): void {

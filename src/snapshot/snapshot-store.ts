@@ -153,9 +153,9 @@ export class SnapshotStore {
     }
   }
 
-  /** Resolves when every layer is on the disk. */
-  flush(): Promise<void> {
-    return this.#sync.flush();
+  /** Resolves when these layers are on the disk. Throws `unavailable` when the disk does not take one, or did not. */
+  flush(chainIds: readonly string[]): Promise<void> {
+    return this.#sync.require(chainIds.map((chainId) => parseDigest(chainId).hex));
   }
 
   /** Takes an active snapshot's directory out of the records; the caller commits or discards it. */

@@ -472,7 +472,7 @@ export function snapshotterSuite(
       const seen = see("above");
       assert.deepEqual(readdirSync(seen).sort(), ["a", "dir"]);
       assert.equal(readFileSync(join(seen, "dir/new"), "utf8"), "made");
-      await snapshotter.flush();
+      await snapshotter.flush([chainId]);
       const again = open(join(work, "root"));
       assert.equal(again.list().find(({ key }) => key === chainId)?.parent, base);
     });

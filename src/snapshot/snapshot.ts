@@ -67,8 +67,11 @@ export interface Snapshotter {
     layer: { chainId: string; diffId: string },
     usage?: { sizeBytes: number; inodes: number },
   ): Promise<void>;
-  /** Resolves when every committed snapshot is on the disk. */
-  flush(): Promise<void>;
+  /**
+   * Resolves when these committed snapshots are on the disk. Throws `unavailable` when the disk does not take one now, or did
+   * not before: a loss of power may damage it, until it is unpacked anew.
+   */
+  flush(chainIds: readonly string[]): Promise<void>;
   /** Removes a snapshot at once by name, its files afterwards. No error when it is not there. */
   remove(key: string): void;
   /** Takes a damaged layer out of use, whatever stands on it: its files go to `path` on the same file system. */

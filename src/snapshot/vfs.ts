@@ -115,8 +115,8 @@ export class VfsSnapshotter implements Snapshotter {
     await this.#applier.commit(key, layer, { ...(usage ?? (await this.usage(key))), strip: () => {} });
   }
 
-  flush(): Promise<void> {
-    return this.#store.flush();
+  flush(chainIds: readonly string[]): Promise<void> {
+    return this.#store.flush(chainIds);
   }
 
   remove(key: string): void {
