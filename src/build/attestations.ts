@@ -5,7 +5,8 @@ import type { Descriptor, ImageConfigFile, ImageManifest } from "../oci/image-sp
 import { formatPlatform } from "../oci/platform.ts";
 import type { MadeImage, PlatformResult } from "./export.ts";
 import { provenanceOf, provenancePredicate } from "./provenance.ts";
-import { scanResult, spdxPredicate } from "./sbom.ts";
+import { scanResult } from "./sbom.ts";
+import { spdxPredicate } from "./scan-output.ts";
 import type { SessionParts } from "./session-parts.ts";
 
 interface Statement {
@@ -40,7 +41,7 @@ export async function attest(
     const statements: Statement[] = [];
     const about = results.find(({ state }) => state === image.state)!;
     if (request.sbom !== undefined)
-      for (const predicate of await scanResult(parts, about))
+      for (const { predicate } of await scanResult(parts, about))
         statements.push(statementOf(parts, image, { predicateType: spdxPredicate, predicate }));
     if (request.provenance !== undefined) {
       const predicate = await provenanceOf(parts, about);

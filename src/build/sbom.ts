@@ -2,17 +2,7 @@
  * Lists of what is in an image, made by a scanner's image that the client names (BuildKit, "SBOM scanning protocol"):
  * it runs over the result's files and writes in-toto statements.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, rmSync } from "node:fs";
 import { EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import type { RuntimeMount } from "../oci/runtime-spec.ts";
@@ -21,25 +11,21 @@ import type { PlatformResult } from "./export.ts";
 import { mountSnapshot, snapshotKey, topOf, unmountSnapshot } from "./layers.ts";
 import type { VertexProgress } from "./progress.ts";
 import { runStep, stepContainerId } from "./run-step.ts";
+import { readStatements, type ScannedList } from "./scan-output.ts";
 import type { SessionParts } from "./session-parts.ts";
 
 /** What BuildKit takes when the client names no scanner. */
 export const defaultScanner = "docker/buildkit-syft-scanner:stable-1";
 
-/** The kind of statement that a scanner writes. */
-export const spdxPredicate = "https://spdx.dev/Document";
-
 const sourcePlace = "/run/src/core/sbom";
 const outputPlace = "/run/out";
-/** A list of a large image has some tens of megabytes. */
-const maxStatementBytes = 256 * 1024 * 1024;
 const lastBytes = 4096;
 
-/** Runs the scanner over a result. Returns the predicates that it wrote. */
+/** Runs the scanner over a result. Returns what it wrote. */
 export async function scanResult(
   parts: Omit<SessionParts, "platform">,
   { platform, state }: PlatformResult,
-): Promise<readonly unknown[]> {
+): Promise<readonly ScannedList[]> {
   const { images, progress, request, isMultiPlatform } = parts;
   const { generator = defaultScanner } = request.sbom ?? {};
   const scanner = await scannerImage(() => images.get(generator, hostPlatform()));
@@ -69,7 +55,7 @@ async function scannerImage(get: () => Promise<BaseImage>): Promise<BaseImage> {
 async function runScanner(
   { host, contexts, request, signal }: Omit<SessionParts, "platform">,
   scan: { readonly scanner: BaseImage; readonly source: string | undefined; readonly vertex: VertexProgress },
-): Promise<readonly unknown[]> {
+): Promise<readonly ScannedList[]> {
   const { scanner, source, vertex } = scan;
   const config = scanner.config.config ?? {};
   const argv = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
@@ -126,46 +112,3 @@ const bind = (source: string, destination: string, access: "ro" | "rw"): Runtime
   source,
   options: ["rbind", "rprivate", access],
 });
-
-/** Throws `invalidArgument` for what are no statements about packages. */
-function readStatements(directory: string, scanner: string): readonly unknown[] {
-  const names = readdirSync(directory).sort();
-  if (names.length === 0)
-    throw invalidArgument(`the scanner ${scanner} has written nothing into BUILDKIT_SCAN_DESTINATION`);
-  return names.map((name) => {
-    const statement = parseStatement(readWritten(join(directory, name), name), name);
-    if (statement.predicateType !== spdxPredicate)
-      throw invalidArgument(
-        `the scanner ${scanner} wrote ${name}, which is ${JSON.stringify(statement.predicateType)} and not ${spdxPredicate}`,
-      );
-    return statement.predicate;
-  });
-}
-
-/** A link of the scanner's would lead to files of this machine. */
-function readWritten(path: string, name: string): string {
-  const refused = (): EngineError => invalidArgument(`the scanner's ${name} is no file that can be read`);
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    throw refused();
-  }
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile() || stat.size > maxStatementBytes) throw refused();
-    return readFileSync(fd, "utf8");
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function parseStatement(text: string, name: string): { predicateType?: unknown; predicate?: unknown } {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value;
-  } catch {
-    // Told below.
-  }
-  throw invalidArgument(`cannot decode in-toto statement ${name} of the scanner`);
-}
