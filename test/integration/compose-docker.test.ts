@@ -85,10 +85,15 @@ describe("compose and Docker's own Compose", () => {
   });
 
   const older = `
+agent:
+  image: ${busybox}
+  command: ${service()}
+  net: host
 db:
   image: ${busybox}
   command: ${service()}
   environment: { WORD: kept }
+  ipc: host
   labels: [ "tier=back" ]
 web:
   image: ${busybox}
@@ -106,7 +111,9 @@ ${older.replaceAll(/^(?=.)/gm, "  ")}    networks: { inner: { aliases: [ front ]
     healthcheck: { test: "true", interval: 30s }
     stop_grace_period: 5s
 networks: { inner: {} }
-`.replace('    links: [ "db:data" ]\n', "");
+`
+    .replace('    links: [ "db:data" ]\n', "")
+    .replace("net: host", "network_mode: host");
 
   for (const [group, file, text] of [
     ["fig", "docker-compose.yml", older],
@@ -122,6 +129,7 @@ networks: { inner: {} }
       assert.deepEqual(await app.ids(), theirs);
       const changes: readonly (readonly [string, string])[] = [
         ["WORD: kept", "WORD: other"],
+        ["ipc: host", "tty: false"],
         ['"tier=back"', '"tier=front"'],
         [":/src:ro", ":/src"],
         ['"81"', '"82"'],
@@ -133,6 +141,13 @@ networks: { inner: {} }
         const plan = await app.ok(["up", "-d", "--dry-run"], { group });
         assert.match(plan, /recreate as \S+ \(its configuration has changed\)/, `${old} to ${changed}`);
       }
+      // Nothing is noted of such containers: what is changed behind the file's back is seen.
+      await app.write(file, text);
+      await suite.daemon.dockerOk(["update", "--restart", "unless-stopped", "shop_web_1"]);
+      await app.ok(["up", "-d"], { group });
+      const mended = await app.ids();
+      assert.equal(Object.values(mended).includes(theirs["shop_web_1"]!), false);
+      assert.equal(mended["shop_agent_1"], theirs["shop_agent_1"]);
       await app.write(file, text.replace("WORD: kept", "WORD: other"));
       await app.ok(["up", "-d"], { group });
       const ours = await app.ids();

@@ -18,7 +18,7 @@ export interface Run extends Pick<Converged, "seen" | "containers"> {
 /**
  * Notes what this run of `up -d`, which had nothing to do, went by (`compose/unchanged/memo.ts`). Not noted is what another
  * run would tell anew, or what depends on more than is noted: warnings, a daemon elsewhere, another context, services that
- * name others' containers.
+ * name others' containers, containers of Docker Compose 1, which were looked at one by one.
  */
 export async function rememberUnchanged(
   app: ComposeApp,
@@ -31,6 +31,7 @@ export async function rememberUnchanged(
   if (
     app.hasWarned ||
     !isHere ||
+    (seen.asWanted?.size ?? 0) > 0 ||
     services.some((service) => resolveReferences(service, () => undefined) === undefined)
   )
     return;

@@ -7,31 +7,27 @@ import type {
   ContainerCreateRequest,
   ContainerInspect,
   EndpointSettings,
-  HostConfig,
 } from "../../wire/container.ts";
 import { isOfComposeOne, type Observed, type Session } from "../engine.ts";
 import { firstByName, resolveReferences, type Observation } from "../plan.ts";
 import { imageOf, type Project } from "../model/project.ts";
 import { createRequest, type ContainerPlan } from "../request/create-request.ts";
+import type { Connection } from "../request/networks.ts";
+import { daemonDefaults, modeOf, same, sameHostConfig, type DaemonDefaults } from "./compose-one-host.ts";
+import { sameMounts } from "./compose-one-mounts.ts";
 import { linksOf } from "./links.ts";
 
-/** Settings that are compared, or that change no container. A service with others is made anew. */
+/** Settings whose effect is compared, or that change no container. A service with others is made anew. */
 const known = new Set(
   (
-    "build cap_add cap_drop command container_name cpu_shares cpus cpuset depends_on devices dns dns_search domainname " +
-    "entrypoint environment expose external_links extra_hosts group_add healthcheck hostname image init labels links logging " +
-    "mem_limit mem_reservation network_mode networks pid ports privileged profiles pull_policy read_only restart scale " +
-    "security_opt stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode volumes volumes_from " +
-    "working_dir"
+    "build cap_add cap_drop cgroup_parent command container_name cpu_period cpu_quota cpu_shares cpus cpuset depends_on " +
+    "device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint environment expose external_links extra_hosts " +
+    "group_add healthcheck hostname image init ipc labels links logging mem_limit mem_reservation mem_swappiness " +
+    "memswap_limit network_mode networks oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy " +
+    "read_only restart runtime scale security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits " +
+    "user userns_mode volumes volumes_from working_dir"
   ).split(" "),
 );
-
-/** Settings of the host's side that are shown as they were given, and mean nothing when they are empty. */
-const hostSettings: readonly (keyof HostConfig)[] = [
-  ...(["CapAdd", "CapDrop", "CpuShares", "CpusetCpus", "Devices", "Dns", "DnsSearch", "ExtraHosts"] as const),
-  ...(["GroupAdd", "Init", "Memory", "MemoryReservation", "NanoCpus", "PidMode", "PortBindings"] as const),
-  ...(["Privileged", "ReadonlyRootfs", "SecurityOpt", "Sysctls", "Tmpfs", "Ulimits", "UsernsMode"] as const),
-];
 
 /** Looks at every container of Docker Compose 1, and adds those that are as their services want to what was seen. */
 export async function withComposeOne(
@@ -40,10 +36,11 @@ export async function withComposeOne(
   seen: Observation,
 ): Promise<Observation> {
   const asWanted = new Set<string>();
+  const daemon = daemonDefaults(await client.info());
   await Promise.all(
     seen.containers.filter(isOfComposeOne).map(async (container) => {
       const plan = planOf(project, seen, container);
-      if (plan !== undefined && isAsWanted(plan, await client.containerInspect(container.id)))
+      if (plan !== undefined && isAsWanted(plan, await client.containerInspect(container.id), daemon))
         asWanted.add(container.id);
     }),
   );
@@ -81,63 +78,25 @@ function planOf(
   };
 }
 
-/** True when a container is what the plan would make. */
-export function isAsWanted(plan: ContainerPlan, found: ContainerInspect): boolean {
+/** True when a container is what the plan would make; in doubt it is not. */
+export function isAsWanted(plan: ContainerPlan, found: ContainerInspect, daemon: DaemonDefaults): boolean {
   const { image } = plan;
   if (image === undefined || found.Image !== image.Id) return false;
   const { request, connection } = createRequest(plan);
-  const host = request.HostConfig ?? {};
   return (
     sameConfig(request, image.Config, found) &&
-    hostSettings.every((key) => same(host[key], found.HostConfig[key])) &&
-    same(modeOf(host), modeOf(found.HostConfig)) &&
-    same(restartOf(host), restartOf(found.HostConfig)) &&
-    same(sourcesOf(host), sourcesOf(found.HostConfig)) &&
-    same(logOf(host, found.HostConfig), logOf(found.HostConfig, host)) &&
+    sameHostname(request.Hostname, found, daemon) &&
+    sameHostConfig(request.HostConfig ?? {}, found.HostConfig, daemon) &&
     sameMounts(plan, image.Config, found) &&
     sameLinks(plan, found) &&
-    [...connection.endpoints].every(([name, endpoint]) => {
-      const own = found.NetworkSettings.Networks[name];
-      return own !== undefined && sameEndpoint(plan, endpoint, own);
-    }) &&
-    (connection.endpoints.size === 0 ||
-      Object.keys(found.NetworkSettings.Networks).length === connection.endpoints.size)
+    sameNetworks(plan, connection, found)
   );
 }
-
-/** Nothing, however it is written, is the same as nothing; order counts in lists alone. */
-function same(wanted: unknown, found: unknown): boolean {
-  return JSON.stringify(normal(wanted)) === JSON.stringify(normal(found));
-}
-
-function normal(value: unknown): unknown {
-  if (value === null || value === "" || value === false || value === 0) return undefined;
-  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((each) => normal(each) ?? null);
-  if (typeof value !== "object") return value;
-  const entries = Object.entries(value)
-    .map(([key, each]) => [key, normal(each) ?? null] as const)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  return entries.length === 0 ? undefined : Object.fromEntries(entries);
-}
-
-const modeOf = ({ NetworkMode: mode = "" }: HostConfig): string => (mode === "default" ? "bridge" : mode);
-
-const restartOf = ({ RestartPolicy: policy }: HostConfig): unknown =>
-  ["no", ""].includes(policy?.Name ?? "") ? undefined : policy;
-
-const sourcesOf = ({ VolumesFrom: sources }: HostConfig): string[] =>
-  (sources ?? []).map((source) => source.replace(/:rw$/, ""));
-
-/** Options of the log's driver, and the driver where the other side names one. */
-const logOf = ({ LogConfig: log }: HostConfig, { LogConfig: other }: HostConfig): unknown => [
-  log?.Config,
-  (other?.Type ?? "") === "" || (log?.Type ?? "") === "" ? undefined : log?.Type,
-];
 
 function sameConfig(
   wanted: ContainerCreateRequest,
   image: ContainerConfig,
-  { Id: id, Config: found }: ContainerInspect,
+  { Config: found }: ContainerInspect,
 ): boolean {
   const hasOwnProgram = same(wanted.Entrypoint, undefined);
   return (
@@ -147,16 +106,31 @@ function sameConfig(
     same(wanted.User ?? image.User, found.User) &&
     same(wanted.StopSignal ?? image.StopSignal, found.StopSignal) &&
     same(wanted.Healthcheck ?? image.Healthcheck, found.Healthcheck) &&
-    same(wanted.Hostname ?? id.slice(0, 12), found.Hostname) &&
     same(wanted.Domainname, found.Domainname) &&
     same(wanted.Tty, found.Tty) &&
     same(wanted.OpenStdin, found.OpenStdin) &&
-    same(wanted.StopTimeout, found.StopTimeout) &&
-    same(variables(image.Env, wanted.Env), variables(found.Env)) &&
+    (wanted.StopTimeout ?? null) === (found.StopTimeout ?? null) &&
+    same(variables(image.Env, wanted.Env), variables(found.Env?.filter((entry) => !isAffinity(entry)))) &&
     same({ ...image.ExposedPorts, ...wanted.ExposedPorts }, found.ExposedPorts) &&
     same(foreignLabels({ ...image.Labels, ...wanted.Labels }), foreignLabels(found.Labels))
   );
 }
+
+/** A name that nobody gave is the daemon's to choose, and another one where the network is another's. */
+function sameHostname(
+  wanted: string | undefined,
+  { Id: id, Config: { Hostname: found = "" }, HostConfig: host }: ContainerInspect,
+  { hostName }: DaemonDefaults,
+): boolean {
+  const mode = modeOf(host);
+  if (wanted !== undefined && wanted !== "") return found === wanted;
+  // Docker refuses a name of one's own beside another container's network.
+  if (mode.startsWith("container:")) return true;
+  return mode === "host" ? found === "" || found === hostName : found === id.slice(0, 12);
+}
+
+/** What Compose 1 tells a swarm's scheduler of the container that a new one takes the place of. */
+const isAffinity = (entry: string): boolean => entry.startsWith("affinity:container=");
 
 /** Entries by the names of their variables; later lists win. */
 function variables(...lists: (readonly string[] | null | undefined)[]): Record<string, string> {
@@ -172,44 +146,37 @@ function foreignLabels(all: Readonly<Record<string, string>> | null | undefined)
   );
 }
 
-/** What is mounted, by its place; volumes without a name have any. Those of the image may be there besides. */
-function sameMounts(
-  { project, service }: ContainerPlan,
-  image: ContainerConfig,
-  { Mounts: found }: ContainerInspect,
+function sameNetworks(
+  plan: ContainerPlan,
+  { networkMode, endpoints }: Connection,
+  found: ContainerInspect,
 ): boolean {
-  const wanted = service.volumes ?? [];
-  // Options of a mount are not all shown.
-  const isPlain = wanted.every(({ bind = {}, volume }) => {
-    const { create_host_path: _made, ...options } = bind;
-    return same(options, {}) && same(volume, {});
-  });
-  if (!isPlain) return false;
-  const byPlace = new Map(found.map((mount) => [mount.Destination, mount]));
-  for (const { type, source = "", target, read_only: readOnly } of wanted) {
-    const mount = byPlace.get(target);
-    const name = type === "volume" ? (project.volumes[source]?.name ?? "") : source;
-    if (mount === undefined || mount.Type !== type || mount.RW !== (readOnly !== true)) return false;
-    if (name !== "" && name !== (type === "volume" ? mount.Name : mount.Source)) return false;
-    if (name === "" && !/^[0-9a-f]{64}$/.test(mount.Name ?? "")) return false;
-    byPlace.delete(target);
-  }
-  const isShared = service.volumes_from !== undefined;
-  return [...byPlace.keys()].every((target) => isShared || image.Volumes?.[target] !== undefined);
+  const { Networks: networks } = found.NetworkSettings;
+  // An address that Compose 1 has asked for is the container's, not the endpoint's.
+  const mac = found.Config.MacAddress ?? "";
+  if (mac !== "" && !endpoints.values().some((endpoint) => endpoint.MacAddress === mac)) return false;
+  const mode = modeOf({ NetworkMode: networkMode });
+  const names = endpoints.size > 0 ? endpoints.keys() : mode.startsWith("container:") ? [] : [mode];
+  return (
+    same([...names].sort(), Object.keys(networks).sort()) &&
+    endpoints.entries().every(([name, endpoint]) => sameEndpoint(plan, endpoint, found, networks[name]!))
+  );
 }
 
 function sameEndpoint(
   { containerName: name, links }: ContainerPlan,
   wanted: EndpointSettings,
+  { Id: id }: ContainerInspect,
   found: EndpointSettings,
 ): boolean {
   const aliases = (list: readonly string[] | null | undefined): string[] =>
-    [...new Set(list)].filter((alias) => alias !== name && !/^[0-9a-f]{12}$/.test(alias)).sort();
+    [...new Set(list)].filter((alias) => alias !== name && alias !== id.slice(0, 12)).sort();
   return (
     same(aliases(wanted.Aliases), aliases(found.Aliases)) &&
     same(links.toSorted(), [...(found.Links ?? [])].sort()) &&
     same(wanted.IPAMConfig, found.IPAMConfig) &&
     same(wanted.DriverOpts, found.DriverOpts) &&
+    same(wanted.GwPriority, found.GwPriority) &&
     same(wanted.MacAddress ?? found.MacAddress, found.MacAddress)
   );
 }

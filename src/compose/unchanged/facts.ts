@@ -3,7 +3,8 @@ import type { Observation } from "../plan.ts";
 
 /**
  * All that a plan looks at in an observation, as a text: with the same project and the same facts a plan is the same. But for
- * ids of containers, which a plan looks at where a service takes another's namespace or volumes.
+ * ids of containers, which a plan looks at where a service takes another's namespace or volumes, and for what was judged of
+ * Docker Compose 1's containers: of neither a memo is written.
  */
 export function factsOf({ containers, networks, volumes, images }: Observation): string {
   const sorted = (rows: Iterable<readonly string[]>): string[] =>
