@@ -1,7 +1,7 @@
 /** Mounting. Flags and option words as in mount(2) and mount(8). */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, readFileSync, realpathSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { conflict, EngineError } from "../base/errors.ts";
 import { isErrno } from "./fs-error.ts";
 import { EINVAL, ENOENT, errno, libc, systemError } from "./libc.ts";
@@ -131,9 +131,12 @@ export function unmount(target: string): boolean {
   throw systemError(`unmount ${target}`, code);
 }
 
-/** True when something is mounted on exactly this path (proc_pid_mountinfo(5)); a bind of a directory on its own file system too. */
+/**
+ * True when something is mounted on exactly this path (proc_pid_mountinfo(5)); a bind of a directory on its own file system
+ * too. Asks nothing of what is mounted there: its server may be away, and whoever asks then waits for good.
+ */
 export function isMountPoint(path: string): boolean {
-  const wanted = realPath(path);
+  const wanted = join(realPath(dirname(path)), basename(path));
   return mountPoints().includes(wanted);
 }
 

@@ -22,6 +22,9 @@ export const volumeNameForm = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** A server that is away makes mount(2) wait. */
 const networkMountTimeoutMs = 120_000;
+/** And every use of what was mounted from it before. */
+const answerTimeoutMs = 15_000;
+const networkTypes = /^(nfs4?|cifs|smb3|ceph|glusterfs|9p)$/;
 
 /**
  * Volumes as directories `<root>/<name>/_data`. With options something is mounted there from the first use to the last.
@@ -29,9 +32,11 @@ const networkMountTimeoutMs = 120_000;
 export class LocalDriver implements VolumeDriver {
   readonly name = "local";
   readonly #root: string;
+  readonly #answerTimeoutMs: number;
 
-  constructor(root: string) {
+  constructor(root: string, timeoutMs = answerTimeoutMs) {
     this.#root = root;
+    this.#answerTimeoutMs = timeoutMs;
     mkdirSync(root, { recursive: true, mode: 0o701 });
   }
 
@@ -73,13 +78,19 @@ export class LocalDriver implements VolumeDriver {
   /** One above the highest project of any volume, and above that of the root. */
   #freeProject(): number {
     const projects = readdirSync(this.#root)
-      .filter((name) => existsSync(this.pathOf(name)))
+      // What a file system of its own has mounted on it has no project of this one, and may not answer.
+      .filter((name) => this.#isThere(name) && !isMountPoint(this.pathOf(name)))
       .map((name) => projectOf(this.pathOf(name)));
     return Math.max(projectOf(this.#root), ...projects) + 1;
   }
 
+  /** By the directory's listing: what is mounted on it may not answer. */
+  #isThere(name: string): boolean {
+    return hasVolumeDirectory(join(this.#root, name));
+  }
+
   async get(name: string): Promise<DriverVolume | undefined> {
-    if (!existsSync(this.pathOf(name))) return undefined;
+    if (!this.#isThere(name)) return undefined;
     return { name, mountpoint: this.pathOf(name), createdAt: "", status: undefined };
   }
 
@@ -92,11 +103,14 @@ export class LocalDriver implements VolumeDriver {
 
   async mount(volume: VolumeInspect): Promise<string> {
     const path = this.pathOf(volume.Name);
-    if (!needsMount(volume.Options) || isMountPoint(path)) return path;
+    if (!needsMount(volume.Options)) return path;
+    if (isMountPoint(path)) {
+      if (networkTypes.test(volume.Options?.["type"] ?? "")) await this.#waitForAnswer(path);
+      return path;
+    }
     const { device, type, words } = await mountArguments(volume.Options ?? {});
     try {
-      if (/^(nfs4?|cifs|smb3|ceph|glusterfs|9p)$/.test(type))
-        await mountFromNetwork({ device, type, words, path });
+      if (networkTypes.test(type)) await mountFromNetwork({ device, type, words, path });
       else mount({ type, source: device, options: words }, path);
     } catch (error) {
       // Not "notFound" for a source that is not there: clients would take the image for missing.
@@ -108,6 +122,24 @@ export class LocalDriver implements VolumeDriver {
       );
     }
     return path;
+  }
+
+  /**
+   * Looks in a process of its own whether the server of what is mounted answers: whoever uses it next may be the daemon,
+   * which would wait as long as the server is away. Throws `unavailable`. What it answers is for those who use it.
+   */
+  async #waitForAnswer(path: string): Promise<void> {
+    const { signal } = await runProcess({
+      path: "/usr/bin/env",
+      argv: ["env", "find", path, "-maxdepth", "0", "-empty"],
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+      timeoutMs: this.#answerTimeoutMs,
+    });
+    if (signal !== undefined)
+      throw new EngineError(
+        "unavailable",
+        `error while mounting volume '${path}': no answer from the server of what is mounted there within ${this.#answerTimeoutMs / 1000} seconds`,
+      );
   }
 
   async unmount(volume: VolumeInspect, _user: string, isLast: boolean): Promise<void> {
@@ -131,6 +163,25 @@ export class LocalDriver implements VolumeDriver {
     }
     crashpoint("volume-remove.renamed");
     rmSync(doomed, { recursive: true, force: true });
+  }
+}
+
+/** True when `path`, of a volume, has the directory for its files. Asks nothing of what is mounted on that. */
+export function hasVolumeDirectory(path: string): boolean {
+  try {
+    return readdirSync(path).includes("_data");
+  } catch {
+    return false;
+  }
+}
+
+/** True when `path`, of a volume, holds files, or something is mounted on it: that is never asked, it may not answer. */
+export function holdsData(path: string): boolean {
+  const data = join(path, "_data");
+  try {
+    return isMountPoint(data) || readdirSync(data).length > 0;
+  } catch {
+    return false;
   }
 }
 

@@ -12,7 +12,7 @@ import { namesIn, removeEntry } from "../linux/tree-fd.ts";
 import { withFileErrors } from "../linux/fs-error.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { DriverVolume, VolumeDriver } from "./driver.ts";
-import { LocalDriver, volumeNameForm } from "./local-driver.ts";
+import { holdsData, LocalDriver, volumeNameForm } from "./local-driver.ts";
 import { PluginDriver } from "./plugin-driver.ts";
 import { type PluginDirectories, pluginDirectories, pluginNames } from "./plugin-registry.ts";
 import { VolumeRecords } from "./volume-records.ts";
@@ -59,7 +59,7 @@ class DriverVolumeStore implements VolumeStore {
     const entries = new Set(readdirSync(root));
     for (const name of entries) {
       if (this.#records.get(name)?.Driver === "local") continue;
-      const isSomebodys = volumeNameForm.test(name) && hasEntries(this.#local.pathOf(name));
+      const isSomebodys = volumeNameForm.test(name) && holdsData(join(root, name));
       if (!isSomebodys) rmSync(join(root, name), { recursive: true, force: true });
       else if (this.#records.get(name) === undefined)
         this.#records.insert(
@@ -335,14 +335,6 @@ async function named<T>(what: string, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof EngineError) || error.message.startsWith(`${what}: `)) throw error;
     throw new EngineError(error.kind, `${what}: ${error.message}`, { cause: error });
-  }
-}
-
-function hasEntries(path: string): boolean {
-  try {
-    return readdirSync(path).length > 0;
-  } catch {
-    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 /** Local volumes' directories against their records. Plugins keep their own. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { volumeNameForm } from "../../volume/local-driver.ts";
+import { hasVolumeDirectory, holdsData, volumeNameForm } from "../../volume/local-driver.ts";
 import type { CheckedStore, Found } from "./store.ts";
 
 export function checkVolumes(store: CheckedStore): Found[] {
@@ -16,7 +16,7 @@ export function checkVolumes(store: CheckedStore): Found[] {
   for (const name of existsSync(root) ? readdirSync(root) : []) {
     if (local.has(name)) continue;
     const path = join(root, name);
-    if (volumeNameForm.test(name) && hasEntries(join(path, "_data")))
+    if (volumeNameForm.test(name) && holdsData(path))
       found.push({
         kind: "volume-unrecorded",
         object: name,
@@ -31,7 +31,7 @@ export function checkVolumes(store: CheckedStore): Found[] {
   }
   const containers = store.containers.list();
   for (const name of local.keys()) {
-    if (existsSync(join(root, name, "_data"))) continue;
+    if (hasVolumeDirectory(join(root, name))) continue;
     const users = containers.filter(({ mounts }) => mounts.some((mount) => mount.Name === name));
     found.push({
       kind: "volume-missing",
@@ -45,12 +45,4 @@ export function checkVolumes(store: CheckedStore): Found[] {
     });
   }
   return found;
-}
-
-function hasEntries(path: string): boolean {
-  try {
-    return readdirSync(path).length > 0;
-  } catch {
-    return false;
-  }
 }

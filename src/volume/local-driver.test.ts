@@ -1,0 +1,94 @@
+/** Volumes on whose directory something is mounted that does not answer, as of a server that went away. */
+import assert from "node:assert/strict";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openDatabase } from "../base/database.ts";
+import { isKind } from "../base/errors.ts";
+import { isMountPoint, mount, unmount } from "../linux/mount.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
+import { hasVolumeDirectory, holdsData, LocalDriver } from "./local-driver.ts";
+import { createVolumeStore } from "./volume-store.ts";
+
+/** A file system in user space that nobody serves: who asks it waits until `end`, and fails from then on (fuse(4)). */
+function mountUnanswering(target: string): { end: () => void } {
+  const device = openSync("/dev/fuse", "r+");
+  const options = [`fd=${device}`, "rootmode=40000", "user_id=0", "group_id=0"];
+  mount({ type: "fuse", source: "nobody", options }, target);
+  return { end: () => closeSync(device) };
+}
+
+const needsFuse = { skip: !existsSync("/dev/fuse") && "there is no /dev/fuse" };
+
+function newRoot(t: { after(work: () => void): void }, names: readonly string[]): string {
+  const directory = mkdtempSync(join(tmpdir(), "gantry-local-driver-"));
+  const root = join(directory, "volumes");
+  t.after(() => {
+    for (const name of names) while (unmount(join(root, name, "_data")));
+    rmSync(directory, { recursive: true });
+  });
+  for (const name of names) mkdirSync(join(root, name, "_data"), { recursive: true });
+  return root;
+}
+
+const volume = (name: string, Options: Record<string, string>): VolumeInspect =>
+  ({ Name: name, Options }) as unknown as VolumeInspect;
+
+test(
+  "what is mounted on a volume and gone is neither asked nor an error, and goes with the volume",
+  needsFuse,
+  async (t) => {
+    const root = newRoot(t, ["dead"]);
+    const driver = new LocalDriver(root);
+    const path = driver.pathOf("dead");
+    mountUnanswering(path).end();
+    assert.ok(isMountPoint(path));
+    assert.ok(hasVolumeDirectory(join(root, "dead")));
+    assert.ok(holdsData(join(root, "dead")));
+    assert.deepEqual(
+      (await driver.list()).map(({ name }) => name),
+      ["dead"],
+    );
+    for (const type of ["none", "nfs"]) {
+      const options = { type, device: "/elsewhere" };
+      assert.equal(await driver.mount(volume("dead", options)), path, type);
+    }
+    await driver.remove(volume("dead", { type: "none", device: "/elsewhere" }));
+    assert.deepEqual(await driver.list(), []);
+  },
+);
+
+test(
+  "a server that does not answer any more ends the start of the next container, and holds up nothing",
+  needsFuse,
+  async (t) => {
+    const root = newRoot(t, ["share"]);
+    const driver = new LocalDriver(root, 200);
+    const path = driver.pathOf("share");
+    const server = mountUnanswering(path);
+    try {
+      const options = { type: "nfs", device: ":/share", o: "addr=192.0.2.1" };
+      await assert.rejects(
+        driver.mount(volume("share", options)),
+        (error) =>
+          isKind(error, "unavailable") &&
+          String(error).includes(`'${path}': no answer from the server of what is mounted there within 0.2`),
+      );
+      assert.ok(isMountPoint(path));
+    } finally {
+      server.end();
+    }
+  },
+);
+
+test("a volume without a record that something is mounted on is not taken for an empty one", (t) => {
+  const root = newRoot(t, ["mounted"]);
+  mount({ type: "tmpfs", source: "none", options: [] }, join(root, "mounted/_data"));
+  using database = openDatabase(join(root, "../db"));
+  const store = createVolumeStore(database, root, { sockets: join(root, "none"), specifications: [] });
+  assert.deepEqual(
+    store.records().map(({ Name }) => Name),
+    ["mounted"],
+  );
+});
