@@ -240,6 +240,33 @@ test("several platforms make an index, with an attestation for each when provena
   assert.equal(`sha256:${statement.subject[0]?.digest.sha256}`, index.manifests[0]?.digest);
 });
 
+test("attestations that a name is to keep are on the disk before the name is given", async (t) => {
+  await using it = await testBuilder();
+  const persisted = new Set<string>();
+  t.mock.method(it.host.content, "persist", async (digests: Iterable<string>) => {
+    for (const digest of digests) persisted.add(digest);
+  });
+  const tag = it.host.images.tag.bind(it.host.images);
+  const atTag: string[][] = [];
+  t.mock.method(it.host.images, "tag", (name: string, id: string) => {
+    atTag.push([...persisted]);
+    tag(name, id);
+  });
+  await it.build(
+    { Dockerfile: "FROM scratch\nCOPY a /a\n", a: "A" },
+    { exports: [{ type: "image", names: ["app:1"] }], provenance: { mode: "min" } },
+  );
+  const image = it.host.images.resolve("app:1");
+  const others = it.host.content.list().map(({ digest }) => digest);
+  assert.equal(atTag.length, 1);
+  // Manifest, configuration and statement of what is attested, beside the image's own manifest, configuration and layer.
+  assert.ok(others.length >= 6 && others.includes(image.manifestDigest), others.join());
+  assert.deepEqual(
+    others.filter((digest) => !atTag[0]!.includes(digest)),
+    [],
+  );
+});
+
 test("cache goes out to a directory and comes in on another machine", async () => {
   const shared = mkdtempSync(join(tmpdir(), "gantry-cache-"));
   try {

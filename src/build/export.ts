@@ -171,12 +171,12 @@ async function exportImage(
   const vertex = progress.vertex(`export ${parts.request.id}`, "exporting to image");
   return vertex.run(async () => {
     const layers = made.flatMap(({ stored }) => stored.manifest.layers.map(({ digest }) => digest));
-    await vertex.part("exporting layers", () => host.content.persist(layers));
+    const blobs = attestationBlobs(host.content, attestations);
+    await vertex.part("exporting layers", () => host.content.persist([...layers, ...blobs]));
     signal.throwIfAborted();
     failpoint("build-export.flushed");
     const own = ownImage(made);
     const manifests = [...made.map(({ descriptor }) => descriptor), ...attestations];
-    const blobs = attestationBlobs(host.content, attestations);
     const records = new Map<MadeImage, ImageRecord>();
     for (const image of made)
       await vertex.part(`writing image ${image.stored.configDigest}`, async () => {

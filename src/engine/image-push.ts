@@ -146,7 +146,10 @@ async function pushOthers(
   const sent: Descriptor[] = [];
   for (const manifest of manifests) {
     if (isAttestation(manifest)) {
-      if (!(await pushAttestation(context, task, manifest))) continue;
+      if (!(await pushAttestation(context, task, manifest))) {
+        task.report({ status: `Skipped attestation ${shortId(manifest.digest)}: it is no longer here` });
+        continue;
+      }
     } else await pushOther(context, task, { manifest, reference, own });
     sent.push(manifest);
   }

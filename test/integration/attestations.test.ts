@@ -218,6 +218,13 @@ describe("attestations", () => {
         await suite.daemon.dockerOk(["push", "-q", name]);
         const second = await readIndex(JSON.parse(await fetchText("manifests/latest")) as Manifest, blob);
         assert.equal(second.statements.length, 2);
+        // Nothing is left out without a word.
+        const { manifests } = JSON.parse(await fetchText("manifests/latest")) as Manifest;
+        const hex = manifests[1]!.digest.slice("sha256:".length);
+        await rm(join(suite.daemon.dataRoot, "content/blobs/sha256", hex));
+        const said = await suite.daemon.dockerOk(["push", name]);
+        assert.match(said, new RegExp(`Skipped attestation ${hex.slice(0, 12)}: it is no longer here`));
+        assert.doesNotMatch(await fetchText("manifests/latest"), /"manifests"/);
         await buildx("-t", name, image);
         await suite.daemon.dockerOk(["push", "-q", name]);
         assert.doesNotMatch(await fetchText("manifests/latest"), /"manifests"/);
