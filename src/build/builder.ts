@@ -197,10 +197,15 @@ class ImageBuilder implements Builder {
     // The client's files come while the first steps run.
     const isAwaited =
       request.context.kind === "remote" && sessions.some(({ parts }) => parts.plan.stages.some(readsContext));
-    const context = Promise.allSettled(isAwaited ? [opened.mainContext()] : []).then(([outcome]) => {
-      // Nothing that runs meanwhile is of use then.
-      if (outcome?.status === "rejected") stop.abort(outcome.reason as Error);
-    });
+    const receive = async (): Promise<void> => {
+      try {
+        if (isAwaited) await opened.mainContext();
+      } catch (error) {
+        // Nothing that runs meanwhile is of use then.
+        stop.abort(error);
+      }
+    };
+    const context = receive();
     const settled = await Promise.allSettled(sessions.map(({ session }) => session.run()));
     const failed = settled.find(({ status }) => status === "rejected");
     if (failed !== undefined && !stop.signal.aborted) stop.abort((failed as PromiseRejectedResult).reason);
