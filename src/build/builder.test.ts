@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
+import { MemoryBudget } from "../base/memory-budget.ts";
 import { TarReader } from "../oci/tar-reader.ts";
 import type { ImageIndex, ImageManifest } from "../oci/image-spec.ts";
 import { type BuildEvent, buildFailureOf, type BuildRequest, type RemoteDirectory } from "./build.ts";
@@ -407,4 +408,16 @@ test("a context that broke off takes no room, and the one before it stays", asyn
   );
   assert.deepEqual(sizes(), before);
   assert.ok((await it.build(files, none)).events.length > 0);
+});
+
+test("nothing of a build's context counts as kept in memory when the build has ended, in whatever way", async () => {
+  await using it = await testBuilder();
+  const files = { Dockerfile: scratch, a: "1", b: "2" };
+  await it.build(files);
+  assert.equal(MemoryBudget.keptBytes, 0);
+  // A pack of which most is out of date is written anew.
+  for (const letter of ["1", "2", "3"]) await it.build({ ...files, a: letter.repeat(12 * 1024 * 1024) });
+  assert.equal(MemoryBudget.keptBytes, 0);
+  await assert.rejects(it.build({ ...files, Dockerfile: "FROM scratch\nCOPY nowhere /\n" }));
+  assert.equal(MemoryBudget.keptBytes, 0);
 });

@@ -92,6 +92,7 @@ export class ContextStore {
     mkdirSync(place, { recursive: true, mode: 0o700 });
     const known = this.#index(place);
     const pack = new Pack(join(place, "pack"), known.sizeBytes);
+    let kept = pack;
     try {
       const { include, exclude, signal } = options;
       const listing = await source.open({ include, exclude, followPaths: include, signal });
@@ -101,7 +102,6 @@ export class ContextStore {
       } finally {
         await listing[Symbol.asyncDispose]();
       }
-      let kept = pack;
       if (!isSame(known, pack)) {
         pack.flush();
         kept = compacted(pack, place);
@@ -114,7 +114,8 @@ export class ContextStore {
     } catch (error) {
       // What nobody has noted would lie there for ever.
       rmSync(join(place, "pack.new"), { force: true });
-      pack.revert(known.sizeBytes);
+      // One that was written anew has no index yet: nothing of it is known.
+      kept.revert(kept === pack ? known.sizeBytes : 0);
       if (this.#cache.find(`context:${name}`) === undefined) rmSync(place, { recursive: true, force: true });
       throw error;
     }
@@ -222,13 +223,15 @@ function compacted(pack: Pack, place: string): Pack {
   if (pack.sizeBytes < compactBytes || usedBytes * 2 > pack.sizeBytes) return pack;
   const path = join(place, "pack.new");
   rmSync(path, { force: true });
-  const fresh = new Pack(path);
+  using undo = new DisposableStack();
+  const fresh = undo.use(new Pack(path));
   for (const entry of pack.entries.values())
     if (entry.sha256 === "") fresh.add(entry);
     else fresh.commitFile(entry, pack.read(entry));
   fresh.flush();
   rmSync(join(place, "index.json"), { force: true });
   renameSync(path, join(place, "pack"));
+  undo.move();
   pack[Symbol.dispose]();
   return fresh;
 }

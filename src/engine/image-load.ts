@@ -22,7 +22,7 @@ export async function* imageLoad(
 ): AsyncGenerator<ProgressMessage, void> {
   using lease = context.garbage.lease();
   const { content } = context;
-  const files = await readArchive(archive, { content, lease, signal: options.signal });
+  using files = await readArchive(archive, { content, lease, signal: options.signal });
   const { platform } = options;
   const found = await findImages(files, content, lease, platform);
   const fitting = found.filter(

@@ -14,8 +14,8 @@ import { decompress } from "./decompress.ts";
 import type { Lease } from "./leases.ts";
 import { maxMetadataBytes } from "./register.ts";
 
-/** What an archive holds, by name. */
-export class ArchiveFiles {
+/** What an archive holds, by name. What it takes of memory counts until it is disposed of. */
+export class ArchiveFiles implements Disposable {
   /** Name of a file -> digest of its blob. */
   readonly blobs = new Map<string, string>();
   /** Name of a symbolic or hard link -> name of the file it stands for. */
@@ -23,6 +23,10 @@ export class ArchiveFiles {
   /** The JSON files at the top, by name. */
   readonly metadata = new Map<string, Buffer>();
   readonly budget = new MemoryBudget("the archive names too many files");
+
+  [Symbol.dispose](): void {
+    this.budget[Symbol.dispose]();
+  }
 
   /** The digest of a file, through links. Throws `invalidArgument` when it is not in the archive. */
   digestOf(name: string): string {
@@ -63,12 +67,14 @@ export async function readArchive(
   archive: Readable,
   into: { content: ContentStore; lease: Pick<Lease, "add">; signal: AbortSignal },
 ): Promise<ArchiveFiles> {
-  const files = new ArchiveFiles();
+  using undo = new DisposableStack();
+  const files = undo.use(new ArchiveFiles());
   const tar = new TarReader(decompress(archive));
   for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
     into.signal.throwIfAborted();
     await readEntry(files, { entry, tar }, into);
   }
+  undo.move();
   return files;
 }
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, test } from "node:test";
 import { EngineError } from "../base/errors.ts";
+import { MemoryBudget } from "../base/memory-budget.ts";
 import { type TarHeader, tarEnd, tarHeader } from "../oci/tar-writer.ts";
 import { type UnpackResult, type UnpackTarget, unpackLayer } from "./apply.ts";
 
@@ -62,6 +63,11 @@ test("what a layer names again, or replaces, takes its memory once", async () =>
     }
   };
   for (const form of ["overlay", "merged"] as const) await unpack(form, again());
+  assert.equal(
+    MemoryBudget.keptBytes,
+    0,
+    "of layers that are done, and of refused ones, something still counts",
+  );
 });
 
 /** Unpacks a layer that goes to its root by ever other ways over links. */

@@ -70,7 +70,7 @@ export async function unpackLayer(
   tar: AsyncIterable<Uint8Array>,
   target: UnpackTarget,
 ): Promise<UnpackResult> {
-  const unpacker = new LayerUnpacker(target);
+  using unpacker = new LayerUnpacker(target);
   const reader = new TarReader(tar);
   let sliceStart = performance.now();
   for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
@@ -96,7 +96,7 @@ function cleanParts(name: string): string[] {
   return parts;
 }
 
-class LayerUnpacker {
+class LayerUnpacker implements Disposable {
   readonly #root: string;
   readonly #form: UnpackTarget["form"];
   readonly #lowers: readonly string[];
@@ -136,6 +136,10 @@ class LayerUnpacker {
     } catch (error) {
       throw describe(error, entry);
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#budget[Symbol.dispose]();
   }
 
   finish(): UnpackResult {

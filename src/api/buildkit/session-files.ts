@@ -62,17 +62,17 @@ class RemoteListing implements FileListing {
   readonly files: AsyncIterable<ContextFile>;
   readonly #ids = new WeakMap<ContextFile, number>();
   readonly #receiver: FileReceiver;
+  readonly #budget = new MemoryBudget("the build context has too many files");
   readonly #call: Pick<ClientCall<unknown, unknown>, "cancel" | "end" | "outcome">;
 
   constructor(session: ClientSession, options: CallOptions) {
     const call = session.connection.open(diffCopy, options);
     this.#call = call;
     // The list comes as fast as the client sends it, whatever is done with it meanwhile.
-    const budget = new MemoryBudget("the build context has too many files");
     this.#receiver = new FileReceiver(call, ({ path, linkname, xattrs }) => {
       let textBytes = path.length + linkname.length;
       for (const [name, value] of xattrs) textBytes += name.length + value.length;
-      budget.take(textBytes);
+      this.#budget.take(textBytes);
     });
     this.files = this.#list();
   }
@@ -114,6 +114,8 @@ class RemoteListing implements FileListing {
     } catch {
       // It failed before, and was told then.
       this.#call.cancel();
+    } finally {
+      this.#budget[Symbol.dispose]();
     }
   }
 }

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { MemoryBudget } from "../../base/memory-budget.ts";
 import { tarEnd, tarHeader, tarPadding } from "../../oci/tar-writer.ts";
-import { emptyTree, type FileTree, findEntry, resolvePath } from "./file-tree.ts";
+import { emptyTree, type FileTree, findEntry, resolvePath, rootEntry } from "./file-tree.ts";
 import { filteredTree } from "./filtered-tree.ts";
 import { compileGlob } from "./glob.ts";
 import { layerTar } from "./layer-tar.ts";
@@ -172,5 +173,26 @@ test("a context in a tar becomes a pack that reads as it was sent, and gives the
     pack.discard();
   } finally {
     rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test("a pack's memory counts until it is closed, however that is", () => {
+  const directory = mkdtempSync(join(tmpdir(), "gantry-pack-"));
+  try {
+    for (const close of [
+      (pack: Pack) => pack[Symbol.dispose](),
+      (pack: Pack) => pack.revert(0),
+      (pack: Pack) => pack.discard(),
+    ]) {
+      const pack = new Pack(join(directory, "pack"));
+      pack.commitFile({ ...rootEntry, path: "a/b", type: "file" }, [Buffer.from("x")]);
+      pack.add({ ...rootEntry, path: "c" });
+      pack.remove("a");
+      assert.ok(MemoryBudget.keptBytes > 1_000, String(MemoryBudget.keptBytes));
+      close(pack);
+      assert.equal(MemoryBudget.keptBytes, 0);
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
   }
 });

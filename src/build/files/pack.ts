@@ -194,6 +194,7 @@ export class Pack implements FileTree, Disposable {
 
   /** Closes the file; it stays where it is. */
   [Symbol.dispose](): void {
+    this.#budget[Symbol.dispose]();
     closeSync(this.#fd);
   }
 
@@ -208,7 +209,7 @@ export class Pack implements FileTree, Disposable {
 
   /** Closes and removes the file. */
   discard(): void {
-    closeSync(this.#fd);
+    this[Symbol.dispose]();
     rmSync(this.#path, { force: true });
   }
 }
