@@ -1,3 +1,4 @@
+import { rfc3339Nano } from "../../../base/time.ts";
 import { labels } from "../../../compose/labels.ts";
 import { goLocalTime } from "../../output/humanize.ts";
 import { composeCommand } from "../app.ts";
@@ -25,22 +26,26 @@ export default composeCommand({
       filters: { type: ["container"], label: [`${labels.project}=${name}`] },
       ...query,
     });
-    for await (const { Action: action, Actor: actor, time, timeNano } of events) {
+    for await (const { Action: action, Actor: actor, time: seconds, timeNano } of events) {
       const own = actor.Attributes;
       const service = own[labels.service] ?? "";
       if (own[labels.oneOff] === "True" || (services.length > 0 && !services.includes(service))) continue;
       const attributes = Object.fromEntries(
-        Object.entries(own).filter(([key]) => !key.startsWith("com.docker.compose.")),
+        Object.entries(own)
+          .filter(([key]) => !key.startsWith("com.docker.compose."))
+          .sort(([a], [b]) => (a < b ? -1 : 1)),
       );
+      const time = rfc3339Nano(BigInt(timeNano));
       if (parsed.bool("json")) {
-        const when = new Date(timeNano / 1e6).toISOString();
+        // In the order of Docker Compose, which sorts the names.
         context.print(
-          `${JSON.stringify({ time: when, type: "container", service, id: actor.ID, action, attributes })}\n`,
+          `${JSON.stringify({ action, attributes, id: actor.ID, service, time, type: "container" })}\n`,
         );
         continue;
       }
       const list = Object.entries(attributes).map(([key, value]) => `${key}=${value}`);
-      const stamp = goLocalTime(time).slice(0, 19);
+      const micros = String(Math.trunc(timeNano / 1000) % 1_000_000).padStart(6, "0");
+      const stamp = `${goLocalTime(seconds).slice(0, 19)}.${micros}`;
       context.print(`${stamp} container ${action} ${actor.ID} (${list.join(", ")})\n`);
     }
     return 0;

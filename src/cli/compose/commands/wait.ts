@@ -19,9 +19,13 @@ export default composeCommand({
       );
     }
     const waits = await Promise.all(containers.map(({ id }) => client.containerWait(id)));
-    const { StatusCode: code } = await Promise.race(waits.map(({ result }) => result));
+    const ends = waits.map(async ({ result }, index) => {
+      const { StatusCode: status } = await result;
+      return { id: containers[index]!.id, code: status };
+    });
+    const { id, code } = await Promise.race(ends);
     for (const wait of waits) wait.close();
-    app.context.print(`${code}\n`);
+    app.context.print(`container "${id}" exited with status code ${code}\n`);
     if (parsed.bool("down-project")) {
       const options = { services: [], volumes: false, images: "", removeOrphans: true } as const;
       await app.during("Running", async (session) => {
