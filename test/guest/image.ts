@@ -9,6 +9,7 @@ import {
   globSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   renameSync,
 } from "node:fs";
@@ -70,6 +71,20 @@ export async function apparmorParser(): Promise<string> {
   const path = join(root, installed);
   if (!existsSync(path)) await unpackPackage("apparmor", root);
   return path;
+}
+
+/** Compiles the guest's SELinux policy, by the compiler of Debian's package. Returns its path. */
+export async function selinuxPolicy(directory: string): Promise<string> {
+  const root = join(cacheDirectory, "checkpolicy");
+  const compiler = join(root, "usr/bin/checkpolicy");
+  if (!existsSync(compiler)) await unpackPackage("checkpolicy", root);
+  const categories = Array.from({ length: 1024 }, (_, index) => `category c${index};`);
+  const text = readFileSync(join(import.meta.dirname, "selinux.conf"), "utf8");
+  const source = join(directory, "policy.conf");
+  writeFileSync(source, text.replace("CATEGORIES", categories.join("\n")));
+  const policy = join(directory, "policy");
+  await mustRun([compiler, "-M", "-U", "allow", "-c", "31", "-o", policy, source], { timeoutMs: 60_000 });
+  return policy;
 }
 
 async function cloudKernelPackage(): Promise<string | undefined> {
@@ -134,6 +149,7 @@ const scripts = [
   "daemon-flags.sh",
   "power-cut.sh",
   "networks.sh",
+  "selinux.sh",
 ] as const;
 
 /** Makes the guest's ext4 disk and returns its path. `more`: what else is there, and where on this machine it lies. */
