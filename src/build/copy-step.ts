@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { posix } from "node:path";
 import { Readable } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
+import { redactCredentials } from "../base/redact-url.ts";
 import { detectCompression } from "../image/decompress.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import type { AddInstruction, CopyInstruction } from "./dockerfile/ast.ts";
@@ -242,7 +243,7 @@ async function remotePart(session: BuildSession, source: string, instruction: Co
 
 /** What is fetched is shown by its address, before its step is known to be one of the cache's or not. */
 const sourceVertex = ({ parts }: BuildSession, source: string): VertexProgress =>
-  parts.progress.vertex(`source ${parts.request.id} ${source}`, source);
+  parts.progress.vertex(`source ${parts.request.id} ${source}`, redactCredentials(source));
 
 async function gitPart(
   session: BuildSession,
@@ -283,7 +284,9 @@ async function httpPart(
       vertex.status("downloading", { current, total, done: current === total });
     const file = (await download(source, path, { signal, onProgress }))!;
     if (checksum !== undefined && checksum !== `sha256:${file.sha256}`)
-      throw invalidArgument(`digest mismatch sha256:${file.sha256}: expected ${checksum} for ${source}`);
+      throw invalidArgument(
+        `digest mismatch sha256:${file.sha256}: expected ${checksum} for ${redactCredentials(source)}`,
+      );
     return file;
   });
   const name = byteStringOf(got.fileName || urlFileName(source) || "download");

@@ -6,6 +6,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { notFound } from "../base/errors.ts";
+import { redactCredentials } from "../base/redact-url.ts";
 import { openAgentSocket } from "./agent-socket.ts";
 import type { BuildRequest, SshProvider } from "./build.ts";
 
@@ -66,9 +67,12 @@ async function agentEnvironment(
   { directory, undo }: { readonly directory: string; readonly undo: AsyncDisposableStack },
 ): Promise<Record<string, string>> {
   if (!(await ssh.has(agentId)))
-    throw notFound(`cannot read ${remote}: no SSH key "${agentId}" forwarded from the client`, {
-      hint: `Give it with --ssh ${agentId}.`,
-    });
+    throw notFound(
+      `cannot read ${redactCredentials(remote)}: no SSH key "${agentId}" forwarded from the client`,
+      {
+        hint: `Give it with --ssh ${agentId}.`,
+      },
+    );
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   const agent = await openAgentSocket(ssh, agentId, { directory, name: "agent" });

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
+import { redactCredentials } from "../base/redact-url.ts";
 import { findProgram } from "../container/conmon-process.ts";
 import { runProcess } from "../linux/spawn.ts";
 import type { GitAccess } from "./git-access.ts";
@@ -81,7 +82,9 @@ async function git(argv: readonly string[], { cwd, access, signal }: GitRun): Pr
   });
   signal.throwIfAborted();
   if (result.code !== 0)
-    throw invalidArgument(`git ${argv[0]} failed: ${result.stderr.trim() || `exit code ${result.code}`}`);
+    throw invalidArgument(
+      `git ${argv[0]} failed: ${redactCredentials(result.stderr.trim()) || `exit code ${result.code}`}`,
+    );
   return result.stdout;
 }
 
@@ -105,7 +108,7 @@ export async function resolveGit(
     if (match !== undefined) return match[0]!;
   }
   if (/^[0-9a-f]{7,39}$/.test(wanted)) return wanted;
-  throw notFound(`repository ${source.remote} has no ref ${wanted}`);
+  throw notFound(`repository ${redactCredentials(source.remote)} has no ref ${wanted}`);
 }
 
 /** Checks a commit out into a new directory; returns the directory of the files, and the commit. */
@@ -138,7 +141,7 @@ export async function checkoutGit(
   if (source.subdirectory === "") return { path: directory, commit: full };
   const inner = join(directory, source.subdirectory);
   if (source.subdirectory.split("/").includes("..") || !existsSync(inner))
-    throw notFound(`repository ${source.remote} has no directory ${source.subdirectory}`);
+    throw notFound(`repository ${redactCredentials(source.remote)} has no directory ${source.subdirectory}`);
   return { path: inner, commit: full };
 }
 

@@ -2,6 +2,7 @@
 import { createReadStream, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { errorText, invalidArgument } from "../base/errors.ts";
+import { redactCredentials } from "../base/redact-url.ts";
 import type { ContextSource } from "./build.ts";
 import type { ContextStore, OpenContext } from "./contexts.ts";
 import { emptyTree, type FileTree } from "./files/file-tree.ts";
@@ -82,7 +83,8 @@ async function openGit(
   keepGitDirectory: boolean,
 ): Promise<FileTree> {
   const source = parseGitUrl(url);
-  if (source === undefined) throw invalidArgument(`${url} is no address of a git repository`);
+  if (source === undefined)
+    throw invalidArgument(`${redactCredentials(url)} is no address of a git repository`);
   const directory = contexts.temporaryPath();
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   const access = await openGitAccess(request, source.remote, { directory: contexts.temporaryPath(), undo });
@@ -114,7 +116,9 @@ async function openHttp({ contexts, signal, undo }: OpeningParts, url: string): 
   } catch (error) {
     const data = readFileSync(path);
     if (data.includes(0))
-      throw invalidArgument(`${url} is neither a tar nor a Dockerfile: ${errorText(error)}`);
+      throw invalidArgument(
+        `${redactCredentials(url)} is neither a tar nor a Dockerfile: ${errorText(error)}`,
+      );
     return memoryTree(new Map([["Dockerfile", data]]), (bytes) => hashParts([bytes.toString("latin1")]));
   }
 }
