@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { MemoryBudget } from "../base/memory-budget.ts";
 import { readStatements, spdxPredicate } from "./scan-output.ts";
 
 const mebibyte = 1024 * 1024;
@@ -86,4 +87,8 @@ test("refused before it is parsed: a text that becomes many times as large", () 
   });
   const long = written({ a: statement("x".repeat(2 * mebibyte)) });
   assert.equal(readStatements(long, "it", limits).length, 1);
+});
+
+test("nothing of a scanner's statements counts as kept in memory once they are read or refused", () => {
+  assert.equal(MemoryBudget.keptBytes, 0);
 });

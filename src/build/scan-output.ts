@@ -36,7 +36,7 @@ export function readStatements(directory: string, scanner: string, limits = usua
   const names = listNames(directory, scanner, limits.files);
   if (names.length === 0)
     throw invalidArgument(`the scanner ${scanner} has written nothing into BUILDKIT_SCAN_DESTINATION`);
-  const budget = new MemoryBudget(`the scanner ${scanner} has written too much`, {
+  using budget = new MemoryBudget(`the scanner ${scanner} has written too much`, {
     limitBytes: limits.memoryBytes,
   });
   let sizeBytes = 0;
