@@ -4,6 +4,7 @@
  * target accepts everything; a policy accepts what goes into it. What may pass is for our own table to say.
  */
 import { EngineError, errorText, isKind } from "../base/errors.ts";
+import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nftList } from "../linux/nftables.ts";
 import { runProcess } from "../linux/spawn.ts";
@@ -13,9 +14,10 @@ const policy = "docker-forwarding";
 
 /** Of firewall-cmd(1): the daemon does not run, or is not ready. */
 const notRunning = 252;
-/** firewalld writes its table before it takes requests. */
-const attempts = 30;
-const againMs = 1_000;
+/** Of firewall-cmd(1): what is to be set is set, ALREADY_ENABLED; what is to be made is there, NAME_CONFLICT. */
+const doneAlready = [11, 26];
+/** A command that it does not answer holds up the daemon's start and end, and who makes a network. */
+const commandTimeoutMs = 10_000;
 /** What comes while work is done is seen after it. */
 const passes = 3;
 
@@ -40,60 +42,132 @@ function devicesOf(expressions: unknown): string[] {
   return matches.map(({ match }) => match?.right).filter((right) => typeof right === "string");
 }
 
-async function firewallCmd(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await runProcess({
+interface CommandResult {
+  readonly code: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const runFirewallCmd = (args: readonly string[]): Promise<CommandResult> =>
+  runProcess({
     path: "/usr/bin/env",
     argv: ["env", "firewall-cmd", ...args],
     env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C" },
+    timeoutMs: commandTimeoutMs,
   });
-  if (code === 0) return stdout;
-  const reason = stderr.trim() || stdout.trim() || `exit code ${code}`;
-  throw new EngineError(
-    code === notRunning ? "unavailable" : "internal",
-    `firewall-cmd ${args.join(" ")}: ${reason}`,
-  );
+
+function failureOf(args: readonly string[], { code, stdout, stderr }: CommandResult): EngineError {
+  const exit =
+    code === undefined ? `no answer within ${commandTimeoutMs / 1000} seconds` : `exit code ${code}`;
+  const reason = stderr.trim() || stdout.trim() || exit;
+  const kind = code === notRunning || code === undefined ? "unavailable" : "internal";
+  return new EngineError(kind, `firewall-cmd ${args.join(" ")}: ${reason}`);
+}
+
+async function firewallCmd(...args: string[]): Promise<string> {
+  const result = await runFirewallCmd(args);
+  if (result.code === 0) return result.stdout;
+  throw failureOf(args, result);
+}
+
+/** A change for good that is no failure when it was made before. */
+async function keep(...args: string[]): Promise<void> {
+  const result = await runFirewallCmd(["--permanent", ...args]);
+  if (result.code !== 0 && !doneAlready.includes(result.code ?? -1))
+    throw failureOf(["--permanent", ...args], result);
+}
+
+/** What it answers; undefined when it refuses. Throws `unavailable`. */
+async function firewallCmdIfTaken(...args: string[]): Promise<string | undefined> {
+  try {
+    return await firewallCmd(...args);
+  } catch (error) {
+    if (isKind(error, "unavailable")) throw error;
+    return undefined;
+  }
+}
+
+/** One object of firewalld's. Its settings can all be made again, and the last is its target. */
+interface Wanted {
+  readonly make: string;
+  readonly option: string;
+  readonly info: string;
+  readonly settings: readonly string[];
+}
+
+const wantedZone: Wanted = {
+  make: `--new-zone=${zone}`,
+  option: `--zone=${zone}`,
+  info: `--info-zone=${zone}`,
+  settings: ["--set-description=zone for docker bridge network interfaces", "--set-target=ACCEPT"],
+};
+
+const wantedPolicy: Wanted = {
+  make: `--new-policy=${policy}`,
+  option: `--policy=${policy}`,
+  info: `--info-policy=${policy}`,
+  settings: [
+    "--set-description=allow forwarding to the docker zone",
+    "--add-ingress-zone=ANY",
+    `--add-egress-zone=${zone}`,
+    "--set-target=ACCEPT",
+  ],
+};
+
+const accepts = (info: string | undefined): boolean => /^\s*target: ACCEPT\s*$/m.test(info ?? "");
+
+/**
+ * Makes it for good where it is missing, or was left in the middle by a daemon that was cut off: then what firewalld keeps
+ * and what it goes by are not the same. True when it must be loaded anew.
+ */
+async function make({ make: made, option, info, settings }: Wanted): Promise<boolean> {
+  const isInForce = accepts(await firewallCmdIfTaken(info));
+  if (accepts(await firewallCmdIfTaken("--permanent", info))) return !isInForce;
+  await keep(made);
+  crashpoint("firewalld.made");
+  for (const setting of settings) await keep(option, setting);
+  crashpoint("firewalld.set");
+  return true;
 }
 
 /** Makes the zone and the policy, for good, where they are not there. firewalld knows them after a reload. */
 async function makeZone(): Promise<void> {
-  const words = async (what: string): Promise<string[]> => (await firewallCmd(what)).split(/\s+/);
-  const hasZone = (await words("--get-zones")).includes(zone);
+  const isZoneNew = await make(wantedZone);
   // Versions before 0.9 have no policies.
-  const hasPolicy = await words("--get-policies").then(
-    (policies) => policies.includes(policy),
-    () => true,
-  );
-  if (hasZone && hasPolicy) return;
-  if (!hasZone) {
-    await firewallCmd("--permanent", `--new-zone=${zone}`);
-    await firewallCmd(
-      "--permanent",
-      `--zone=${zone}`,
-      "--set-description=zone for docker bridge network interfaces",
-    );
-    await firewallCmd("--permanent", `--zone=${zone}`, "--set-target=ACCEPT");
-  }
-  if (!hasPolicy) {
-    await firewallCmd("--permanent", `--new-policy=${policy}`);
-    const which = ["--permanent", `--policy=${policy}`] as const;
-    await firewallCmd(...which, "--set-description=allow forwarding to the docker zone");
-    await firewallCmd(...which, "--add-ingress-zone=ANY");
-    await firewallCmd(...which, `--add-egress-zone=${zone}`);
-    await firewallCmd(...which, "--set-target=ACCEPT");
-  }
-  await firewallCmd("--reload");
+  const hasPolicies = (await firewallCmdIfTaken("--get-policies")) !== undefined;
+  const isPolicyNew = hasPolicies && (await make(wantedPolicy));
+  if (isZoneNew || isPolicyNew) await firewallCmd("--reload");
 }
 
 const isAmong = (devices: readonly string[], name: string): boolean =>
   devices.some((device) => device === name || (device.endsWith("*") && name.startsWith(device.slice(0, -1))));
 
+/** firewalld writes its table before it takes requests. */
+const usualTimes = {
+  startTimeoutMs: 60_000,
+  firstDelayMs: 1_000,
+  longestDelayMs: 60_000,
+  settleTimeoutMs: 20_000,
+};
+
 export class Firewalld {
+  readonly #times: typeof usualTimes;
   #wanted: readonly string[] = [];
   /** Those that were wanted once, and have not been taken out. */
   readonly #admitted = new Set<string>();
   #work: Promise<void> | undefined;
-  #failures = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** After a failure: what comes until then waits for it. */
+  #notBefore = 0;
+  #delayMs: number;
+  /** It has its time to start from then on. */
+  #unavailableSince: number | undefined;
+  #lastFailure = "";
+
+  constructor(times = usualTimes) {
+    this.#times = times;
+    this.#delayMs = times.firstDelayMs;
+  }
 
   /**
    * Has these bridges in the zone, and no others of ours; nothing without firewalld, and for bridges that its
@@ -102,27 +176,61 @@ export class Firewalld {
   sync(bridges: readonly string[]): void {
     this.#wanted = bridges;
     for (const bridge of bridges) this.#admitted.add(bridge);
+    // After the last there is no other time.
+    if (bridges.length > 0 && performance.now() < this.#notBefore) return;
     this.#work ??= this.#run();
   }
 
-  /** Resolves when what was asked for is done, or could not be done at once. */
+  /** Resolves when what was asked for is done, or could not be done at once; a slow firewalld is not waited for longer. */
   async settled(): Promise<void> {
-    await this.#work;
+    if (this.#work === undefined) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#times.settleTimeoutMs);
+    await Promise.race([this.#work, promise]);
+    clearTimeout(timer);
   }
 
   async #run(): Promise<void> {
     clearTimeout(this.#timer);
     try {
-      for (let pass = 0; pass < passes && (await this.#change()); pass++);
-      this.#failures = 0;
+      let isDone = false;
+      for (let pass = 0; pass < passes && !isDone; pass++) isDone = !(await this.#change());
+      this.#notBefore = 0;
+      this.#delayMs = this.#times.firstDelayMs;
+      this.#unavailableSince = undefined;
+      this.#lastFailure = "";
+      if (!isDone) this.#runAfter(this.#times.firstDelayMs);
     } catch (error) {
-      this.#failures += 1;
-      const isLast = this.#failures >= attempts || !isKind(error, "unavailable");
-      if (isLast) log.warn("firewalld could not be told of our bridges", { error: errorText(error) });
-      else this.#timer = setTimeout(() => this.sync(this.#wanted), againMs).unref();
+      this.#fail(error);
     } finally {
       this.#work = undefined;
     }
+  }
+
+  /** Tries it again soon while firewalld may be starting, else at growing distances, and says so once. */
+  #fail(error: unknown): void {
+    const now = performance.now();
+    if (isKind(error, "unavailable")) this.#unavailableSince ??= now;
+    else this.#unavailableSince = undefined;
+    const isStarting =
+      this.#unavailableSince !== undefined && now - this.#unavailableSince < this.#times.startTimeoutMs;
+    const delayMs = isStarting ? this.#times.firstDelayMs : this.#delayMs;
+    if (!isStarting) {
+      this.#delayMs = Math.min(2 * this.#delayMs, this.#times.longestDelayMs);
+      const text = errorText(error);
+      if (text !== this.#lastFailure)
+        log.warn("firewalld could not be told of our bridges; it is tried again", { error: text });
+      this.#lastFailure = text;
+    }
+    this.#notBefore = now + delayMs;
+    if (this.#wanted.length > 0) this.#runAfter(delayMs);
+  }
+
+  #runAfter(delayMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#notBefore = 0;
+      this.sync(this.#wanted);
+    }, delayMs).unref();
   }
 
   /** True when something had to be done. */
@@ -131,10 +239,7 @@ export class Firewalld {
     const gone = [...this.#admitted].filter((bridge) => !this.#wanted.includes(bridge));
     for (const bridge of gone) {
       // The administrator may have taken it out, or put it elsewhere.
-      if (isThere)
-        await firewallCmd(`--zone=${zone}`, `--remove-interface=${bridge}`).catch((error: unknown) => {
-          if (isKind(error, "unavailable")) throw error;
-        });
+      if (isThere) await firewallCmdIfTaken(`--zone=${zone}`, `--remove-interface=${bridge}`);
       this.#admitted.delete(bridge);
     }
     if (this.#missing().length === 0) return gone.length > 0;

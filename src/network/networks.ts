@@ -229,6 +229,11 @@ export class Networks {
       undo.defer(() => this.firewall?.removeBridge(rules.name));
       await this.firewall?.foreignSettled();
     }
+    if (!this.#live.has(id)) {
+      // Whoever removed it meanwhile has undone all of this; another network may have the same bridge by now.
+      undo.move();
+      throw conflict(`network ${name} was removed while it was being made`);
+    }
     failpoint("network-create.firewall");
     this.#records.markNetwork(id, { isComplete: true });
     crashpoint("network-create.complete");
