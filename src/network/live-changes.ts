@@ -20,14 +20,19 @@ export interface LiveChangeParts {
   readonly open: OpenSandboxes;
 }
 
-/** How long after a failure ports are tried again that a running container is to have. */
+/** How long after a failure ports are tried again that a running container is to have: longer with each in a row. */
 const publishAgainMs = 2_000;
+const longestPublishAgainMs = 30_000;
 
 export class LiveChanges {
   readonly #parts: LiveChangeParts;
   /** Publishing anew takes time, and happens by itself too: changes of one sandbox go one after the other. */
   readonly #locks = new KeyedLock();
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** By container: after how long the next try is due. */
+  readonly #delaysMs = new Map<string, number>();
+  /** Containers whose record says that their ports are not published: it needs no second time. */
+  readonly #recordedUnpublished = new Set<string>();
   #isStopped = false;
 
   constructor(parts: LiveChangeParts) {
@@ -83,7 +88,10 @@ export class LiveChanges {
     const { ways, open } = this.#parts;
     using _ = await this.#locks.acquire(containerId);
     const opened = open.get(containerId);
-    if (this.#isStopped || opened === undefined || ways.isPublished(opened.record)) return;
+    if (this.#isStopped || opened === undefined || ways.isPublished(opened.record)) {
+      this.#forgetTries(containerId);
+      return;
+    }
     await this.#publishAnew(opened, opened.record, true);
   }
 
@@ -94,9 +102,16 @@ export class LiveChanges {
     this.#timers.clear();
   }
 
+  #forgetTries(containerId: string): void {
+    this.#delaysMs.delete(containerId);
+    this.#recordedUnpublished.delete(containerId);
+  }
+
   #catchUpLater(containerId: string): void {
     if (this.#isStopped) return;
     clearTimeout(this.#timers.get(containerId));
+    const delayMs = this.#delaysMs.get(containerId) ?? publishAgainMs;
+    this.#delaysMs.set(containerId, Math.min(2 * delayMs, longestPublishAgainMs));
     const timer = setTimeout(() => {
       this.#timers.delete(containerId);
       this.catchUp(containerId).catch((error: unknown) =>
@@ -105,7 +120,7 @@ export class LiveChanges {
           error: errorText(error),
         }),
       );
-    }, publishAgainMs);
+    }, delayMs);
     this.#timers.set(containerId, timer.unref());
   }
 
@@ -168,6 +183,8 @@ export class LiveChanges {
       this.#catchUpLater(container);
       return;
     }
+    this.#catchUpLater(container);
+    if (before === after && this.#recordedUnpublished.has(container)) return;
     const unpublished = { ...after, ports: [], requests: requestsOf(after), wayIn: "" };
     // Once: it may be tried for hours.
     if (before.wayIn !== "")
@@ -177,13 +194,14 @@ export class LiveChanges {
       });
     try {
       records.replacePorts(unpublished);
+      this.#recordedUnpublished.add(container);
     } catch (failure) {
+      this.#recordedUnpublished.delete(container);
       log.error("that a container's ports are not published could not be recorded", {
         container,
         error: errorText(failure),
       });
     }
-    this.#catchUpLater(container);
     await open.change(before, { record: unpublished, publication: undefined });
   }
 
@@ -227,6 +245,7 @@ export class LiveChanges {
       publication?.close();
       throw error;
     }
+    this.#forgetTries(containerId);
     await open.change(opened.record, { record: published, publication });
   }
 }
