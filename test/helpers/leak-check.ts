@@ -244,10 +244,13 @@ async function filesBelow(directory: string, depth: number): Promise<string[]> {
     "-printf",
     "%P\n",
   ]);
-  return stdout
-    .split("\n")
-    .filter((line) => line !== "" && !/-(wal|shm|journal)$/.test(line))
-    .map(mask);
+  return (
+    stdout
+      .split("\n")
+      // The journal of events has one predecessor when many things have happened (engine/event-journal.ts).
+      .filter((line) => line !== "" && line !== "events.jsonl.1" && !/-(wal|shm|journal)$/.test(line))
+      .map(mask)
+  );
 }
 
 /** Containers and networks as the API lists them. */
