@@ -6,6 +6,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { closeSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import { isKind } from "../base/errors.ts";
 import { openInetSocket } from "../linux/inet-socket.ts";
 import { inNetns } from "../linux/netns.ts";
 import { hasNftables, nftInNetns } from "../linux/nftables.ts";
@@ -29,18 +30,29 @@ export interface DnsListener {
   close(): void;
 }
 
+/** The rules that lead port 53 to the sockets, in a namespace that has none yet. */
 function redirection(udpPort: number, tcpPort: number): string {
   const to = (protocol: DnsProtocol, port: number): string =>
-    `ip daddr ${nameServerAddress} ${protocol} dport 53 dnat to ${nameServerAddress}:${port}`;
-  return `table ip ${table} { }
-delete table ip ${table}
-table ip ${table} {
-  chain output {
-    type nat hook output priority -100; policy accept;
-    ${to("udp", udpPort)}
-    ${to("tcp", tcpPort)}
+    `add rule ip ${table} output ip daddr ${nameServerAddress} ${protocol} dport 53 dnat to ${nameServerAddress}:${port}`;
+  return `create table ip ${table}
+add chain ip ${table} output { type nat hook output priority -100; policy accept; }
+${to("udp", udpPort)}
+${to("tcp", tcpPort)}`;
+}
+
+/**
+ * Leads port 53 to these sockets. A namespace that an earlier daemon served has rules of its own, which are replaced; that
+ * is not tried first, for the kernel waits some ten milliseconds for every deletion, also of what was made a moment ago.
+ */
+function redirect(path: string, udpPort: number, tcpPort: number): void {
+  const what = "lead a container's queries to its name server";
+  const rules = redirection(udpPort, tcpPort);
+  try {
+    nftInNetns(what, path, rules);
+  } catch (error) {
+    if (!isKind(error, "alreadyExists")) throw error;
+    nftInNetns(what, path, `delete table ip ${table}\n${rules}`);
   }
-}`;
 }
 
 /** Opens the sockets in the namespace that is bound to `path`. Throws when they cannot be had; then nothing is left. */
@@ -73,8 +85,7 @@ export async function listenInNetns(path: string, handle: QueryHandler): Promise
       taken(datagrams, () => datagrams.bind({ fd: udp.fd })),
       taken(connections, () => connections.listen({ fd: tcp.fd })),
     ]);
-    if (isRedirected)
-      nftInNetns("lead a container's queries to its name server", path, redirection(udp.port, tcp.port));
+    if (isRedirected) redirect(path, udp.port, tcp.port);
   } catch (error) {
     close();
     throw error;
