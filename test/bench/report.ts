@@ -4,7 +4,7 @@ import { arch, cpus, release } from "node:os";
 
 export interface Measurement {
   readonly name: string;
-  readonly unit: "ms" | "MB";
+  readonly unit: "µs" | "ms" | "MB";
   readonly gantry: number;
   /** Docker's figure, or the yardstick's. */
   readonly other: number;
