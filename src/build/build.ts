@@ -5,10 +5,10 @@
  * Events are in BuildKit's terms (api/services/control/control.proto: Vertex, VertexStatus, VertexLog, VertexWarning), so
  * that a Status stream is a matter of writing them down.
  */
-import type { Readable, Writable } from "node:stream";
-import type { Duplex } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
 import type { RegistryCredentials } from "../registry/registry.ts";
+import type { BuildCacheRecord, CachePruneRequest } from "./build-cache.ts";
 import type { SourceFile, SourceRange } from "./dockerfile/ast.ts";
 import type { FileTree } from "./files/file-tree.ts";
 import type { GcRule } from "./gc-policy.ts";
@@ -324,42 +324,6 @@ export interface BuildFailure {
   readonly command: string | undefined;
   /** What the step wrote last. */
   readonly lastLines: readonly string[];
-}
-
-// The cache
-
-export type BuildCacheType =
-  | "regular"
-  | "source.local"
-  | "source.git.checkout"
-  | "exec.cachemount"
-  | "frontend"
-  | "internal";
-
-export interface BuildCacheRecord {
-  readonly id: string;
-  readonly parents: readonly string[];
-  readonly type: BuildCacheType;
-  readonly description: string;
-  readonly inUse: boolean;
-  /** Its layer is also an image's. */
-  readonly shared: boolean;
-  readonly sizeBytes: number;
-  /** RFC 3339. */
-  readonly createdAt: string;
-  readonly lastUsedAt: string | undefined;
-  readonly usageCount: number;
-}
-
-export interface CachePruneRequest {
-  /** Also what images use and what is internal. */
-  readonly all: boolean;
-  /** `until`, `id`, `parent`, `type`, `description`, `inuse`, `shared`, `private`. */
-  readonly filters: Readonly<Record<string, readonly string[]>>;
-  /** Bytes of cache to keep, at most; 0 for nothing. */
-  readonly maxUsedBytes?: number;
-  readonly reservedBytes?: number;
-  readonly minFreeBytes?: number;
 }
 
 /** Whose question it is that needs files or images. */

@@ -10,17 +10,16 @@ import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import { BaseImages } from "./base-images.ts";
 import {
-  type BuildCacheRecord,
   type Builder,
   type BuildRequest,
   type BuildResult,
-  type CachePruneRequest,
   type ContextSource,
   type LookingRequest,
   maxDockerfileBytes,
   type OpenedFiles,
   withBuildFailure,
 } from "./build.ts";
+import type { BuildCacheRecord, CachePruneRequest } from "./build-cache.ts";
 import { CachePruner } from "./cache-prune.ts";
 import type { CacheStore } from "./cache-store.ts";
 import { CacheImports, exportCache, listRecords } from "./cache-transfer.ts";

@@ -3,7 +3,7 @@ import { existsSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { invalidArgument } from "../base/errors.ts";
 import { diskUsage } from "../snapshot/usage.ts";
-import type { BuildCacheRecord, CachePruneRequest } from "./build.ts";
+import type { BuildCacheRecord, CachePruneRequest } from "./build-cache.ts";
 import type { CacheRecord, CacheStore } from "./cache-store.ts";
 import { defaultBuilderSettings, type GcRule, gcRules } from "./gc-policy.ts";
 import type { BuildHost } from "./host.ts";

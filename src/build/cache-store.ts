@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { type Database, transaction } from "../base/database.ts";
 import { openTables } from "../base/schema.ts";
 import { nowRfc3339 } from "../base/time.ts";
-import type { BuildCacheType } from "./build.ts";
+import type { BuildCacheType } from "./build-cache.ts";
 import { indexPins } from "./built-indexes.ts";
 import type { Layers } from "./layers.ts";
 

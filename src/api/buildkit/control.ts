@@ -1,7 +1,8 @@
 /** `moby.buildkit.v1.Control`: builds, their progress, the cache, and what was built (BuildKit, control/control.go). */
 import { type MethodHandler, method, serverStreaming, unary } from "../../base/grpc/server.ts";
 import { GrpcError, grpcCodes } from "../../base/grpc/status.ts";
-import type { BuildCacheRecord, Builder, CachePruneRequest } from "../../build/build.ts";
+import type { Builder } from "../../build/build.ts";
+import type { BuildCacheRecord, CachePruneRequest } from "../../build/build-cache.ts";
 import { timestampOf } from "../../wire/buildkit/common.ts";
 import * as control from "../../wire/buildkit/control.ts";
 import type { Decoded, Encodable } from "../../wire/protobuf.ts";

@@ -1,4 +1,4 @@
-import type { BuildCacheRecord } from "../../build/build.ts";
+import type { BuildCacheRecord } from "../../build/build-cache.ts";
 import {
   type BuildCacheUsage,
   buildCacheUsage,
