@@ -6,7 +6,7 @@ import { log } from "../base/log.ts";
 import { asMachineFault } from "../base/machine-fault.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import type { Task } from "../container/monitor.ts";
+import type { RuntimeBinary, Task } from "../container/monitor.ts";
 import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import { buildSpec, type JoinedNamespaces } from "../container/spec.ts";
 import { probeCommand, startingHealth } from "../container/health.ts";
@@ -82,35 +82,89 @@ export async function startLocked(context: EngineContext, container: ContainerRe
   startHealthChecks(context, context.containers.resolve(container.id));
 }
 
+/** What a start has so far, for the steps that follow. */
+interface Start {
+  readonly context: EngineContext;
+  readonly paths: ContainerPaths;
+  /** Undoes the steps that are done, last first, when one fails. */
+  readonly undo: AsyncDisposableStack;
+  readonly userNamespace: UserNamespace | undefined;
+}
+
 async function startTask(context: EngineContext, recorded: ContainerRecord): Promise<Task> {
-  const { id, hostConfig, config } = recorded;
-  const paths = containerPaths(context.config, id);
+  const paths = containerPaths(context.config, recorded.id);
   const runtime = context.runtimes.get(recorded.runtime);
   await using undo = new AsyncDisposableStack();
 
   checkBindSources(recorded.mounts);
   const joined = joinedNamespaces(context, recorded);
   const linkEnv = linkVariables(context, recorded);
+  const devices = await requestedDevices(context, recorded);
+  makeBundle(context, recorded, paths, undo);
+  await using userNamespace = await openUserNamespace(context, recorded, paths);
+  const start: Start = { context, paths, undo, userNamespace };
+  makeOwnSharedMemory(start, recorded);
+  const container = await mountContainerVolumes(start, recorded, linkEnv);
+  const sandbox = await connectNetworks(start, container);
+  mountLayers(start, container);
+  await writeFiles(start, container, { sandbox, joined, devices });
+  allowRealtimeShares(context, container);
+  failpoint("container-start.after-files");
+  const task = await createTask(start, container, runtime);
+  // Attached clients are connected before the program can write its first byte. conmon looks for ended children before it
+  // looks for connections: one that it has not accepted by the end of a short program gets nothing of its output.
+  await Promise.all([...context.live.of(container.id).pending].map((pending) => pending.connect()));
+  await context.monitor.start(container.id, runtime);
+  failpoint("container-start.before-record");
+  // A container that runs must be on record: a daemon that finds one that is not would end it.
+  const started = recordRunning(context, container, task);
+  crashpoint("container-start.recorded");
+  undo.move();
+  // Those who came between the two saw a container that did not run yet.
+  for (const pending of context.live.of(container.id).pending) connectLate(container.id, pending);
+  emitContainer(context, started, "start");
+  return task;
+}
+
+async function requestedDevices(
+  context: EngineContext,
+  { hostConfig }: ContainerRecord,
+): Promise<DeviceEdits | undefined> {
   const requests = hostConfig.DeviceRequests ?? [];
-  const devices =
-    requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
+  return requests.length > 0 ? await deviceEdits(requests, context.config.cdiDirectories) : undefined;
+}
+
+function makeBundle(
+  context: EngineContext,
+  container: ContainerRecord,
+  paths: ContainerPaths,
+  undo: AsyncDisposableStack,
+): void {
   // What the monitor could not undo by itself, and then the bundle.
   undo.defer(() =>
-    context.monitor.recordedRuntime(id) === undefined
+    context.monitor.recordedRuntime(container.id) === undefined
       ? removeMountDirectory(paths.bundle)
-      : dropTask(context, recorded),
+      : dropTask(context, container),
   );
   mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
   failpoint("container-start.after-bundle");
   undo.defer(() => dropUserNamespace(paths));
-  await using userNamespace = await openUserNamespace(context, recorded, paths);
-  if (hostConfig.IpcMode === "shareable") {
-    makeSharedMemory(paths.shm, hostConfig.ShmSize!, {
-      map: userNamespace?.map,
-      mountLabel: recorded.mountLabel,
-    });
-    undo.defer(() => void unmount(paths.shm));
-  }
+}
+
+function makeOwnSharedMemory({ paths, undo, userNamespace }: Start, container: ContainerRecord): void {
+  const { hostConfig, mountLabel } = container;
+  if (hostConfig.IpcMode !== "shareable") return;
+  makeSharedMemory(paths.shm, hostConfig.ShmSize!, { map: userNamespace?.map, mountLabel });
+  undo.defer(() => void unmount(paths.shm));
+}
+
+/** Mounts the volumes; returns the container's record, with where they are and the variables of its links. */
+async function mountContainerVolumes(
+  { context, undo }: Start,
+  recorded: ContainerRecord,
+  linkEnv: readonly string[],
+): Promise<ContainerRecord> {
+  const { id } = recorded;
   undo.defer(() => unmountVolumes(context, recorded, id));
   const mounts = await mountVolumes(context, recorded, id);
   const hasMoved = mounts.some((mount, index) => mount !== recorded.mounts[index]);
@@ -118,37 +172,53 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   const container = hasMoved || hasLinks ? context.containers.update(id, { mounts, linkEnv }) : recorded;
   await relabelMounts(context, container, mounts);
   failpoint("container-start.after-volumes");
+  return container;
+}
+
+/** Opens the sandbox and tells of it, and of the volumes: Docker's order of events. */
+async function connectNetworks(
+  { context, undo, userNamespace }: Start,
+  container: ContainerRecord,
+): Promise<Sandbox | undefined> {
   let areMountsTold = false;
   undo.defer(() => {
     if (areMountsTold) emitVolumeUnmounts(context, container);
   });
   const sandbox = await openSandbox(context, container, userNamespace?.pid);
-  undo.defer(() => releaseNetwork(context, id));
+  undo.defer(() => releaseNetwork(context, container.id));
   emitConnects(context, container, sandbox);
   emitVolumeMounts(context, container);
   areMountsTold = true;
   failpoint("container-start.after-network");
+  return sandbox;
+}
+
+function mountLayers({ context, paths, undo, userNamespace }: Start, container: ContainerRecord): void {
   undo.defer(() => void unmount(paths.rootfs));
-  const layers = labelledMounts(context.snapshotter.mounts(id), recorded.mountLabel);
+  const layers = labelledMounts(context.snapshotter.mounts(container.id), container.mountLabel);
   if (userNamespace !== undefined)
-    mountRemapped(layers, paths.rootfs, {
-      ownersFd: userNamespace.ownersFd,
-      isContainer: true,
-    });
+    mountRemapped(layers, paths.rootfs, { ownersFd: userNamespace.ownersFd, isContainer: true });
   else for (const layer of layers) mount(layer, paths.rootfs);
   failpoint("container-start.after-mount");
+}
+
+/** The mounts that need preparing, the files of names, and the bundle's config.json. */
+async function writeFiles(
+  { context, paths, undo, userNamespace }: Start,
+  container: ContainerRecord,
+  parts: Pick<BundleParts, "sandbox" | "joined" | "devices">,
+): Promise<void> {
   undo.defer(() => unmountAll(paths.mounts));
-  const prepared = prepareMounts(context, container, paths.mounts, userNamespace?.ownersFd);
-  writeNetworkFiles(context, container, sandbox);
+  const mounts = prepareMounts(context, container, paths.mounts, userNamespace?.ownersFd);
+  writeNetworkFiles(context, container, parts.sandbox);
   await relabelNetworkFiles(context, container);
   if (userNamespace !== undefined)
     giveToRoot(userNamespace.map, [paths.hosts, paths.hostname, paths.resolvConf]);
-  writeBundle(context, { ...container, mounts: prepared }, paths, {
-    sandbox,
-    joined,
-    devices,
-    userNamespace,
-  });
+  writeBundle(context, { ...container, mounts }, paths, { ...parts, userNamespace });
+}
+
+/** Realtime time has to be given to the parents of a group, too. */
+function allowRealtimeShares(context: EngineContext, { hostConfig }: ContainerRecord): void {
   const cgroupParent = hostConfig.CgroupParent || context.config.cgroupParent;
   const { cpuRealtime } = context.config;
   if (cpuRealtime.runtimeUs > 0 && kernelLimits().cpuRealtime)
@@ -158,7 +228,15 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
       periodUs: hostConfig.CpuRealtimePeriod ?? 0,
       runtimeUs: hostConfig.CpuRealtimeRuntime!,
     });
-  failpoint("container-start.after-files");
+}
+
+/** The monitor and the program, which waits to be let go. */
+async function createTask(
+  { context, paths, undo }: Start,
+  container: ContainerRecord,
+  runtime: RuntimeBinary,
+): Promise<Task> {
+  const { id, config, hostConfig } = container;
   const logPath = await context.logs.open(container);
   undo.defer(() => context.logs.finish(container));
   const task = await context.monitor.create({
@@ -175,13 +253,15 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
   writeBfqWeights(context, id, hostConfig);
   context.logs.follow(id);
   failpoint("container-start.after-create");
-  // Attached clients are connected before the program can write its first byte. conmon looks for ended children before it
-  // looks for connections: one that it has not accepted by the end of a short program gets nothing of its output.
-  await Promise.all([...context.live.of(id).pending].map((pending) => pending.connect()));
-  await context.monitor.start(id, runtime);
-  failpoint("container-start.before-record");
-  // A container that runs must be on record: a daemon that finds one that is not would end it.
-  const started = context.containers.update(id, {
+  return task;
+}
+
+function recordRunning(
+  context: EngineContext,
+  { id, config, state }: ContainerRecord,
+  task: Task,
+): ContainerRecord {
+  return context.containers.update(id, {
     state: {
       status: "running",
       pid: task.pid,
@@ -190,17 +270,11 @@ async function startTask(context: EngineContext, recorded: ContainerRecord): Pro
       error: "",
       oomKilled: false,
       startedAt: nowRfc3339(),
-      finishedAt: container.state.finishedAt,
+      finishedAt: state.finishedAt,
       stoppedByUser: false,
-      ...(probeCommand(config) === undefined ? {} : { health: startingHealth(container.state.health) }),
+      ...(probeCommand(config) === undefined ? {} : { health: startingHealth(state.health) }),
     },
   });
-  crashpoint("container-start.recorded");
-  undo.move();
-  // Those who came between the two saw a container that did not run yet.
-  for (const pending of context.live.of(id).pending) connectLate(id, pending);
-  emitContainer(context, started, "start");
-  return task;
 }
 
 /** The container runs and is on record: a stream that cannot be had (a short program has ended) is no failure of its start. */
@@ -216,21 +290,18 @@ function connectLate(id: string, pending: PendingAttach): void {
   }
 }
 
+interface BundleParts {
+  readonly sandbox: Sandbox | undefined;
+  readonly joined: JoinedNamespaces;
+  readonly devices: DeviceEdits | undefined;
+  readonly userNamespace: UserNamespace | undefined;
+}
+
 function writeBundle(
   context: EngineContext,
   container: ContainerRecord,
   paths: ContainerPaths,
-  {
-    sandbox,
-    joined,
-    devices,
-    userNamespace,
-  }: {
-    readonly sandbox: Sandbox | undefined;
-    readonly joined: JoinedNamespaces;
-    readonly devices: DeviceEdits | undefined;
-    readonly userNamespace: UserNamespace | undefined;
-  },
+  { sandbox, joined, devices, userNamespace }: BundleParts,
 ): void {
   const { spec, warnings } = buildSpec(container, {
     rootfs: paths.rootfs,
