@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { cleanFileMappings, releaseFilePages } from "./resident-memory.ts";
+import { cleanFileMappings, collectGarbage, releaseFilePages } from "./resident-memory.ts";
 
 function mapping(head: string, sizes: Record<string, number>): string {
   const all = { Rss: 4096, Anonymous: 0, Private_Dirty: 0, Locked: 0, ...sizes };
@@ -38,4 +38,16 @@ test("this process goes on with less memory", () => {
   assert.ok(residentKb() < before, "nothing was given back");
   // Code that was dropped comes back when it is called.
   assert.equal(JSON.stringify(JSON.parse('{"still":["works"]}')), '{"still":["works"]}');
+});
+
+test("what nobody refers to is given back to the kernel", () => {
+  const ownKb = (): number =>
+    Number(/^Pss_Anon: +(\d+)/m.exec(readFileSync("/proc/self/smaps_rollup", "utf8"))![1]);
+  let burst: unknown[] | undefined = Array.from({ length: 1_000_000 }, (_, index) => ({ index }));
+  const grown = ownKb();
+  assert.equal(burst.length, 1_000_000);
+  burst = undefined;
+  collectGarbage();
+  const left = ownKb();
+  assert.ok(left < grown - 16_000, `${grown} kB before, ${left} kB after`);
 });

@@ -1,15 +1,18 @@
 /**
- * Giving memory back. Starting up touches most of the program's file - the runtime's own text and its constant tables -
+ * Giving memory back, when a daemon has nothing to do. Starting up touches most of the program's file - the runtime's own text and its constant tables -
  * and the kernel maps every page near a touched one; later work needs a small part of that. Pages that are unchanged
  * copies of the file can be dropped at any time: those that are needed again come back from the page cache.
  */
 import { readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { libc } from "./libc.ts";
 
 const madvise = libc.func("int madvise(uintptr_t address, size_t length, int advice)");
 const MADV_DONTNEED = 4;
+const mallocTrim = libc.func("int malloc_trim(size_t pad)");
 /** Smaller mappings are not worth a call. */
 const worthBytes = 1024 * 1024;
 
@@ -49,14 +52,59 @@ const checkMs = 3_000;
 const pageBytes = 4096;
 /** File pages that a daemon at work has; more than that is left over from a start or a burst. */
 const keptFileBytes = 12 * 1024 * 1024;
+/** Memory of its own that has to have come together since the last time for a collection to be worth its pause. */
+const worthCollectingBytes = 4 * 1024 * 1024;
+/** Processor time between two looks, as a part of the time, up to which a daemon counts as quiet. */
+const quietShare = 0.05;
 
-/** Gives file pages back whenever many of them have come together. Does not keep the process alive. */
+/** Of /proc/self/statm (proc(5)): pages that are the process's own, and those that are a file's. */
+function residentBytes(): { readonly own: number; readonly file: number } {
+  const [, resident = 0, shared = 0] = readFileSync("/proc/self/statm", "latin1").split(" ").map(Number);
+  return { own: (resident - shared) * pageBytes, file: shared * pageBytes };
+}
+
+let collector: (() => void) | undefined;
+
+/**
+ * Collects what nobody refers to any more and gives free memory of V8's and malloc's back to the kernel. V8 leaves that until
+ * it is short of room, and malloc until the end of its heap is free: after a burst a daemon would keep what the burst took.
+ * Stops the program for some 20 ms.
+ */
+export function collectGarbage(): void {
+  if (collector === undefined) {
+    // The function is made for contexts that come after the flag.
+    setFlagsFromString("--expose-gc");
+    collector = runInNewContext("gc") as () => void;
+    setFlagsFromString("--no-expose-gc");
+  }
+  collector();
+  mallocTrim(0);
+}
+
+/** Gives memory back: file pages whenever many have come together, the rest when the process is quiet after it has grown. */
+class Tidier {
+  #lastCpuUs = 0;
+  #lastOwnBytes = 0;
+
+  /** To be called every {@link checkMs}. */
+  look(): void {
+    const { own, file } = residentBytes();
+    if (file > keptFileBytes) releaseFilePages();
+    const { user, system } = process.cpuUsage();
+    const usedUs = user + system - this.#lastCpuUs;
+    this.#lastCpuUs = user + system;
+    if (usedUs > quietShare * checkMs * 1000 || own < this.#lastOwnBytes + worthCollectingBytes) return;
+    collectGarbage();
+    this.#lastOwnBytes = residentBytes().own;
+  }
+}
+
+/** Gives back what the process does not need at the moment, now and then. Does not keep the process alive. */
 export function keepResidentMemorySmall(): NodeJS.Timeout {
+  const tidier = new Tidier();
   return setInterval(() => {
     try {
-      // statm(5): pages in all, resident, resident and shared with files.
-      const filePages = Number(readFileSync("/proc/self/statm", "latin1").split(" ")[2]);
-      if (filePages * pageBytes > keptFileBytes) releaseFilePages();
+      tidier.look();
     } catch (error) {
       // No descriptor or no memory at this moment: the pages can wait.
       log.debug("memory is not given back", { error: errorText(error) });

@@ -54,7 +54,7 @@ async function compareMemory(engines: Engines): Promise<Measurement> {
     for (let n = 0; n < containerCount; n++)
       await daemon.dockerOk(["run", "-d", "--name", `memory-${n}`, busybox, "sleep", "3600"]);
   });
-  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  await new Promise((resolve) => setTimeout(resolve, 10_000));
   const gantry = memoryBytes(engines.gantry);
   const docker = memoryBytes(engines.docker);
   await forBoth(engines, (daemon) => daemon.removeContainers());
