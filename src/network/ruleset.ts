@@ -168,61 +168,22 @@ export interface TableParts {
   readonly userRules: readonly string[];
 }
 
-/**
- * The whole table, in place of the one that may be there.
- *
- * - `guard`: nothing that comes by a wire is for 127.0.0.0/8. Without it `route_localnet` on the bridges would open the
- *   host's loopback services to containers (CVE-2020-8558), and a port published on 127.0.0.1 would be translated before
- *   the kernel looks at where the packet came from. Translated answers still have their outer address here.
- * - `forward`: into a bridge goes only what belongs to a connection, comes from the same bridge, or was translated by a
- *   published port, so that networks do not see each other and containers' own addresses are no way in. An internal
- *   bridge has no way in or out at all.
- * - `user`: the administrator's own rules, before all others for what is forwarded.
- *   Between containers of a bridge without icc there are the ways of links.
- * - `postrouting`: out of a subnet, through a published port into any of them (the answer must come back here to be
- *   translated), and from the host's loopback addresses.
- */
-export function wholeTable(
-  table: string,
-  { options, bridges, forwards, elements, userRules }: TableParts,
-): string {
-  const { families, acceptMark, allowDirectRouting } = options;
-  const skipped = [
+function chain(name: string, rules: readonly string[]): string {
+  return `\n  chain ${name} {\n${rules.map((rule) => `    ${rule}\n`).join("")}  }`;
+}
+
+/** Before the rules of each chain at a hook: the packets of a family that is not looked at pass. */
+function unservedFamilies({ families }: FirewallOptions): string[] {
+  return [
     ...(families.ipv4 ? [] : ["meta nfproto ipv4 accept"]),
     ...(families.ipv6 ? [] : ["meta nfproto ipv6 accept"]),
-  ]
-    .map((rule) => `\n    ${rule}`)
-    .join("");
-  const opened = [
-    ...(acceptMark === undefined
-      ? []
-      : [`oifname @bridges meta mark & ${acceptMark.mask} == ${acceptMark.mark} accept`]),
-    ...(allowDirectRouting
-      ? [
-          "oifname @bridges ip daddr . meta l4proto . th dport @direct4 accept",
-          "oifname @bridges ip6 daddr . meta l4proto . th dport @direct6 accept",
-        ]
-      : []),
-  ]
-    .map((rule) => `\n    ${rule}`)
-    .join("");
-  const translate = [
-    ["ip", "4"],
-    ["ip6", "6"],
-  ]
-    .map(([ip, family]) => {
-      // The kernel takes answers for ::1 from the loopback device alone: the held socket serves it.
-      const notLoopback = family === "6" ? "ip6 daddr != ::1 " : "";
-      const toHost = `meta nfproto ipv${family} ${notLoopback}fib daddr type local meta l4proto { ${protocolList} }`;
-      return `
-    ${toHost} dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @address_ports${family}
-    ${toHost} dnat ${ip} to meta l4proto . th dport map @ports${family}`;
-    })
-    .join("");
-  const subnetSets = ["4", "6"]
-    .map((family) => {
-      const type = `ipv${family}_addr`;
-      return `
+  ];
+}
+
+/** Sets and maps that hold addresses are there for each family. */
+function familySets(family: "4" | "6"): string {
+  const type = `ipv${family}_addr`;
+  return `
   set subnets${family} { type ${type}; flags interval; }
   set masquerade${family} { type ${type}; flags interval; }
   map source${family} { type ${type} : ${type}; flags interval; }
@@ -232,8 +193,92 @@ export function wholeTable(
   map address_ports${family} { type ${type} . inet_proto . inet_service : ${type} . inet_service; }
   set open${family} { type ifname; }
   set routed${family} { type ifname; }`;
-    })
-    .join("");
+}
+
+/** What goes to a published port of this host is sent to the container. */
+function translations(family: "4" | "6"): string[] {
+  const ip = family === "4" ? "ip" : "ip6";
+  // The kernel takes answers for ::1 from the loopback device alone: the held socket serves it.
+  const notLoopback = family === "6" ? "ip6 daddr != ::1 " : "";
+  const toHost = `meta nfproto ipv${family} ${notLoopback}fib daddr type local meta l4proto { ${protocolList} }`;
+  return [
+    `${toHost} dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @address_ports${family}`,
+    `${toHost} dnat ${ip} to meta l4proto . th dport map @ports${family}`,
+  ];
+}
+
+/**
+ * Into a bridge goes only what belongs to a connection, comes from the same bridge, or was translated by a published
+ * port, so that networks do not see each other and containers' own addresses are no way in. An internal bridge has no
+ * way in or out at all. Between containers of a bridge without icc there are the ways of links.
+ */
+function forwardRules({ acceptMark, allowDirectRouting }: FirewallOptions): string[] {
+  return [
+    "jump user",
+    "oifname @bridges ct state established,related accept",
+    "iifname . oifname vmap @own",
+    "iifname @bridges oifname @bridges ip saddr . ip daddr . meta l4proto . th dport @links4 accept",
+    "iifname @internal drop",
+    "oifname @internal drop",
+    "oifname @bridges ct status dnat accept",
+    ...(acceptMark === undefined
+      ? []
+      : [`oifname @bridges meta mark & ${acceptMark.mask} == ${acceptMark.mark} accept`]),
+    ...(allowDirectRouting
+      ? [
+          "oifname @bridges ip daddr . meta l4proto . th dport @direct4 accept",
+          "oifname @bridges ip6 daddr . meta l4proto . th dport @direct6 accept",
+        ]
+      : []),
+    "iifname . oifname @trusted accept",
+    "iifname != @bridges meta nfproto ipv4 oifname @open4 accept",
+    "iifname != @bridges meta nfproto ipv6 oifname @open6 accept",
+    "oifname @routed4 ip daddr . meta l4proto . th dport @exposed4 accept",
+    "oifname @routed6 ip6 daddr . meta l4proto . th dport @exposed6 accept",
+    `oifname @routed4 meta l4proto ${protocolNumbers.icmp} accept`,
+    `oifname @routed6 meta l4proto ${protocolNumbers.icmpv6} accept`,
+    "oifname @bridges drop",
+    "iifname @bridges accept",
+  ];
+}
+
+/**
+ * The host's address for what goes out of a subnet, for what goes through a published port into any of them (the answer
+ * must come back here to be translated), and for what comes from the host's loopback addresses.
+ */
+const postroutingRules = [
+  "oifname != @bridges snat ip to ip saddr map @source4",
+  "oifname != @bridges snat ip6 to ip6 saddr map @source6",
+  "ip saddr @masquerade4 oifname != @bridges masquerade",
+  "ip6 saddr @masquerade6 oifname != @bridges masquerade",
+  "ip saddr @subnets4 oifname @bridges ct status dnat masquerade",
+  "ip6 saddr @subnets6 oifname @bridges ct status dnat masquerade",
+  "ip saddr 127.0.0.0/8 oifname @bridges masquerade",
+];
+
+/**
+ * The whole table, in place of the one that may be there.
+ *
+ * - `guard`: nothing that comes by a wire is for 127.0.0.0/8. Without it `route_localnet` on the bridges would open the
+ *   host's loopback services to containers (CVE-2020-8558), and a port published on 127.0.0.1 would be translated before
+ *   the kernel looks at where the packet came from. Translated answers still have their outer address here.
+ * - `user`: the administrator's own rules, before all others for what is forwarded.
+ */
+export function wholeTable(
+  table: string,
+  { options, bridges, forwards, elements, userRules }: TableParts,
+): string {
+  const atHook = (name: string, hook: string, rules: readonly string[]): string =>
+    chain(name, [`type ${hook}; policy accept;`, ...unservedFamilies(options), ...rules]);
+  const translate = [...translations("4"), ...translations("6")];
+  const chains = [
+    atHook("guard", "filter hook prerouting priority raw", ['iifname != "lo" ip daddr 127.0.0.0/8 drop']),
+    atHook("prerouting", "nat hook prerouting priority dstnat", translate),
+    atHook("output", "nat hook output priority -100", translate),
+    chain("user", userRules),
+    atHook("forward", "filter hook forward priority filter", forwardRules(options)),
+    atHook("postrouting", "nat hook postrouting priority srcnat", postroutingRules),
+  ];
   return `table inet ${table} { }
 delete table inet ${table}
 table inet ${table} {
@@ -241,49 +286,7 @@ table inet ${table} {
   set internal { type ifname; }
   set trusted { type ifname . ifname; }
   set links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; }
-  map own { type ifname . ifname : verdict; }${subnetSets}
-  chain guard {
-    type filter hook prerouting priority raw; policy accept;${skipped}
-    iifname != "lo" ip daddr 127.0.0.0/8 drop
-  }
-  chain prerouting {
-    type nat hook prerouting priority dstnat; policy accept;${skipped}${translate}
-  }
-  chain output {
-    type nat hook output priority -100; policy accept;${skipped}${translate}
-  }
-  chain user {
-    ${userRules.join("\n    ")}
-  }
-  chain forward {
-    type filter hook forward priority filter; policy accept;${skipped}
-    jump user
-    oifname @bridges ct state established,related accept
-    iifname . oifname vmap @own
-    iifname @bridges oifname @bridges ip saddr . ip daddr . meta l4proto . th dport @links4 accept
-    iifname @internal drop
-    oifname @internal drop
-    oifname @bridges ct status dnat accept${opened}
-    iifname . oifname @trusted accept
-    iifname != @bridges meta nfproto ipv4 oifname @open4 accept
-    iifname != @bridges meta nfproto ipv6 oifname @open6 accept
-    oifname @routed4 ip daddr . meta l4proto . th dport @exposed4 accept
-    oifname @routed6 ip6 daddr . meta l4proto . th dport @exposed6 accept
-    oifname @routed4 meta l4proto ${protocolNumbers.icmp} accept
-    oifname @routed6 meta l4proto ${protocolNumbers.icmpv6} accept
-    oifname @bridges drop
-    iifname @bridges accept
-  }
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;${skipped}
-    oifname != @bridges snat ip to ip saddr map @source4
-    oifname != @bridges snat ip6 to ip6 saddr map @source6
-    ip saddr @masquerade4 oifname != @bridges masquerade
-    ip6 saddr @masquerade6 oifname != @bridges masquerade
-    ip saddr @subnets4 oifname @bridges ct status dnat masquerade
-    ip6 saddr @subnets6 oifname @bridges ct status dnat masquerade
-    ip saddr 127.0.0.0/8 oifname @bridges masquerade
-  }
+  map own { type ifname . ifname : verdict; }${familySets("4")}${familySets("6")}${chains.join("")}
 }
 ${bridges.map((bridge) => changeBridge("add", table, bridge)).join("\n")}
 ${changeForwards("add", table, forwards)}
