@@ -78,38 +78,58 @@ export interface Conmon extends Disposable {
   earlyOutput(): string;
 }
 
-/** Both ends of the pipes to conmon: ours are closed with the stack, its own right after the start. */
-class Pipes {
-  readonly ours: number[] = [];
-  readonly theirs: number[] = [];
+/** The ends of pipes that a child is about to get, by the numbers that it knows them by. */
+class ChildEnds implements Disposable {
+  readonly fds: Record<number, number> = {};
 
-  fromChild(): { ours: number; theirs: number } {
+  /** Our end of a pipe that the child writes to as `fd`; the caller closes it. */
+  readFrom(fd: number): number {
     const [ours, theirs] = openPipe();
-    this.ours.push(ours);
-    this.theirs.push(theirs);
-    return { ours, theirs };
+    this.fds[fd] = theirs;
+    return ours;
   }
 
-  toChild(): { ours: number; theirs: number } {
+  /** Our end of a pipe that the child reads from as `fd`; the caller closes it. */
+  writeTo(fd: number): number {
     const [theirs, ours] = openPipe();
-    this.ours.push(ours);
-    this.theirs.push(theirs);
-    return { ours, theirs };
+    this.fds[fd] = theirs;
+    return ours;
   }
 
-  /** Closes ours, or hands one over when it is named. */
-  release(fd: number): void {
-    const at = this.ours.indexOf(fd);
-    if (at >= 0) this.ours.splice(at, 1);
+  [Symbol.dispose](): void {
+    for (const fd of Object.values(this.fds)) closeSync(fd);
   }
+}
 
-  closeOurs(): void {
-    for (const fd of this.ours.splice(0)) closeSync(fd);
-  }
+/** How an exec waits for its client: conmon says when the socket is there, we say when to go on. */
+interface Gate extends Disposable {
+  attachable(): Promise<unknown>;
+  open(): void;
+}
 
-  closeTheirs(): void {
-    for (const fd of this.theirs.splice(0)) closeSync(fd);
-  }
+const gateEnvironment = { _OCI_ATTACHPIPE: "4", _OCI_STARTPIPE: "5" };
+
+function makeGate(ends: ChildEnds): Gate {
+  using undo = new DisposableStack();
+  const attached = undo.use(new SyncPipe(ends.readFrom(4)));
+  const go = ends.writeTo(5);
+  undo.defer(() => closeSync(go));
+  // conmon waits once before anything (nothing to prepare here) and once more for its client.
+  writeSync(go, "1");
+  const ours = undo.move();
+  let isAttachable: Promise<unknown> | undefined;
+  return {
+    attachable: () => (isAttachable ??= attached.next()),
+    open() {
+      try {
+        if (!ours.disposed) writeSync(go, "1");
+      } catch (error) {
+        // It has ended, which its report tells.
+        if (!isErrno(error, "EPIPE")) throw error;
+      }
+    },
+    [Symbol.dispose]: () => ours.dispose(),
+  };
 }
 
 function spawnConmon(request: SpawnRequest): ChildProcess {
@@ -148,88 +168,53 @@ export function startConmon(context: MonitorContext, start: ConmonStart): Conmon
   const runtimePath = context.binaries.executable(start.runtime.path);
   if (!existsSync(runtimePath))
     throw runtimeUnavailable(start.runtime, notFound(`no program ${start.runtime.path}`));
-  const pipes = new Pipes();
-  try {
-    const sync = pipes.fromChild();
-    const errors = pipes.fromChild();
-    const fds: Record<number, number> = { 2: errors.theirs, 3: sync.theirs };
-    const env: Record<string, string> = { ...childEnvironment(context), _OCI_SYNCPIPE: "3" };
-    let attached: SyncPipe | undefined;
-    let isAttachable: Promise<unknown> | undefined;
-    let go: number | undefined;
-    if (start.attachFirst) {
-      const attach = pipes.fromChild();
-      const startPipe = pipes.toChild();
-      fds[4] = attach.theirs;
-      fds[5] = startPipe.theirs;
-      env["_OCI_ATTACHPIPE"] = "4";
-      env["_OCI_STARTPIPE"] = "5";
-      go = startPipe.ours;
-      // conmon waits once before anything (nothing to prepare here) and once more for its client.
-      writeSync(go, "1");
-      pipes.release(attach.ours);
-      attached = new SyncPipe(attach.ours);
-    }
-    const argv = [
-      "conmon",
-      "--cid",
-      start.containerId,
-      "--cuuid",
-      start.ownId,
-      "--api-version",
-      "--sync",
-      "--full-attach",
-      "--no-sync-log",
-      "--runtime",
-      runtimePath,
-      ...runtimeArguments(context, start.runtime).flatMap((word) => [`--runtime-arg=${word}`]),
-      "--log-path",
-      start.logPath === "" ? "none" : `k8s-file:${start.logPath}`,
-      ...start.options,
-    ];
-    const child = spawnConmon({
-      path: context.conmonPath,
-      argv,
-      env,
-      fds,
-      cwd: start.directory,
-      newSession: true,
-    });
-    pipes.closeTheirs();
-    pipes.release(sync.ours);
-    const syncPipe = new SyncPipe(sync.ours);
-    return {
-      child,
-      sync: syncPipe,
-      attachable() {
-        isAttachable ??= attached?.next() ?? Promise.resolve();
-        return isAttachable;
-      },
-      async report() {
-        using _ = endWithoutRuntime(child.pid);
-        return await syncPipe.next();
-      },
-      proceed: () => {
-        try {
-          if (go !== undefined) writeSync(go, "1");
-        } catch (error) {
-          // It has ended, which its report tells.
-          if (!isErrno(error, "EPIPE")) throw error;
-        }
-      },
-      earlyOutput: () => drain(errors.ours),
-      [Symbol.dispose]() {
-        go = undefined;
-        attached?.[Symbol.dispose]();
-        syncPipe[Symbol.dispose]();
-        pipes.closeOurs();
-      },
-    };
-  } catch (error) {
-    pipes.closeTheirs();
-    pipes.closeOurs();
-    throw error;
-  }
+  using undo = new DisposableStack();
+  using ends = new ChildEnds();
+  const errors = ends.readFrom(2);
+  undo.defer(() => closeSync(errors));
+  const sync = undo.use(new SyncPipe(ends.readFrom(3)));
+  const gate = start.attachFirst ? undo.use(makeGate(ends)) : undefined;
+  const child = spawnConmon({
+    path: context.conmonPath,
+    argv: conmonArguments(context, start, runtimePath),
+    env: { ...childEnvironment(context), _OCI_SYNCPIPE: "3", ...(gate && gateEnvironment) },
+    fds: ends.fds,
+    cwd: start.directory,
+    newSession: true,
+  });
+  const ours = undo.move();
+  return {
+    child,
+    sync,
+    attachable: () => gate?.attachable() ?? Promise.resolve(),
+    async report() {
+      using _ = endWithoutRuntime(child.pid);
+      return await sync.next();
+    },
+    proceed: () => gate?.open(),
+    earlyOutput: () => drain(errors),
+    [Symbol.dispose]: () => ours.dispose(),
+  };
+}
+
+function conmonArguments(context: MonitorContext, start: ConmonStart, runtimePath: string): string[] {
+  return [
+    "conmon",
+    "--cid",
+    start.containerId,
+    "--cuuid",
+    start.ownId,
+    "--api-version",
+    "--sync",
+    "--full-attach",
+    "--no-sync-log",
+    "--runtime",
+    runtimePath,
+    ...runtimeArguments(context, start.runtime).flatMap((word) => [`--runtime-arg=${word}`]),
+    "--log-path",
+    start.logPath === "" ? "none" : `k8s-file:${start.logPath}`,
+    ...start.options,
+  ];
 }
 
 /** `1 HEIGHT WIDTH` on the fifo `ctl` resizes the terminal (conmon's ctrl.c). Throws `notFound` when nobody listens. */

@@ -1,7 +1,7 @@
 /** {@link Monitor} with conmon 2.1 and any runtime that takes runc's command line. */
 import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EngineError, conflict, errorText, isKind, notFound } from "../base/errors.ts";
+import { EngineError, conflict, errorText, isKind } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nowNs } from "../base/time.ts";
@@ -18,19 +18,16 @@ import { isErrno } from "../linux/fs-error.ts";
 import { processStartTicks } from "../linux/pidfd.ts";
 import { processTree } from "../linux/process-tree.ts";
 import { SealedBinaries } from "../linux/sealed-binary.ts";
-import { runProcess, type RunResult } from "../linux/spawn.ts";
+import type { ChildProcess, RunResult } from "../linux/spawn.ts";
 import { attachToBundle } from "./attached-stdio.ts";
 import { firstArgument, plannedCgroup } from "./bundle-config.ts";
 import { Execs } from "./conmon-exec.ts";
 import {
-  childEnvironment,
   findProgram,
   resizeTerminal,
-  runtimeArguments,
   runtimeRoot,
   startConmon,
   type Conmon,
-  type ConmonStart,
   type MonitorContext,
 } from "./conmon-process.ts";
 import {
@@ -51,13 +48,8 @@ import type {
   TaskCreateRequest,
   TaskExit,
 } from "./monitor.ts";
-import {
-  runtimeError,
-  runtimeUnavailable,
-  saysNoSuchContainer,
-  saysNotRunning,
-  type RuntimeFailure,
-} from "./runtime-error.ts";
+import { runtimeError, saysNoSuchContainer } from "./runtime-error.ts";
+import { runRuntime, runVerb } from "./runtime-verbs.ts";
 
 const killedExitCode = 137;
 
@@ -65,8 +57,8 @@ class ConmonMonitor implements Monitor {
   readonly #context: MonitorContext;
   readonly #exits: string;
   readonly #records: MonitorRecords;
-  /** Ends of the conmon processes that this daemon started: they must be waited for by nobody else. */
   readonly #execs: Execs;
+  /** Ends of the conmon processes that this daemon started: they must be waited for by nobody else. */
   readonly #ends = new Map<string, Promise<unknown>>();
   readonly #cgroups = detectCgroups();
   readonly #warmup = new CgroupWarmup(this.#cgroups);
@@ -79,34 +71,6 @@ class ConmonMonitor implements Monitor {
     mkdirSync(this.#exits, { recursive: true, mode: 0o700 });
   }
 
-  async #runtime(runtime: RuntimeBinary, words: readonly string[]): Promise<RunResult> {
-    try {
-      return await runProcess({
-        path: this.#context.binaries.executable(runtime.path),
-        argv: [runtime.name, ...runtimeArguments(this.#context, runtime), ...words],
-        env: childEnvironment(this.#context),
-      });
-    } catch (error) {
-      throw runtimeUnavailable(runtime, error);
-    }
-  }
-
-  /** Runs a verb; the error has the runtime's words. */
-  async #verb(verb: RuntimeFailure["verb"], runtime: RuntimeBinary, words: readonly string[]): Promise<void> {
-    const result = await this.#runtime(runtime, [verb, ...words]);
-    if (result.code === 0) return;
-    if (result.signal !== undefined)
-      throw new EngineError(
-        "unavailable",
-        `the runtime ${runtime.name} was ended by signal ${result.signal} in its ${verb}`,
-        { hint: "If nobody did that, the kernel was short of memory ('dmesg' tells). Try again." },
-      );
-    const output = `${result.stdout}\n${result.stderr}`;
-    if (saysNoSuchContainer(output)) throw notFound(`the runtime ${runtime.name} knows no such container`);
-    if (saysNotRunning(output)) throw conflict("the container is not running");
-    throw runtimeError({ verb, runtimeName: runtime.name, output, program: "" });
-  }
-
   prepare(): void {
     this.#warmup.warm();
   }
@@ -116,18 +80,6 @@ class ConmonMonitor implements Monitor {
     const { containerId, bundle, runtime } = request;
     for (const stale of [`${this.#exits}/${containerId}`, `${bundle}/oom`, `${bundle}/pidfile`])
       rmSync(stale, { force: true });
-    const options = [
-      "--bundle",
-      bundle,
-      "--container-pidfile",
-      `${bundle}/pidfile`,
-      "--exit-dir",
-      this.#exits,
-    ];
-    if (request.terminal) options.push("--terminal");
-    if (request.openStdin) options.push("--stdin");
-    // A terminal's input is never closed: its end is a key, not an end of file.
-    if (request.leaveStdinOpen || request.terminal) options.push("--leave-stdin-open");
     // On record before anything exists: whenever this daemon ends, the next one knows where to clean.
     const planned = {
       pid: 0,
@@ -139,21 +91,10 @@ class ConmonMonitor implements Monitor {
       runtime,
     };
     this.#records.write(containerId, planned);
-    using conmon = this.#launch({
-      options,
-      containerId,
-      ownId: containerId,
-      runtime,
-      logPath: request.logPath,
-      directory: bundle,
-      attachFirst: false,
-    });
+    using conmon = this.#launch(request);
     const { child } = conmon;
     crashpoint("monitor-create.spawned");
-    const end = child.exited.finally(() => {
-      if (this.#ends.get(containerId) === end) this.#ends.delete(containerId);
-    });
-    this.#ends.set(containerId, end);
+    const end = this.#noteEnd(containerId, child);
     const record = { ...planned, pid: child.pid, startTicks: ticks(child.pid) };
     this.#records.write(containerId, record);
     crashpoint("monitor-create.pid-noted");
@@ -181,14 +122,44 @@ class ConmonMonitor implements Monitor {
   }
 
   /** Starts the monitor of a container that is noted; the note goes when that fails. */
-  #launch(start: ConmonStart): Conmon {
+  #launch(request: TaskCreateRequest): Conmon {
+    const { containerId, bundle, runtime, logPath } = request;
+    const options = [
+      "--bundle",
+      bundle,
+      "--container-pidfile",
+      `${bundle}/pidfile`,
+      "--exit-dir",
+      this.#exits,
+    ];
+    if (request.terminal) options.push("--terminal");
+    if (request.openStdin) options.push("--stdin");
+    // A terminal's input is never closed: its end is a key, not an end of file.
+    if (request.leaveStdinOpen || request.terminal) options.push("--leave-stdin-open");
     try {
       failpoint("monitor-create.noted");
-      return startConmon(this.#context, start);
+      return startConmon(this.#context, {
+        options,
+        containerId,
+        ownId: containerId,
+        runtime,
+        logPath,
+        directory: bundle,
+        attachFirst: false,
+      });
     } catch (error) {
-      this.#records.remove(start.containerId);
+      this.#records.remove(containerId);
       throw error;
     }
+  }
+
+  /** Nobody else may wait for a child: who wants to know its end finds it here. */
+  #noteEnd(containerId: string, child: ChildProcess): Promise<unknown> {
+    const end = child.exited.finally(() => {
+      if (this.#ends.get(containerId) === end) this.#ends.delete(containerId);
+    });
+    this.#ends.set(containerId, end);
+    return end;
   }
 
   async #dropFailed(request: TaskCreateRequest): Promise<void> {
@@ -205,7 +176,7 @@ class ConmonMonitor implements Monitor {
   }
 
   async start(containerId: string, runtime: RuntimeBinary): Promise<void> {
-    await this.#verb("start", runtime, [containerId]);
+    await runVerb(this.#context, "start", runtime, [containerId]);
   }
 
   attach(bundle: string): AttachedStdio {
@@ -271,7 +242,7 @@ class ConmonMonitor implements Monitor {
 
   async kill(containerId: string, runtime: RuntimeBinary, signal: number): Promise<void> {
     try {
-      await this.#verb("kill", runtime, [containerId, String(signal)]);
+      await runVerb(this.#context, "kill", runtime, [containerId, String(signal)]);
     } catch (error) {
       // A runtime that was taken off the machine, or is killed itself, must not make its containers immortal.
       if (!isKind(error, "unavailable")) throw error;
@@ -283,15 +254,15 @@ class ConmonMonitor implements Monitor {
   }
 
   async pause(containerId: string, runtime: RuntimeBinary): Promise<void> {
-    await this.#verb("pause", runtime, [containerId]);
+    await runVerb(this.#context, "pause", runtime, [containerId]);
   }
 
   async resume(containerId: string, runtime: RuntimeBinary): Promise<void> {
-    await this.#verb("resume", runtime, [containerId]);
+    await runVerb(this.#context, "resume", runtime, [containerId]);
   }
 
   async update(containerId: string, runtime: RuntimeBinary, resourcesPath: string): Promise<void> {
-    await this.#verb("update", runtime, ["--resources", resourcesPath, containerId]);
+    await runVerb(this.#context, "update", runtime, ["--resources", resourcesPath, containerId]);
   }
 
   async delete(containerId: string, runtime: RuntimeBinary): Promise<void> {
@@ -320,7 +291,7 @@ class ConmonMonitor implements Monitor {
   /** A runtime that was taken off the machine leaves the rest to us, too. */
   async #deleteByRuntime(containerId: string, runtime: RuntimeBinary): Promise<RunResult> {
     try {
-      return await this.#runtime(runtime, ["delete", "--force", containerId]);
+      return await runRuntime(this.#context, runtime, ["delete", "--force", containerId]);
     } catch (error) {
       if (!isKind((error as Error).cause, "notFound", "permissionDenied")) throw error;
       return { code: 1, signal: undefined, stdout: "", stderr: errorText(error) };
@@ -371,7 +342,7 @@ class ConmonMonitor implements Monitor {
       using process = openRecorded(record.containerPid, record.containerStartTicks);
       return process === undefined ? [] : processTree(record.containerPid);
     }
-    const result = await this.#runtime(runtime, ["ps", "--format=json", containerId]);
+    const result = await runRuntime(this.#context, runtime, ["ps", "--format=json", containerId]);
     if (result.code !== 0)
       throw runtimeError({
         verb: "ps",
