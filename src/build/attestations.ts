@@ -1,18 +1,35 @@
-/** Attestations of images: what they were made of and what is in them, as in-toto statements in manifests beside theirs. */
+/**
+ * Attestations: what a result was made of and what is in it, as in-toto statements in manifests beside an image's, or in
+ * files beside a result's own.
+ */
 import type { ContentStore } from "../content/content.ts";
 import { storeManifest } from "../image/build-manifest.ts";
 import type { Descriptor, ImageConfigFile, ImageManifest } from "../oci/image-spec.ts";
-import { formatPlatform } from "../oci/platform.ts";
 import type { MadeImage, PlatformResult } from "./export.ts";
+import { imagePurl } from "./package-url.ts";
 import { provenanceOf, provenancePredicate } from "./provenance.ts";
 import { scanResult } from "./sbom.ts";
 import { spdxPredicate } from "./scan-output.ts";
 import type { SessionParts } from "./session-parts.ts";
 
-interface Statement {
+/** What is attested of a result, of whatever it is then said. */
+export interface Attested {
+  /** What BuildKit calls a file with it. */
+  readonly fileName: string;
+  readonly predicateType: string;
+  readonly predicate: unknown;
+}
+
+/** What a statement is about. */
+export interface Subject {
+  readonly name: string;
+  readonly digest: Readonly<Record<string, string>>;
+}
+
+export interface Statement {
   readonly _type: string;
   readonly predicateType: string;
-  readonly subject: readonly object[];
+  readonly subject: readonly Subject[];
   readonly predicate: unknown;
 }
 
@@ -29,46 +46,47 @@ export function attestationBlobs(
   });
 }
 
-/** Stores what is attested of each image as a manifest (in-toto) that refers to it. Nothing when nothing is asked for. */
-export async function attest(
+/** Finds out what is asked for of a result: the scanner runs, and what was used is listed. Empty when nothing is asked for. */
+export async function attested(
   parts: Omit<SessionParts, "platform">,
-  made: readonly MadeImage[],
-  results: readonly PlatformResult[],
-): Promise<Descriptor[]> {
-  const { request } = parts;
-  const found: Descriptor[] = [];
-  for (const image of made) {
-    const statements: Statement[] = [];
-    const about = results.find(({ state }) => state === image.state)!;
-    if (request.sbom !== undefined)
-      for (const { predicate } of await scanResult(parts, about))
-        statements.push(statementOf(parts, image, { predicateType: spdxPredicate, predicate }));
-    if (request.provenance !== undefined) {
-      const predicate = await provenanceOf(parts, about);
-      statements.push(statementOf(parts, image, { predicateType: provenancePredicate, predicate }));
-    }
-    if (statements.length > 0) found.push(await attestationManifest(parts, image, statements));
-  }
+  result: PlatformResult,
+): Promise<readonly Attested[]> {
+  const found: Attested[] = [];
+  if (parts.request.sbom !== undefined)
+    for (const { name, predicate } of await scanResult(parts, result))
+      found.push({ fileName: name, predicateType: spdxPredicate, predicate });
+  if (parts.request.provenance !== undefined)
+    found.push({
+      fileName: parts.request.provenance.attributes?.["filename"] || "provenance.json",
+      predicateType: provenancePredicate,
+      predicate: await provenanceOf(parts, result),
+    });
   return found;
 }
 
-/** The in-toto statement about an image's manifest. */
-function statementOf(
-  { request }: Pick<SessionParts, "request">,
-  { descriptor, platform }: MadeImage,
-  about: { readonly predicateType: string; readonly predicate: unknown },
-): Statement {
-  return {
-    _type: "https://in-toto.io/Statement/v0.1",
-    predicateType: about.predicateType,
-    subject: [
-      {
-        name: `pkg:docker/${request.id}?platform=${encodeURIComponent(formatPlatform(platform))}`,
-        digest: { sha256: descriptor.digest.split(":")[1] },
-      },
-    ],
-    predicate: about.predicate,
-  };
+/** The statement that something attested makes of its subjects. */
+export const statementOf = (
+  { predicateType, predicate }: Attested,
+  subject: readonly Subject[],
+): Statement => ({ _type: "https://in-toto.io/Statement/v0.1", predicateType, subject, predicate });
+
+/** Stores what is attested of each image as a manifest (in-toto) that refers to it; the images are called by `names`. */
+export async function attestImages(
+  parts: Pick<SessionParts, "host" | "lease">,
+  images: readonly { readonly image: MadeImage; readonly attested: readonly Attested[] }[],
+  names: readonly string[],
+): Promise<Descriptor[]> {
+  const found: Descriptor[] = [];
+  for (const { image, attested: things } of images) {
+    if (things.length === 0) continue;
+    const digest = { sha256: image.descriptor.digest.split(":")[1]! };
+    // An image without a name is called by nothing but its digest.
+    const called = names.length === 0 ? ["_"] : names.map((name) => imagePurl(name, image.platform));
+    const subjects = called.map((name) => ({ name, digest }));
+    const statements = things.map((thing) => statementOf(thing, subjects));
+    found.push(await attestationManifest(parts, image, statements));
+  }
+  return found;
 }
 
 async function attestationManifest(

@@ -49,6 +49,8 @@ export interface FileListing extends AsyncDisposable {
 /** A directory at the client's: it lists files' metadata and sends only the bytes that are asked for. */
 export interface RemoteDirectory {
   readonly kind: "remote";
+  /** What the client calls it: `context`, `dockerfile`, … */
+  readonly name: string;
   /** The same for the same directory of the same client in each build: what was received is kept under it. */
   readonly sharedKey: string;
   open(options: {

@@ -120,6 +120,7 @@ export function memoryDirectory(
   const asked: string[] = [];
   return {
     kind: "remote",
+    name: "context",
     sharedKey,
     asked,
     async open({ include }): Promise<FileListing> {

@@ -37,6 +37,7 @@ import {
 } from "./open-dockerfile.ts";
 import { readsContext } from "./plan.ts";
 import { Progress } from "./progress.ts";
+import { FetchedSources } from "./provenance.ts";
 import { sweepSteps } from "./run-step.ts";
 import { BuildSession } from "./session.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
@@ -128,7 +129,8 @@ class ImageBuilder implements Builder {
     const progress = new Progress(request.onEvent, signal);
     using lease = host.lease();
     await using undo = new AsyncDisposableStack();
-    const opened = await openDockerfile({ contexts, signal, request, undo }, request, progress);
+    const fetched = new FetchedSources();
+    const opened = await openDockerfile({ contexts, signal, request, undo, fetched }, request, progress);
     const dockerfile = withPlace(opened.source, () => parseDockerfile(opened.source));
     const platforms =
       request.platforms && request.platforms.length > 0 ? request.platforms : [hostPlatform()];
@@ -145,6 +147,7 @@ class ImageBuilder implements Builder {
       signal,
       lease,
       undo,
+      fetched,
       images: new BaseImages({ host, request: { ...request, signal }, progress, lease }),
       ignore: opened.ignore,
       isMultiPlatform: platforms.length > 1,
@@ -184,7 +187,8 @@ async function runSessions(
   await context;
   return settled.map((outcome, index): PlatformResult => {
     if (outcome.status === "rejected") throw stop.signal.aborted ? stop.signal.reason : outcome.reason;
-    return { platform: sessions[index]!.parts.platform, state: outcome.value };
+    const session = sessions[index]!;
+    return { platform: session.parts.platform, state: outcome.value, session };
   });
 }
 

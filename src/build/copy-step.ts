@@ -251,7 +251,7 @@ async function gitPart(
   instruction: CopyLike,
   checksum: string | undefined,
 ): Promise<Part> {
-  const { contexts, undo, request, signal } = session.parts;
+  const { contexts, undo, request, signal, fetched } = session.parts;
   const reference = parseGitUrl(source)!;
   const keepGitDirectory = instruction.kind === "add" && instruction.keepGitDir === true;
   const directory = contexts.temporaryPath();
@@ -264,6 +264,7 @@ async function gitPart(
     undo.defer(() => rmSync(directory, { recursive: true, force: true }));
     return await checkoutGit(reference, { directory, commit, keepGitDirectory, access, signal });
   });
+  fetched.add(source, { sha1: commit });
   const tree = rootless(new RootTree(path));
   const digest = (): string => hashParts(["git", commit, reference.subdirectory, String(keepGitDirectory)]);
   return { tree, selections: [wholeTree(tree)], digest };
@@ -275,7 +276,7 @@ async function httpPart(
   instruction: CopyLike,
   checksum: string | undefined,
 ): Promise<Part> {
-  const { contexts, undo, signal } = session.parts;
+  const { contexts, undo, signal, fetched } = session.parts;
   const path = contexts.temporaryPath();
   undo.defer(() => rmSync(path, { force: true }));
   const vertex = sourceVertex(session, source);
@@ -289,6 +290,7 @@ async function httpPart(
       );
     return file;
   });
+  fetched.add(source, { sha256: got.sha256 });
   const name = byteStringOf(got.fileName || urlFileName(source) || "download");
   const whole = new RootTree(path);
   const entry: FileEntry = {

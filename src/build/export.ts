@@ -17,7 +17,7 @@ import { digestOf } from "../oci/digest.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
 import type { BuildExport, BuildResult } from "./build.ts";
-import { attest, attestationBlobs } from "./attestations.ts";
+import { type Attested, attestationBlobs, attested, attestImages } from "./attestations.ts";
 import { noteIndex } from "./built-indexes.ts";
 import { drain, exportLocal, exportTar } from "./export-files.ts";
 import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
@@ -25,12 +25,20 @@ import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
 import { provenanceOf } from "./provenance.ts";
 import type { Progress } from "./progress.ts";
 import { pushIndex } from "./registry-transfer.ts";
+import type { BuildSession } from "./session.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
 import { imageFile, recordSteps } from "./step-images.ts";
 
 export interface PlatformResult {
   readonly platform: Platform;
   readonly state: StageState;
+  /** Knows the stages that it came from. */
+  readonly session: BuildSession;
+}
+
+/** What is attested of a result. */
+export interface AttestedResult extends PlatformResult {
+  readonly attested: readonly Attested[];
 }
 
 /** An image whose blobs are stored. */
@@ -57,19 +65,26 @@ export async function exportResult(
     ({ type }) => type === "image" || type === "oci" || type === "docker",
   );
   const made = wantsImage ? await makeImages(parts, results) : [];
-  const attestations = await attest(parts, made, results);
+  const known: AttestedResult[] = [];
+  if (request.exports.some(({ type }) => type !== "none"))
+    for (const result of results) known.push({ ...result, attested: await attested(parts, result) });
   const metadata: Record<string, string> = {};
   let names: string[] = [];
   let root: Descriptor | undefined;
   for (const target of request.exports) {
-    if (target.type === "image") {
+    if (target.type === "local") await exportLocal(parts, known, target);
+    else if (target.type === "tar") await exportTar(parts, known, target);
+    else if (target.type !== "none") {
       names = target.names.map(canonical);
-      root = await exportImage(parts, { made, attestations }, target, names);
-    } else if (target.type === "local") await exportLocal(parts, results, target);
-    else if (target.type === "tar") await exportTar(parts, results, target);
-    else if (target.type === "oci" || target.type === "docker") {
-      names = target.names.map(canonical);
-      root = await exportArchive(parts, { made, attestations }, target, names);
+      const images = made.map((image, index) => ({ image, attested: known[index]!.attested }));
+      const attestations = await attestImages(parts, images, names);
+      if (target.type === "docker" && attestations.length > 0)
+        throw invalidArgument('cannot export attestations with "oci-mediatypes=false"', {
+          hint: "An archive of the type docker has no place for them: write one of the type oci.",
+        });
+      root = await (target.type === "image"
+        ? exportImage(parts, { made, attestations }, target, names)
+        : exportArchive(parts, { made, attestations }, { ...target, type: target.type }, names));
     }
   }
   const first =

@@ -10,6 +10,7 @@ import { memoryTree } from "./files/filtered-tree.ts";
 import { RootTree } from "./files/root-tree.ts";
 import { hashParts } from "./layers.ts";
 import type { VertexProgress } from "./progress.ts";
+import type { FetchedSources } from "./provenance.ts";
 import { type GitClient, openGitAccess } from "./git-access.ts";
 import { checkoutGit, parseGitUrl, resolveGit } from "./git-sources.ts";
 import { download } from "./remote-sources.ts";
@@ -22,6 +23,8 @@ export interface OpeningParts {
   readonly request: GitClient;
   /** What was opened is given back by it. */
   readonly undo: AsyncDisposableStack;
+  /** Told what is fetched. */
+  readonly fetched?: FetchedSources;
 }
 
 /** Opens any kind of context; what it needs is given back at the build's end. */
@@ -78,7 +81,7 @@ export function rootless(tree: FileTree): FileTree {
 }
 
 async function openGit(
-  { contexts, signal, request, undo }: OpeningParts,
+  { contexts, signal, request, undo, fetched }: OpeningParts,
   url: string,
   keepGitDirectory: boolean,
 ): Promise<FileTree> {
@@ -89,28 +92,32 @@ async function openGit(
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   const access = await openGitAccess(request, source.remote, { directory: contexts.temporaryPath(), undo });
   const commit = await resolveGit(source, access, signal);
-  const { path } = await checkoutGit(source, { directory, commit, keepGitDirectory, access, signal });
+  const checkout = { directory, commit, keepGitDirectory, access, signal };
+  const { path, commit: sha1 } = await checkoutGit(source, checkout);
+  fetched?.add(url, { sha1 });
   return rootless(new RootTree(path));
 }
 
 /** A directory with the one file. */
 async function openHttpFile(
-  { contexts, signal, undo }: OpeningParts,
+  { contexts, signal, undo, fetched }: OpeningParts,
   url: string,
   fileName: string,
 ): Promise<FileTree> {
   const directory = contexts.temporaryPath();
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   mkdirSync(directory, { mode: 0o700 });
-  await download(url, join(directory, basename(fileName)), { signal });
+  const got = await download(url, join(directory, basename(fileName)), { signal });
+  if (got !== undefined) fetched?.add(url, { sha256: got.sha256 });
   return rootless(new RootTree(directory));
 }
 
 /** A tar is unpacked; anything else is the Dockerfile. */
-async function openHttp({ contexts, signal, undo }: OpeningParts, url: string): Promise<FileTree> {
+async function openHttp({ contexts, signal, undo, fetched }: OpeningParts, url: string): Promise<FileTree> {
   const path = contexts.temporaryPath();
   undo.defer(() => rmSync(path, { force: true }));
-  await download(url, path, { signal });
+  const got = await download(url, path, { signal });
+  if (got !== undefined) fetched?.add(url, { sha256: got.sha256 });
   try {
     return undo.use(await contexts.openTar(createReadStream(path), signal)).tree;
   } catch (error) {

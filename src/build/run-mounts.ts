@@ -241,11 +241,18 @@ async function bindMount(
 
 /** A path with the files; what is written there is dropped after the step. */
 async function bindSource(mount: RunMount, preparation: MountPreparation): Promise<string> {
-  const { host, undo } = preparation;
-  const { tree, chainId, isLayers, name } = await preparation.origin(mount.from);
-  const source = mount.source ?? "/";
+  const wanted = { source: mount.source ?? "/", isReadOnly: mount.readonly };
+  return placeFiles(await preparation.origin(mount.from), wanted, preparation);
+}
+
+/** Puts what is at a path of an origin's on this machine until `undo`. Throws `notFound`. */
+export async function placeFiles(
+  { tree, chainId, isLayers, name }: MountOrigin,
+  { source, isReadOnly }: { readonly source: string; readonly isReadOnly: boolean },
+  { host, undo }: Pick<MountPreparation, "host" | "undo">,
+): Promise<string> {
   let key = chainId;
-  if (!isLayers || !mount.readonly || chainId === undefined) {
+  if (!isLayers || !isReadOnly || chainId === undefined) {
     key = snapshotKey();
     host.snapshotter.prepare(key, isLayers ? chainId : undefined);
     undo.defer(() => host.snapshotter.remove(key!));

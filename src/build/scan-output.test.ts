@@ -23,14 +23,14 @@ function written(files: Readonly<Record<string, string>>): string {
 
 const statement = (predicate: unknown): string => JSON.stringify({ predicateType: spdxPredicate, predicate });
 
-test("statements come in the order of their names", () => {
+test("statements come in the order of their names, that about the result first", () => {
   const directory = written({
     "sbom.spdx.json": statement({ of: "it" }),
     "sbom-a.spdx.json": statement("a"),
   });
   assert.deepEqual(readStatements(directory, "it"), [
-    { name: "sbom-a.spdx.json", predicate: "a" },
     { name: "sbom.spdx.json", predicate: { of: "it" } },
+    { name: "sbom-a.spdx.json", predicate: "a" },
   ]);
 });
 

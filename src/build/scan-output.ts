@@ -7,6 +7,9 @@ import { MemoryBudget } from "../base/memory-budget.ts";
 /** The kind of statement that a scanner writes. */
 export const spdxPredicate = "https://spdx.dev/Document";
 
+/** The name of the result among what is scanned. */
+export const mainScan = "sbom";
+
 /** What a scanner says of a result. */
 export interface ScannedList {
   /** Name of the scanner's file. */
@@ -70,7 +73,9 @@ function listNames(directory: string, scanner: string, maxFiles: number): string
       );
     names.push(entry.name);
   }
-  return names.sort();
+  // What is said of the result itself comes before what is said of stages and contexts, as BuildKit has it.
+  const isMain = (name: string): boolean => name.split(".", 1)[0] === mainScan;
+  return names.sort().sort((a, b) => Number(isMain(b)) - Number(isMain(a)));
 }
 
 /** A link of the scanner's would lead to files of this machine. */

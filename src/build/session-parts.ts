@@ -14,6 +14,7 @@ import type { ConfigDraft } from "./image-config.ts";
 import type { Layers } from "./layers.ts";
 import type { BuildPlan } from "./plan.ts";
 import type { Progress } from "./progress.ts";
+import type { FetchedSources } from "./provenance.ts";
 import type { StepSlots } from "./slots.ts";
 import type { StepImage } from "./step-images.ts";
 
@@ -57,6 +58,8 @@ export interface SessionParts {
   /** Finds a record in what was imported with `--cache-from`. */
   importedRecord(key: string): Promise<CacheRecord | undefined>;
   readonly undo: AsyncDisposableStack;
+  /** Files and repositories that the build has fetched, for provenance. */
+  readonly fetched: FetchedSources;
   readonly startedAt: string;
   /** The target's stage for a platform, once all are built. */
   stateOf(platform: Platform): StageState;

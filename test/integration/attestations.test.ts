@@ -1,6 +1,7 @@
 /** What is attested of images: lists of what is in them by a scanner's image, and what they were made of. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -25,16 +26,26 @@ interface Statement {
   readonly predicate: { readonly name: string; readonly comment: string; readonly files: readonly string[] };
 }
 
+interface FileStatement {
+  readonly predicateType: string;
+  readonly subject: readonly { readonly name: string; readonly digest: { readonly sha256: string } }[];
+  readonly predicate: { readonly name: string; readonly files: readonly string[] };
+}
+
 /** By BuildKit's protocol: the files below BUILDKIT_SCAN_SOURCE, as a statement in BUILDKIT_SCAN_DESTINATION. */
 const scan = `
-cd "$BUILDKIT_SCAN_SOURCE" || exit 1
-touch "$BUILDKIT_SCAN_SOURCE/written" 2>/dev/null && exit 2
-files=$(find . -name 'of-*' | sort | sed 's/.*/"&"/' | paste -s -d, -)
-printf '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"%s","predicate":{"name":"%s","comment":"%s","files":[%s]}}' \\
-  "\${KIND:-https://spdx.dev/Document}" "$(basename $BUILDKIT_SCAN_SOURCE)" "$LEVEL" "$files" \\
-  > "$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json"
-[ -z "$LINK" ] || ln -sf "$LINK" "$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json"
-echo scanned; [ -z "$FAIL" ] || { echo cannot scan this >&2; exit 7; }
+touch /tmp/room || exit 3
+for target in "$BUILDKIT_SCAN_SOURCE" \${BUILDKIT_SCAN_SOURCE_EXTRAS:+$BUILDKIT_SCAN_SOURCE_EXTRAS/*}; do
+  [ -d "$target" ] || continue
+  cd "$target" || exit 1
+  touch "$target/written" 2>/dev/null && exit 2
+  files=$(find . -name 'of-*' | sort | sed 's/.*/"&"/' | paste -s -d, -)
+  printf '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"%s","predicate":{"name":"%s","comment":"%s","files":[%s]}}' \\
+    "\${BUILDKIT_SCAN_KIND:-https://spdx.dev/Document}" "$(basename $target)" "$BUILDKIT_SCAN_LEVEL" "$files" \\
+    > "$BUILDKIT_SCAN_DESTINATION/$(basename $target).spdx.json"
+done
+[ -z "$BUILDKIT_SCAN_LINK" ] || ln -sf "$BUILDKIT_SCAN_LINK" "$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json"
+echo scanned; [ -z "$BUILDKIT_SCAN_FAIL" ] || { echo cannot scan this >&2; exit 7; }
 `;
 const plugin = await findBuildx();
 const registrySkip = !(await hasRegistry()) && "docker-registry is not installed";
@@ -126,6 +137,143 @@ describe("attestations", () => {
       files: ["./of-base", "./of-image"],
     });
   });
+
+  const readStatement = async (path: string): Promise<FileStatement> =>
+    JSON.parse(await readFile(path, "utf8")) as FileStatement;
+  const sumOf = async (path: string): Promise<string> =>
+    createHash("sha256")
+      .update(await readFile(path))
+      .digest("hex");
+  const namesOf = async (statement: FileStatement, root: string): Promise<string[]> => {
+    for (const { name, digest } of statement.subject)
+      assert.equal(digest.sha256, await sumOf(join(root, name)), name);
+    return statement.subject.map(({ name }) => name);
+  };
+
+  test("files of a result have their attestations beside them", async () => {
+    const small = join(work, "small");
+    await mkdir(small);
+    const Dockerfile = `FROM ${busybox} AS made\nRUN mkdir -p /out/in && echo 1 > /out/in/of-file && echo 2 > /out/top\nFROM scratch\nCOPY --from=made /out /\n`;
+    await writeFile(join(small, "Dockerfile"), Dockerfile);
+    const flags = ["--provenance=true", "--attest", "type=sbom,generator=local/scanner:1"];
+    const local = join(work, "local-out");
+    await gantryOk("build", ...flags, "-o", `type=local,dest=${local}`, small);
+    assert.deepEqual((await readdir(local)).sort(), ["in", "provenance.json", "sbom.spdx.json", "top"]);
+    const provenance = await readStatement(join(local, "provenance.json"));
+    assert.equal(provenance.predicateType, "https://slsa.dev/provenance/v0.2");
+    assert.deepEqual(await namesOf(provenance, local), ["in/of-file", "top"]);
+    const sbom = await readStatement(join(local, "sbom.spdx.json"));
+    assert.deepEqual(await namesOf(sbom, local), ["in/of-file", "top"]);
+    assert.deepEqual(sbom.predicate.files, ["./in/of-file"]);
+    const archive = join(work, "files.tar");
+    const options = "attestation-prefix=of-build-,source-date-epoch=86400";
+    await gantryOk("build", ...flags, "-o", `type=tar,dest=${archive},${options}`, small);
+    const { stdout } = await mustRun(["tar", "--utc", "--full-time", "-tvf", archive]);
+    const listed = stdout.split("\n").filter((line) => line.startsWith("-"));
+    assert.deepEqual(
+      listed.map((line) => line.split(" ").slice(-3).join(" ")),
+      ["in/of-file", "of-build-provenance.json", "of-build-sbom.spdx.json", "top"].map(
+        (name) => `1970-01-02 00:00:00 ${name}`,
+      ),
+    );
+    assert.match(listed[1]!, /^-rw------- 0\/0 /);
+  });
+
+  test("files of several platforms have theirs in each directory, or under its name", async () => {
+    const small = join(work, "platforms");
+    await mkdir(small);
+    await writeFile(join(small, "Dockerfile"), "FROM scratch\nARG TARGETARCH\nCOPY data /data-$TARGETARCH\n");
+    await writeFile(join(small, "data"), "data");
+    const flags = ["--platform=linux/amd64,linux/arm64", "--provenance=mode=max"];
+    const split = join(work, "split-out");
+    await gantryOk("build", ...flags, "-o", `type=local,dest=${split}`, small);
+    assert.deepEqual((await readdir(split)).sort(), ["linux_amd64", "linux_arm64"]);
+    const arm = join(split, "linux_arm64");
+    assert.deepEqual(await namesOf(await readStatement(join(arm, "provenance.json")), arm), ["data-arm64"]);
+    const whole = join(work, "whole-out");
+    await gantryOk("build", ...flags, "-o", `type=local,dest=${whole},platform-split=false`, small);
+    assert.deepEqual((await readdir(whole)).sort(), [
+      "data-amd64",
+      "data-arm64",
+      "provenance.linux_amd64.json",
+      "provenance.linux_arm64.json",
+    ]);
+    await writeFile(join(small, "Dockerfile"), "FROM scratch\nCOPY data /data\n");
+    const refused = await gantry(
+      "build",
+      ...flags,
+      "-o",
+      `type=local,dest=${whole},platform-split=false`,
+      small,
+    );
+    assert.notEqual(refused.code, 0);
+    assert.match(
+      refused.stderr,
+      /cannot overwrite data from linux\/amd64 with linux\/arm64 when split option is disabled/,
+    );
+  });
+
+  test("an archive of the type docker has no place for attestations", async () => {
+    const output = `type=docker,dest=${join(work, "docker.tar")}`;
+    const result = await gantry("build", "--provenance=true", "-o", output, image);
+    assert.notEqual(result.code, 0);
+    assert.match(result.stderr, /cannot export attestations with "oci-mediatypes=false"/);
+  });
+
+  const scans: readonly (readonly [string, string, string, readonly string[], readonly string[]])[] = [
+    ["no stage by itself", "", "", [], ["sbom"]],
+    [
+      "a stage that says so, and the one on it",
+      "",
+      "ARG BUILDKIT_SBOM_SCAN_STAGE=true",
+      [],
+      ["sbom", "sbom-base", "sbom-stage-1"],
+    ],
+    ["every stage", "ARG BUILDKIT_SBOM_SCAN_STAGE=true", "", [], ["sbom", "sbom-base", "sbom-stage-1"]],
+    ["stages by name", "ARG BUILDKIT_SBOM_SCAN_STAGE=other,base", "", [], ["sbom", "sbom-base"]],
+    [
+      "a stage that says no, and the one on it",
+      "ARG BUILDKIT_SBOM_SCAN_STAGE=true",
+      "ARG BUILDKIT_SBOM_SCAN_STAGE=false",
+      [],
+      ["sbom"],
+    ],
+    [
+      "what the command line says of declared arguments",
+      "ARG BUILDKIT_SBOM_SCAN_STAGE",
+      "",
+      ["--build-arg", "BUILDKIT_SBOM_SCAN_STAGE=stage-1", "--build-arg", "BUILDKIT_SBOM_SCAN_CONTEXT=true"],
+      ["sbom", "sbom-stage-1"],
+    ],
+    ["the context", "ARG BUILDKIT_SBOM_SCAN_CONTEXT=1", "", [], ["sbom", "sbom-context"]],
+  ];
+  for (const [index, [name, global, own, flags, expected]] of scans.entries())
+    test(`scanned: ${name}`, async () => {
+      const directory = join(work, `scan-${index}`);
+      await mkdir(directory);
+      await writeFile(join(directory, "of-context"), "");
+      await writeFile(
+        join(directory, "Dockerfile"),
+        `${global}\nFROM ${busybox} AS base\n${own}\nRUN echo 1 > /of-base; env | grep -c SBOM_SCAN && exit 1 || true\n` +
+          "FROM base\nRUN echo 2 > /of-second\nFROM scratch AS unused\nFROM scratch\nCOPY --from=1 /of-second /\n",
+      );
+      const output = join(directory, "out");
+      const sbom = ["--attest", "type=sbom,generator=local/scanner:1"];
+      await gantryOk("build", ...sbom, ...flags, "-o", output, directory);
+      const lists = (await readdir(output)).filter((file) => file.endsWith(".spdx.json"));
+      assert.deepEqual(lists.map((file) => file.replace(".spdx.json", "")).sort(), expected);
+      const files: Readonly<Record<string, readonly string[]>> = {
+        sbom: ["./of-second"],
+        "sbom-base": ["./of-base"],
+        "sbom-stage-1": ["./of-base", "./of-second"],
+        "sbom-context": ["./of-context"],
+      };
+      for (const list of expected) {
+        const statement = await readStatement(join(output, `${list}.spdx.json`));
+        assert.deepEqual(statement.predicate, { name: list, comment: "", files: files[list]! });
+        assert.deepEqual(await namesOf(statement, output), ["of-second"]);
+      }
+    });
 
   const faults: readonly (readonly [string, string, RegExp])[] = [
     [

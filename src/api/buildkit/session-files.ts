@@ -30,6 +30,7 @@ const sendBytes = { path: fileSendDiffCopy, request: bytesMessage, response: byt
 export function remoteDirectory(session: ClientSession, name: string): RemoteDirectory {
   return {
     kind: "remote",
+    name,
     sharedKey: session.sharedKey === "" ? `${session.id}:${name}` : `${session.sharedKey}:${name}`,
     async open({ include, exclude, followPaths, signal }) {
       if (!session.serves(fileSyncDiffCopy))
