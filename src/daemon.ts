@@ -51,6 +51,7 @@ import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, leaveRootCgroup, removeCgroupIfEmpty } from "./linux/cgroup.ts";
 import { descriptorLimit } from "./linux/descriptor-limit.ts";
 import { keepResidentMemorySmall } from "./linux/resident-memory.ts";
+import { type InheritedSocket, type ServiceManager, takeServiceManager } from "./linux/service-manager.ts";
 import { claimBridge } from "./network/bridge-claim.ts";
 import { createNetworkManager } from "./network/manager.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
@@ -88,6 +89,7 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
       },
     );
   setLogLevel(options.debug ? "debug" : options.logLevel);
+  const manager = takeServiceManager();
   process.umask(0o022);
   adjustOomScore(options.oomScoreAdjust);
   leaveRootCgroup(detectCgroups());
@@ -109,19 +111,21 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
     descriptorLimit,
   });
   try {
-    await listen(api, options, start);
+    await listen(api, options, { start, inherited: manager.sockets });
   } catch (error) {
     await shutDown({ api, context, options });
     throw error;
   }
   writeFileSync(options.pidfile, `${process.pid}\n`);
   announceReady();
+  await manager.notify("ready");
   log.info("daemon is ready", { version: engineVersion, dataRoot: options.dataRoot });
   minimiseSurprises();
-  process.on("SIGHUP", () => void reload(context, config, start));
+  process.on("SIGHUP", () => void reload({ context, config, start, manager }));
   void startContainers(context, options);
   keepResidentMemorySmall();
   await stopSignal();
+  await manager.notify("stopping");
   await shutDown({ api, context, options });
   rmSync(options.pidfile, { force: true });
   context.containers.close();
@@ -269,14 +273,18 @@ function readServerTls(options: DaemonOptions): ServerTls | undefined {
 }
 
 /** The group need not exist unless it was asked for. */
-async function listen(api: ApiServer, options: DaemonOptions, start: DaemonStart): Promise<void> {
+async function listen(
+  api: ApiServer,
+  options: DaemonOptions,
+  { start, inherited }: { readonly start: DaemonStart; readonly inherited: readonly InheritedSocket[] },
+): Promise<void> {
   const tls = readServerTls(options);
   try {
-    await api.listen(options.hosts, { group: options.group, tls });
+    await api.listen(options.hosts, { group: options.group, tls, inherited });
   } catch (error) {
     if (start.flags.group !== undefined || !(error instanceof EngineError) || error.kind !== "notFound")
       throw error;
-    await api.listen(options.hosts, { tls });
+    await api.listen(options.hosts, { tls, inherited });
   }
 }
 
@@ -323,7 +331,18 @@ const reloadedSettings = [
 ] as const satisfies readonly (keyof EngineConfig)[];
 
 /** SIGHUP: reads the configuration file again and takes over what can change while containers run. */
-async function reload(context: EngineContext, config: EngineConfig, start: DaemonStart): Promise<void> {
+async function reload({
+  context,
+  config,
+  start,
+  manager,
+}: {
+  readonly context: EngineContext;
+  readonly config: EngineConfig;
+  readonly start: DaemonStart;
+  readonly manager: ServiceManager;
+}): Promise<void> {
+  await manager.notify("reloading");
   try {
     const options = mergeDaemonOptions(
       start.flags,
@@ -343,6 +362,7 @@ async function reload(context: EngineContext, config: EngineConfig, start: Daemo
   } catch (error) {
     log.error("configuration not reloaded: it stays as it was", { error: errorText(error) });
   }
+  await manager.notify("ready");
 }
 
 /** The reload event's attributes: the values by their names in daemon.json; what is no text as JSON. */

@@ -25,7 +25,11 @@ const addresses: readonly [spec: string, address: ListenAddress | undefined][] =
   ["tcp://h:65536", undefined],
   ["tcp://h:x", undefined],
   ["http://h:1", undefined],
-  ["fd://", undefined],
+  ["fd://", { type: "fd", fd: undefined }],
+  ["fd://*", { type: "fd", fd: undefined }],
+  ["fd://4", { type: "fd", fd: 4 }],
+  ["fd://x", undefined],
+  ["fd:///run/x.sock", undefined],
   ["", undefined],
 ];
 

@@ -24,28 +24,76 @@ export interface ListenOptions {
   readonly tls?: ServerTls | undefined;
   /** Name or number of the group that may use unix sockets. Root's when undefined. */
   readonly group?: string | undefined;
+  /** Listening sockets that this process was started with, for `fd://`. */
+  readonly inherited?: readonly InheritedSocket[];
+}
+
+/** A listening socket that somebody else opened. */
+export interface InheritedSocket {
+  readonly fd: number;
+  readonly isUnix: boolean;
 }
 
 export type ListenAddress =
   | { readonly type: "unix"; readonly path: string }
-  | { readonly type: "tcp"; readonly host: string; readonly port: number };
+  | { readonly type: "tcp"; readonly host: string; readonly port: number }
+  /** Without a descriptor's number: all that were inherited. */
+  | { readonly type: "fd"; readonly fd: number | undefined };
 
-/** Reads `unix:///path` or `tcp://host:port` (`tcp://` alone is 127.0.0.1:2375, with TLS 2376). Throws `invalidArgument`. */
+const forms = "an address is unix:///path/to/socket, tcp://host:port or fd://";
+
+/**
+ * Reads `unix:///path`, `tcp://host:port` (`tcp://` alone is 127.0.0.1:2375, with TLS 2376) or `fd://` (`fd://N` for one
+ * descriptor). Throws `invalidArgument`.
+ */
 export function parseListenAddress(spec: string, hasTls = false): ListenAddress {
   if (spec.startsWith("unix://")) {
     const path = spec.slice("unix://".length);
     if (path.startsWith("/")) return { type: "unix", path };
     throw invalidArgument(`cannot listen on "${spec}": the path of a unix socket must be absolute`);
   }
+  const inherited = /^fd:\/\/(\*|\d{1,9})?$/.exec(spec);
+  if (inherited !== null) {
+    const [, number = "*"] = inherited;
+    return { type: "fd", fd: number === "*" ? undefined : Number(number) };
+  }
   const match = /^tcp:\/\/(\[[0-9a-f:.%]+\]|[^:/[\]]*)(?::(\d{1,5}))?\/?$/i.exec(spec);
   const port = Number(match?.[2] ?? (hasTls ? defaultTlsPort : defaultTcpPort));
   if (match === null || port > 65535) {
-    throw invalidArgument(
-      `cannot listen on "${spec}": an address is unix:///path/to/socket or tcp://host:port`,
-    );
+    throw invalidArgument(`cannot listen on "${spec}": ${forms}`);
   }
   const host = match[1]!.replace(/^\[|\]$/g, "");
   return { type: "tcp", host: host === "" ? "127.0.0.1" : host, port };
+}
+
+/**
+ * Puts an address of its own in the place of `fd://`, for each socket that was inherited. Throws `unavailable` when there
+ * is none, or not the one that is named.
+ */
+export function expandInherited(
+  specs: readonly string[],
+  inherited: readonly InheritedSocket[] = [],
+): string[] {
+  return specs.flatMap((spec) => {
+    const address = spec.startsWith("fd:") ? parseListenAddress(spec) : undefined;
+    if (address?.type !== "fd") return [spec];
+    const wanted = inherited.filter(({ fd }) => address.fd === undefined || fd === address.fd);
+    if (wanted.length === 0)
+      throw new EngineError(
+        "unavailable",
+        inherited.length === 0
+          ? `cannot listen on ${spec}: no sockets found via socket activation: make sure the service was started by systemd`
+          : `cannot listen on ${spec}: the service manager handed over the descriptors ${inherited.map(({ fd }) => fd).join(", ")}`,
+        { hint: "Give the service a socket unit, or name an address with --host unix:///path/to/socket." },
+      );
+    return wanted.map(({ fd }) => `fd://${fd}`);
+  });
+}
+
+/** Whether a connection to an address can be encrypted: those of unix sockets never are. */
+export function canEncrypt(spec: string, inherited: readonly InheritedSocket[] = []): boolean {
+  if (spec.startsWith("unix:")) return false;
+  return !inherited.some(({ fd, isUnix }) => isUnix && spec === `fd://${fd}`);
 }
 
 /**
@@ -62,9 +110,11 @@ export async function openListener(
     await listenUnix(server, address.path, options.group);
     return spec;
   }
-  await listening(server, spec, () => server.listen({ host: address.host, port: address.port }));
+  const where = address.type === "fd" ? { fd: address.fd } : { host: address.host, port: address.port };
+  await listening(server, spec, () => server.listen(where));
   const bound = server.address();
-  if (bound === null || typeof bound === "string") throw new Error(`${spec} has no port`);
+  // A unix socket that was inherited.
+  if (bound === null || typeof bound === "string") return spec;
   const isOpenToAll = options.tls?.clientCa === undefined;
   if (isOpenToAll && !isLoopback(bound.address)) {
     const missing = options.tls === undefined ? "encryption or authentication" : "authentication of clients";

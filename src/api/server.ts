@@ -15,7 +15,14 @@ import { Exchange, type Route, type Upgrade } from "./exchange.ts";
 import { loggedUrl } from "./logged-url.ts";
 import { closeGracefully } from "./hijack.ts";
 import { errorAnswer, HttpError } from "./http-error.ts";
-import { closeListener, type ListenOptions, openListener, type ServerTls } from "./listen.ts";
+import {
+  canEncrypt,
+  closeListener,
+  expandInherited,
+  type ListenOptions,
+  openListener,
+  type ServerTls,
+} from "./listen.ts";
 import { createTlsServer } from "./tls.ts";
 import { Query } from "./query.ts";
 import { dropRest, isMuchLeft } from "./rest-of-body.ts";
@@ -95,8 +102,8 @@ class DockerApiServer implements ApiServer {
     const addresses: string[] = [];
     const opened: Server[] = [];
     try {
-      for (const spec of specs) {
-        const server = this.#createServer(spec.startsWith("unix:") ? undefined : options.tls);
+      for (const spec of expandInherited(specs, options.inherited)) {
+        const server = this.#createServer(canEncrypt(spec, options.inherited) ? options.tls : undefined);
         addresses.push(await openListener(server, spec, { log: this.#log, ...options }));
         opened.push(server);
         this.#log.info("API listens", { address: addresses.at(-1) });

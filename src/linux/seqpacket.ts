@@ -77,6 +77,15 @@ export function connectInDirectory(fd: number, path: string): void {
   }
 }
 
+/** connect(2) to a name without a file (unix(7), abstract), which is written with `@` in front. */
+export function connectAbstract(fd: number, name: string): void {
+  const whole = address(`\0${name.slice(1)}`).subarray(0, 2 + Buffer.byteLength(name));
+  while (connectCall(fd, whole, whole.length) !== 0) {
+    const code = errno();
+    if (code !== EINTR) throw systemError(`connect to ${name}`, code);
+  }
+}
+
 class Connection implements SeqpacketSocket {
   readonly #fd: number;
   readonly #receiveBuffer: Buffer;

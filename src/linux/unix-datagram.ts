@@ -1,8 +1,8 @@
-/** Client side of SOCK_DGRAM unix sockets (syslog's and journald's), which Node has no class for. */
+/** Client side of SOCK_DGRAM unix sockets (syslog's, journald's, a service manager's), which Node has no class for. */
 import { closeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EAGAIN, EINTR, ENOBUFS, errno, libc, systemError } from "./libc.ts";
-import { connectInDirectory } from "./seqpacket.ts";
+import { connectAbstract, connectInDirectory } from "./seqpacket.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -22,12 +22,13 @@ export class UnixDatagram implements Disposable {
     this.#fd = fd;
   }
 
-  /** Throws an EngineError of the errno's kind when nobody receives at `path`. */
+  /** To a socket's file, or to an abstract name (`@name`). Throws an EngineError of the errno's kind when nobody receives there. */
   static connect(path: string): UnixDatagram {
     const fd = socketCall(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) as number;
     if (fd < 0) throw systemError("make a socket");
     try {
-      connectInDirectory(fd, path);
+      if (path.startsWith("@")) connectAbstract(fd, path);
+      else connectInDirectory(fd, path);
     } catch (error) {
       closeSync(fd);
       throw error;
