@@ -17,12 +17,13 @@ describe("service", { skip: flavour === "docker" || !existsSync(activate) }, () 
 
   before(async () => {
     // It opens the sockets, and becomes the daemon at the first connection.
-    const program = (prepared: TestDaemon): string[] => [
-      ...[activate, "-l", prepared.socket, "-l", tcp, "-E", `NOTIFY_SOCKET=${join(prepared.root, "notify")}`],
-      ...[gantryProgram, "daemon", "-H", "fd://", "--data-root", prepared.dataRoot],
-      ...["--exec-root", prepared.execRoot, "--pidfile", prepared.pidfile, "--bip", prepared.bip],
-      ...["--cgroup-parent", prepared.cgroupParent],
-    ];
+    const program = ({ socket, root, ...prepared }: TestDaemon): string[] =>
+      [
+        [activate, "-l", socket, "-l", tcp, "-E", `NOTIFY_SOCKET=${join(root, "notify")}`],
+        [gantryProgram, "daemon", "-H", "fd://", "--data-root", prepared.dataRoot],
+        ["--exec-root", prepared.execRoot, "--pidfile", prepared.pidfile, "--bip", prepared.bip],
+        ["--cgroup-parent", prepared.cgroupParent],
+      ].flat();
     daemon = await TestDaemon.prepare({ program });
     manager = new DatagramReceiver(join(daemon.root, "notify"));
     await daemon.launch();
