@@ -104,6 +104,11 @@ export class Firewall {
     this.#firewalld.sync(bridges);
   }
 
+  /** A bridge of an earlier daemon's that is gone: other firewalls are told so with the next change. */
+  forgetBridge(name: string): void {
+    this.#firewalld.forget(name);
+  }
+
   /** Resolves when other firewalls know of the bridges that there are. */
   async foreignSettled(): Promise<void> {
     await this.#firewalld.settled();

@@ -136,7 +136,9 @@ async function makeZone(): Promise<void> {
   // Versions before 0.9 have no policies.
   const hasPolicies = (await firewallCmdIfTaken("--get-policies")) !== undefined;
   const isPolicyNew = hasPolicies && (await make(wantedPolicy));
-  if (isZoneNew || isPolicyNew) await firewallCmd("--reload");
+  if (!isZoneNew && !isPolicyNew) return;
+  await firewallCmd("--reload");
+  crashpoint("firewalld.loaded");
 }
 
 const isAmong = (devices: readonly string[], name: string): boolean =>
@@ -179,6 +181,11 @@ export class Firewalld {
     // After the last there is no other time.
     if (bridges.length > 0 && performance.now() < this.#notBefore) return;
     this.#work ??= this.#run();
+  }
+
+  /** A bridge that is gone, and that an earlier daemon may have put into the zone: the next {@link sync} takes it out. */
+  forget(bridge: string): void {
+    this.#admitted.add(bridge);
   }
 
   /** Resolves when what was asked for is done, or could not be done at once; a slow firewalld is not waited for longer. */
@@ -241,11 +248,13 @@ export class Firewalld {
       // The administrator may have taken it out, or put it elsewhere.
       if (isThere) await firewallCmdIfTaken(`--zone=${zone}`, `--remove-interface=${bridge}`);
       this.#admitted.delete(bridge);
+      crashpoint("firewalld.removed");
     }
     if (this.#missing().length === 0) return gone.length > 0;
     await makeZone();
     const missing = this.#missing().map((bridge) => `--change-interface=${bridge}`);
     if (missing.length > 0) await firewallCmd(`--zone=${zone}`, ...missing);
+    crashpoint("firewalld.admitted");
     return true;
   }
 

@@ -104,23 +104,21 @@ export class Networks {
    * get what they need. `kept` are the sandboxes that go on; their addresses are taken.
    */
   async restore(kept: readonly SandboxRecord[], forwards: () => readonly PortForward[]): Promise<void> {
-    for (const record of this.#records.networks())
-      if (!record.isComplete) {
-        log.info("removing what is left of a network that was being made or removed", {
-          network: record.name,
-        });
-        await this.#deleteDevice(record);
-        this.#records.removeNetwork(record.id);
-      }
+    const unfinished = this.#records.networks().filter(({ isComplete }) => !isComplete);
+    for (const record of unfinished) {
+      log.info("removing what is left of a network that was being made or removed", { network: record.name });
+      if (record.driver === "bridge") this.firewall?.forgetBridge(record.definition.device);
+      await this.#deleteDevice(record);
+    }
     for (const network of this.#live.values()) this.#setUpAgain(network, kept);
     this.#takeAddresses(kept);
-    if (this.firewall === undefined) return;
-    this.firewall.install(
-      this.list().flatMap((network) => this.#rules(network)),
-      forwards(),
-    );
-    this.#guard = new FirewallGuard(this.firewall);
-    await this.firewall.foreignSettled();
+    if (this.firewall !== undefined) {
+      const rules = this.list().flatMap((network) => this.#rules(network));
+      this.firewall.install(rules, forwards());
+      this.#guard = new FirewallGuard(this.firewall);
+      await this.firewall.foreignSettled();
+    }
+    for (const { id } of unfinished) this.#records.removeNetwork(id);
   }
 
   /** Gives the addresses of an endpoint back. */
@@ -315,6 +313,8 @@ export class Networks {
       failpoint("network-remove.firewall");
       await this.#deleteDevice(record);
       failpoint("network-remove.deleted");
+      // Nobody would take it out of another firewall's zone once the record is gone.
+      await this.firewall?.foreignSettled();
       this.#records.removeNetwork(id);
       crashpoint("network-remove.recorded");
     } catch (error) {
