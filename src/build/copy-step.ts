@@ -25,6 +25,7 @@ import { checkoutGit, parseGitUrl, resolveGit } from "./git-sources.ts";
 import { download, isHttpUrl, urlFileName } from "./remote-sources.ts";
 import type { BuildSession } from "./session.ts";
 import type { StageState } from "./session-parts.ts";
+import { shownCode } from "./step-titles.ts";
 
 /** Files that one source of the instruction gives. */
 interface Part {
@@ -89,7 +90,7 @@ export async function takeCopy(
   }
   await takeCached(session, state, place, {
     keys,
-    description: instruction.code,
+    description: shownCode(instruction),
     createdBy: historyWords(instruction),
     isLink: instruction.link,
     make: async () => {
@@ -120,7 +121,8 @@ function historyWords({ kind, chown, chmod, link, sources, heredocs, destination
     ...(chmod === undefined ? [] : [`--chmod=${chmod}`]),
     ...(link ? ["--link"] : []),
   ];
-  const names = [...sources, ...heredocs.map(({ name }) => `<<${name}`)];
+  const shown = kind === "add" ? sources.map(redactCredentials) : sources;
+  const names = [...shown, ...heredocs.map(({ name }) => `<<${name}`)];
   return [kind.toUpperCase(), ...flags, ...names, destination].join(" ");
 }
 

@@ -1,7 +1,18 @@
 /** Repositories as they are checked out, with the machine's git. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -52,5 +63,36 @@ describe("a repository", { skip: !hasGit && "git is not installed" }, () => {
     await checkoutGit(source, checkout).catch(() => undefined);
     assert.equal(readFileSync(join(directory, "file"), "utf8"), "of the repository\n");
     assert.equal(existsSync(done), false);
+  });
+
+  test("keeps no password of its address in what it keeps of git", async () => {
+    const git = repository("served", { file: "text\n" });
+    git("update-server-info");
+    const root = join(work, "served/.git");
+    const server = createServer((request, response) => {
+      const path = join(root, new URL(request.url ?? "/", "http://host").pathname.replace(/^\/app\.git/, ""));
+      if (existsSync(path)) response.end(readFileSync(path));
+      else response.writeHead(404).end();
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    try {
+      const { port } = server.address() as AddressInfo;
+      const remote = `http://user:token@127.0.0.1:${port}/app.git`;
+      const source = { remote, ref: "main", subdirectory: "" };
+      const { signal } = new AbortController();
+      const access = { env: {} };
+      const commit = await resolveGit(source, access, signal);
+      const directory = join(work, "kept");
+      await checkoutGit(source, { directory, commit, keepGitDirectory: true, access, signal });
+      const config = readFileSync(join(directory, ".git/config"), "utf8");
+      assert.match(config, new RegExp(`url = http://xxxxx:xxxxx@127.0.0.1:${port}/app.git`));
+      for (const file of readdirSync(join(directory, ".git"), { recursive: true, withFileTypes: true }))
+        if (file.isFile())
+          assert.doesNotMatch(readFileSync(join(file.parentPath, file.name), "latin1"), /token@/, file.name);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
   });
 });

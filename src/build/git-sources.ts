@@ -1,5 +1,5 @@
 /** Sources of ADD and contexts that are repositories of git. */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import { redactCredentials } from "../base/redact-url.ts";
@@ -137,12 +137,24 @@ export async function checkoutGit(
   await git(["checkout", "--quiet", "--force", "--detach", commit], here);
   await git(["submodule", "update", "--quiet", "--init", "--recursive", "--depth", "1"], here);
   const full = (await git(["rev-parse", "HEAD"], here)).trim();
-  if (!options.keepGitDirectory) removeGitDirectories(directory);
+  if (options.keepGitDirectory) hideCredentials(join(directory, ".git"));
+  else removeGitDirectories(directory);
   if (source.subdirectory === "") return { path: directory, commit: full };
   const inner = join(directory, source.subdirectory);
   if (source.subdirectory.split("/").includes("..") || !existsSync(inner))
     throw notFound(`repository ${redactCredentials(source.remote)} has no directory ${source.subdirectory}`);
   return { path: inner, commit: full };
+}
+
+/** Git keeps the addresses of a repository and of its submodules, which may have passwords in them; it is for an image here. */
+function hideCredentials(gitDirectory: string): void {
+  for (const entry of readdirSync(gitDirectory, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !["config", "FETCH_HEAD"].includes(entry.name)) continue;
+    const path = join(entry.parentPath, entry.name);
+    const text = readFileSync(path, "latin1");
+    const shown = redactCredentials(text);
+    if (shown !== text) writeFileSync(path, shown, "latin1");
+  }
 }
 
 function removeGitDirectories(directory: string): void {

@@ -40,13 +40,14 @@ export async function openContextTree(
     case "tar":
       return keep(await contexts.openTar(source.stream, signal));
     case "remote": {
+      const title = `transferring ${source.name}:`;
       const opened = await contexts.openRemote(source, {
         include: options.include ?? [],
         exclude: options.exclude ?? [],
         signal,
-        onProgress: (bytes) => vertex.status("transferring context:", { current: bytes }),
+        onProgress: (bytes) => vertex.status(title, { current: bytes }),
       });
-      vertex.status("transferring context:", { current: opened.receivedBytes, done: true });
+      vertex.status(title, { current: opened.receivedBytes, done: true });
       return keep(opened);
     }
     case "directory":

@@ -4,6 +4,7 @@ import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import type { Descriptor, Platform } from "../oci/image-spec.ts";
 import type { BaseImage } from "./base-images.ts";
 import { tryPurl } from "./package-url.ts";
+import { shownAttributes } from "./shown-attributes.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
 
 /** The kind of statement that it is. */
@@ -38,9 +39,6 @@ export class FetchedSources {
   }
 }
 
-/** What a machine decides and no build, or what is told elsewhere. */
-const unlisted = /^(cgroup-parent|image-resolve-mode|platform|cache-imports|attest:.*)$/;
-
 interface Asked {
   readonly args: Record<string, string>;
   readonly configSource: Record<string, unknown>;
@@ -49,19 +47,18 @@ interface Asked {
 
 /** What the client has said, as it is told: where the Dockerfile is, what of its repository, and all else. */
 function askedOf({ request, fetched }: Pick<SessionParts, "request" | "fetched">): Asked {
-  const attributes = new Map(Object.entries(request.frontendAttributes ?? {}));
+  const attributes = shownAttributes(Object.entries(request.frontendAttributes ?? {}));
   const contextKey = attributes.get("contextkey") || "context";
   const args: Record<string, string> = {};
   const vcs: Record<string, string> = {};
   for (const [key, value] of attributes) {
-    if (unlisted.test(key) || key === contextKey || key === "filename") continue;
-    const shown = key.startsWith("context:") || key === "vcs:source" ? redactCredentials(value) : value;
-    if (!key.startsWith("vcs:")) args[key] = shown;
-    else if (shown !== "") vcs[key.slice("vcs:".length)] = shown;
+    if (key === contextKey || key === "filename") continue;
+    if (!key.startsWith("vcs:")) args[key] = value;
+    else if (value !== "") vcs[key.slice("vcs:".length)] = value;
   }
   const context = attributes.get(contextKey) ?? "";
   const entryPoint = attributes.get("filename") ?? "";
-  const source = context === "" ? undefined : (fetched.find(context) ?? { uri: redactCredentials(context) });
+  const source = context === "" ? undefined : (fetched.find(context) ?? { uri: context });
   return { args, vcs, configSource: { ...source, ...(entryPoint === "" ? {} : { entryPoint }) } };
 }
 
@@ -120,7 +117,7 @@ export async function provenanceOf(
   { platform, state }: { readonly platform: Platform; readonly state: StageState },
 ): Promise<Record<string, unknown>> {
   const { request, images, fetched, plan } = parts;
-  const { mode, attributes = {} } = request.provenance ?? { mode: "min" };
+  const { mode, attributes = {} } = request.provenance ?? { mode: "max" as const };
   const { args: all, configSource, vcs } = askedOf(parts);
   const isMax = mode === "max";
   const kept = Object.entries(all).filter(([key]) => isMax || !/^(build-arg|label):/.test(key));

@@ -18,7 +18,7 @@ import { baseName, isFileStep, originOf } from "./plan.ts";
 import { goTime, type VertexProgress } from "./progress.ts";
 import type { MountOrigin } from "./run-mounts.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
-import { countSteps, fromTitle, type StepCounter, stepTitle } from "./step-titles.ts";
+import { countSteps, fromTitle, shownCode, type StepCounter, stepTitle } from "./step-titles.ts";
 import { noteStep } from "./step-images.ts";
 import { StepFailure, takeStep } from "./steps.ts";
 
@@ -76,9 +76,13 @@ export class BuildSession {
         previous === undefined ? [] : [previous],
       );
       const step = own < 0 ? undefined : this.#counter.indexOf(stage, own);
-      this.#tellStep(vertex, step, { text: instruction.code, state: "begin" });
+      this.#tellStep(vertex, step, { text: shownCode(instruction), state: "begin" });
       await this.#located(range, vertex, () => this.#instruction(state, instruction, { vertex, step }));
-      this.#tellStep(vertex, step, { text: instruction.code, state: "done", ...noteStep(this.parts, state) });
+      this.#tellStep(vertex, step, {
+        text: shownCode(instruction),
+        state: "done",
+        ...noteStep(this.parts, state),
+      });
       if (isFileStep(instruction)) previous = vertex.digest;
     }
     return state;
@@ -129,7 +133,7 @@ export class BuildSession {
       vertex,
       tell: (what, id) =>
         this.#tellStep(vertex, step, {
-          text: written.code,
+          text: shownCode(written),
           state: what,
           ...(id === undefined ? {} : { id }),
         }),

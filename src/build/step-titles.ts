@@ -1,4 +1,5 @@
 /** What a build's steps are called: in its progress, and by number in the classic stream. */
+import { redactCredentials } from "../base/redact-url.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { Instruction, Stage } from "./dockerfile/ast.ts";
 import { stepName } from "./dockerfile/expand.ts";
@@ -23,6 +24,10 @@ export function countSteps({ plan, dockerfile }: Pick<SessionParts, "plan" | "do
   return { total: next - 1, indexOf: (stage, instruction) => starts.get(stage.index)! + instruction + 1 };
 }
 
+/** An instruction as it may be shown: ADD names addresses. */
+export const shownCode = ({ kind, code }: Instruction): string =>
+  kind === "add" ? redactCredentials(code) : code;
+
 /** `[build 2/5] RUN make`. */
 export function stepTitle(
   parts: TitleParts,
@@ -41,7 +46,8 @@ export function stepTitle(
     `${place.step}/${place.of}`,
   ];
   const { escape } = dockerfile.directives;
-  return `[${words.join(" ")}] ${stepName(instruction, place.state.scope.variables, escape)}`;
+  const name = stepName(instruction, place.state.scope.variables, escape);
+  return `[${words.join(" ")}] ${instruction.kind === "add" ? redactCredentials(name) : name}`;
 }
 
 /** `[build 1/5] FROM …`. */

@@ -1,5 +1,6 @@
 /** What is known of the builds that clients asked for: their events while they run, and that they were. */
 import type { BuildEvent } from "../../build/build.ts";
+import { shownAttributes } from "../../build/shown-attributes.ts";
 import { timestampOf } from "../../wire/buildkit/common.ts";
 import type { historyRecord, statusResponse } from "../../wire/buildkit/control.ts";
 import type { Encodable } from "../../wire/protobuf.ts";
@@ -32,7 +33,7 @@ export class BuildRecord {
 
   constructor(about: Pick<BuildRecord, "ref" | "frontendAttributes" | "exporters">) {
     this.ref = about.ref;
-    this.frontendAttributes = about.frontendAttributes;
+    this.frontendAttributes = shownAttributes(about.frontendAttributes);
     this.exporters = about.exporters;
     this.createdNs = nowNs();
   }

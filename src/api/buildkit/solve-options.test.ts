@@ -118,7 +118,7 @@ test("what cannot be done is refused by name", () => {
     [{ "context:x": "input:y" }, /input/],
     [{ context: "ftp://x" }, /invalid build context/],
     [{ ulimit: "nofile" }, /invalid ulimit/],
-    [{ "attest:provenance": "mode=most" }, /invalid provenance mode/],
+    [{ "attest:provenance": "mode=most" }, /invalid mode "most"/],
     [{ platform: "linux/none/of/these" }, /cannot parse platform specifier: invalid argument/],
   ];
   for (const [attributes, expected] of table)

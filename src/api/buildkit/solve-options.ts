@@ -1,5 +1,6 @@
 /** From what a client says to BuildKit (frontend attributes, exporters, cache options) to a build's request. */
 import { EngineError, invalidArgument } from "../../base/errors.ts";
+import { redactCredentials } from "../../base/redact-url.ts";
 import type {
   BuildExport,
   BuildLimits,
@@ -134,10 +135,10 @@ function provenanceOf(value: string | undefined): BuildRequest["provenance"] {
   if (value === undefined) return undefined;
   const fields = fieldsOf(value);
   if (fields.get("disabled") === "true" || fields.get("inline-only") === "true") return undefined;
-  const mode = fields.get("mode") ?? "min";
-  if (mode !== "min" && mode !== "max")
-    throw invalidArgument(`invalid provenance mode ${JSON.stringify(mode)}`);
-  return { mode, attributes: attributesOf(fields) };
+  const mode = fields.get("mode") ?? "max";
+  if (mode !== "min" && mode !== "max" && mode !== "full")
+    throw invalidArgument(`invalid mode ${JSON.stringify(mode)}`);
+  return { mode: mode === "min" ? mode : "max", attributes: attributesOf(fields) };
 }
 
 /** `generator=IMAGE`; whatever else is said is for the scanner. */
@@ -197,7 +198,8 @@ export function graphContext(
     const address = url === undefined ? identifier : `${url}${fragment === undefined ? "" : `#${fragment}`}`;
     return { kind: "git", url: address, keepGitDirectory: attributes.get("git.keepgitdir") === "true" };
   }
-  if (!/^https?:\/\//.test(identifier)) throw invalidArgument(`unknown source ${JSON.stringify(identifier)}`);
+  if (!/^https?:\/\//.test(identifier))
+    throw invalidArgument(`unknown source ${JSON.stringify(redactCredentials(identifier))}`);
   const fileName = attributes.get("http.filename") || new URL(identifier).pathname.split("/").at(-1);
   return { kind: "http", url: identifier, ...(isUnpacked ? {} : { fileName: fileName || "download" }) };
 }
@@ -213,7 +215,7 @@ function contextSource(value: string, directory: string, { session, signal }: So
   if (value.startsWith("oci-layout://")) return layoutSource(value.slice("oci-layout://".length), session);
   if (isGit(value)) return { kind: "git", url: value };
   if (/^https?:\/\//.test(value)) return { kind: "http", url: value };
-  throw invalidArgument(`invalid build context ${JSON.stringify(value)}`);
+  throw invalidArgument(`invalid build context ${JSON.stringify(redactCredentials(value))}`);
 }
 
 /** `store:tag@digest`: the client has looked the digest up. */

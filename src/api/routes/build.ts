@@ -11,6 +11,7 @@ import {
   type ContextSource,
 } from "../../build/build.ts";
 import { log } from "../../base/log.ts";
+import { redactCredentials } from "../../base/redact-url.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import { familiarReference, parseReference } from "../../oci/reference.ts";
 import type { RegistryAuth } from "../../wire/registry.ts";
@@ -122,7 +123,7 @@ function contextOf(x: Exchange): ContextSource {
   if (/^(git:\/\/|git@|ssh:\/\/|github\.com\/)/.test(remote) || /^https?:\/\/.+\.git(#.*)?$/.test(remote))
     return { kind: "git", url: remote };
   if (/^https?:\/\//.test(remote)) return { kind: "http", url: remote };
-  throw invalidArgument(`remote context ${remote} is neither a git repository nor a URL`);
+  throw invalidArgument(`remote context ${redactCredentials(remote)} is neither a git repository nor a URL`);
 }
 
 /** The body, in larger pieces than a socket gives. */
