@@ -19,6 +19,7 @@ import type {
   ContainerCreateResponse,
   EndpointSettings,
   HostConfig,
+  MountPoint,
 } from "../wire/container.ts";
 import { reserveLabels, withSharedLabel } from "./container-labels.ts";
 import { resolveMounts, type ResolvedMounts } from "./container-mounts.ts";
@@ -54,15 +55,7 @@ export async function containerCreate(
   context.containers.requireFreeName(name);
   const image = findImage(context, configRequest.Image ?? "", options.platform);
   requireLayers(context, image, configRequest.Image ?? "");
-  const completed = withHostDefaults(withContainerIds(context, hostRequest ?? {}), {
-    runtime: context.runtimes.defaultName,
-    logging: context.config.logging,
-    cgroupVersion: context.cgroups.version,
-    // Without a bridge (`--bridge none`) a container that asked for no network has none.
-    networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
-    host: context.config.hostDefaults,
-  });
-  const hostConfig = withSharedLabel(context, completed);
+  const hostConfig = completeHostConfig(context, hostRequest ?? {});
   using labels = reserveLabels(context, hostConfig);
   checkRemapped(idMapOf(context, hostConfig), hostConfig);
   context.runtimes.get(hostConfig.Runtime!);
@@ -82,17 +75,8 @@ export async function containerCreate(
   mkdirSync(paths.directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rmSync(paths.directory, { recursive: true, force: true }));
   failpoint("container-create.after-directory");
-  // Until the record names them nothing else would tell a crash's next daemon whose they are.
-  const noteAnonymous = (volume: string): void => appendFileSync(paths.unownedVolumes, `${volume}\n`);
-  const resolved = await resolveMounts(context, config, hostConfig, { undo, noteAnonymous });
-  failpoint("container-create.after-volumes");
-  const unowned = resolved.mounts.flatMap(({ Name }) =>
-    Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
-  );
-  await fillVolumes(context, id, resolved);
-  for (const { Name, Source } of resolved.mounts)
-    if (Name !== undefined && unowned.includes(Name))
-      await context.labelling?.relabelOwn(Source, labels.mountLabel, true);
+  const mountLabel = labels.mountLabel;
+  const { mounts, unowned } = await makeMounts(context, { id, config, hostConfig, mountLabel }, undo);
   const [path = "", ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   const record: ContainerRecord = {
     id,
@@ -106,9 +90,9 @@ export async function containerCreate(
     // What inspect shows of links is made of where they lead now.
     hostConfig: { ...hostConfig, Links: null },
     endpoints,
-    mounts: resolved.mounts,
+    mounts,
     ...(links.length > 0 && { links }),
-    ...(labels.mountLabel !== "" && { processLabel: labels.processLabel, mountLabel: labels.mountLabel }),
+    ...(mountLabel !== "" && { processLabel: labels.processLabel, mountLabel }),
     runtime: hostConfig.Runtime!,
     snapshotDriver: context.snapshotter.name,
     logPath: driverName(hostConfig.LogConfig) === "json-file" ? jsonFilePath(paths.directory, id) : "",
@@ -122,6 +106,48 @@ export async function containerCreate(
   undo.move();
   emitContainer(context, record, "create");
   return { Id: id, Warnings: warnings };
+}
+
+/** What was asked for, with what is the default of this daemon and of the containers that it refers to. */
+function completeHostConfig(context: EngineContext, request: HostConfig): HostConfig {
+  const completed = withHostDefaults(withContainerIds(context, request), {
+    runtime: context.runtimes.defaultName,
+    logging: context.config.logging,
+    cgroupVersion: context.cgroups.version,
+    // Without a bridge (`--bridge none`) a container that asked for no network has none.
+    networkMode: context.network.bridgeName === "none" ? "none" : "bridge",
+    host: context.config.hostDefaults,
+  });
+  return withSharedLabel(context, completed);
+}
+
+interface NewContainer {
+  readonly id: string;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  readonly mountLabel: string;
+}
+
+/** Makes the volumes, with what the image has in them. `unowned` are those that only the container's record will name. */
+async function makeMounts(
+  context: EngineContext,
+  { id, config, hostConfig, mountLabel }: NewContainer,
+  undo: AsyncDisposableStack,
+): Promise<{ readonly mounts: MountPoint[]; readonly unowned: readonly string[] }> {
+  const { unownedVolumes } = containerPaths(context.config, id);
+  // Until the record names them nothing else would tell a crash's next daemon whose they are.
+  const noteAnonymous = (volume: string): void => appendFileSync(unownedVolumes, `${volume}\n`);
+  const resolved = await resolveMounts(context, config, hostConfig, { undo, noteAnonymous });
+  failpoint("container-create.after-volumes");
+  const { mounts } = resolved;
+  const unowned = mounts.flatMap(({ Name }) =>
+    Name !== undefined && context.volumes.isAnonymous(Name) ? [Name] : [],
+  );
+  await fillVolumes(context, id, resolved);
+  for (const { Name, Source } of mounts)
+    if (Name !== undefined && unowned.includes(Name))
+      await context.labelling?.relabelOwn(Source, mountLabel, true);
+  return { mounts, unowned };
 }
 
 function findImage(context: EngineContext, reference: string, platform: string | undefined): ImageRecord {
