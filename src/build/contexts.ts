@@ -4,21 +4,16 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } fro
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { writeFileAtomic } from "../base/atomic-file.ts";
-import { invalidArgument } from "../base/errors.ts";
 import { KeyedLock } from "../base/keyed-lock.ts";
-import type { ContextFile, FileListing, RemoteDirectory } from "./build.ts";
+import type { RemoteDirectory } from "./build.ts";
 import type { CacheStore } from "./cache-store.ts";
 import type { FileTree } from "./files/file-tree.ts";
 import { Pack, type PackEntry } from "./files/pack.ts";
+import { type ReceiveProgress, receiveListing } from "./files/receive-listing.ts";
 import { receiveTar } from "./files/receive-tar.ts";
-import { typeOf } from "./files/root-tree.ts";
 import type { BuildHost } from "./host.ts";
 import { hashParts } from "./layers.ts";
 
-/** Files of this size and more are received by themselves. */
-const largeFileBytes = 4 * 1024 * 1024;
-/** So many small files are asked for at the same time. */
-const parallelFiles = 64;
 /** A pack of which more than half is out of date is written anew from this size on. */
 const compactBytes = 32 * 1024 * 1024;
 /** Indexes that are kept in memory: so many (a build has up to three), of so many entries at most. */
@@ -29,10 +24,6 @@ export interface OpenContext extends Disposable {
   readonly tree: FileTree;
   /** Bytes that were sent for it. */
   readonly receivedBytes: number;
-}
-
-export interface ReceiveProgress {
-  (receivedBytes: number): void;
 }
 
 interface StoredEntry extends Omit<PackEntry, "timeNs" | "xattrs"> {
@@ -234,109 +225,4 @@ function compacted(pack: Pack, place: string): Pack {
   undo.move();
   pack[Symbol.dispose]();
   return fresh;
-}
-
-function entryOf(file: ContextFile): Omit<PackEntry, "offset" | "sha256"> | undefined {
-  const type = typeOf(file.mode);
-  if (type === undefined) return undefined;
-  return {
-    path: file.path,
-    type,
-    mode: file.mode & 0o7777,
-    uid: file.uid,
-    gid: file.gid,
-    sizeBytes: type === "file" ? file.sizeBytes : 0,
-    timeNs: file.timeNs,
-    linkTarget: file.linkTarget ?? "",
-    device: file.device ?? { major: 0, minor: 0 },
-    xattrs: file.xattrs ?? new Map(),
-    identity: undefined,
-  };
-}
-
-function isUnchanged(known: PackEntry | undefined, entry: Omit<PackEntry, "offset" | "sha256">): boolean {
-  return (
-    known !== undefined &&
-    known.type === "file" &&
-    known.sizeBytes === entry.sizeBytes &&
-    known.timeNs === entry.timeNs &&
-    known.mode === entry.mode
-  );
-}
-
-/** Takes over what is known and asks for the rest. Returns how many bytes were sent. */
-async function receiveListing(
-  listing: FileListing,
-  options: {
-    readonly pack: Pack;
-    readonly known: ReadonlyMap<string, PackEntry>;
-    readonly signal: AbortSignal;
-    readonly onProgress: ReceiveProgress;
-  },
-): Promise<number> {
-  const { pack, known, signal, onProgress } = options;
-  const links: ContextFile[] = [];
-  const running = new Set<Promise<void>>();
-  let receivedBytes = 0;
-  let failure: unknown;
-  const receive = async (file: ContextFile, entry: Omit<PackEntry, "offset" | "sha256">): Promise<void> => {
-    const pieces: Uint8Array[] = [];
-    let sizeBytes = 0;
-    for await (const piece of listing.read(file)) {
-      sizeBytes += piece.length;
-      // A file may grow while it is sent, but not out of what is kept in memory.
-      if (sizeBytes > largeFileBytes)
-        throw invalidArgument(
-          `${file.path} is larger than the client said: ${entry.sizeBytes} bytes; it must not change while it is sent`,
-        );
-      pieces.push(piece);
-      receivedBytes += piece.length;
-    }
-    pack.commitFile(entry, pieces);
-    onProgress(receivedBytes);
-  };
-  try {
-    for await (const file of listing.files) {
-      signal.throwIfAborted();
-      if (failure !== undefined) throw failure;
-      const entry = entryOf(file);
-      if (entry === undefined) continue;
-      if (file.hardLinkTo !== undefined && file.hardLinkTo !== "") links.push(file);
-      else if (entry.type !== "file") pack.add(entry);
-      else if (isUnchanged(known.get(entry.path), entry)) {
-        const { offset, sha256 } = known.get(entry.path)!;
-        pack.add({ ...entry, offset, sha256 });
-      } else if (entry.sizeBytes >= largeFileBytes) {
-        await Promise.all(running);
-        const pieces = listing.read(file)[Symbol.asyncIterator]();
-        await pack.addFile(entry, async () => {
-          const { value, done } = await pieces.next();
-          if (done === true) return undefined;
-          receivedBytes += value.length;
-          onProgress(receivedBytes);
-          return value;
-        });
-      } else {
-        const work: Promise<void> = receive(file, entry)
-          .catch((error: unknown) => {
-            failure ??= error;
-          })
-          .finally(() => running.delete(work));
-        running.add(work);
-        if (running.size >= parallelFiles) await Promise.race(running);
-      }
-    }
-  } finally {
-    // The pack is closed when this has failed: nobody may still write to it.
-    await Promise.all(running);
-  }
-  if (failure !== undefined) throw failure;
-  for (const file of links) {
-    const target = pack.stat(file.hardLinkTo!);
-    if (target === undefined) continue;
-    const identity = target.identity ?? `link:${target.path}`;
-    pack.add({ ...target, identity });
-    pack.add({ ...target, path: file.path, identity });
-  }
-  return receivedBytes;
 }
