@@ -37,7 +37,7 @@ interface Part {
 
 type CopyLike = CopyInstruction | AddInstruction;
 
-/** Takes a COPY or ADD. Its keys: the identity of the stage that is copied from, then the content of the files. */
+/** Takes a COPY or ADD. */
 export async function takeCopy(
   session: BuildSession,
   state: StageState,
@@ -45,51 +45,13 @@ export async function takeCopy(
   place: StepPlace,
 ): Promise<void> {
   const { host, epochNs, lease } = session.parts;
-  const { config, stage } = state;
-  const destination = absoluteDestination(instruction.destination, config.WorkingDir || "/");
-  const count = instruction.sources.length + instruction.heredocs.length;
-  if (count > 1 && !destination.endsWith("/"))
-    throw invalidArgument(
-      `When using ${instruction.kind.toUpperCase()} with more than one source file, the destination must be a directory and end with a /`,
-    );
+  const destination = absoluteDestination(instruction, state.config.WorkingDir || "/");
   const chmod = instruction.chmod === undefined ? undefined : parseMode(instruction.chmod);
   const parent = topOf(state.layers);
   let parts: Promise<readonly Part[]> | undefined;
   const load = (): Promise<readonly Part[]> => (parts ??= loadParts(session, state, instruction));
-  const words = [
-    instruction.kind,
-    instruction.link ? "link" : parent,
-    destination,
-    ownerKey(session, state, instruction),
-    instruction.chmod,
-    JSON.stringify([
-      instruction.parents,
-      instruction.excludes,
-      epochNs === undefined ? null : String(epochNs),
-    ]),
-    instruction.kind === "add" ? String(instruction.unpack) : undefined,
-  ];
-  const contentKey = async (): Promise<string> => {
-    const loaded = await load();
-    return hashParts([...words, "content", ...loaded.map((part) => part.digest())]);
-  };
-  const from = instruction.kind === "copy" && instruction.from !== undefined ? instruction.from : undefined;
-  const keys = [contentKey];
-  if (from !== undefined) {
-    const origin = await session.origin(stage, from);
-    if (origin.isLayers)
-      keys.unshift(async () =>
-        hashParts([
-          ...words,
-          "layers",
-          origin.chainId,
-          JSON.stringify(instruction.sources),
-          JSON.stringify(instruction.heredocs),
-        ]),
-      );
-  }
   await takeCached(session, state, place, {
-    keys,
+    keys: await copyKeys(session, state, { instruction, destination, load }),
     description: shownCode(instruction),
     createdBy: historyWords(instruction),
     isLink: instruction.link,
@@ -109,10 +71,61 @@ export async function takeCopy(
   });
 }
 
-function absoluteDestination(written: string, workingDirectory: string): string {
+interface Copy {
+  readonly instruction: CopyLike;
+  readonly destination: string;
+  readonly load: () => Promise<readonly Part[]>;
+}
+
+/** The identity of the stage that is copied from, then the content of the files. */
+async function copyKeys(
+  session: BuildSession,
+  state: StageState,
+  { instruction, destination, load }: Copy,
+): Promise<(() => Promise<string>)[]> {
+  const { epochNs } = session.parts;
+  const words = [
+    instruction.kind,
+    instruction.link ? "link" : topOf(state.layers),
+    destination,
+    ownerKey(session, state, instruction),
+    instruction.chmod,
+    JSON.stringify([
+      instruction.parents,
+      instruction.excludes,
+      epochNs === undefined ? null : String(epochNs),
+    ]),
+    instruction.kind === "add" ? String(instruction.unpack) : undefined,
+  ];
+  const ofContent = async (): Promise<string> => {
+    const loaded = await load();
+    return hashParts([...words, "content", ...loaded.map((part) => part.digest())]);
+  };
+  if (instruction.kind !== "copy" || instruction.from === undefined) return [ofContent];
+  const origin = await session.origin(state.stage, instruction.from);
+  if (!origin.isLayers) return [ofContent];
+  const ofStage = async (): Promise<string> =>
+    hashParts([
+      ...words,
+      "layers",
+      origin.chainId,
+      JSON.stringify(instruction.sources),
+      JSON.stringify(instruction.heredocs),
+    ]);
+  return [ofStage, ofContent];
+}
+
+/** Ends with a slash when it is a directory. Throws `invalidArgument` with BuildKit's words when it has to be one. */
+function absoluteDestination(instruction: CopyLike, workingDirectory: string): string {
+  const written = instruction.destination;
   const path = posix.resolve(workingDirectory, written);
   const isDirectory = written.endsWith("/") || /(^|\/)\.\.?$/.test(written);
-  return isDirectory && path !== "/" ? `${path}/` : path;
+  const destination = isDirectory && path !== "/" ? `${path}/` : path;
+  if (instruction.sources.length + instruction.heredocs.length > 1 && !destination.endsWith("/"))
+    throw invalidArgument(
+      `When using ${instruction.kind.toUpperCase()} with more than one source file, the destination must be a directory and end with a /`,
+    );
+  return destination;
 }
 
 function historyWords({ kind, chown, chmod, link, sources, heredocs, destination }: CopyLike): string {

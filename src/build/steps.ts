@@ -1,5 +1,6 @@
 /** The steps that change files: found in the cache by what they are made of, or taken. */
-import { posix } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join, posix } from "node:path";
 import { EngineError, invalidArgument, isKind } from "../base/errors.ts";
 import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import type { Instruction, RunInstruction, WorkdirInstruction } from "./dockerfile/ast.ts";
@@ -25,9 +26,7 @@ import {
 } from "./layers.ts";
 import { nowNs } from "./progress.ts";
 import { mountKey, prepareMounts } from "./run-mounts.ts";
-import { mountPlaces, runStep, stepContainerId, writePrivateFile } from "./run-step.ts";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { mountPlaces, runStep, type StepRun, stepContainerId, writePrivateFile } from "./run-step.ts";
 import type { BuildSession } from "./session.ts";
 import type { StageState } from "./session-parts.ts";
 
@@ -151,64 +150,66 @@ function requireInsecure(session: BuildSession, instruction: RunInstruction): bo
   return true;
 }
 
+/** A RUN with everything that its stage says about it. */
+interface Run {
+  readonly instruction: RunInstruction;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly network: string;
+  readonly privileged: boolean;
+  /** What the command line names as its program. */
+  readonly script: { readonly name: string; readonly data: string } | undefined;
+}
+
 async function takeRun(
   session: BuildSession,
   state: StageState,
   instruction: RunInstruction,
   place: StepPlace,
 ): Promise<void> {
-  const { request, epochNs } = session.parts;
-  const { config, stage } = state;
-  const argv = commandWords(instruction.command, config);
-  const env = environmentOf(state);
-  const cwd = config.WorkingDir || "/";
-  const network = runNetwork(session, instruction);
-  const privileged = requireInsecure(session, instruction);
-  const parent = topOf(state.layers);
   const script = instruction.command.form === "shell" ? runScript(instruction.command) : undefined;
-  const scriptText = script?.kind === "file" ? script.data : undefined;
+  const run: Run = {
+    instruction,
+    argv: commandWords(instruction.command, state.config),
+    env: environmentOf(state),
+    cwd: state.config.WorkingDir || "/",
+    network: runNetwork(session, instruction),
+    privileged: requireInsecure(session, instruction),
+    script: script?.kind === "file" ? script : undefined,
+  };
   await takeCached(session, state, place, {
-    keys: [
-      async () =>
-        hashParts([
-          "run",
-          parent,
-          formatPlatform(state.platform),
-          JSON.stringify([
-            argv,
-            env,
-            cwd,
-            config.User ?? "",
-            instruction.network,
-            request.networkMode ?? "",
-            privileged,
-            instruction.devices,
-          ]),
-          scriptText,
-          JSON.stringify([
-            request.extraHosts ?? [],
-            request.limits?.shmSizeBytes,
-            request.limits?.ulimits ?? [],
-          ]),
-          String(epochNs),
-          ...(await Promise.all(
-            instruction.mounts.map((mount) => mountKey(mount, cwd, (from) => session.origin(stage, from))),
-          )),
-        ]),
-    ],
+    keys: [() => runKey(session, state, run)],
     description: instruction.code,
-    createdBy: `RUN ${state.scope.historyPrefix()}${argv.join(" ")}`,
-    make: () =>
-      executeRun(session, state, instruction, {
-        argv,
-        env: [...env, ...missingProxies(env, request.buildArgs ?? {})],
-        cwd,
-        network,
-        privileged,
-        script: script?.kind === "file" ? script : undefined,
-        place,
-      }),
+    createdBy: `RUN ${state.scope.historyPrefix()}${run.argv.join(" ")}`,
+    make: () => makeLayer(session, state, run, place),
   });
+}
+
+async function runKey(session: BuildSession, state: StageState, run: Run): Promise<string> {
+  const { request, epochNs } = session.parts;
+  const { instruction, argv, env, cwd, privileged, script } = run;
+  return hashParts([
+    "run",
+    topOf(state.layers),
+    formatPlatform(state.platform),
+    JSON.stringify([
+      argv,
+      env,
+      cwd,
+      state.config.User ?? "",
+      instruction.network,
+      request.networkMode ?? "",
+      privileged,
+      instruction.devices,
+    ]),
+    script?.data,
+    JSON.stringify([request.extraHosts ?? [], request.limits?.shmSizeBytes, request.limits?.ulimits ?? []]),
+    String(epochNs),
+    ...(await Promise.all(
+      instruction.mounts.map((mount) => mountKey(mount, cwd, (from) => session.origin(state.stage, from))),
+    )),
+  ]);
 }
 
 function missingProxies(env: readonly string[], buildArgs: Readonly<Record<string, string>>): string[] {
@@ -217,74 +218,74 @@ function missingProxies(env: readonly string[], buildArgs: Readonly<Record<strin
     .map(([key, value]) => `${key}=${value}`);
 }
 
-interface Execution {
-  readonly argv: readonly string[];
-  readonly env: readonly string[];
-  readonly cwd: string;
-  readonly network: string;
-  readonly privileged: boolean;
-  readonly script: { readonly name: string; readonly data: string } | undefined;
-  readonly place: StepPlace;
-}
-
-async function executeRun(
+/** Runs the command on the stage's layers. Throws {@link StepFailure}. */
+async function makeLayer(
   session: BuildSession,
   state: StageState,
-  instruction: RunInstruction,
-  execution: Execution,
+  run: Run,
+  place: StepPlace,
 ): Promise<Layer> {
-  const { host, cache, cacheLocks, request, signal, epochNs, lease } = session.parts;
-  const { vertex, tell } = execution.place;
-  requireRunnable(state.platform, `RUN ${instruction.command.words.join(" ").slice(0, 60)}`);
+  const { host, epochNs, lease } = session.parts;
+  requireRunnable(state.platform, `RUN ${run.instruction.command.words.join(" ").slice(0, 60)}`);
   const parent = topOf(state.layers);
-  const id = stepContainerId();
-  const key = snapshotKey();
-  host.snapshotter.prepare(key, parent);
+  const snapshot = snapshotKey();
+  host.snapshotter.prepare(snapshot, parent);
   await using undo = new AsyncDisposableStack();
-  undo.defer(() => host.snapshotter.remove(key));
+  undo.defer(() => host.snapshotter.remove(snapshot));
   const last = new LastLines();
-  let exitCode: number;
+  const onOutput: StepRun["onOutput"] = (stream, data) => {
+    last.add(data);
+    place.vertex.log(stream, data);
+    return session.parts.request.outputRoom?.();
+  };
+  const { exitCode, destinations } = await execute(session, state, run, { place, snapshot, onOutput });
+  if (exitCode !== 0) throw new StepFailure(run.argv.join(" "), exitCode, last.lines);
   const hidden = new Set(mountPlaces);
-  {
-    await using mounted = new AsyncDisposableStack();
-    const prepared = await prepareMounts(instruction.mounts, {
-      host,
-      cache,
-      cacheLocks,
-      request,
-      stepId: id,
-      workingDirectory: execution.cwd,
-      undo: mounted,
-      origin: (from) => session.origin(state.stage, from),
-    });
-    if (execution.script !== undefined) prepared.mounts.push(scriptMount(session, id, execution.script));
-    for (const { destination } of prepared.mounts) hideStubs(hidden, destination);
-    tell("running", id);
-    exitCode = await runStep(host, {
-      id,
-      snapshot: key,
-      argv: execution.argv,
-      env: [...execution.env, ...prepared.env],
-      workingDirectory: execution.cwd,
-      user: state.config.User ?? "",
-      network: execution.network,
-      privileged: execution.privileged,
-      extraHosts: request.extraHosts ?? [],
-      hostname: request.hostname ?? "buildkitsandbox",
-      limits: request.limits ?? {},
-      devices: await stepDevices(session, instruction),
-      mounts: prepared.mounts,
-      onOutput: (stream, data) => {
-        last.add(data);
-        vertex.log(stream, data);
-        return request.outputRoom?.();
-      },
-      signal,
-    });
-    tell("removed", id);
-  }
-  if (exitCode !== 0) throw new StepFailure(execution.argv.join(" "), exitCode, last.lines);
-  return await layerOfSnapshot(host, { key, parent, hidden }, { latestNs: epochNs, lease });
+  for (const destination of destinations) hideStubs(hidden, destination);
+  return await layerOfSnapshot(host, { key: snapshot, parent, hidden }, { latestNs: epochNs, lease });
+}
+
+/** Runs the command in a container; its mounts are gone when this returns. Answers where they were. */
+async function execute(
+  session: BuildSession,
+  state: StageState,
+  run: Run,
+  { place, snapshot, onOutput }: { place: StepPlace } & Pick<StepRun, "snapshot" | "onOutput">,
+): Promise<{ readonly exitCode: number; readonly destinations: readonly string[] }> {
+  const { host, cache, cacheLocks, request, signal } = session.parts;
+  const id = stepContainerId();
+  await using mounted = new AsyncDisposableStack();
+  const prepared = await prepareMounts(run.instruction.mounts, {
+    host,
+    cache,
+    cacheLocks,
+    request,
+    stepId: id,
+    workingDirectory: run.cwd,
+    undo: mounted,
+    origin: (from) => session.origin(state.stage, from),
+  });
+  if (run.script !== undefined) prepared.mounts.push(scriptMount(session, id, run.script));
+  place.tell("running", id);
+  const exitCode = await runStep(host, {
+    id,
+    snapshot,
+    argv: run.argv,
+    env: [...run.env, ...missingProxies(run.env, request.buildArgs ?? {}), ...prepared.env],
+    workingDirectory: run.cwd,
+    user: state.config.User ?? "",
+    network: run.network,
+    privileged: run.privileged,
+    extraHosts: request.extraHosts ?? [],
+    hostname: request.hostname ?? "buildkitsandbox",
+    limits: request.limits ?? {},
+    devices: await stepDevices(session, run.instruction),
+    mounts: prepared.mounts,
+    onOutput,
+    signal,
+  });
+  place.tell("removed", id);
+  return { exitCode, destinations: prepared.mounts.map(({ destination }) => destination) };
 }
 
 /** Devices by CDI; one that is not required may be missing. Throws `invalidArgument` for one that is. */
