@@ -95,14 +95,7 @@ export function bridgeMethods(
     method(
       at("Return"),
       unary({ incoming: gateway.returnRequest, outgoing: gateway.returnResponse }, async (request, call) => {
-        const driven = await solver.driven(buildIdOf(call));
-        if (request.error === undefined) driven.finish();
-        else
-          driven.fail(
-            new GrpcError(request.error.code, request.error.message, {
-              details: gateway.returnRequest.fields.error.kind.encode(request.error),
-            }),
-          );
+        takeReturn(await solver.driven(buildIdOf(call)), request);
         return {};
       }),
     ),
@@ -119,21 +112,35 @@ export function bridgeMethods(
     method(
       at("Warn"),
       unary({ incoming: gateway.warnRequest, outgoing: gateway.warnResponse }, async (warning, call) => {
-        const driven = await solver.driven(buildIdOf(call));
-        const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-        driven.input.onEvent({
-          kind: "warning",
-          vertex: warning.digest,
-          level: warning.level,
-          short: text(warning.short),
-          detail: warning.detail.map(text),
-          url: warning.url,
-          ranges: [],
-        });
+        passWarning(await solver.driven(buildIdOf(call)), warning);
         return {};
       }),
     ),
   ];
+}
+
+/** The client has come to the end of its build, or has given it up. */
+function takeReturn(driven: ClientDrivenSolve, { error }: Decoded<typeof gateway.returnRequest>): void {
+  if (error === undefined) driven.finish();
+  else
+    driven.fail(
+      new GrpcError(error.code, error.message, {
+        details: gateway.returnRequest.fields.error.kind.encode(error),
+      }),
+    );
+}
+
+function passWarning(driven: ClientDrivenSolve, warning: Decoded<typeof gateway.warnRequest>): void {
+  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+  driven.input.onEvent({
+    kind: "warning",
+    vertex: warning.digest,
+    level: warning.level,
+    short: text(warning.short),
+    detail: warning.detail.map(text),
+    url: warning.url,
+    ranges: [],
+  });
 }
 
 async function solve(

@@ -2,7 +2,7 @@
 import { EngineError, errorText, invalidArgument } from "../../base/errors.ts";
 import { PathPatterns, parseIgnoreFile } from "../../base/path-patterns.ts";
 import { type FileListing, maxDockerfileBytes } from "../../build/build.ts";
-import type { CheckWarning, Dockerfile, SourceFile } from "../../build/dockerfile/ast.ts";
+import type { CheckWarning, SourceFile } from "../../build/dockerfile/ast.ts";
 import { checkDockerfile } from "../../build/dockerfile/check.ts";
 import {
   type Description,
@@ -32,7 +32,7 @@ export async function answerSubrequest(
   if (request === "frontend.lint") return lint(source, ignore, input);
   const dockerfile = parseDockerfile(source);
   if (request === "frontend.targets") return metadataOf(describeTargets(dockerfile));
-  return metadataOf(describeOutline(dockerfile, askedOf(dockerfile, input)));
+  return metadataOf(describeOutline(dockerfile, askedOf(input)));
 }
 
 function metadataOf(description: Description, more: Record<string, string> = {}): Map<string, Uint8Array> {
@@ -45,10 +45,11 @@ function metadataOf(description: Description, more: Record<string, string> = {})
   return new Map(Object.entries(values).map(([key, value]) => [key, Buffer.from(value)]));
 }
 
-function askedOf(
-  _dockerfile: Dockerfile,
-  input: SolveInput,
-): { target: string; buildArgs: Readonly<Record<string, string>>; predefined: Map<string, string> } {
+function askedOf(input: SolveInput): {
+  target: string;
+  buildArgs: Readonly<Record<string, string>>;
+  predefined: Map<string, string>;
+} {
   const { target = "", buildArgs = {}, platforms = [] } = buildRequest(input);
   const host = hostPlatform();
   return {
@@ -67,7 +68,7 @@ function lint(
   let fault: { message: string; range: DockerfileError["range"] } | undefined;
   try {
     const dockerfile = parseDockerfile(source);
-    const asked = askedOf(dockerfile, input);
+    const asked = askedOf(input);
     const config = asked.buildArgs["BUILDKIT_DOCKERFILE_CHECK"];
     const meta = metaVariables(dockerfile, asked.predefined, asked.buildArgs);
     warnings = checkDockerfile(dockerfile, {

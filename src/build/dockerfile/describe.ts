@@ -1,5 +1,5 @@
 /** What a Dockerfile can be asked without building it: its targets, a target's parameters, and what checks find. */
-import type { CheckWarning, Dockerfile, SourceFile, SourceRange } from "./ast.ts";
+import type { CheckWarning, Dockerfile, SourceFile, SourceRange, Stage } from "./ast.ts";
 import { excerpt } from "./error.ts";
 import { type BuildArgs, metaVariables } from "./scope.ts";
 import { neededStages, targetStage } from "./stages.ts";
@@ -71,61 +71,74 @@ export function describeOutline(
   const meta = metaVariables(dockerfile, asked.predefined, asked.buildArgs);
   const needed = neededStages(dockerfile, stage, meta);
   const args = outlineArgs(dockerfile, needed, { ...asked, meta });
+  const { secrets, ssh, caches } = outlineMounts(needed);
+  return {
+    json: {
+      ...(stage.name === undefined ? {} : { name: stage.name }),
+      ...(stage.description === undefined ? {} : { description: stage.description }),
+      ...(args.length === 0 ? {} : { args }),
+      ...(secrets.length === 0 ? {} : { secrets }),
+      ...(ssh.length === 0 ? {} : { ssh }),
+      ...(caches.length === 0 ? {} : { cache: caches }),
+      sources: [Buffer.from(dockerfile.source.text).toString("base64")],
+    },
+    text: outlineText(stage, args, { secrets, ssh }),
+  };
+}
+
+interface OutlineMounts {
+  readonly secrets: readonly Parameter[];
+  readonly ssh: readonly Parameter[];
+  readonly caches: readonly { readonly ID: string; readonly location: Location }[];
+}
+
+/** What RUNs mount of the client's and of the builder's, each once. */
+function outlineMounts(needed: Iterable<Stage>): OutlineMounts {
   const secrets = new Map<string, Parameter>();
   const ssh = new Map<string, Parameter>();
   const caches = new Map<string, { readonly ID: string; readonly location: Location }>();
   for (const { instructions } of needed)
     for (const instruction of instructions) {
       if (instruction.kind !== "run") continue;
-      for (const mount of instruction.mounts) {
-        const id = mount.id ?? mount.source ?? mount.target?.split("/").at(-1) ?? "";
-        const parameter = {
-          name: id === "" ? "default" : id,
-          ...(mount.required ? { required: true } : {}),
-          location: location(instruction.range),
-        };
-        if (mount.type === "secret" && !secrets.has(id)) secrets.set(id, parameter);
-        if (mount.type === "ssh")
-          ssh.set(mount.id ?? "default", { ...parameter, name: mount.id ?? "default" });
-        if (mount.type === "cache") {
-          const cache = mount.id ?? mount.target ?? "";
-          caches.set(cache, { ID: cache, location: parameter.location });
-        }
+      const at = location(instruction.range);
+      for (const { type, id, source, target, required } of instruction.mounts) {
+        const parameter = (name: string): Parameter => ({
+          name,
+          ...(required ? { required: true } : {}),
+          location: at,
+        });
+        const secret = id ?? source ?? target?.split("/").at(-1) ?? "";
+        if (type === "secret" && !secrets.has(secret)) secrets.set(secret, parameter(secret || "default"));
+        if (type === "ssh") ssh.set(id ?? "default", parameter(id ?? "default"));
+        const cache = id ?? target ?? "";
+        if (type === "cache") caches.set(cache, { ID: cache, location: at });
       }
     }
-  const about = stage.name !== undefined || stage.description !== undefined;
-  const head = [
-    ["TARGET:", stage.name ?? "(default)"],
-    ...(stage.description === undefined ? [] : [["DESCRIPTION:", stage.description]]),
-  ];
-  const required = (list: Iterable<Parameter>): string[][] =>
-    [...list].map(({ name, required = false }) => [name, required ? "true" : ""]);
+  return { secrets: [...secrets.values()], ssh: [...ssh.values()], caches: [...caches.values()] };
+}
+
+/** A head that says which target, where there is more to say than that it is the last; then a table a kind. */
+function outlineText(
+  { name, description }: Stage,
+  args: readonly OutlineArg[],
+  { secrets, ssh }: Pick<OutlineMounts, "secrets" | "ssh">,
+): string {
   const part = (rows: string[][], gap: number): string => `${table(rows, gap)}\n`;
-  return {
-    json: {
-      ...(stage.name === undefined ? {} : { name: stage.name }),
-      ...(stage.description === undefined ? {} : { description: stage.description }),
-      ...(args.length === 0 ? {} : { args }),
-      ...(secrets.size === 0 ? {} : { secrets: [...secrets.values()] }),
-      ...(ssh.size === 0 ? {} : { ssh: [...ssh.values()] }),
-      ...(caches.size === 0 ? {} : { cache: [...caches.values()] }),
-      sources: [Buffer.from(dockerfile.source.text).toString("base64")],
-    },
-    text: [
-      about ? part(head, 1) : "",
-      args.length === 0
-        ? ""
-        : part(
-            [
-              ["BUILD ARG", "VALUE", "DESCRIPTION"],
-              ...args.map(({ name, value = "", description = "" }) => [name, value, description]),
-            ],
-            3,
-          ),
-      secrets.size === 0 ? "" : part([["SECRET", "REQUIRED"], ...required(secrets.values())], 3),
-      ssh.size === 0 ? "" : part([["SSH", "REQUIRED"], ...required(ssh.values())], 3),
-    ].join(""),
-  };
+  const head = [
+    ["TARGET:", name ?? "(default)"],
+    ...(description === undefined ? [] : [["DESCRIPTION:", description]]),
+  ];
+  const argRows = args.map(({ name, value = "", description = "" }) => [name, value, description]);
+  const required = (title: string, list: readonly Parameter[]): string =>
+    list.length === 0
+      ? ""
+      : part([[title, "REQUIRED"], ...list.map(({ name, required }) => [name, required ? "true" : ""])], 3);
+  return [
+    name === undefined && description === undefined ? "" : part(head, 1),
+    args.length === 0 ? "" : part([["BUILD ARG", "VALUE", "DESCRIPTION"], ...argRows], 3),
+    required("SECRET", secrets),
+    required("SSH", ssh),
+  ].join("");
 }
 
 interface OutlineArg {
@@ -137,7 +150,7 @@ interface OutlineArg {
 
 function outlineArgs(
   dockerfile: Dockerfile,
-  needed: ReadonlySet<Dockerfile["stages"][number]>,
+  needed: ReadonlySet<Stage>,
   asked: { readonly buildArgs: BuildArgs; readonly meta: ReadonlyMap<string, string> },
 ): OutlineArg[] {
   const { escape } = dockerfile.directives;
