@@ -99,40 +99,15 @@ async function fromRequest(
   const { Type: type = "", Source: source = "", Target: target = "", ReadOnly: readOnly = false } = request;
   if (type === "tmpfs")
     return {
-      Type: "tmpfs",
+      Type: type,
       Source: "",
       Destination: cleanPath(target),
       Mode: "",
       RW: !readOnly,
       Propagation: "",
     };
-  if (type === "image") {
-    const image = context.images.resolve(source);
-    return {
-      Type: "image",
-      Name: source,
-      Source: image.id,
-      Destination: cleanPath(target),
-      Mode: "",
-      RW: false,
-      Propagation: "",
-      ...(request.ImageOptions?.Subpath ? { Subpath: request.ImageOptions.Subpath } : {}),
-    };
-  }
-  if (type === "bind") {
-    if (!existsSync(source)) {
-      if (request.BindOptions?.CreateMountpoint !== true)
-        throw invalidArgument(
-          `invalid mount config for type "bind": bind source path does not exist: ${source}`,
-        );
-      makeDirectory(source);
-    }
-    return bindMount(source, target, {
-      readOnly,
-      mode: "",
-      propagation: request.BindOptions?.Propagation || "rprivate",
-    });
-  }
+  if (type === "image") return imageMount(context, request);
+  if (type === "bind") return requestedBind(request);
   const options = request.VolumeOptions ?? {};
   const volume = await makeVolume(
     context,
@@ -147,6 +122,44 @@ async function fromRequest(
   if (options.NoCopy !== true) copyUp.add(volume.Name);
   const point = volumeMount(volume, target, { readOnly, mode: "z" });
   return options.Subpath ? { ...point, Subpath: options.Subpath } : point;
+}
+
+function imageMount(
+  context: EngineContext,
+  { Source: source = "", Target: target = "", ImageOptions: options }: MountRequest,
+): MountPoint {
+  return {
+    Type: "image",
+    Name: source,
+    Source: context.images.resolve(source).id,
+    Destination: cleanPath(target),
+    Mode: "",
+    RW: false,
+    Propagation: "",
+    ...(options?.Subpath ? { Subpath: options.Subpath } : {}),
+  };
+}
+
+/** Other than with `-v` a source that is missing is made only when that was asked for. */
+function requestedBind(request: MountRequest): MountPoint {
+  const {
+    Source: source = "",
+    Target: target = "",
+    ReadOnly: readOnly = false,
+    BindOptions: options,
+  } = request;
+  if (!existsSync(source)) {
+    if (options?.CreateMountpoint !== true)
+      throw invalidArgument(
+        `invalid mount config for type "bind": bind source path does not exist: ${source}`,
+      );
+    makeDirectory(source);
+  }
+  return bindMount(source, target, {
+    readOnly,
+    mode: "",
+    propagation: options?.Propagation || "rprivate",
+  });
 }
 
 function makeDirectory(path: string): void {

@@ -61,61 +61,87 @@ export class EventBus {
 
   /** See {@link import("./engine.ts").Engine.events}. The subscription stands when this returns, before the first `next()`. */
   subscribe(options: EventOptions): AsyncIterable<EventMessage> {
-    for (const key of options.filters.keys())
+    const { filters, signal, untilNs } = options;
+    for (const key of filters.keys())
       if (!filterKeys.has(key)) throw invalidArgument(`invalid filter '${key}'`);
-    let past: EventMessage[] = [];
-    const queue: EventMessage[] = [];
-    let wake = () => {};
-    let ended = options.signal.aborted;
+    const stream = new EventStream(this.#past(options));
     const listener = (event: EventMessage): void => {
-      if (!matchesEvent(event, options.filters)) return;
-      queue.push(event);
-      if (queue.length > mostWaiting) {
-        log.warn("a client does not read its events; its stream ends", { waiting: queue.length });
-        past = [];
-        queue.length = 0;
-        end();
-      }
-      wake();
+      if (matchesEvent(event, filters) && !stream.push(event)) end();
     };
-    const { sinceNs, untilNs } = options;
-    if (sinceNs !== undefined)
-      past = (this.#journal?.since(sinceNs) ?? this.#history).filter(
-        (event) =>
-          BigInt(event.timeNano) >= sinceNs &&
-          (untilNs === undefined || BigInt(event.timeNano) <= untilNs) &&
-          matchesEvent(event, options.filters),
-      );
     const end = (): void => {
-      ended = true;
       this.#listeners.delete(listener);
-      wake();
+      stream.end();
     };
     let timer: NodeJS.Timeout | undefined;
     const remainingMs = untilNs === undefined ? undefined : Number((untilNs - nowNs()) / 1_000_000n);
-    if (remainingMs !== undefined && remainingMs <= 0) ended = true;
+    if (signal.aborted || (remainingMs !== undefined && remainingMs <= 0)) stream.end();
     else {
       this.#listeners.add(listener);
       // A longer wait than setTimeout can hold (24.8 days) is no bound in practice.
       if (remainingMs !== undefined && remainingMs < 2 ** 31) timer = setTimeout(end, remainingMs);
-      options.signal.addEventListener("abort", end, { once: true });
+      signal.addEventListener("abort", end, { once: true });
     }
     return (async function* () {
       try {
-        // They may be more than a slow client may leave waiting, and are no sign of one.
-        for (let at = 0; at < past.length; at++) yield past[at]!;
-        past = [];
-        for (;;) {
-          while (queue.length > 0) yield queue.shift()!;
-          if (ended) return;
-          await new Promise<void>((resolve) => (wake = resolve));
-        }
+        yield* stream.events();
       } finally {
         clearTimeout(timer);
-        options.signal.removeEventListener("abort", end);
+        signal.removeEventListener("abort", end);
         end();
       }
     })();
+  }
+
+  #past({ sinceNs, untilNs, filters }: EventOptions): EventMessage[] {
+    if (sinceNs === undefined) return [];
+    return (this.#journal?.since(sinceNs) ?? this.#history).filter(
+      (event) =>
+        BigInt(event.timeNano) >= sinceNs &&
+        (untilNs === undefined || BigInt(event.timeNano) <= untilNs) &&
+        matchesEvent(event, filters),
+    );
+  }
+}
+
+/** Events that one client takes at its own pace: past ones, then what is pushed until the end. */
+class EventStream {
+  #past: readonly EventMessage[];
+  readonly #waiting: EventMessage[] = [];
+  #wake = (): void => {};
+  #isEnded = false;
+
+  constructor(past: readonly EventMessage[]) {
+    this.#past = past;
+  }
+
+  /** False when the client is too slow: then it gets no more. */
+  push(event: EventMessage): boolean {
+    this.#waiting.push(event);
+    const isSlow = this.#waiting.length > mostWaiting;
+    if (isSlow) {
+      log.warn("a client does not read its events; its stream ends", { waiting: this.#waiting.length });
+      this.#past = [];
+      this.#waiting.length = 0;
+    }
+    this.#wake();
+    return !isSlow;
+  }
+
+  /** The client still gets what waits for it. */
+  end(): void {
+    this.#isEnded = true;
+    this.#wake();
+  }
+
+  async *events(): AsyncGenerator<EventMessage, void> {
+    // They may be more than a slow client may leave waiting, and are no sign of one.
+    for (let at = 0; at < this.#past.length; at++) yield this.#past[at]!;
+    this.#past = [];
+    for (;;) {
+      while (this.#waiting.length > 0) yield this.#waiting.shift()!;
+      if (this.#isEnded) return;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
   }
 }
 

@@ -78,32 +78,59 @@ function openSocket(): number {
   return fd;
 }
 
-/** Calls `onChange` after each transaction on the nftables of the caller's network namespace. */
-export function watchNftables(onChange: (change: NftChange) => void): Disposable {
-  const own = ownNumber();
-  const fd = openSocket();
-  const buffer = Buffer.alloc(256 * 1024);
-  let tables = new Map<string, { chains: Set<string>; others: boolean }>();
+/** Gathers the messages of a transaction until the one that ends it. */
+class Transaction {
+  readonly #own: number;
+  #tables = new Map<string, { chains: Set<string>; others: boolean }>();
 
-  const take = (type: number, body: Buffer): void => {
-    if (type >> 8 !== NFNL_SUBSYS_NFTABLES) return;
+  /** `own` is this process's number. */
+  constructor(own: number) {
+    this.#own = own;
+  }
+
+  /** The change when this message was the last of one. */
+  take(type: number, body: Buffer): NftChange | undefined {
+    if (type >> 8 !== NFNL_SUBSYS_NFTABLES) return undefined;
     const message = type & 0xff;
     const attributes = parseAttributes(body.subarray(4));
     if (message === NFT_MSG_NEWGEN) {
-      const change = tables;
-      tables = new Map();
-      const isOwn = attributes.get(NFTA_GEN_PROC_PID)?.readUInt32BE() === own;
-      onChange({ isOwn, isIncomplete: false, tables: change });
-      return;
+      const tables = this.#tables;
+      this.#tables = new Map();
+      const isOwn = attributes.get(NFTA_GEN_PROC_PID)?.readUInt32BE() === this.#own;
+      return { isOwn, isIncomplete: false, tables };
     }
     const name = readText(attributes.get(NFTA_TABLE));
-    const table = tables.get(name) ?? { chains: new Set(), others: false };
-    tables.set(name, table);
+    const table = this.#tables.get(name) ?? { chains: new Set(), others: false };
+    this.#tables.set(name, table);
     if (message === NFT_MSG_NEWRULE || message === NFT_MSG_DELRULE)
       table.chains.add(readText(attributes.get(NFTA_RULE_CHAIN)));
     else table.others = true;
-  };
+    return undefined;
+  }
 
+  /** Messages were lost: nobody knows of what. */
+  lose(): NftChange {
+    this.#tables = new Map();
+    return { isOwn: false, isIncomplete: true, tables: new Map() };
+  }
+}
+
+/** The messages in what was received at once (struct nlmsghdr). */
+function* messagesIn(received: Buffer): Generator<{ readonly type: number; readonly body: Buffer }> {
+  for (let offset = 0; offset + 16 <= received.length;) {
+    const size = received.readUInt32LE(offset);
+    if (size < 16) return;
+    const body = Buffer.from(received.subarray(offset + 16, offset + size));
+    yield { type: received.readUInt16LE(offset + 4), body };
+    offset += align4(size);
+  }
+}
+
+/** Calls `onChange` after each transaction on the nftables of the caller's network namespace. */
+export function watchNftables(onChange: (change: NftChange) => void): Disposable {
+  const transaction = new Transaction(ownNumber());
+  const fd = openSocket();
+  const buffer = Buffer.alloc(256 * 1024);
   const receive = (): void => {
     for (;;) {
       const length = Number(recvCall(fd, buffer, buffer.length, 0));
@@ -111,22 +138,18 @@ export function watchNftables(onChange: (change: NftChange) => void): Disposable
         const code = errno();
         if (code === EINTR) continue;
         if (code === ENOBUFS) {
-          tables = new Map();
-          onChange({ isOwn: false, isIncomplete: true, tables });
+          onChange(transaction.lose());
           continue;
         }
         if (code !== EAGAIN) poll.close();
         return;
       }
-      for (let offset = 0; offset + 16 <= length;) {
-        const size = buffer.readUInt32LE(offset);
-        if (size < 16) break;
-        take(buffer.readUInt16LE(offset + 4), Buffer.from(buffer.subarray(offset + 16, offset + size)));
-        offset += align4(size);
+      for (const { type, body } of messagesIn(buffer.subarray(0, length))) {
+        const change = transaction.take(type, body);
+        if (change !== undefined) onChange(change);
       }
     }
   };
-
   const poll = pollFd(fd, { readable: true, writable: false }, receive);
   let isOpen = true;
   return {
