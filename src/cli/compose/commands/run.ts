@@ -6,7 +6,7 @@ import { hasApi, listContainers } from "../../../compose/engine.ts";
 import { ComposeError } from "../../../compose/errors.ts";
 import { withServicesEnabled } from "../../../compose/model/select.ts";
 import { imageOf, type Project } from "../../../compose/model/project.ts";
-import { createRequest } from "../../../compose/request/create-request.ts";
+import { type ContainerPlan, createRequest } from "../../../compose/request/create-request.ts";
 import { firstByName, resolveReferences } from "../../../compose/plan.ts";
 import { createProject, type CreateOptions } from "../../../compose/up.ts";
 import { parseArguments, type ParsedArguments } from "../../parser.ts";
@@ -114,52 +114,24 @@ async function startDependencies(
   }
 }
 
-async function runOneOff(
-  app: ComposeApp,
-  parsed: ParsedArguments,
-  { project, name }: OneOff,
-): Promise<number> {
+interface Streams {
+  readonly tty: boolean;
+  readonly isInteractive: boolean;
+}
+
+async function runOneOff(app: ComposeApp, parsed: ParsedArguments, oneOff: OneOff): Promise<number> {
   const { client } = app.context;
   const isDetached = parsed.bool("detach");
   const tty = !isDetached && parsed.bool("tty") && !parsed.bool("no-TTY") && isatty(0) && isatty(1);
   const isInteractive = !isDetached && parsed.bool("interactive");
   checkInputTerminal(isInteractive && tty, tty);
-  const slug = newSlug();
-  const service = oneOffService(project, name, { parsed, tty, isInteractive });
-  const all = await listContainers(client, project.name);
-  const resolved = resolveReferences(
-    service,
-    (other) => firstByName(all.filter((each) => each.service === other))?.id,
-  );
-  if (resolved === undefined)
-    throw new ComposeError(`service "${name}" shares something with a service that has no container`);
-  const containerName =
-    parsed.string("name") || [project.name, name, "run", slug.slice(0, 12)].join(project.separator);
-  const image = await client.imageInspect(imageOf(project, name, service));
-  const plan = {
-    project,
-    name,
-    service: resolved,
-    number: 1,
-    containerName,
-    image,
-    links: linksOf(project, resolved, {
-      number: 1,
-      containersOf: (other) => all.filter((each) => each.service === other).map((each) => each.name),
-      ...(resolved.links === undefined ? {} : { ownService: name }),
-    }),
-    useAliases: parsed.bool("use-aliases"),
-    extraLabels: { [labels.oneOff]: "True", [labels.slug]: slug },
-    autoRemove: parsed.bool("rm"),
-    attachStdin: isInteractive,
-    allNetworks: await hasApi(client, "1.44"),
-  };
+  const plan = await planOneOff(app, parsed, { ...oneOff, tty, isInteractive });
   const session = app.session("Running", true);
   const id = await createContainer(session, plan);
   app.finish();
   if (isDetached) {
     await client.containerStart(id);
-    app.context.print(`${containerName}\n`);
+    app.context.print(`${plan.containerName}\n`);
     return 0;
   }
   const { request } = createRequest(plan);
@@ -176,4 +148,40 @@ async function runOneOff(
     ),
     detachKeys: detachKeysOf(app.context, ""),
   });
+}
+
+async function planOneOff(
+  app: ComposeApp,
+  parsed: ParsedArguments,
+  { project, name, tty, isInteractive }: OneOff & Streams,
+): Promise<ContainerPlan> {
+  const { client } = app.context;
+  const slug = newSlug();
+  const service = oneOffService(project, name, { parsed, tty, isInteractive });
+  const all = await listContainers(client, project.name);
+  const resolved = resolveReferences(
+    service,
+    (other) => firstByName(all.filter((each) => each.service === other))?.id,
+  );
+  if (resolved === undefined)
+    throw new ComposeError(`service "${name}" shares something with a service that has no container`);
+  return {
+    project,
+    name,
+    service: resolved,
+    number: 1,
+    containerName:
+      parsed.string("name") || [project.name, name, "run", slug.slice(0, 12)].join(project.separator),
+    image: await client.imageInspect(imageOf(project, name, service)),
+    links: linksOf(project, resolved, {
+      number: 1,
+      containersOf: (other) => all.filter((each) => each.service === other).map((each) => each.name),
+      ...(resolved.links === undefined ? {} : { ownService: name }),
+    }),
+    useAliases: parsed.bool("use-aliases"),
+    extraLabels: { [labels.oneOff]: "True", [labels.slug]: slug },
+    autoRemove: parsed.bool("rm"),
+    attachStdin: isInteractive,
+    allNetworks: await hasApi(client, "1.44"),
+  };
 }
