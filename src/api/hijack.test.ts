@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import type { AttachOptions, StdioSession, StdioSink } from "../engine/engine.ts";
-import type { ExecStartRequest } from "../wire/container.ts";
+import type { ExecStartRequest } from "../wire/exec.ts";
 import { readAll, readUntil, startApi } from "./test-support.ts";
 
 /** A container whose program is `program`. */

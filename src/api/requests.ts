@@ -4,8 +4,6 @@ import type {
   ContainerCreateRequest,
   DeviceMapping,
   EndpointSettings,
-  ExecCreateRequest,
-  ExecStartRequest,
   HealthConfig,
   HostConfig,
   LogConfig,
@@ -17,6 +15,7 @@ import type {
   Ulimit,
   WeightDevice,
 } from "../wire/container.ts";
+import type { ExecCreateRequest, ExecStartRequest } from "../wire/exec.ts";
 import type {
   Ipam,
   IpamConfig,

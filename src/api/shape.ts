@@ -8,10 +8,9 @@ import type {
   ContainerInspect,
   ContainerSummary,
   EndpointSettings,
-  ExecCreateRequest,
-  ExecStartRequest,
   NetworkSettings,
 } from "../wire/container.ts";
+import type { ExecCreateRequest, ExecStartRequest } from "../wire/exec.ts";
 import type { ImageInspect, ImageSummary } from "../wire/image.ts";
 import type { NetworkInspect } from "../wire/network.ts";
 import type { EventMessage, SystemInfo } from "../wire/system.ts";

@@ -1,4 +1,4 @@
-import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/container.ts";
+import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/exec.ts";
 import type { CallOptions } from "./options.ts";
 import { stdioStream, type StdioStream } from "./streams.ts";
 import { pathPart, type Transport } from "./transport.ts";

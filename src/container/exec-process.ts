@@ -1,6 +1,6 @@
 import { invalidArgument } from "../base/errors.ts";
 import type { RuntimeProcess } from "../oci/runtime-spec.ts";
-import type { ExecCreateRequest } from "../wire/container.ts";
+import type { ExecCreateRequest } from "../wire/exec.ts";
 import { containerProfile } from "./apparmor.ts";
 import { cleanPath } from "./binds.ts";
 import { capabilitySets, hostCapabilities } from "./capabilities.ts";

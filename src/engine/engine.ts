@@ -14,14 +14,12 @@ import type {
   ContainerInspect,
   ContainerSummary,
   EndpointSettings,
-  ExecCreateRequest,
-  ExecInspect,
-  ExecStartRequest,
   HostConfig,
   PathStat,
   TopResponse,
   WaitResponse,
 } from "../wire/container.ts";
+import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/exec.ts";
 import type {
   ImageDeleteEntry,
   ImageHistoryEntry,

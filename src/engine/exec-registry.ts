@@ -1,6 +1,6 @@
 import { notFound } from "../base/errors.ts";
 import type { ExecTask } from "../container/monitor.ts";
-import type { ExecCreateRequest } from "../wire/container.ts";
+import type { ExecCreateRequest } from "../wire/exec.ts";
 
 /** How long the result of an ended exec can be asked for; Docker keeps it five to ten minutes. */
 const keepMs = 5 * 60_000;

@@ -5,7 +5,7 @@ import type { ContainerRecord } from "../container/container.ts";
 import { parseDetachKeys } from "../base/detach-keys.ts";
 import { buildExecProcess } from "../container/exec-process.ts";
 import type { ExecLaunchRequest, ExecTask } from "../container/monitor.ts";
-import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/container.ts";
+import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/exec.ts";
 import { bridgeStdio } from "./bridge-stdio.ts";
 import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 import type { StdioSession, StdioSink } from "./engine.ts";

@@ -356,49 +356,6 @@ export interface TopResponse {
   Processes: string[][];
 }
 
-/** Body of `POST /containers/{id}/exec`. */
-export interface ExecCreateRequest {
-  User?: string;
-  Privileged?: boolean;
-  Tty?: boolean;
-  ConsoleSize?: [number, number] | null;
-  AttachStdin?: boolean;
-  AttachStderr?: boolean;
-  AttachStdout?: boolean;
-  Detach?: boolean;
-  DetachKeys?: string;
-  Env?: string[] | null;
-  WorkingDir?: string;
-  Cmd?: string[] | null;
-}
-
-/** Body of `POST /exec/{id}/start`. */
-export interface ExecStartRequest {
-  Detach?: boolean;
-  Tty?: boolean;
-  ConsoleSize?: [number, number] | null;
-}
-
-export interface ExecInspect {
-  ID: string;
-  Running: boolean;
-  ExitCode: number | null;
-  ProcessConfig: {
-    tty: boolean;
-    entrypoint: string;
-    arguments: string[];
-    privileged: boolean;
-    user?: string;
-  };
-  OpenStdin: boolean;
-  OpenStderr: boolean;
-  OpenStdout: boolean;
-  CanRemove: boolean;
-  ContainerID: string;
-  DetachKeys: string;
-  Pid: number;
-}
-
 /** One entry of `GET /containers/{id}/changes`: 0 modified, 1 added, 2 deleted. */
 export interface ChangeEntry {
   Path: string;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { ExecCreateRequest } from "../../wire/container.ts";
+import type { ExecCreateRequest } from "../../wire/exec.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { CliError } from "../errors.ts";
 import type { ParsedArguments } from "../parser.ts";
