@@ -4,25 +4,32 @@ import {
   attribute,
   hasErrorCode,
   nested,
+  type NetlinkRequest,
   NetlinkSocket,
   NETLINK_ROUTE,
   NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_EXCL,
-  parseAttributes,
   text,
   u32,
   u8,
 } from "./netlink.ts";
 import { inNetns } from "./netns.ts";
 import {
+  addAddressRequest,
+  addressesRequest,
+  defaultRouteRequest,
+  deleteAddressRequest,
+  type IpFamily,
+  parseAddress,
+  parseRoute,
+  type PlacedAddress,
+  type Route,
+  routesRequest,
+} from "./rtnetlink-addresses.ts";
+import {
   RTM_NEWLINK,
   RTM_GETLINK,
-  RTM_NEWADDR,
-  RTM_DELADDR,
-  RTM_GETADDR,
-  RTM_NEWROUTE,
-  RTM_GETROUTE,
   IFLA_ADDRESS,
   IFLA_IFNAME,
   IFLA_MTU,
@@ -37,31 +44,11 @@ import {
   IFLA_BR_NF_CALL_IP6TABLES,
   IFLA_BRPORT_MODE,
   IFLA_BRPORT_ISOLATED,
-  IFA_ADDRESS,
-  IFA_LOCAL,
-  IFA_BROADCAST,
-  RTA_DST,
-  RTA_OIF,
-  RTA_GATEWAY,
-  RTA_TABLE,
-  RT_TABLE_MAIN,
-  RTPROT_BOOT,
-  RT_SCOPE_UNIVERSE,
-  RTN_UNICAST,
-  RTM_DELROUTE,
-  AF_INET,
-  AF_INET6,
   IFLA_LINK,
   IFLA_VLAN_ID,
-  IFA_FLAGS,
-  IFA_F_NODAD,
-  RT_SCOPE_LINK,
   slaveData,
   macBytes,
   linkHeader,
-  addressBytes,
-  formatBytes,
-  addressHeader,
   parseLink,
   vethRequest,
   deleteRequest,
@@ -266,29 +253,27 @@ export class RouteSocket implements Disposable {
 
   /** Takes tens of milliseconds for a veth. False when there is no such device. */
   deleteLink(name: string): boolean {
-    return this.#unlessGone(() => this.#socket.request(deleteRequest(name)));
+    return this.#unlessGone(deleteRequest(name));
   }
 
   /** As {@link deleteLink}, while the event loop goes on. Nothing else may use this socket meanwhile. */
   async deleteLinkAsync(name: string): Promise<boolean> {
-    try {
-      await this.#socket.requestAsync(deleteRequest(name));
-      return true;
-    } catch (error) {
-      if (hasErrorCode(error, "ENODEV")) return false;
-      throw error;
-    }
+    return await this.#unlessGoneAsync(deleteRequest(name));
   }
 
   /** Puts a device into a group (`ip link set … group`). False when there is no such device. */
   setGroup(name: string, group: number): boolean {
-    return this.#unlessGone(() => this.#socket.request(groupRequest(name, group)));
+    return this.#unlessGone(groupRequest(name, group));
   }
 
   /** Deletes all devices of a group at once, while the event loop goes on. False when there is none. */
   async deleteGroupAsync(group: number): Promise<boolean> {
+    return await this.#unlessGoneAsync(deleteGroupRequest(group));
+  }
+
+  #unlessGone(request: NetlinkRequest): boolean {
     try {
-      await this.#socket.requestAsync(deleteGroupRequest(group));
+      this.#socket.request(request);
       return true;
     } catch (error) {
       if (hasErrorCode(error, "ENODEV")) return false;
@@ -296,9 +281,9 @@ export class RouteSocket implements Disposable {
     }
   }
 
-  #unlessGone(work: () => unknown): boolean {
+  async #unlessGoneAsync(request: NetlinkRequest): Promise<boolean> {
     try {
-      work();
+      await this.#socket.requestAsync(request);
       return true;
     } catch (error) {
       if (hasErrorCode(error, "ENODEV")) return false;
@@ -306,107 +291,33 @@ export class RouteSocket implements Disposable {
     }
   }
 
-  /** Addresses of a family, with the index of their link. */
-  addresses(family: 4 | 6 = 4): (LinkAddress & { readonly linkIndex: number })[] {
-    const wanted = family === 4 ? AF_INET : AF_INET6;
-    const request = {
-      what: "list addresses",
-      type: RTM_GETADDR,
-      flags: NLM_F_DUMP,
-      body: addressHeader(0, 0, wanted),
-    };
-    return this.#socket
-      .request(request)
-      .filter(({ body }) => body[0] === wanted)
-      .map(({ body }) => {
-        const attributes = parseAttributes(body.subarray(8));
-        const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS) ?? Buffer.alloc(4);
-        return { address: formatBytes(bytes), prefixLength: body[1] ?? 0, linkIndex: body.readUInt32LE(4) };
-      });
+  /** Addresses of a family. */
+  addresses(family: IpFamily = 4): PlacedAddress[] {
+    const answers = this.#socket.request(addressesRequest(family));
+    return answers.flatMap(({ body }) => parseAddress(body, family) ?? []);
   }
 
-  /** An IPv6 address is used at once: nobody is asked whether he has it (the one who gives addresses knows). */
-  addAddress(index: number, { address, prefixLength }: LinkAddress): void {
-    const { family, bytes } = addressBytes(address);
-    const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
-    if (family === AF_INET && prefixLength < 31) {
-      const hostMask = (2 ** (32 - prefixLength) - 1) >>> 0;
-      const broadcast = Buffer.alloc(4);
-      broadcast.writeUInt32BE((bytes.readUInt32BE() | hostMask) >>> 0);
-      attributes.push(attribute(IFA_BROADCAST, broadcast));
-    }
-    if (family === AF_INET6) attributes.push(attribute(IFA_FLAGS, u32(IFA_F_NODAD)));
-    this.#socket.request({
-      what: `add address ${address}/${prefixLength}`,
-      type: RTM_NEWADDR,
-      flags: NLM_F_CREATE | NLM_F_EXCL,
-      body: Buffer.concat([addressHeader(index, prefixLength, family), ...attributes]),
-    });
+  addAddress(index: number, address: LinkAddress): void {
+    this.#socket.request(addAddressRequest(index, address));
   }
 
-  deleteAddress(index: number, { address, prefixLength }: LinkAddress): void {
-    const { family, bytes } = addressBytes(address);
-    this.#socket.request({
-      what: `delete address ${address}/${prefixLength}`,
-      type: RTM_DELADDR,
-      body: Buffer.concat([addressHeader(index, prefixLength, family), attribute(IFA_LOCAL, bytes)]),
-    });
+  deleteAddress(index: number, address: LinkAddress): void {
+    this.#socket.request(deleteAddressRequest(index, address));
   }
 
   /** By a gateway, whose text says the family; or straight out of a device, of the family `onLink`. */
-  addDefaultRoute(gateway: string, index: number, onLink: 4 | 6 = 4): void {
-    this.#defaultRoute(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, { gateway, index, onLink });
+  addDefaultRoute(gateway: string, index: number, onLink: IpFamily = 4): void {
+    this.#socket.request(defaultRouteRequest("add", { gateway, index, onLink }));
   }
 
   /** As {@link addDefaultRoute}. Throws `notFound` when there is none such. */
-  deleteDefaultRoute(gateway: string, index: number, onLink: 4 | 6 = 4): void {
-    this.#defaultRoute(RTM_DELROUTE, 0, { gateway, index, onLink });
+  deleteDefaultRoute(gateway: string, index: number, onLink: IpFamily = 4): void {
+    this.#socket.request(defaultRouteRequest("delete", { gateway, index, onLink }));
   }
 
-  #defaultRoute(
-    type: number,
-    flags: number,
-    { gateway, index, onLink }: { gateway: string; index: number; onLink: 4 | 6 },
-  ): void {
-    const by = gateway === "" ? undefined : addressBytes(gateway);
-    const family = by?.family ?? (onLink === 4 ? AF_INET : AF_INET6);
-    const scope = by === undefined && family === AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-    // struct rtmsg: family, prefix lengths, tos, table, protocol, scope, type, flags
-    const header = Buffer.alloc(12);
-    header.set([family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST]);
-    this.#socket.request({
-      what: `${type === RTM_NEWROUTE ? "add" : "delete"} default route by ${gateway || `device ${index}`}`,
-      type,
-      flags,
-      body: Buffer.concat([
-        header,
-        ...(by === undefined ? [] : [attribute(RTA_GATEWAY, by.bytes)]),
-        attribute(RTA_OIF, u32(index)),
-      ]),
-    });
-  }
-
-  /** Routes of the main table. A default route has the prefix length 0; the gateway is empty on a link's own network. */
-  routes(family: 4 | 6 = 4): { destination: LinkAddress; gateway: string; linkIndex: number }[] {
-    const wanted = family === 4 ? AF_INET : AF_INET6;
-    const header = Buffer.alloc(12);
-    header[0] = wanted;
-    const request = { what: "list routes", type: RTM_GETROUTE, flags: NLM_F_DUMP, body: header };
-    const routes: { destination: LinkAddress; gateway: string; linkIndex: number }[] = [];
-    for (const { body } of this.#socket.request(request)) {
-      const attributes = parseAttributes(body.subarray(12));
-      const table = attributes.get(RTA_TABLE)?.readUInt32LE() ?? body[4];
-      if (body[0] !== wanted || table !== RT_TABLE_MAIN) continue;
-      const gateway = attributes.get(RTA_GATEWAY);
-      routes.push({
-        destination: {
-          address: formatBytes(attributes.get(RTA_DST) ?? Buffer.alloc(family === 4 ? 4 : 16)),
-          prefixLength: body[1] ?? 0,
-        },
-        gateway: gateway === undefined ? "" : formatBytes(gateway),
-        linkIndex: attributes.get(RTA_OIF)?.readUInt32LE() ?? 0,
-      });
-    }
-    return routes;
+  /** Routes of the main table. */
+  routes(family: IpFamily = 4): Route[] {
+    const answers = this.#socket.request(routesRequest(family));
+    return answers.flatMap(({ body }) => parseRoute(body, family) ?? []);
   }
 }
