@@ -22,7 +22,7 @@ export interface OpenImages {
   readonly content: FsContentStore;
   readonly snapshotter: Snapshotter;
   readonly images: ImageStore;
-  readonly cases: ImageUseCases;
+  readonly cases: ReturnType<typeof createImageUseCases>;
 }
 
 export interface OpenImagesOptions extends Partial<

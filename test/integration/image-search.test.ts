@@ -7,11 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { openDatabase } from "../../src/base/database.ts";
-import { FsContentStore } from "../../src/content/fs-content-store.ts";
-import { createImageUseCases } from "../../src/engine/image-use-cases.ts";
-import { createImageStore } from "../../src/image/image-store.ts";
-import { createSnapshotter } from "../../src/snapshot/create-snapshotter.ts";
+import { openImages } from "../../src/engine/image.fixture.ts";
 import { startGantryRegistry } from "../helpers/gantry-registry.ts";
 import { busybox, busyboxTar } from "../helpers/images.ts";
 import { run } from "../helpers/process.ts";
@@ -41,20 +37,9 @@ test("Docker Hub's search is asked as Docker asks it, and filtered", async () =>
   await once(hub, "listening");
   const root = mkdtempSync(join(tmpdir(), "gantry-test-search-"));
   try {
-    const cases = createImageUseCases({
-      content: new FsContentStore(join(root, "content")),
-      snapshotter: createSnapshotter({ driver: "vfs", root: join(root, "snapshots") }),
-      images: createImageStore(openDatabase(join(root, "test.db"))),
-      transfers: {
-        insecureRegistries: [],
-        registryMirrors: [],
-        maxConcurrentDownloads: 3,
-        maxConcurrentUploads: 5,
-        maxDownloadAttempts: 1,
-      },
+    const { cases } = openImages(root, {
+      driver: "vfs",
       registryPlace: { hubIndex: `http://127.0.0.1:${(hub.address() as AddressInfo).port}`, environment: {} },
-      isImageUsed: () => [],
-      emit: () => {},
     });
     const search = (filters: Record<string, string[]> = {}, limit?: number): Promise<{ name: string }[]> =>
       cases.imageSearch({

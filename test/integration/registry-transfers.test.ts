@@ -3,119 +3,15 @@
  * the wire can be broken and looked at.
  */
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { openDatabase } from "../../src/base/database.ts";
-import { isKind } from "../../src/base/errors.ts";
-import { FsContentStore } from "../../src/content/fs-content-store.ts";
-import { createImageUseCases } from "../../src/engine/image-use-cases.ts";
-import { createImageStore } from "../../src/image/image-store.ts";
-import { createSnapshotter } from "../../src/snapshot/create-snapshotter.ts";
-import type { Snapshotter } from "../../src/snapshot/snapshot.ts";
 import { layerOf } from "../../src/snapshot/snapshot.suite.ts";
-import type { ProgressMessage } from "../../src/wire/image.ts";
-import type { RegistryAuth } from "../../src/wire/registry.ts";
+import { machine, makeImage, statuses } from "../helpers/image-machine.ts";
 import { hasRegistry, startFaultProxy, startRegistry } from "../helpers/registry.ts";
-import { startTokenServer } from "../helpers/token-server.ts";
 
 const skip = (await hasRegistry()) ? false : "docker-registry is not installed";
-const robot = { username: "robot", password: "sesame" };
-/** `htpasswd -nbB robot sesame`. */
-const htpasswd = "robot:$2y$05$CbwP6Gxu4IJHnlEMYJCGEO3pOr5IrUI3X0N6jTkAyI/HpjCP9T4J.";
-
-interface Machine extends Disposable {
-  readonly cases: ReturnType<typeof createImageUseCases>;
-  readonly content: FsContentStore;
-  readonly snapshotter: Snapshotter;
-  readonly root: string;
-  pull(
-    name: string,
-    options?: { tag?: string; platform?: string; credentials?: RegistryAuth },
-  ): Promise<string[]>;
-  push(name: string, tag: string | undefined, credentials?: RegistryAuth): Promise<string[]>;
-  /** Digests and sizes of all that is stored. */
-  blobs(): string[];
-}
-
-/** An engine's images in a data root of their own. */
-function machine(
-  options: { mirrors?: string[]; attempts?: number; silenceMs?: number; env?: Record<string, string> } = {},
-): Machine {
-  const root = mkdtempSync(join(tmpdir(), "gantry-test-transfers-"));
-  const database = openDatabase(join(root, "test.db"));
-  const content = new FsContentStore(join(root, "content"));
-  const snapshotter = createSnapshotter({ driver: "overlay2", root: join(root, "snapshots") });
-  const cases = createImageUseCases({
-    content,
-    snapshotter,
-    images: createImageStore(database),
-    transfers: {
-      insecureRegistries: [],
-      registryMirrors: options.mirrors ?? [],
-      maxConcurrentDownloads: 3,
-      maxConcurrentUploads: 5,
-      maxDownloadAttempts: options.attempts ?? 5,
-    },
-    registryPlace: {
-      retryDelayMs: 10,
-      silenceTimeoutMs: options.silenceMs ?? 10_000,
-      environment: options.env ?? {},
-      certsDirectory: join(root, "certs.d"),
-    },
-    isImageUsed: () => [],
-    emit: () => {},
-  });
-  const signal = new AbortController().signal;
-  return {
-    cases,
-    content,
-    snapshotter,
-    root,
-    pull: (image, { tag, platform, credentials = {} } = {}) =>
-      statuses(cases.imagePull({ image, tag, platform, credentials, signal })),
-    push: (image, tag, credentials = {}) => statuses(cases.imagePush({ image, tag, credentials, signal })),
-    blobs: () =>
-      content
-        .list()
-        .map(({ digest, sizeBytes }) => `${digest} ${sizeBytes}`)
-        .sort(),
-    [Symbol.dispose]() {
-      database.close();
-      rmSync(root, { recursive: true, force: true });
-    },
-  };
-}
-
-async function statuses(messages: AsyncIterable<ProgressMessage>): Promise<string[]> {
-  const list: string[] = [];
-  for await (const { status, id } of messages)
-    if (status !== undefined) list.push(id === undefined ? status : `${id}: ${status}`);
-  return list;
-}
-
-/** Makes an image of one layer with a file of text that does not compress, and names it. */
-async function makeImage(on: Machine, name: string, sizeBytes = 3_000_000): Promise<void> {
-  const tar = layerOf({ name: "file", text: randomBytes(sizeBytes / 2).toString("hex") });
-  const at = name.lastIndexOf(":");
-  await statuses(
-    on.cases.imageImport({
-      source: Readable.from([tar]),
-      signal: new AbortController().signal,
-      repository: name.slice(0, at),
-      tag: name.slice(at + 1),
-      message: undefined,
-      changes: [],
-      platform: undefined,
-    }),
-  );
-}
 
 const isBlobGet = (url: string | undefined, method: string | undefined): boolean =>
   method === "GET" && /\/blobs\/sha256:/.test(url ?? "");
@@ -318,67 +214,6 @@ test("bytes that are not what they should be are never kept", { skip }, async ()
   await assert.rejects(silent.pull(`${proxy.address}/app`, { tag: "1" }), /it said nothing for 0\.3 s/);
 });
 
-test("Basic authentication", { skip }, async () => {
-  await using registry = await startRegistry({ htpasswd });
-  using here = machine();
-  const name = `${registry.address}/app`;
-  await makeImage(here, `${name}:1`);
-  await assert.rejects(here.push(name, "1"), /authentication required|no basic auth/i);
-  await assert.rejects(
-    here.pull(name, { tag: "1" }),
-    /pull access denied for .*\/app, repository does not exist or may require 'docker login'/,
-  );
-  const { signal } = new AbortController();
-  const login = (auth: RegistryAuth) =>
-    here.cases.registryLogin({ ...auth, serveraddress: registry.address }, signal);
-  assert.deepEqual(await login(robot), { Status: "Login Succeeded", IdentityToken: "" });
-  await assert.rejects(login({ ...robot, password: "wrong" }), (error) => {
-    assert.ok(isKind(error, "unauthenticated"));
-    assert.equal(
-      error.message,
-      `login attempt to http://${registry.address}/v2/ failed with status: 401 Unauthorized`,
-    );
-    return true;
-  });
-  await here.push(name, "1", robot);
-  using there = machine();
-  await there.pull(name, { tag: "1", credentials: robot });
-  assert.deepEqual(there.blobs(), here.blobs());
-});
-
-test("tokens: scopes, refresh, and what may not be done", { skip }, async () => {
-  await using tokens = await startTokenServer();
-  await using registry = await startRegistry({ config: tokens.config });
-  using here = machine();
-  const name = `${registry.address}/public/app`;
-  await makeImage(here, `${name}:1`);
-  await assert.rejects(here.push(name, "1"), /authentication required|denied/);
-  await here.push(name, "1", robot);
-  assert.ok(tokens.asked.includes("repository:public/app:pull,push"));
-  using there = machine();
-  await there.pull(name, { tag: "1" });
-  const before = tokens.asked.length;
-  await there.pull(name, { tag: "1" });
-  assert.equal(tokens.asked.length, before, "the token was not kept");
-  await here.cases.imageTag(`${name}:1`, `${registry.address}/secret/app`, "1");
-  const { signal } = new AbortController();
-  const { IdentityToken } = await here.cases.registryLogin(
-    { ...robot, serveraddress: registry.address },
-    signal,
-  );
-  assert.equal(IdentityToken, tokens.refreshToken);
-  const byToken = { username: "<token>", identitytoken: IdentityToken };
-  const secret = `${registry.address}/secret/app`;
-  assert.ok((await here.push(secret, "1", byToken)).some((line) => line.endsWith("Mounted from public/app")));
-  assert.ok(tokens.asked.includes("repository:public/app:pull"));
-  await assert.rejects(there.pull(secret, { tag: "1" }), /pull access denied/);
-  await there.pull(secret, { tag: "1", credentials: byToken });
-  await assert.rejects(
-    here.cases.registryLogin({ ...robot, password: "wrong", serveraddress: registry.address }, signal),
-    (error) => isKind(error, "unauthenticated") && !error.message.includes("wrong"),
-  );
-});
-
 test(
   "two who ask for one blob at the same time fetch it once; the last to go ends it",
   { skip },
@@ -464,54 +299,4 @@ test("the part of an index that fits", { skip }, async () => {
   const inspected = await there.cases.distributionInspect({ name: `${name}:all`, credentials: {}, signal });
   assert.equal(inspected.Descriptor.digest, digest);
   assert.deepEqual(inspected.Platforms, platforms);
-});
-
-test("what is no registry, no image, or not there says so", { skip }, async () => {
-  const server = createServer((request, response) => {
-    if (request.url === "/v2/") response.end("{}");
-    else if (request.url?.endsWith("/huge")) {
-      response.writeHead(200, { "Content-Type": "application/vnd.oci.image.manifest.v1+json" });
-      response.end(Buffer.alloc(10 * 1024 * 1024, " "));
-    } else if (request.url?.endsWith("/old")) {
-      response
-        .writeHead(200, { "Content-Type": "application/vnd.docker.distribution.manifest.v1+json" })
-        .end("{}");
-    } else response.writeHead(200, { "Content-Type": "text/html" }).end("<html>hello</html>");
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  using here = machine({ attempts: 1 });
-  try {
-    await assert.rejects(here.pull(`${address}/app`, { tag: "huge" }), /more than 4194304 bytes/);
-    await assert.rejects(here.pull(`${address}/app`, { tag: "old" }), /manifest format 1/);
-    await assert.rejects(
-      here.pull(`${address}/app`, { tag: "html" }),
-      /no image that can be read: its manifest is of type "text\/html"/,
-    );
-    await assert.rejects(here.pull("127.0.0.1:1/app", { tag: "1" }), (error) => {
-      assert.ok(isKind(error, "unavailable"));
-      assert.match(error.message, /^cannot reach the registry 127\.0\.0\.1:1: connection refused$/);
-      assert.match(error.hint ?? "", /gantry image bootstrap/);
-      return true;
-    });
-    assert.deepEqual(here.blobs(), []);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-test("a mirror is asked before Docker Hub, and passed over when it is gone", { skip }, async () => {
-  await using registry = await startRegistry();
-  using here = machine();
-  await makeImage(here, `${registry.address}/library/tiny:1`);
-  await here.push(`${registry.address}/library/tiny`, "1");
-  using there = machine({
-    mirrors: ["http://127.0.0.1:1", `http://${registry.address}`],
-    env: { HTTPS_PROXY: "http://127.0.0.1:1" },
-  });
-  await there.pull("tiny", { tag: "1" });
-  assert.deepEqual(there.blobs(), here.blobs());
-  assert.deepEqual((await there.cases.imageInspect("tiny:1")).RepoTags, ["tiny:1"]);
 });
