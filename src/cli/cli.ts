@@ -1,6 +1,7 @@
 import type { Command, CommandContext, GroupArguments } from "./command.ts";
 import { commands, groupFlags, groups, unservedCommands } from "./commands.ts";
 import { processContext, type ContextOptions } from "./context.ts";
+import { errorLine } from "./each.ts";
 import { CliError, exitUsage, UsageError } from "./errors.ts";
 import { globalFlags } from "./global-flags.ts";
 import { parseArguments, type ParsedArguments } from "./parser.ts";
@@ -28,7 +29,7 @@ export async function runCli(words: readonly string[], options: RunCliOptions): 
     const globals = parseGlobals(words);
     isDebug = globals.bool("debug");
     const hosts = globals.list("host");
-    if (hosts.length > 1) throw new CliError("Specify only one -H", exitUsage);
+    if (hosts.length > 1) throw new CliError("Specify only one -H");
     context = makeContext({
       words,
       env: options.env,
@@ -64,7 +65,7 @@ function parseGlobals(words: readonly string[]): ParsedArguments {
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     throw new CliError(
-      `${error.message}\n\nUsage:  gantry [OPTIONS] COMMAND [ARG...]\n\nSee 'gantry --help'.`,
+      `${error.message}\n\nUsage:  gantry [OPTIONS] COMMAND [ARG...]\n\nRun 'gantry --help' for more information`,
       exitUsage,
     );
   }
@@ -104,7 +105,11 @@ async function takeGroupFlags(
     return { asked, group: { name, parsed } };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new CliError(`${error.message}\n\nSee 'gantry ${name} --help'.`, error.exitCode, { cause: error });
+    throw new CliError(
+      `${error.message}\n\nRun 'gantry ${name} --help' for more information`,
+      error.exitCode,
+      { cause: error },
+    );
   }
 }
 
@@ -144,7 +149,7 @@ async function inGroup(context: CommandContext, group: string, words: readonly s
 async function unknownCommand(words: readonly string[], group: string): Promise<CliError> {
   const word = words[0]!;
   const full = group === "" ? `gantry ${word}` : `gantry ${group} ${word}`;
-  const see = `See 'gantry${group === "" ? "" : ` ${group}`} --help'.`;
+  const see = `Run 'gantry${group === "" ? "" : ` ${group}`} --help' for more information`;
   if (unservedCommands[group]?.includes(word) === true) {
     return new CliError(`gantry: '${full}' is a command of Docker's that gantry does not serve yet.\n${see}`);
   }
@@ -181,22 +186,21 @@ async function runCommand(
   group: GroupArguments | undefined,
 ): Promise<number> {
   const { default: command } = await commands[found.path]!();
-  let parsed: ParsedArguments;
   try {
-    parsed = parseArguments(found.rest, command.flags, {
+    const parsed = parseArguments(found.rest, command.flags, {
       stopAtFirstArgument: command.stopAtFirstArgument === true,
     });
     if (!parsed.helpWanted) checkCount(command, found.path, parsed.positional.length);
+    if (parsed.helpWanted) return await showCommandHelp(context, found);
+    return await command.run(context, parsed, group);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const { usageLine } = await import("./help.ts");
     throw new CliError(
-      `${error.message}\n\n${usageLine(command, found.path)}\n\nSee 'gantry ${found.path} --help'.`,
+      `${error.message}\n\n${usageLine(command, found.path)}\n\nRun 'gantry ${found.path} --help' for more information`,
       error.exitCode,
     );
   }
-  if (parsed.helpWanted) return await showCommandHelp(context, found);
-  return await command.run(context, parsed, group);
 }
 
 /** Refuses a wrong number of arguments, in Docker's words. */
@@ -219,9 +223,11 @@ function report(context: CommandContext, error: unknown, isDebug: boolean): numb
   if (thrown instanceof CliError) {
     if (thrown.message !== "") context.printError(thrown.message);
   } else if (thrown.name === "ClientError") {
-    context.printError(`Error response from daemon: ${thrown.message}`);
+    context.printError(errorLine(thrown));
   } else {
-    context.printError(thrown.name === "ConnectionError" ? thrown.message : `gantry: ${thrown.message}`);
+    // What was foreseen says it all; anything else is a fault of this program.
+    const isForeseen = ["ConnectionError", "EngineError", "Error"].includes(thrown.name);
+    context.printError(isForeseen ? thrown.message : `gantry: ${thrown.message}`);
   }
   if (isDebug && thrown.stack !== undefined) context.printError(thrown.stack);
   return thrown instanceof CliError ? thrown.exitCode : 1;

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseHost } from "../client/host.ts";
 import type { CommandContext } from "./command.ts";
 import type { ContextMeta, ContextStore, TlsFiles } from "./context-store.ts";
-import { CliError } from "./errors.ts";
+import { CliError, exitUsage, UsageError } from "./errors.ts";
 import { parseBool, parseCommaSeparated } from "./flag-values.ts";
 
 export interface DockerEndpoint {
@@ -23,16 +23,16 @@ export function dockerEndpoint(
   for (const field of values.flatMap(parseCommaSeparated)) {
     const at = field.indexOf("=");
     if (at < 0)
-      throw new CliError(
+      throw new UsageError(
         `invalid argument "${field}" for "--docker" flag: ${field} must be formatted as key=value`,
-        125,
+        exitUsage,
       );
     settings.set(field.slice(0, at), field.slice(at + 1));
   }
   if (settings.size === 0) return undefined;
   for (const key of settings.keys())
     if (!keys.includes(key))
-      throw new CliError(`unable to create docker endpoint config: ${key}: unrecognized config key`);
+      throw new CliError(`unable to create docker endpoint config: unrecognized config key: ${key}`);
   const from = settings.get("from");
   if (from !== undefined) return copiedEndpoint(context, store, from);
   const host = settings.get("host") ?? "";

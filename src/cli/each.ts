@@ -1,3 +1,4 @@
+import { ClientError } from "../client/errors.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError } from "./errors.ts";
 
@@ -7,7 +8,10 @@ const parallelRequests = 50;
 /** How the error of one of several names is shown. */
 export function errorLine(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.name === "ClientError" ? `Error response from daemon: ${error.message}` : error.message;
+  // Without a status it came inside of a stream, whose messages Docker's command line shows as they are.
+  return error instanceof ClientError && error.status !== 0
+    ? `Error response from daemon: ${error.message}`
+    : error.message;
 }
 
 /**

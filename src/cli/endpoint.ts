@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { defaultHost } from "../base/paths.ts";
 import type { ClientTls } from "../client/dial.ts";
 import { ContextStore } from "./context-store.ts";
-import { CliError, exitUsage } from "./errors.ts";
+import { CliError } from "./errors.ts";
 
 /** What flags in front of the command say. */
 export interface EndpointFlags {
@@ -44,8 +44,7 @@ interface Surroundings {
  */
 export function contextName(flags: EndpointFlags, { env, currentContext }: Surroundings): string {
   if (flags.context) {
-    if (flags.host)
-      throw new CliError("conflicting options: cannot specify both --host and --context", exitUsage);
+    if (flags.host) throw new CliError("conflicting options: cannot specify both --host and --context");
     return flags.context;
   }
   if (flags.host || env["GANTRY_HOST"] || env["DOCKER_HOST"]) return "default";

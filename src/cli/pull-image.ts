@@ -1,3 +1,4 @@
+import { errorText } from "../base/errors.ts";
 import { formatPlatform, parsePlatform } from "../oci/platform.ts";
 import {
   familiarReference,
@@ -8,6 +9,7 @@ import {
 } from "../oci/reference.ts";
 import type { CommandContext } from "./command.ts";
 import { registryAuthFor } from "./credentials.ts";
+import { CliError } from "./errors.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import { showProgress, type ProgressOutput } from "./progress.ts";
 
@@ -69,6 +71,16 @@ async function drain(messages: AsyncIterable<ProgressMessage>): Promise<void> {
 /** A platform in its one spelling; undefined when none was given. Throws `EngineError` for what is none. */
 export function platformText(text: string): string | undefined {
   return text === "" ? undefined : formatPlatform(parsePlatform(text));
+}
+
+/** The text of `--platform` as it was given, or empty. Throws `CliError` when it is no platform. */
+export function checkedPlatform(text: string): string {
+  try {
+    if (text !== "") parsePlatform(text);
+  } catch (error) {
+    throw new CliError(`invalid platform: ${errorText(error)}`, 1, { cause: error });
+  }
+  return text;
 }
 
 /** `busybox:latest` as people write it. */

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { ChangeEntry, PathStat } from "../wire/container.ts";
 import { ConnectionError } from "./errors.ts";
 import type { CallOptions } from "./options.ts";
-import { pathPart, type Transport } from "./transport.ts";
+import { containerPart, type Transport } from "./transport.ts";
 
 /** The files of a container. Paths are those in the container; symbolic links never lead out of it. */
 export interface ContainerFileApi {
@@ -41,7 +41,7 @@ export interface ContainerFileApi {
 
 /** {@link ContainerFileApi} over a connection to a daemon. */
 export function containerFileApi(transport: Transport): ContainerFileApi {
-  const place = (name: string): string => `/containers/${pathPart(name)}/archive`;
+  const place = (name: string): string => `/containers/${containerPart(name)}/archive`;
   return {
     containerStatPath: async (name, path, { signal } = {}) => {
       const response = await transport.request("HEAD", place(name), { query: { path }, signal });
@@ -53,11 +53,11 @@ export function containerFileApi(transport: Transport): ContainerFileApi {
       return { stat: statOf(response.headers), archive: response.body };
     },
     containerChanges: async (name, { signal } = {}) =>
-      (await transport.json<ChangeEntry[] | null>("GET", `/containers/${pathPart(name)}/changes`, {
+      (await transport.json<ChangeEntry[] | null>("GET", `/containers/${containerPart(name)}/changes`, {
         signal,
       })) ?? [],
     containerExport: async (name, { signal } = {}) =>
-      (await transport.request("GET", `/containers/${pathPart(name)}/export`, { signal })).body,
+      (await transport.request("GET", `/containers/${containerPart(name)}/export`, { signal })).body,
     containerCommit: async (name, { repository, tag, author, comment, pause, changes, signal } = {}) => {
       const { Id } = await transport.json<{ Id: string }>("POST", "/commit", {
         query: {

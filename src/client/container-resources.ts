@@ -1,7 +1,7 @@
 import type { HostConfig } from "../wire/container.ts";
 import type { ContainerStats } from "../wire/stats.ts";
 import type { CallOptions } from "./options.ts";
-import { pathPart, type Transport } from "./transport.ts";
+import { containerPart, type Transport } from "./transport.ts";
 
 /** What containers use, and what they may use. */
 export interface ContainerResourceApi {
@@ -18,14 +18,14 @@ export interface ContainerResourceApi {
 export function containerResourceApi(transport: Transport): ContainerResourceApi {
   return {
     containerStats: (name, { stream, oneShot, signal } = {}) =>
-      transport.jsonLines<ContainerStats>("GET", `/containers/${pathPart(name)}/stats`, {
+      transport.jsonLines<ContainerStats>("GET", `/containers/${containerPart(name)}/stats`, {
         query: { stream: stream === false ? "0" : "1", "one-shot": oneShot },
         signal,
       }),
     containerUpdate: async (name, change, { signal } = {}) => {
       const answer = await transport.json<{ Warnings: string[] | null }>(
         "POST",
-        `/containers/${pathPart(name)}/update`,
+        `/containers/${containerPart(name)}/update`,
         { json: change, signal },
       );
       return answer.Warnings ?? [];

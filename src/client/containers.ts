@@ -7,7 +7,7 @@ import type {
   WaitResponse,
 } from "../wire/container.ts";
 import { outputReader, stdioStream, type OutputReader, type StdioStream } from "./streams.ts";
-import { pathPart, type Transport } from "./transport.ts";
+import { containerPart, type Transport } from "./transport.ts";
 import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
 import { readText } from "./read-text.ts";
 
@@ -111,7 +111,7 @@ export function containerApi(transport: Transport): ContainerApi {
   return { ...lifecycle(transport), ...queries(transport), ...streaming(transport) };
 }
 
-const path = (name: string, action: string): string => `/containers/${pathPart(name)}${action}`;
+const path = (name: string, action: string): string => `/containers/${containerPart(name)}${action}`;
 
 type Lifecycle = Pick<
   ContainerApi,

@@ -1,7 +1,7 @@
 import type { ExecCreateRequest, ExecInspect, ExecStartRequest } from "../wire/exec.ts";
 import type { CallOptions } from "./options.ts";
 import { stdioStream, type StdioStream } from "./streams.ts";
-import { pathPart, type Transport } from "./transport.ts";
+import { containerPart, pathPart, type Transport } from "./transport.ts";
 
 /** Programs that are started in a running container. */
 export interface ExecApi {
@@ -22,7 +22,7 @@ export function execApi(transport: Transport): ExecApi {
   const path = (id: string, action: string): string => `/exec/${pathPart(id)}${action}`;
   return {
     execCreate: (container, request, { signal } = {}) =>
-      transport.json("POST", `/containers/${pathPart(container)}/exec`, { json: request, signal }),
+      transport.json("POST", `/containers/${containerPart(container)}/exec`, { json: request, signal }),
     execStart: async (id, request, { signal } = {}) => {
       const { socket, headers } = await transport.hijack(path(id, "/start"), {
         json: { Detach: false, ...request },

@@ -255,6 +255,13 @@ export function pathPart(text: string): string {
   return encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%40", "@");
 }
 
+/** The name or id of a container as a part of a path. Throws `Error`, in the words of Docker's client, for an empty one. */
+export function containerPart(text: string): string {
+  const name = text.trim();
+  if (name === "") throw new ClientError(0, "invalid container name or ID: value is empty");
+  return pathPart(name);
+}
+
 /** The lower of two API versions such as `1.9` and `1.41`. */
 export function lowerVersion(a: string, b: string): string {
   return compareVersions(a, b) <= 0 ? a : b;

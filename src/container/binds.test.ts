@@ -46,7 +46,7 @@ test("-v texts that make no sense are refused in Docker's words", () => {
     ["/a:/b/..", /invalid specification: destination can't be '\/'$/],
     ["data:/b:shared", /field BindOptions must not be specified$/],
     ["/a:/b:nocopy", /field VolumeOptions must not be specified$/],
-    ["d:/b", /^volume name is too short/],
+    ["d:/b", /^create d: volume name is too short/],
     ["../x:/b", /includes invalid characters for a local volume name/],
   ];
   for (const [text, message] of table)

@@ -90,7 +90,9 @@ export function cleanPath(path: string): string {
 /** Docker's rule for names of volumes. Throws `invalidArgument`. */
 export function checkVolumeName(name: string): void {
   if (name.length < 2)
-    throw invalidArgument("volume name is too short, names should be at least two alphanumeric characters");
+    throw invalidArgument(
+      `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
+    );
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name))
     throw invalidArgument(
       `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,

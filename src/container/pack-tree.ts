@@ -1,5 +1,5 @@
 /** Writing a tree that may change meanwhile as a tar: what `cp`, `export` and `commit` send. */
-import { closeSync, constants, fstatSync, openSync, read, type BigIntStats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read, statfsSync, type BigIntStats } from "node:fs";
 import { promisify } from "node:util";
 import { fileSystemError, isErrno } from "../linux/fs-error.ts";
 import { deviceNumbers, getXattr, listXattrs, pathBytes } from "../linux/inode.ts";
@@ -16,10 +16,28 @@ export class PackedLinks extends Map<string, string> {
   /** Ids of the tree as the archive has them; undefined when they are the same. */
   readonly idMap: IdMap | undefined;
 
-  constructor(idMap?: IdMap) {
+  readonly #leftEmpty: string | undefined;
+
+  /** `leftEmpty`: the directory that is to be packed without what is in it, by its name in the archive. */
+  constructor(idMap?: IdMap, leftEmpty?: string) {
     super();
     this.idMap = idMap;
+    this.#leftEmpty = leftEmpty;
   }
+
+  isLeftEmpty(archiveName: string): boolean {
+    return archiveName === this.#leftEmpty;
+  }
+}
+
+/**
+ * Types of file systems whose files the kernel makes up: proc, sysfs, cgroup, cgroup2, devpts, mqueue (linux/magic.h). Many
+ * cannot be read to an end, others not at all, and nobody means them by "all files".
+ */
+const kernelFileSystems = new Set([0x9fa0, 0x62656572, 0x27e0eb, 0x63677270, 0x1cd1, 0x19800202]);
+
+function isKernels(directoryFd: number): boolean {
+  return kernelFileSystems.has(statfsSync(`${descriptorPath(directoryFd)}/.`).type);
 }
 
 /**
@@ -35,10 +53,11 @@ export async function* packEntry(
 ): AsyncGenerator<Buffer, void> {
   const isDirectory = yield* packOne(directoryFd, name, archiveName, links);
   if (!isDirectory) return;
+  if (links.isLeftEmpty(archiveName)) return;
   const fd = openIfThere(() => openSubdirectory(directoryFd, name));
   if (fd === undefined) return;
   try {
-    yield* packInner(fd, `${archiveName}/`, links);
+    if (!isKernels(fd)) yield* packInner(fd, `${archiveName}/`, links);
   } finally {
     closeSync(fd);
   }
@@ -51,7 +70,8 @@ export async function* packDirectory(
   links: PackedLinks = new PackedLinks(),
 ): AsyncGenerator<Buffer, void> {
   if (archiveName !== "") yield directoryHeader(directoryFd, archiveName, links.idMap);
-  yield* packInner(directoryFd, archiveName === "" ? "" : withSlash(archiveName), links);
+  if (!isKernels(directoryFd))
+    yield* packInner(directoryFd, archiveName === "" ? "" : withSlash(archiveName), links);
 }
 
 function directoryHeader(fd: number, archiveName: string, idMap: IdMap | undefined): Buffer {

@@ -79,6 +79,8 @@ function inRuncWords(message: string, program: string): string {
       : `exec: "${name}": executable file not found in $PATH`;
   }
   const open = /^open executable: (.*)$/.exec(message);
+  // crun takes the directory for the program.
+  if (open !== null && program === "") return 'exec: "": executable file not found in $PATH';
   if (open !== null) {
     const words = goWords(open[1]!);
     return `exec: "${program}": ${words === "not a directory" ? `stat ${program}: ${words}` : words}`;

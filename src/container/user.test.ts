@@ -34,7 +34,7 @@ test("names that are not there are refused in Docker's words", () => {
   const table: [string, string[], string][] = [
     ["eve", [], "unable to find user eve: no matching entries in passwd file"],
     ["bob:eve", [], "unable to find group eve: no matching entries in group file"],
-    ["bob", ["eve"], "Unable to find group eve"],
+    ["bob", ["eve"], "Unable to find group eve: no matching entries in group file"],
     ["99999999999", [], "uids and gids must be in range 0-2147483647"],
     ["-1", [], "uids and gids must be in range 0-2147483647"],
   ];

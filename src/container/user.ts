@@ -58,17 +58,16 @@ export function findUser(
   let gid = entry?.gid ?? 0;
   const additional = new Set<number>();
   if (groupText !== "")
-    gid = findGroup(
-      groupText,
-      groups,
-      (name) => `unable to find group ${name}: no matching entries in group file`,
-    );
+    gid = findGroup(groupText, groups, (name) => `unable to find group ${name}: ${noSuchGroup}`);
   else if (entry !== undefined)
     for (const group of groups) if (group.members.includes(entry.name)) additional.add(group.gid);
   additional.add(gid);
-  for (const name of groupAdd) additional.add(findGroup(name, groups, (n) => `Unable to find group ${n}`));
+  for (const name of groupAdd)
+    additional.add(findGroup(name, groups, (n) => `Unable to find group ${n}: ${noSuchGroup}`));
   return { uid: entry?.uid ?? uidAsked ?? 0, gid, additionalGids: [...additional], home: entry?.home || "/" };
 }
+
+const noSuchGroup = "no matching entries in group file";
 
 function findGroup(text: string, groups: readonly GroupEntry[], message: (name: string) => string): number {
   const id = parseId(text);

@@ -9,7 +9,7 @@ import { hasAppArmor } from "./apparmor.ts";
 import { normalizeCapability, requireAvailable } from "./capabilities.ts";
 import { customSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions } from "./security-options.ts";
-import { parseSignal } from "./signals.ts";
+import { parseSignal } from "../base/signals.ts";
 import { validateLimits } from "./validate-limits.ts";
 import { validateLogging } from "./logging/driver-options.ts";
 import { validateModes, validateSysctls } from "./validate-modes.ts";

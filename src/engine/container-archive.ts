@@ -64,7 +64,9 @@ async function* archiveOf(root: ContainerRoot, path: string): AsyncGenerator<Buf
   const fd = openInRoot(root.fd, absolute, O_PATH | constants.O_NOFOLLOW);
   try {
     if (fstatSync(fd).isDirectory())
-      yield* packDirectory(fd, absolute === "/" ? "/" : base, new PackedLinks(root.idMap));
+      yield* absolute === "/"
+        ? packDirectory(fd, "/", new PackedLinks(root.idMap, isMounted(root, "/dev") ? "/dev" : undefined))
+        : packDirectory(fd, base, new PackedLinks(root.idMap));
     else {
       const parent = openInRoot(root.fd, posix.dirname(absolute), O_PATH | constants.O_DIRECTORY);
       try {
@@ -77,6 +79,21 @@ async function* archiveOf(root: ContainerRoot, path: string): AsyncGenerator<Buf
     closeSync(fd);
   }
   yield tarEnd();
+}
+
+/** The devices that the runtime mounted are none of the container's files, and `cp` of all files leaves them out. */
+function isMounted(root: ContainerRoot, path: string): boolean {
+  try {
+    const fd = openInRoot(root.fd, path, O_PATH | constants.O_NOFOLLOW);
+    try {
+      return fstatSync(fd).dev !== fstatSync(root.fd).dev;
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) return false;
+    throw error;
+  }
 }
 
 export interface ExtractOptions {

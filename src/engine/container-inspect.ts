@@ -43,7 +43,7 @@ export async function containerInspect(
     AppArmorProfile: started ? shownProfile(container.hostConfig) : "",
     ExecIDs: execIds.length > 0 ? execIds : null,
     HostConfig: { ...container.hostConfig, Links: shownLinks(context, container) },
-    GraphDriver: { Name: context.snapshotter.name, Data: graphData(context, container.id) },
+    GraphDriver: { Data: graphData(context, container.id), Name: context.snapshotter.name },
     ...(options.size ? await sizes(context, container) : {}),
     Mounts: shownMounts(container.mounts),
     Config: container.config,

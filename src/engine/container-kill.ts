@@ -1,6 +1,6 @@
-import { conflict, invalidArgument } from "../base/errors.ts";
+import { conflict, EngineError, invalidArgument } from "../base/errors.ts";
 import { within } from "./within.ts";
-import { parseSignal } from "../container/signals.ts";
+import { parseSignal } from "../base/signals.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { startHealthChecks } from "./health-checks.ts";
@@ -14,18 +14,40 @@ const killedWithinMs = 10_000;
  * is on record, so that the next command finds the container stopped. Throws `conflict` when it does not run.
  */
 export async function containerKill(context: EngineContext, nameOrId: string, signal: string): Promise<void> {
+  const cannotKill = (why: string): string => `cannot kill container: ${nameOrId}: ${why}`;
   const number = parseSignal(signal === "" ? "KILL" : signal);
-  if (number === undefined) throw invalidArgument(`Invalid signal: ${signal}`);
-  const container = context.containers.resolve(nameOrId);
+  if (number === undefined) throw invalidArgument(cannotKill(wrongSignal(signal)));
+  const container = findContainer(context, nameOrId, cannotKill);
   const { status } = container.state;
   if (endsIt(container, number) && status !== "exited" && status !== "created")
     context.containers.updateState(container.id, { stoppedByUser: true });
   if (status === "restarting") return endRestarting(context, container, number);
   if (status !== "running" && status !== "paused")
-    throw conflict(`cannot kill container: ${nameOrId}: container ${container.id} is not running`);
+    throw conflict(cannotKill(`container ${container.id} is not running`));
   const exited = context.live.of(container.id).exited?.promise;
   await sendSignal(context, container, number);
   if (number === sigkill && exited !== undefined) await within(exited, killedWithinMs);
+}
+
+function findContainer(
+  { containers }: EngineContext,
+  nameOrId: string,
+  explain: (why: string) => string,
+): ContainerRecord {
+  try {
+    return containers.resolve(nameOrId);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    throw new EngineError(error.kind, explain(error.message), { cause: error });
+  }
+}
+
+/** What is wrong with what {@link parseSignal} does not know, as Docker says it. */
+function wrongSignal(signal: string): string {
+  const isNumber = /^[+-]?\d+$/.test(signal) && Number(signal) !== 0;
+  return isNumber
+    ? `the linux daemon does not support signal ${Number(signal)}`
+    : `invalid signal: ${signal}`;
 }
 
 const sigkill = 9;

@@ -1,4 +1,5 @@
-import { EngineError, invalidArgument } from "../base/errors.ts";
+import { EngineError, errorText, invalidArgument } from "../base/errors.ts";
+import { goQuote } from "../base/go-text.ts";
 import { parseRfc3339Ns } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { statusText } from "../container/state.ts";
@@ -10,7 +11,6 @@ import { linkNames } from "./links.ts";
 import type { ContainerListOptions } from "./engine.ts";
 import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
 import { endpointSettings, portSummaries } from "./network-settings.ts";
-import { parseContainerPort } from "./port-requests.ts";
 import { shownMounts } from "./prepared-mounts.ts";
 
 const filterKeys = new Set(
@@ -29,12 +29,9 @@ export async function containerList(
 ): Promise<ContainerSummary[]> {
   checkFilterKeys(options.filters, filterKeys);
   const tests = buildTests(context, options.filters);
-  // Asking for a state, or for the last n, looks at stopped ones, too (Docker's ps -n, -l and -f status=exited).
-  const all =
-    options.all ||
-    options.limit > 0 ||
-    filterValues(options.filters, "status").length > 0 ||
-    filterValues(options.filters, "exited").length > 0;
+  // Asking for a state, or for the last n, looks at stopped ones, too (Docker's ps -n, -l and -f status=exited);
+  // asking for an exit code does not.
+  const all = options.all || options.limit > 0 || filterValues(options.filters, "status").length > 0;
   let matching = context.containers
     .list()
     .filter((container) => all || isUp(container))
@@ -108,7 +105,7 @@ function buildTests(context: EngineContext, filters: Filters): Test[] {
     const values = filterValues(filters, key);
     if (values.length > 0) tests.push(make(values));
   };
-  add("id", (ids) => (c) => ids.some((id) => matchesText(c.id, id)));
+  add("id", (ids) => (c) => ids.some((id) => id !== "" && matchesText(c.id, id)));
   add(
     "name",
     (names) => (c) =>
@@ -122,7 +119,7 @@ function buildTests(context: EngineContext, filters: Filters): Test[] {
   });
   add("exited", (codes) => {
     for (const code of codes)
-      if (!/^-?\d+$/.test(code)) throw invalidArgument(`invalid filter 'exited=[${code}]'`);
+      if (!/^-?\d+$/.test(code)) throw invalidArgument(`invalid filter 'exited=${code}': ${atoiError(code)}`);
     return (c) => c.state.status !== "created" && !isUp(c) && codes.includes(String(c.state.exitCode));
   });
   add("ancestor", (refs) => ancestorTest(context, refs));
@@ -141,21 +138,21 @@ function buildTests(context: EngineContext, filters: Filters): Test[] {
       ),
   );
   add("publish", (wanted) =>
-    portTest(wanted, (c) =>
+    portTest("publish", wanted, (c) =>
       portSummaries(c, context.network.get(c.id)).flatMap((p) =>
         p.PublicPort === undefined ? [] : [{ port: p.PublicPort, protocol: p.Type }],
       ),
     ),
   );
   add("expose", (wanted) =>
-    portTest(wanted, (c) =>
+    portTest("expose", wanted, (c) =>
       portSummaries(c, context.network.get(c.id)).map((p) => ({ port: p.PrivatePort, protocol: p.Type })),
     ),
   );
   add("health", (wanted) => {
     for (const status of wanted)
       if (!["starting", "healthy", "unhealthy", "none"].includes(status))
-        throw invalidArgument(`invalid filter 'health=${status}'`);
+        throw invalidArgument(`unrecognized filter value for health: ${status}`);
     return (c) => wanted.includes(c.state.health?.status ?? "none");
   });
   const isTask = filterBoolean(filters, "is-task");
@@ -200,19 +197,39 @@ function createdTest(
   return (container) => holds(parseRfc3339Ns(container.createdAt) ?? 0n, limit ?? 0n);
 }
 
+/** What Go's `strconv.Atoi` says of what is no number. */
+const atoiError = (text: string): string => `strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`;
+
+/** One end of a range of ports. Throws `Error` in the words of Go's `strconv.ParseUint`. */
+function portNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new Error(`strconv.ParseUint: parsing ${goQuote(text)}: invalid syntax`);
+  const port = Number(text);
+  if (port > 65_535) throw new Error(`strconv.ParseUint: parsing ${goQuote(text)}: value out of range`);
+  return port;
+}
+
+function portRange(text: string): readonly [first: number, last: number] {
+  if (text === "") throw new Error("Empty string specified for ports.");
+  const [from = "", to = from] = text.split("-");
+  const [first, last] = [portNumber(from), portNumber(to)];
+  if (last < first) throw new Error(`Invalid range specified for the Port: ${text}`);
+  return [first, last];
+}
+
 /** Values are `80`, `80/udp` or `8000-8080/tcp`. */
 function portTest(
+  key: string,
   wanted: readonly string[],
   portsOf: (container: ContainerRecord) => { port: number; protocol: string }[],
 ): Test {
   const ranges = wanted.map((text) => {
     const [range = "", protocol = "tcp"] = text.split("/");
-    const [first = "", last = first] = range.split("-");
-    return {
-      first: parseContainerPort(first).port,
-      last: parseContainerPort(last).port,
-      protocol,
-    };
+    try {
+      const [first, last] = portRange(range);
+      return { first, last, protocol };
+    } catch (error) {
+      throw invalidArgument(`error while looking up for ${key} ${text}: ${errorText(error)}`);
+    }
   });
   return (container) =>
     portsOf(container).some(({ port, protocol }) =>

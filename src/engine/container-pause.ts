@@ -8,8 +8,8 @@ export async function containerPause(context: EngineContext, nameOrId: string): 
   const { id } = context.containers.resolve(nameOrId);
   using _ = await context.locks.acquire(id);
   const container = context.containers.resolve(id);
-  if (container.state.status === "paused") throw conflict(`Container ${nameOrId} is already paused`);
-  if (container.state.status !== "running") throw conflict(`Container ${id} is not running`);
+  if (container.state.status === "paused") throw conflict(`Container ${id} is already paused`);
+  if (container.state.status !== "running") throw conflict(`container ${id} is not running`);
   await context.monitor.pause(id, taskRuntime(context, container));
   stopHealthChecks(context, id);
   const { health } = container.state;

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../base/errors.ts";
+import { EngineError, invalidArgument } from "../base/errors.ts";
 import { checkName } from "./container-name.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 
@@ -10,7 +10,14 @@ export async function containerRename(
 ): Promise<void> {
   const container = context.containers.resolve(nameOrId);
   if (newName === "") throw invalidArgument("Neither old nor new names may be empty");
-  const name = checkName(newName);
+  const name = newName.replace(/^\//, "");
+  try {
+    checkName(`/${name}`);
+    if (name !== container.name) context.containers.requireFreeName(name);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    throw new EngineError(error.kind, `Error when allocating new name: ${error.message}`, { cause: error });
+  }
   if (name === container.name)
     throw invalidArgument("Renaming a container with the same name as its current name");
   using _ = await context.locks.acquire(container.id);

@@ -46,9 +46,7 @@ export async function openSandbox(
 function sharedSandbox(context: EngineContext, owner: ContainerRecord): Sandbox | undefined {
   const { status } = owner.state;
   if (status !== "running" && status !== "paused")
-    throw conflict(
-      `cannot join network namespace of a non running container: container ${owner.name} is ${status}`,
-    );
+    throw conflict(`cannot join network of a non running container: ${owner.id}`);
   return context.network.get(owner.id);
 }
 

@@ -1,6 +1,6 @@
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { parseSignal } from "../container/signals.ts";
+import { parseSignal } from "../base/signals.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import { sendSignal } from "./container-kill.ts";
 import { within } from "./within.ts";

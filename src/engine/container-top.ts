@@ -34,7 +34,9 @@ export async function containerTop(
           hint: "Install the package procps.",
         },
       );
-    throw invalidArgument(`ps ${words.join(" ")}: ${errorText(error)}`);
+    const { stderr = "" } = error as { stderr?: string };
+    const [first = ""] = stderr.trim().split("\n");
+    throw invalidArgument(`ps: ${first === "" ? errorText(error) : first}`);
   }
   return parsePs(output, pids);
 }

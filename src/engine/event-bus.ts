@@ -167,8 +167,6 @@ function matchesKey(event: EventMessage, key: string, values: readonly string[])
   if (!actorTypes.includes(key)) return true;
   // The container filter also lets events of networks and volumes through that name the container.
   const names = event.Type === key ? [id, attributes["name"] ?? ""] : [attributes[key] ?? ""];
-  return names.some(
-    (name) =>
-      name !== "" && values.some((value) => name === value || (event.Type === key && id.startsWith(value))),
-  );
+  // Docker compares the start of a name alone too: `container=web` is also about `web-2`.
+  return names.some((name) => name !== "" && values.some((value) => name.startsWith(value)));
 }

@@ -22,7 +22,7 @@ export async function execCreate(
   requireRunning(container);
   if ((request.Cmd ?? []).length === 0) throw invalidArgument("No exec command specified");
   if (parseDetachKeys(request.DetachKeys || "ctrl-p,ctrl-q") === undefined)
-    throw invalidArgument(`Invalid detach keys (${request.DetachKeys}) provided`);
+    throw invalidArgument(`Invalid escape keys (${request.DetachKeys}) provided`);
   const exec: ExecRecord = {
     id: newId(),
     containerId: container.id,

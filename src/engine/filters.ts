@@ -1,9 +1,11 @@
 import { invalidArgument } from "../base/errors.ts";
+import { goQuote } from "../base/go-text.ts";
 import type { Filters } from "../wire/system.ts";
 
 /** Throws Docker's 400 for a filter key that the listing does not know. */
 export function checkFilterKeys(filters: Filters, known: ReadonlySet<string>): void {
-  for (const key of filters.keys()) if (!known.has(key)) throw invalidArgument(`invalid filter '${key}'`);
+  for (const key of filters.keys())
+    if (!known.has(key)) throw invalidArgument(key === "" ? "invalid filter" : `invalid filter '${key}'`);
 }
 
 /** The values of one key, empty when it is not given. */
@@ -24,13 +26,11 @@ export function matchLabels(labels: Readonly<Record<string, string>>, wanted: re
 export function filterBoolean(filters: Filters, key: string): boolean | undefined {
   const values = filterValues(filters, key);
   if (values.length === 0) return undefined;
-  const truth = values.map((value) => {
-    if (value === "1" || value === "true") return true;
-    if (value === "0" || value === "false") return false;
-    throw invalidArgument(`invalid filter '${key}=[${values.join(" ")}]'`);
-  });
-  if (new Set(truth).size > 1) throw invalidArgument(`invalid filter '${key}=[${values.join(" ")}]'`);
-  return truth[0];
+  const isTrue = values.includes("1") || values.includes("true");
+  const isFalse = values.includes("0") || values.includes("false");
+  // Neither, or both; other words beside one of them are nothing to Docker.
+  if (isTrue === isFalse) throw invalidArgument(`invalid filter '${key}=[${values.join(" ")}]'`);
+  return isTrue;
 }
 
 /** A time as RFC 3339, unix seconds, or a Go duration back from now (`10m`, `1h30m`). */
@@ -44,6 +44,6 @@ export function untilMs(text: string): number {
     return Date.now() - total;
   }
   const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw invalidArgument(`invalid filter 'until=${text}': want a time or a duration`);
+  if (Number.isNaN(ms)) throw invalidArgument(`failed to parse value as time or duration: ${goQuote(text)}`);
   return ms;
 }

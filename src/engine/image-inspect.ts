@@ -23,8 +23,8 @@ export async function imageInspect(deps: ImageDeps, nameOrId: string): Promise<I
     Os: config.os,
     Size: image.sizeBytes,
     GraphDriver: {
-      Name: deps.snapshotter.name,
       Data: image.chainId === undefined ? null : withMerged(deps.snapshotter.graphData(image.chainId)),
+      Name: deps.snapshotter.name,
     },
     RootFS: { Type: "layers", Layers: config.rootfs.diff_ids },
     Metadata: { LastTagTime: image.lastTagTime },

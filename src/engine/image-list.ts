@@ -111,7 +111,7 @@ function referencePattern(pattern: string): (name: string) => boolean {
   try {
     expression = new RegExp(`^${source}$`);
   } catch (error) {
-    throw invalidArgument(`invalid filter 'reference=${pattern}'`, { cause: error });
+    throw invalidArgument("syntax error in pattern", { cause: error });
   }
   return (name) => expression.test(name) || expression.test(familiarName(parseReference(name)));
 }

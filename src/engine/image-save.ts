@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { invalidArgument } from "../base/errors.ts";
 import { blobsOf } from "../image/garbage.ts";
 import { type SavedImage, writeArchive } from "../image/archive-writer.ts";
 import { familiarName, familiarReference, type Reference, tryParseReference } from "../oci/reference.ts";
@@ -26,6 +27,7 @@ export async function imageSave(context: ImageContext, namesOrIds: readonly stri
 }
 
 function find(context: ImageContext, nameOrId: string): SavedImage[] {
+  if (nameOrId === "") throw invalidArgument("invalid reference format");
   const reference = tryParseReference(nameOrId);
   if (reference !== undefined && reference.tag === undefined && reference.digest === undefined) {
     const all = ofRepository(context, reference);

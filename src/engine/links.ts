@@ -19,6 +19,10 @@ export function findLinks(
       throw invalidArgument(
         "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
       );
+    if ((asked ?? []).length > 0 && mode?.startsWith("container:") === true)
+      throw invalidArgument(
+        "conflicting options: container type network can't be used with links. This would result in undefined behavior",
+      );
     return [];
   }
   return (asked ?? []).map((text) => {

@@ -16,6 +16,9 @@ test("what a prune's filters let go", () => {
     const test = pruneTest(new Map(Object.entries(filters)));
     assert.deepEqual([old, young].map(test), goes, JSON.stringify(filters));
   }
-  assert.throws(() => pruneTest(new Map([["until", ["soon"]]])), /invalid filter/);
+  assert.throws(
+    () => pruneTest(new Map([["until", ["soon"]]])),
+    /failed to parse value as time or duration: "soon"/,
+  );
   assert.throws(() => pruneTest(new Map([["until", ["1h", "2h"]]])), /more than one until/);
 });

@@ -38,6 +38,16 @@ test("each instruction changes the configuration as a Dockerfile would", () => {
     assert.deepEqual(applyChanges({}, changes), expected, changes.join("; "));
 });
 
+test("another program does not get the arguments of the one before", () => {
+  const config = { Cmd: ["sh"], Entrypoint: ["/init"] };
+  assert.deepEqual(applyChanges(config, ['ENTRYPOINT ["a"]']), { Entrypoint: ["a"] });
+  assert.deepEqual(applyChanges(config, ['CMD ["b"]', 'ENTRYPOINT ["a"]']), {
+    Cmd: ["b"],
+    Entrypoint: ["a"],
+  });
+  assert.deepEqual(applyChanges(config, ["USER nobody"]), { ...config, User: "nobody" });
+});
+
 test("what is no change is refused", () => {
   const table: [string, RegExp][] = [
     ["RUN make", /^RUN is not a valid change command$/],
@@ -51,6 +61,9 @@ test("what is no change is refused", () => {
     ["EXPOSE http", /invalid containerPort/],
     ["USER a b", /USER requires exactly one argument/],
     ["STOPSIGNAL ???", /invalid signal/],
+    ["STOPSIGNAL BOGUS", /invalid signal: BOGUS/],
+    ["WORKDIR", /WORKDIR requires exactly one argument/],
+    ["VOLUME []", /VOLUME requires at least one argument/],
     ["ONBUILD ONBUILD RUN x", /Chaining ONBUILD/],
     ["HEALTHCHECK RUN x", /Unknown type/],
     ["HEALTHCHECK --interval=1 CMD x", /invalid duration/],

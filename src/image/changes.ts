@@ -1,24 +1,33 @@
 /** `--change` of import (and commit): Dockerfile instructions that change an image's configuration. */
 import { parseDuration } from "../base/duration.ts";
 import { invalidArgument } from "../base/errors.ts";
+import { parseSignal } from "../base/signals.ts";
 import type { ImageConfig } from "../oci/image-spec.ts";
 import { expandVariables, keyValuePairs, splitWords } from "./change-words.ts";
 
 type Apply = (config: ImageConfig, rest: string, env: ReadonlyMap<string, string>) => void;
 
+const onlyOne = new Set(["user", "workdir", "stopsignal"]);
 const defaultShell = ["/bin/sh", "-c"];
 
 /** The configuration with the changes applied in order. Throws `invalidArgument`. */
 export function applyChanges(config: ImageConfig, changes: readonly string[]): ImageConfig {
   const changed = structuredClone(config);
+  let isCommandSet = false;
   for (const line of changes.flatMap((change) => change.split("\n"))) {
     const text = line.trim();
     if (text === "" || text.startsWith("#")) continue;
     const [, word = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text) ?? [];
     const apply = instructions[word.toLowerCase()];
     if (apply === undefined) throw invalidArgument(`${word} is not a valid change command`);
-    if (rest === "") throw invalidArgument(`${word.toUpperCase()} requires at least one argument`);
+    if (rest === "") {
+      const count = onlyOne.has(word.toLowerCase()) ? "exactly" : "at least";
+      throw invalidArgument(`${word.toUpperCase()} requires ${count} one argument`);
+    }
     apply(changed, rest, environment(changed));
+    if (apply === instructions["cmd"]) isCommandSet = true;
+    // The arguments of another program are none of this one's.
+    else if (apply === instructions["entrypoint"] && !isCommandSet) delete changed.Cmd;
   }
   return changed;
 }
@@ -81,6 +90,7 @@ const instructions: Readonly<Record<string, Apply>> = Object.assign(
     },
     volume: (config, rest, env) => {
       const paths = jsonList(rest) ?? splitWords(expandVariables(rest, env));
+      if (paths.length === 0) throw invalidArgument("VOLUME requires at least one argument");
       for (const path of paths) {
         if (path.trim() === "") throw invalidArgument("VOLUME specified can not be an empty string");
         config.Volumes = { ...config.Volumes, [path]: {} };
@@ -100,8 +110,7 @@ const instructions: Readonly<Record<string, Apply>> = Object.assign(
     },
     stopsignal: (config, rest, env) => {
       const signal = single("STOPSIGNAL", rest, env);
-      if (!/^(\d{1,2}|(SIG)?[A-Z][A-Z0-9+-]*)$/i.test(signal) || signal === "0")
-        throw invalidArgument(`invalid signal: ${signal}`);
+      if (parseSignal(signal) === undefined) throw invalidArgument(`invalid signal: ${signal}`);
       config.StopSignal = signal;
     },
     onbuild: (config, rest) => {

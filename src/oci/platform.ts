@@ -79,7 +79,13 @@ export function hostPlatform(): Platform {
 export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
   const word = /^[A-Za-z0-9_.-]+$/;
-  if (parts.length > 3 || !parts.every((part) => word.test(part)))
+  const wrong = parts.find((part) => !word.test(part));
+  if (wrong !== undefined)
+    throw invalidArgument(
+      `${JSON.stringify(wrong)} is an invalid component of ${JSON.stringify(text)}: ` +
+        `platform specifier component must match ${JSON.stringify(word.source)}: invalid argument`,
+    );
+  if (parts.length > 3)
     throw invalidArgument(`${JSON.stringify(text)}: cannot parse platform specifier: invalid argument`);
   const [first = "", second, variant] = parts;
   if (second === undefined) {

@@ -49,6 +49,10 @@ export class LocalDriver implements VolumeDriver {
   }
 
   async create(name: string, options: LocalOptions): Promise<void> {
+    if (name.length === 1)
+      throw invalidArgument(
+        `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
+      );
     if (!volumeNameForm.test(name))
       throw invalidArgument(
         `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,

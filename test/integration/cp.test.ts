@@ -1,12 +1,13 @@
 /** `docker cp` and the archive API: both ways, stopped and running containers, volumes, and containers that mean harm. */
 import assert from "node:assert/strict";
-import { lstatSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { tarEnd, tarHeader, tarPadding } from "../../src/oci/tar-writer.ts";
+import { flavour } from "../helpers/daemon.ts";
 import { busybox } from "../helpers/images.ts";
 import { run, type RunResult } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
@@ -101,6 +102,19 @@ describe("cp", () => {
       );
     });
   }
+
+  for (const [name, cp] of clients)
+    test(`${name}: all files of a running container, without those that the kernel makes up`, async () => {
+      await runBox();
+      await inBox("echo mine >/root/mine");
+      const all = join(directory, "all");
+      const copied = await cp("box:/", all);
+      assert.equal(copied.code, 0, copied.stderr);
+      assert.equal(readFileSync(join(all, "root/mine"), "utf8"), "mine\n");
+      for (const made of ["proc", "sys"]) assert.deepEqual(readdirSync(join(all, made)), [], made);
+      assert.equal(existsSync(join(all, "dev/null")), false);
+      if (flavour === "gantry") assert.equal((await cp("box:/proc", join(directory, "proc"))).code, 0);
+    });
 
   test("through standard input and output, as tar", async () => {
     await runBox();

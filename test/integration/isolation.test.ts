@@ -339,7 +339,7 @@ describe("rights", () => {
     assert.match(await inside(["--group-add", "1234", "--group-add", "tty"], "id", "-G"), /^0 5 (10 )?1234$/);
     const result = await run(["--group-add", "strangers"], "true");
     assert.equal(result.code, 125);
-    assert.match(result.stderr, /Unable to find group strangers/);
+    assert.match(result.stderr, /Unable to find group strangers: no matching entries in group file/);
   });
 
   test("--runtime of another name is refused, the daemon's own are served", async () => {

@@ -137,7 +137,7 @@ describe("life of a container", () => {
     await runPrinting("box", polite);
     const refused = await daemon.docker(["kill", "-s", "NOPE", "box"]);
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /Invalid signal: NOPE/);
+    assert.match(refused.stderr, /cannot kill container: \S+: invalid signal: NOPE/);
   });
 
   test("pause freezes, unpause goes on", async () => {

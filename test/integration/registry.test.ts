@@ -93,16 +93,18 @@ describe("registries", { skip: why }, () => {
       ),
       /Login Succeeded/,
     );
-    assert.match(
-      await ok(gantry("login", registry.address)),
-      /^Authenticating with existing credentials\.\.\.\nLogin Succeeded\n$/,
-    );
+    const again = await gantry("login", registry.address);
+    assert.equal(again.stdout, "Login Succeeded\n");
+    assert.ok(again.stderr.startsWith(`Authenticating with existing credentials... [Username: ${user}]\n`));
     await ok(gantry("pull", `${name}:1`));
     assert.equal(
       await ok(gantry("logout", registry.address)),
       `Removing login credentials for ${registry.address}\n`,
     );
-    assert.equal(await ok(gantry("logout", registry.address)), `Not logged in to ${registry.address}\n`);
+    assert.equal(
+      await ok(gantry("logout", registry.address)),
+      `Removing login credentials for ${registry.address}\n`,
+    );
   });
 
   test("a wrong password is not kept, and no secret is written down anywhere", async () => {
@@ -120,7 +122,7 @@ describe("registries", { skip: why }, () => {
     for (const secret of [password, Buffer.from(`${user}:${password}`).toString("base64")])
       assert.ok(!log.includes(secret), "a secret is in the daemon's log");
     const both = await gantry("login", "-p", "x", "--password-stdin", registry.address);
-    assert.match(both.stderr, /mutually exclusive/);
+    assert.match(both.stderr, /cannot specify both --password and --password-stdin/);
     assert.match((await gantry("login", "--password-stdin")).stderr, /Must provide --username/);
     assert.match((await gantry("login", registry.address, "-u", "x")).stderr, /non TTY device/);
   });

@@ -1,3 +1,4 @@
+import { invalidArgument } from "../../base/errors.ts";
 import type { Exchange, Route } from "../exchange.ts";
 import { shapeEvent, shapeInfo } from "../shape.ts";
 import { StreamAnswer, untilAborted } from "../stream.ts";
@@ -28,9 +29,14 @@ function eventFormat({ request, apiMinor }: Exchange): { contentType: string; pr
 async function events(exchange: Exchange): Promise<void> {
   const { engine, query, signal, apiMinor } = exchange;
   // Asked for before the headers go out, so that a bad filter still gets its status.
+  const [sinceNs, untilNs] = [query.timeNs("since"), query.timeNs("until")];
+  if (sinceNs !== undefined && untilNs !== undefined && untilNs < sinceNs)
+    throw invalidArgument(
+      `\`since\` time (${query.text("since")}) cannot be after \`until\` time (${query.text("until")})`,
+    );
   const source = engine.events({
-    sinceNs: query.timeNs("since"),
-    untilNs: query.timeNs("until"),
+    sinceNs,
+    untilNs,
     filters: query.filters(),
     signal,
   });

@@ -50,10 +50,10 @@ const command: Command = {
 export default command;
 
 function checkRunning({ State: state }: ContainerInspect): void {
-  if (!state.Running) throw new CliError("cannot attach to a stopped container, start it first");
-  if (state.Paused) throw new CliError("cannot attach to a paused container, unpause it first");
+  if (!state.Running) throw new CliError("You cannot attach to a stopped container, start it first");
+  if (state.Paused) throw new CliError("You cannot attach to a paused container, unpause it first");
   if (state.Restarting)
-    throw new CliError("cannot attach to a restarting container, wait until it is running");
+    throw new CliError("You cannot attach to a restarting container, wait until it is running");
 }
 
 function watchSignals(context: CommandContext, isProxied: boolean, id: string): SignalWatch {

@@ -27,7 +27,7 @@ const command: Command = {
       return 0;
     }
     try {
-      writeFileSync(file, archive, { mode: 0o600 });
+      writeFileSync(file, archive, { mode: 0o600, flag: "wx" });
     } catch (error) {
       throw new CliError(goFileError("open", file, error), 1, { cause: error });
     }

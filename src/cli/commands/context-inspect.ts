@@ -13,7 +13,19 @@ const command: Command = {
   async run(context, parsed) {
     const printer = inspectPrinter(parsed.string("format"));
     const names = parsed.positional.length === 0 ? [context.contextName()] : parsed.positional;
-    context.print(printer.print(names.map((name) => inspected(context, name))));
+    const found: object[] = [];
+    let failure: unknown;
+    for (const name of names) {
+      try {
+        found.push(inspected(context, name));
+      } catch (error) {
+        failure = error;
+        break;
+      }
+    }
+    // What was found before is shown, too.
+    context.print(printer.print(found));
+    if (failure !== undefined) throw failure;
     return 0;
   },
 };

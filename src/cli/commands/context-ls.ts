@@ -46,6 +46,15 @@ const command: Command = {
     const standard = parsed.bool("quiet") ? "{{.Name}}" : defaultFormat;
     const format = asked === "" || asked === "table" ? standard : asked;
     context.print(renderListing(listing, contextRows(context), format));
+    if (
+      !parsed.bool("quiet") &&
+      context.contextName() === "default" &&
+      (context.env["DOCKER_HOST"] ?? "") !== ""
+    )
+      context.printError(
+        "Warning: DOCKER_HOST environment variable overrides the active context. To use a context, " +
+          "either set the global --context flag, or unset DOCKER_HOST environment variable.",
+      );
     return 0;
   },
 };

@@ -16,7 +16,7 @@ const command: Command = {
     const isForced = parsed.bool("force");
     return await forEachName(context, parsed.positional, async (name) => {
       if (name === "default") throw new CliError('context "default" cannot be removed');
-      if (!store.has(name) && !isForced) throw new CliError(`context "${name}" not found`);
+      if (!store.has(name) && !isForced) throw new CliError(`context "${name}" does not exist`);
       if (context.config().currentContext === name) {
         if (!isForced) throw new CliError(`context "${name}" is in use, set -f flag to force remove`);
         setCurrentContext(context, undefined);

@@ -45,6 +45,9 @@ const command: Command = {
   async run(context, parsed) {
     const [first = "", second = ""] = parsed.positional;
     const [source, target] = [splitArgument(first), splitArgument(second)];
+    const isNamed = (end: typeof source): boolean => (end.container ?? "") !== "";
+    if (!isNamed(source) && !isNamed(target))
+      throw new CliError("must specify at least one container source");
     if (source.container !== undefined && target.container !== undefined)
       throw new CliError("copying between containers is not supported");
     if (source.container !== undefined)
@@ -53,13 +56,12 @@ const command: Command = {
         source: source.path,
         target: target.path,
       });
-    else if (target.container !== undefined)
+    else
       await copyIn(context, parsed, {
-        container: target.container,
+        container: target.container ?? "",
         source: source.path,
         target: target.path,
       });
-    else throw new CliError("must specify at least one container source");
     return 0;
   },
 };
@@ -125,7 +127,9 @@ async function copyIn(context: CommandContext, parsed: ParsedArguments, copy: Co
 }
 
 function tellSuccess(context: CommandContext, parsed: ParsedArguments, what: string): void {
-  if (!parsed.bool("quiet")) context.printError(`Successfully copied ${what}`);
+  // As Docker's: nothing in a script, unless --quiet=false asks for it.
+  const isQuiet = parsed.changed("quiet") ? parsed.bool("quiet") : !context.stdout.isTTY;
+  if (!isQuiet) context.printError(`Successfully copied ${what}`);
 }
 
 /** Passes chunks on and counts their bytes. */

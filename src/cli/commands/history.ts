@@ -2,6 +2,7 @@ import type { Command } from "../command.ts";
 import { historyFlags } from "../flags/listing.ts";
 import { defaultHistoryFormat, historyListing } from "../output/images.ts";
 import { renderListing } from "../output/table.ts";
+import { checkedPlatform } from "../pull-image.ts";
 
 const command: Command = {
   path: "history",
@@ -12,7 +13,7 @@ const command: Command = {
   flags: historyFlags,
   completes: "images",
   async run(context, parsed) {
-    const platform = parsed.string("platform");
+    const platform = checkedPlatform(parsed.string("platform"));
     const entries = await context.client.imageHistory(
       parsed.positional[0]!,
       platform === "" ? {} : { platform },

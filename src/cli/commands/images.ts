@@ -25,7 +25,7 @@ const command: Command = {
     const format = imagesFormat(parsed, () => context.config().imagesFormat);
     const filters: Record<string, readonly string[]> = { ...parsed.filters("filter") };
     const [name] = parsed.positional;
-    if (name !== undefined) {
+    if (name !== undefined && name !== "") {
       if (filters["reference"] !== undefined) {
         throw new CliError("Name the images either as an argument or by --filter reference=, not by both.");
       }

@@ -4,6 +4,8 @@ import { inspectFlags } from "../flags/listing.ts";
 import { inspectAll, inspectKinds, isInspectKind } from "../output/inspect-lookup.ts";
 import { inspectPrinter } from "../output/inspect.ts";
 
+const knownTypes = '"container", "image", "network", "volume"';
+
 const command: Command = {
   path: "inspect",
   usage: "[OPTIONS] NAME|ID [NAME|ID...]",
@@ -14,14 +16,17 @@ const command: Command = {
   async run(context, parsed) {
     const kind = parsed.string("type");
     if (kind !== "" && !isInspectKind(kind)) {
-      throw new CliError(`unknown type: "${kind}": must be one of "container", "image", "network", "volume"`);
+      throw new CliError(`unknown type: "${kind}": must be one of ${knownTypes}`);
     }
     if (parsed.changed("type") && kind === "") {
-      throw new CliError("type is empty: use container, image, network or volume");
+      throw new CliError(`type is empty: must be one of ${knownTypes}`);
     }
     const printer = inspectPrinter(parsed.string("format"));
     const kinds = isInspectKind(kind) ? [kind] : inspectKinds;
-    return await inspectAll(context, parsed.positional, { kinds, printer, size: parsed.bool("size") });
+    const size = parsed.bool("size");
+    if (size && kind !== "" && kind !== "container")
+      context.printError(`WARNING: --size ignored for ${kind}`);
+    return await inspectAll(context, parsed.positional, { kinds, printer, size });
   },
 };
 

@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { containerName, forEachName } from "../each.ts";
+import { forEachName } from "../each.ts";
 
 const command: Command = {
   path: "kill",
@@ -13,7 +13,7 @@ const command: Command = {
   run: (context, parsed) => {
     const signal = parsed.string("signal");
     return forEachName(context, parsed.positional, async (name) => {
-      await context.client.containerKill(containerName(name), signal === "" ? undefined : signal);
+      await context.client.containerKill(name, signal === "" ? undefined : signal);
       return name;
     });
   },

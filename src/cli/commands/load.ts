@@ -1,9 +1,9 @@
-import { createReadStream, openSync } from "node:fs";
+import { closeSync, createReadStream, fstatSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
 import type { Command, CommandContext } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { showProgress } from "../progress.ts";
-import { stdoutProgress } from "../pull-image.ts";
+import { checkedPlatform, stdoutProgress } from "../pull-image.ts";
 import { goFileError } from "../run/key-value-file.ts";
 
 const command: Command = {
@@ -27,7 +27,7 @@ const command: Command = {
   completes: "files",
   async run(context, parsed) {
     const archive = openArchive(context, parsed.string("input"));
-    const platform = parsed.string("platform");
+    const platform = checkedPlatform(parsed.string("platform"));
     const messages = context.client.imageLoad(archive, {
       quiet: parsed.bool("quiet") || !isatty(1),
       ...(platform === "" ? {} : { platform }),
@@ -50,7 +50,12 @@ function openArchive(context: CommandContext, path: string): AsyncIterable<Uint8
 /** A file as a stream; a failure to open it is thrown at once. */
 export function openInput(path: string): AsyncIterable<Uint8Array> {
   try {
-    return createReadStream(path, { fd: openSync(path, "r"), highWaterMark: 256 * 1024 });
+    const fd = openSync(path, "r");
+    if (fstatSync(fd).isDirectory()) {
+      closeSync(fd);
+      throw Object.assign(new Error(`${path} is a directory`), { code: "EISDIR" });
+    }
+    return createReadStream(path, { fd, highWaterMark: 256 * 1024 });
   } catch (error) {
     throw new CliError(goFileError("open", path, error));
   }

@@ -46,7 +46,8 @@ async function givenCredentials(context: CommandContext, parsed: ParsedArguments
   const username = parsed.string("username");
   const hasPassword = parsed.changed("password");
   if (parsed.bool("password-stdin")) {
-    if (hasPassword) throw new CliError("--password and --password-stdin are mutually exclusive");
+    if (hasPassword)
+      throw new CliError("conflicting options: cannot specify both --password and --password-stdin");
     if (username === "") throw new CliError("Must provide --username with --password-stdin");
     return { username, password: await readSecret(context) };
   }
@@ -59,7 +60,10 @@ async function givenCredentials(context: CommandContext, parsed: ParsedArguments
 async function loginAgain(context: CommandContext, key: string): Promise<boolean> {
   const stored = await findCredentials(context, key);
   if (stored === undefined) return false;
-  context.print("Authenticating with existing credentials...\n");
+  const who =
+    stored.username === undefined || stored.username === "" ? "" : ` [Username: ${stored.username}]`;
+  context.printError(`Authenticating with existing credentials...${who}`);
+  context.printError("To log in as somebody else, run 'gantry logout' first.");
   try {
     await loginAndStore(context, key, stored);
     return true;

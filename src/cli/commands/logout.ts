@@ -11,8 +11,9 @@ const command: Command = {
   args: { min: 0, max: 1 },
   async run(context, parsed) {
     const key = serverKey(parsed.positional[0] ?? "");
-    const wasLoggedIn = await eraseCredentials(context, key);
-    context.print(wasLoggedIn ? `Removing login credentials for ${key}\n` : `Not logged in to ${key}\n`);
+    await eraseCredentials(context, key);
+    // Scripts log out whatever there is; Docker's command line says the same in both cases.
+    context.print(`Removing login credentials for ${key}\n`);
     return 0;
   },
 };

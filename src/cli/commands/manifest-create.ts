@@ -1,4 +1,5 @@
-import { formatReference } from "../../oci/reference.ts";
+import { errorText } from "../../base/errors.ts";
+import { formatReference, type Reference } from "../../oci/reference.ts";
 import type { Command } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { accessFor, fetchEntry } from "../manifest/fetch.ts";
@@ -24,7 +25,7 @@ const command: Command = {
   args: { min: 2 },
   async run(context, parsed) {
     const [name = "", ...images] = parsed.positional;
-    const reference = listReference(name);
+    const reference = parseName(name, "manifest list ");
     const shown = formatReference(reference);
     const before = readList(context, reference);
     if (before !== undefined && !parsed.bool("amend"))
@@ -32,7 +33,7 @@ const command: Command = {
     const registry = await context.manifestRegistry();
     const entries = new Map(before?.entries.map((entry) => [entry.reference, entry]));
     for (const image of images) {
-      const one = listReference(image);
+      const one = parseName(image, "");
       const access = await accessFor(context, one, parsed.bool("insecure"));
       const entry = await fetchEntry(registry, one, access);
       entries.set(entry.reference, entry);
@@ -44,3 +45,11 @@ const command: Command = {
 };
 
 export default command;
+
+function parseName(text: string, what: string): Reference {
+  try {
+    return listReference(text);
+  } catch (error) {
+    throw new CliError(`error parsing name for ${what}${text}: ${errorText(error)}`, 1, { cause: error });
+  }
+}

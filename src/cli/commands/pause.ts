@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { containerName, forEachName } from "../each.ts";
+import { forEachName } from "../each.ts";
 
 const command: Command = {
   path: "pause",
@@ -12,7 +12,7 @@ const command: Command = {
   completes: "running-containers",
   run: (context, parsed) =>
     forEachName(context, parsed.positional, async (name) => {
-      await context.client.containerPause(containerName(name));
+      await context.client.containerPause(name);
       return name;
     }),
 };

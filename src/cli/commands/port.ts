@@ -1,6 +1,8 @@
+import { errorText } from "../../base/errors.ts";
 import type { PortBinding } from "../../wire/container.ts";
 import type { Command } from "../command.ts";
 import { CliError } from "../errors.ts";
+import { parseUnsigned } from "../flag-values.ts";
 
 const command: Command = {
   path: "port",
@@ -39,11 +41,17 @@ function allPorts(ports: Ports): string {
 }
 
 function onePort(ports: Ports, wanted: string, name: string): string {
-  const [number = "", protocol = "tcp"] = wanted.split("/");
-  if (!/^\d{1,5}$/.test(number)) throw new CliError(`Error: invalid port (${wanted})`);
-  const bindings = ports?.[`${Number(number)}/${protocol}`] ?? [];
+  const [text = "", protocol = "tcp"] = wanted.split("/");
+  let number: number;
+  try {
+    number = parseUnsigned(text, 16);
+  } catch (error) {
+    throw new CliError(`Error: invalid port (${text}): ${errorText(error)}`, 1, { cause: error });
+  }
+  const bindings = ports?.[`${number}/${protocol}`] ?? [];
   if (bindings.length === 0) {
-    throw new CliError(`Error: No public port '${number}/${protocol}' published for ${name}`);
+    const shown = number === 0 ? "0" : `${number}/${protocol}`;
+    throw new CliError(`Error: No public port '${shown}' published for ${name}`);
   }
   return bindings.map((binding) => `${hostAddress(binding)}\n`).join("");
 }

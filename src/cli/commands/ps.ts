@@ -13,11 +13,13 @@ const command: Command = {
   args: { min: 0, max: 0 },
   flags: psFlags,
   async run(context, parsed) {
-    const format = psFormat(parsed, () => context.config().psFormat);
+    const isCustom = parsed.string("format") !== "" && parsed.bool("quiet");
+    if (isCustom) context.printError(ignoredFormat);
+    const format = isCustom ? "{{.ID}}" : psFormat(parsed, () => context.config().psFormat);
     const last = parsed.bool("latest") && !parsed.changed("last") ? 1 : parsed.number("last");
     const containers = await context.client.containerList({
       all: parsed.bool("all"),
-      size: parsed.bool("size") || /\{\{[^}]*\.Size\b/.test(format),
+      size: parsed.bool("size") || /\{\{[^}]*(\.Size\b|json \.\s*\}\})/.test(format),
       filters: parsed.filters("filter"),
       ...(last > 0 ? { limit: last } : {}),
     });
@@ -27,6 +29,8 @@ const command: Command = {
     return 0;
   },
 };
+
+const ignoredFormat = "WARNING: Ignoring custom format, because both --format and --quiet are set.";
 
 function psFormat(parsed: ParsedArguments, configured: () => string | undefined): string {
   const isQuiet = parsed.bool("quiet");

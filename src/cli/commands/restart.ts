@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { containerName, forEachName } from "../each.ts";
+import { forEachName } from "../each.ts";
 import { stopFlags, stopQuery } from "../stop-options.ts";
 
 const command: Command = {
@@ -14,7 +14,7 @@ const command: Command = {
   run: (context, parsed) => {
     const query = stopQuery(parsed);
     return forEachName(context, parsed.positional, async (name) => {
-      await context.client.containerRestart(containerName(name), query);
+      await context.client.containerRestart(name, query);
       return name;
     });
   },

@@ -1,5 +1,5 @@
 import type { Command, CommandContext } from "../command.ts";
-import { CliError, exitUsage } from "../errors.ts";
+import { CliError } from "../errors.ts";
 import type { ParsedArguments } from "../parser.ts";
 import { createContainer } from "../run/create-container.ts";
 import { containerFlags, runOnlyFlags } from "../run/flags.ts";
@@ -71,6 +71,6 @@ async function create(
   } catch (error) {
     // A message that was shown already, or a reader that is gone.
     if (error instanceof CliError && error.exitCode !== 1) throw error;
-    throw startFailure(error, exitUsage);
+    throw startFailure(error);
   }
 }

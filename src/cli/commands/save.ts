@@ -1,5 +1,6 @@
 import { openArchiveOutput } from "../archive-output.ts";
 import type { Command } from "../command.ts";
+import { checkedPlatform } from "../pull-image.ts";
 
 const command: Command = {
   path: "save",
@@ -21,7 +22,7 @@ const command: Command = {
   completes: "images",
   async run(context, parsed) {
     const output = openArchiveOutput(parsed.string("output"), "save image");
-    const platform = parsed.string("platform");
+    const platform = checkedPlatform(parsed.string("platform"));
     const archive = await context.client.imageSave(parsed.positional, platform === "" ? {} : { platform });
     await output.write(archive);
     return 0;

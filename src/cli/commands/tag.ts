@@ -15,6 +15,7 @@ const command: Command = {
   async run(context, parsed) {
     const [source = "", target = ""] = parsed.positional;
     const reference = targetReference(target);
+    if (source === "") targetReference(source);
     if (reference.digest !== undefined)
       throw new CliError("refusing to create a tag with a digest reference");
     await context.client.imageTag(source, repositoryName(reference), reference.tag ?? "latest");

@@ -24,7 +24,14 @@ const command: Command = {
     } catch (error) {
       failure = error;
     }
-    context.print(print(clientVersion(context, server), server));
+    let text: string;
+    try {
+      text = print(clientVersion(context, server), server);
+    } catch (error) {
+      // A template that asks for the daemon's part: why there is none says more.
+      throw failure ?? error;
+    }
+    context.print(text);
     // The client's own part is of use also when there is no daemon.
     if (failure !== undefined) throw failure;
     return 0;

@@ -60,7 +60,8 @@ const command: Command = {
     const volumes = await context.client.volumeList({ filters: parsed.filters("filter") });
     const asked = parsed.string("format");
     const standard = parsed.bool("quiet") ? "{{.Name}}" : defaultFormat;
-    const format = asked === "" || asked === "table" ? standard : asked;
+    const raw = parsed.bool("quiet") ? "name: {{.Name}}" : "name: {{.Name}}\ndriver: {{.Driver}}\n";
+    const format = asked === "" || asked === "table" ? standard : asked === "raw" ? raw : asked;
     const rows = (parsed.bool("cluster") ? [] : volumes).toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
     context.print(renderListing(listing, rows, format));
     return 0;

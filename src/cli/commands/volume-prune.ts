@@ -1,4 +1,5 @@
 import type { Command } from "../command.ts";
+import { CliError } from "../errors.ts";
 import { confirmPrune, pruneFlags, pruneReport, reclaimedLine } from "../prune.ts";
 
 const command: Command = {
@@ -9,8 +10,10 @@ const command: Command = {
   args: { min: 0, max: 0 },
   async run(context, parsed) {
     const all = parsed.bool("all");
+    if (all && parsed.filters("filter")["all"] !== undefined)
+      throw new CliError("conflicting options: cannot specify both --all and --filter all=1");
     const warning = all
-      ? "WARNING! This will remove all volumes not used by at least one container."
+      ? "WARNING! This will remove all local volumes not used by at least one container."
       : "WARNING! This will remove anonymous local volumes not used by at least one container.";
     await confirmPrune(context, parsed, { warning });
     const { removed, reclaimedBytes } = await context.client.volumePrune({

@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { containerName, errorLine } from "../each.ts";
+import { errorLine } from "../each.ts";
 
 const command: Command = {
   path: "wait",
@@ -14,7 +14,7 @@ const command: Command = {
     const errors: string[] = [];
     for (const name of parsed.positional) {
       try {
-        const wait = await context.client.containerWait(containerName(name));
+        const wait = await context.client.containerWait(name);
         const { StatusCode: code, Error: failure } = await wait.result;
         if (failure === null || failure === undefined) context.print(`${code}\n`);
         else errors.push(failure.Message);

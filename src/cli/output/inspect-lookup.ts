@@ -1,4 +1,4 @@
-import { isNotFound } from "../../client/errors.ts";
+import { ClientError } from "../../client/errors.ts";
 import type { Client } from "../../client/client.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError } from "../errors.ts";
@@ -52,7 +52,8 @@ async function lookUp(client: Client, name: string, options: InspectOptions): Pr
     try {
       return await inspectOne(client, name, kind, options);
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      // What cannot be the name of one kind may be that of another.
+      if (!(error instanceof ClientError) || ![400, 404].includes(error.status)) throw error;
     }
   }
   throw new CliError(`Error: No such object: ${name}`);

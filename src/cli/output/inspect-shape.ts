@@ -13,7 +13,7 @@ export const inspectShape: StructShape = {
   ),
   pointers: new Set(
     (
-      "BindOptions ConfigFrom Descriptor DriverConfig Health Healthcheck IPAMConfig ImageManifestDescriptor " +
+      "BindOptions ConfigFrom ContainerConfig Descriptor DriverConfig Health Healthcheck IPAMConfig ImageManifestDescriptor " +
       "ImageOptions Init MemorySwappiness OomKillDisable PidsLimit SizeRootFs SizeRw StopTimeout TmpfsOptions " +
       "UsageData VolumeOptions"
     ).split(" "),
@@ -26,6 +26,9 @@ export const inspectShape: StructShape = {
     AttachStderr: false,
     Author: "",
     Comment: "",
+    Container: "",
+    ContainerConfig: null,
+    DockerVersion: "",
     Domainname: "",
     Driver: "",
     Healthcheck: null,
@@ -52,5 +55,6 @@ export const inspectShape: StructShape = {
     Tty: false,
     UsageData: null,
     Variant: "",
+    VirtualSize: 0,
   },
 };

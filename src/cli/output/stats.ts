@@ -29,7 +29,8 @@ export const statsListing: Listing<StatsRow> = {
     PIDs: "PIDS",
   },
   fields: ({ container, stats, isTruncated }) => {
-    const isKnown = stats !== undefined && !stats.read.startsWith("0001-");
+    // Of a container that does not run Docker shows zeros too.
+    const isKnown = stats !== undefined;
     const of = (text: (known: ContainerStats) => string, unknown: string): (() => string) => {
       return () => (isKnown ? text(stats) : unknown);
     };

@@ -42,7 +42,7 @@ export function execute(template: Template, data: GoValue, options?: ExecuteOpti
     return template.execute(data, options);
   } catch (error) {
     if (!(error instanceof TemplateExecutionError)) throw error;
-    throw new CliError(`failed to execute template: ${error.message}`, 1, { cause: error });
+    throw new CliError(`template parsing error: ${error.message}`, 1, { cause: error });
   }
 }
 
@@ -52,7 +52,7 @@ export function compile(source: string): Template {
     return new Template(source);
   } catch (error) {
     if (!(error instanceof TemplateSyntaxError)) throw error;
-    throw new CliError(`failed to parse template: ${error.message}`, 1, { cause: error });
+    throw new CliError(`template parsing error: ${error.message}`, 1, { cause: error });
   }
 }
 

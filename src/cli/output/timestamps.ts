@@ -1,4 +1,4 @@
-import { parseDuration } from "../flag-values.ts";
+import { goQuote, parseDuration } from "../flag-values.ts";
 
 /**
  * A point in time of the command line as the API takes it, in unix seconds with fractions: an age (`10m`: that long
@@ -12,7 +12,7 @@ export function apiTimestamp(text: string, nowMs: number = Date.now()): string {
   const match =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(text);
   if (match === null) {
-    throw new Error(`cannot read "${text}" as a time: use a date, unix seconds, or an age such as 10m`);
+    throw new Error(`failed to parse value as time or duration: ${goQuote(text)}`);
   }
   const [, date, hour = "00", minute = "00", second = "00", fraction = "", zone = ""] = match;
   const ms = Date.parse(`${date}T${hour}:${minute}:${second}${zone}`);

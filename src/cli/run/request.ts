@@ -8,7 +8,7 @@ import type {
   HealthConfig,
   HostConfig,
 } from "../../wire/container.ts";
-import { CliError, exitUsage } from "../errors.ts";
+import { CliError, exitUsage, UsageError } from "../errors.ts";
 import type { ParsedArguments } from "../parser.ts";
 import { deviceFlags } from "./devices.ts";
 import { environment } from "./environment.ts";
@@ -44,7 +44,7 @@ export function createRequest(
   try {
     return buildRequest(parsed, surroundings);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (!(error instanceof Error) || error instanceof UsageError) throw error;
     const message = `gantry: ${error.message}\n\nRun 'gantry ${surroundings.command} --help' for more information`;
     throw new CliError(message, exitUsage, { cause: error });
   }

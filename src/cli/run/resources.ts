@@ -1,4 +1,5 @@
 import type { HostConfig, Ulimit } from "../../wire/container.ts";
+import { exitUsage, UsageError } from "../errors.ts";
 import { goQuote } from "../flag-values.ts";
 import type { ParsedArguments } from "../parser.ts";
 import { throttleBytes, throttleOperations, ulimit, weightDevice } from "./values.ts";
@@ -53,6 +54,6 @@ function checkNoNegativeSizes(parsed: ParsedArguments): void {
   };
   for (const [name, label] of Object.entries(labels)) {
     if (parsed.number(name) >= 0) continue;
-    throw new Error(`invalid argument "-1" for ${goQuote(label)} flag: invalid size: '-1'`);
+    throw new UsageError(`invalid argument "-1" for ${goQuote(label)} flag: invalid size: '-1'`, exitUsage);
   }
 }
