@@ -37,6 +37,7 @@ describe(
         env: { DOCKER_BUILDKIT: "0" },
         timeoutMs: 60_000,
       });
+      await daemon.dockerOk(["run", "--rm", busybox, "true"]);
       await campaign(daemon, { ...options, requests: 240 });
       await clear(daemon);
       const baseline = await takeSettledSnapshot(daemon);
