@@ -8,6 +8,7 @@ import { assertNoLeaks, takeSettledSnapshot, takeSnapshot, type Snapshot } from 
 import { eventually } from "../helpers/process.ts";
 import { Ledger, observe } from "./ledger.ts";
 import { randomFrom, Worker } from "./load.ts";
+import type { Pair } from "./pairs.ts";
 import type { Point } from "./points.ts";
 import { prepareSupplies, type Supplies } from "./supplies.ts";
 
@@ -15,6 +16,21 @@ const workerCount = 4;
 const longestLoadMs = 1_500;
 /** A client whose library never settles its promise (docker-modem, when an answer is cut in its middle) is left behind. */
 const patienceMs = 2_000;
+
+/** How long the load may take to pass what it is to pass. */
+const passingMs = 30_000;
+
+interface Load {
+  readonly end: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+  readonly failed: Promise<never>;
+}
+
+const passes = (condition: () => boolean | Promise<boolean>): Promise<boolean> =>
+  eventually(condition, { timeoutMs: passingMs, intervalMs: 100 }).then(
+    () => true,
+    () => false,
+  );
 
 export class CrashDriver implements AsyncDisposable {
   readonly #daemon: TestDaemon;
@@ -100,10 +116,90 @@ export class CrashDriver implements AsyncDisposable {
     return isReached;
   }
 
-  /** Starts the load; `end` waits for what is left of it, and throws what a worker had to complain of. */
-  #load(favourite: Worker["favourite"]): { end: () => Promise<void>; failed: Promise<never> } {
+  /** False: one of the two was not passed. */
+  meet({ way, first, second }: Pair): Promise<boolean> {
+    if (way === "fail") return this.#failBoth(first, second);
+    return way === "undo" ? this.#killInUndo(first, second) : this.#killInRecovery(first, second);
+  }
+
+  /**
+   * Lets a step fail and then a step of what undoes it, once each. Nobody is killed: what could not be undone at once is
+   * undone soon.
+   */
+  async #failBoth(first: Point, second: Point): Promise<boolean> {
+    const daemon = this.#daemon;
+    await daemon.stop();
+    const logged = (await daemon.log()).length;
+    await daemon.launch({ GANTRY_FAILPOINTS: `${first.name}=fail,${second.name}=fail` });
+    const load = this.#load(first.work, { isForgiving: true });
+    const isTold = async (): Promise<boolean> => {
+      const log = (await daemon.log()).slice(logged);
+      return [first, second].every(
+        ({ name }) =>
+          log.includes(`fail point ${name}`) || this.#workers.some(({ toldOf }) => toldOf.has(name)),
+      );
+    };
+    const areBothPassed = await Promise.race([passes(isTold), load.failed]);
+    await load.stop();
+    await this.#check(`${first.name} and then ${second.name} failed`);
+    return areBothPassed;
+  }
+
+  /** Lets a step fail, and kills the daemon in the middle of undoing it. */
+  async #killInUndo(first: Point, second: Point): Promise<boolean> {
+    const daemon = this.#daemon;
+    await daemon.stop();
+    const actions = { GANTRY_FAILPOINTS: `${first.name}=fail,${second.name}=exit` };
+    await this.#launchToItsEnd(actions);
+    return this.#endUnderLoad(first, `${first.name} failed and ${second.name} killed`);
+  }
+
+  /** Kills a daemon, and the next one while it recovers, or soon afterwards. */
+  async #killInRecovery(first: Point, second: Point): Promise<boolean> {
+    const daemon = this.#daemon;
+    await daemon.stop();
+    await this.#launchToItsEnd({ GANTRY_FAILPOINTS: `${first.name}=exit` });
+    const load = this.#load(first.work);
+    const isReached = await Promise.race([passes(() => !daemon.running), load.failed]);
+    if (!isReached) await daemon.killHard();
+    await load.end();
+    const where = `${first.name} killed, and then ${second.name}`;
+    this.kills += 1;
+    await this.#launchToItsEnd({ GANTRY_FAILPOINTS: `${second.name}=exit` });
+    if (daemon.running && (await this.#reconcileWhileItLives(where)))
+      return (await this.#endUnderLoad(second, where)) && isReached;
+    await this.#restartAndCheck(where);
+    return isReached;
+  }
+
+  /** Starts a daemon that may end while it starts. */
+  async #launchToItsEnd(env: Record<string, string>): Promise<void> {
+    await this.#daemon.launch(env).catch((error: unknown) => {
+      if (this.#daemon.running) throw error;
+    });
+  }
+
+  /** Puts load on a daemon until it ends, or kills it when it does not; then looks at the next. False: it was killed. */
+  async #endUnderLoad({ work }: Point, where: string): Promise<boolean> {
+    const daemon = this.#daemon;
+    const load = this.#load(work, { isForgiving: true });
+    const isReached = await Promise.race([passes(() => !daemon.running), load.failed]);
+    if (!isReached) await daemon.killHard();
+    await load.end();
+    await this.#restartAndCheck(where);
+    return isReached;
+  }
+
+  /**
+   * Starts the load. `end` waits for what is left of it when the daemon has gone, `stop` for the answers to what is under
+   * way; both throw what a worker had to complain of.
+   */
+  #load(favourite: Worker["favourite"], { isForgiving = false } = {}): Load {
     const killed = Promise.withResolvers<void>();
-    for (const worker of this.#workers) worker.favourite = favourite;
+    for (const worker of this.#workers) {
+      Object.assign(worker, { favourite, isForgiving, isStopping: false });
+      worker.toldOf.clear();
+    }
     const working = Promise.all(this.#workers.map((worker) => worker.work(killed.promise)));
     const failed = new Promise<never>((_, reject) => {
       working.catch(reject);
@@ -116,22 +212,58 @@ export class CrashDriver implements AsyncDisposable {
       await working;
       patience.abort();
     };
-    return { end, failed };
+    const stop = async (): Promise<void> => {
+      for (const worker of this.#workers) worker.isStopping = true;
+      await working;
+    };
+    return { end, stop, failed };
   }
 
   async #restartAndCheck(where: string): Promise<void> {
     this.kills += 1;
     await this.#daemon.launch();
+    await this.#reconcile(where);
+    await this.#monitorsMatch();
+    const faults = await this.#faults();
+    assert.deepEqual(faults, [], `faults after kill ${this.kills}, at ${where}`);
+  }
+
+  /** False: it ended meanwhile, as it was told to. */
+  async #reconcileWhileItLives(where: string): Promise<boolean> {
+    try {
+      await this.#reconcile(where);
+      return true;
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+      await this.#daemon.gone(10_000);
+      return false;
+    }
+  }
+
+  async #reconcile(where: string): Promise<void> {
     const wrong = await this.#ledger.reconcile(this.#daemon);
     assert.deepEqual(wrong, [], `after kill ${this.kills}, at ${where}`);
-    await this.#monitorsMatch();
+  }
+
+  async #faults(): Promise<CheckReport["Faults"]> {
     const { stdout, stderr } = await this.#daemon.gantry(["system", "check", "--format", "json"], {
       timeoutMs: 120_000,
     });
-    const { Faults } = JSON.parse(
-      stdout === "" ? `{"Faults":[${JSON.stringify(stderr)}]}` : stdout,
-    ) as CheckReport;
-    assert.deepEqual(Faults, [], `faults after kill ${this.kills}, at ${where}`);
+    const report = stdout === "" ? `{"Faults":[${JSON.stringify(stderr)}]}` : stdout;
+    return (JSON.parse(report) as CheckReport).Faults;
+  }
+
+  /** Looks at a daemon that goes on, as soon as it has tried again what had failed. */
+  async #check(where: string): Promise<void> {
+    let faults: CheckReport["Faults"] = [];
+    await eventually(async () => (faults = await this.#faults()).length === 0, {
+      timeoutMs: 60_000,
+      intervalMs: 500,
+      what: "a check without faults",
+    }).catch(() => {});
+    assert.deepEqual(faults, [], `faults after ${where}`);
+    await this.#reconcile(where);
+    await this.#monitorsMatch();
   }
 
   /** Waits until each running container has its monitor and no monitor is without one. */

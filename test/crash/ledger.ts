@@ -72,7 +72,22 @@ export class Ledger {
   }
 }
 
-function isSound(kind: Kind, state: State): boolean {
+/** Asks for one object. */
+export async function stateOf({ client }: TestDaemon, { kind, name }: Entry): Promise<State> {
+  try {
+    if (kind === "container") return (await client.getContainer(name).inspect()).State.Status as State;
+    if (kind === "network") await client.getNetwork(name).inspect();
+    if (kind === "volume") await client.getVolume(name).inspect();
+    if (kind === "image") await client.getImage(name).inspect();
+    return "present";
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return "absent";
+    throw error;
+  }
+}
+
+/** Whether an object may be found so at rest. */
+export function isSound(kind: Kind, state: State): boolean {
   const sound: readonly State[] =
     kind === "container" ? ["absent", "created", "running", "exited"] : ["absent", "present"];
   return sound.includes(state);

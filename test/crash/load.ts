@@ -4,7 +4,8 @@ import { finished } from "node:stream/promises";
 import type Docker from "dockerode";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { busybox } from "../helpers/images.ts";
-import type { Entry, Ledger, State } from "./ledger.ts";
+import { eventually } from "../helpers/process.ts";
+import { type Entry, isSound, type Ledger, type State, stateOf } from "./ledger.ts";
 import type { Supplies } from "./supplies.ts";
 
 /** Numbers in [0, 1) that are the same for the same seed (mulberry32, public domain). */
@@ -48,7 +49,13 @@ export class Worker {
   #killed: Promise<boolean> = Promise.resolve(false);
   /** What most of the steps are of; all kinds by their usual shares without. */
   favourite: Work | undefined;
+  /** True: an answer that tells of a fail point is no fault of the daemon's; what became of the object is looked at. */
+  isForgiving = false;
+  /** True: the request that is under way is the last. */
+  isStopping = false;
   requests = 0;
+  /** The fail points that answers told of. */
+  readonly toldOf = new Set<string>();
 
   constructor(
     daemon: TestDaemon,
@@ -81,7 +88,7 @@ export class Worker {
    */
   async work(killed: Promise<void>): Promise<void> {
     this.#killed = killed.then(() => false);
-    while (await this.#step()) this.requests += 1;
+    while (!this.isStopping && (await this.#step())) this.requests += 1;
   }
 
   #pick<T>(values: readonly T[]): T {
@@ -278,19 +285,40 @@ export class Worker {
   /** A request after which `entry` is as `target` says; without an answer nobody knows. */
   async #change(entry: Entry, target: State, request: () => Promise<unknown>): Promise<boolean> {
     entry.state = "unknown";
-    const isAnswered = await this.#ask(request);
-    if (isAnswered) entry.state = target;
-    return isAnswered;
+    const outcome = await this.#outcomeOf(request);
+    if (outcome === "answered") entry.state = target;
+    if (outcome === "failed") return this.#ask(() => this.#lookAt(entry));
+    return outcome === "answered";
   }
 
   /** False when the daemon is gone. */
   async #ask(request: () => Promise<unknown>): Promise<boolean> {
+    return (await this.#outcomeOf(request)) !== "gone";
+  }
+
+  async #outcomeOf(request: () => Promise<unknown>): Promise<"answered" | "failed" | "gone"> {
     try {
-      return await Promise.race([request().then(() => true), this.#killed]);
+      const isAnswered = await Promise.race([request().then(() => true), this.#killed]);
+      return isAnswered ? "answered" : "gone";
     } catch (error) {
-      if ((error as { statusCode?: number }).statusCode !== undefined) throw error;
-      return false;
+      if ((error as { statusCode?: number }).statusCode === undefined) return "gone";
+      const point = /fail point ([\w.-]+)/.exec(String(error))?.[1];
+      if (!this.isForgiving || point === undefined) throw error;
+      this.toldOf.add(point);
+      return "failed";
     }
+  }
+
+  /** What became of an object whose change has failed: it is whole or not there, in the end. */
+  async #lookAt(entry: Entry): Promise<void> {
+    await eventually(
+      async () => {
+        entry.state = await stateOf(this.#daemon, entry);
+        return isSound(entry.kind, entry.state);
+      },
+      { timeoutMs: 60_000, what: `${entry.kind} ${entry.name} to be whole or gone` },
+    );
+    entry.pid = 0;
   }
 }
 

@@ -32,17 +32,22 @@ const passedBy: readonly (readonly [string, Work])[] = [
 export interface Point {
   readonly name: string;
   readonly work: Work;
+  /** A failure there makes no request fail: it is a place to be killed at. */
+  readonly isCrashOnly: boolean;
 }
 
 /** Their names in the sources that the pattern fits, each once, in order. */
-export function failPointsIn(pattern: RegExp): string[] {
-  const names = globSync("src/**/*.ts", { cwd: repositoryRoot })
+export const failPointsIn = (pattern: RegExp): string[] => sitesIn(pattern).map(([name]) => name);
+
+/** Names, and whether they are crash points. */
+function sitesIn(pattern: RegExp): [name: string, isCrashOnly: boolean][] {
+  const sites = globSync("src/**/*.ts", { cwd: repositoryRoot })
     .filter((path) => pattern.test(path) && !path.endsWith(".test.ts"))
     .flatMap((path) => [
-      ...readFileSync(join(repositoryRoot, path), "utf8").matchAll(/\b(?:fail|crash)point\("([^"]+)"\)/g),
+      ...readFileSync(join(repositoryRoot, path), "utf8").matchAll(/\b(fail|crash)point\("([^"]+)"\)/g),
     ])
-    .map((match) => match[1] ?? "");
-  return [...new Set(names)].toSorted();
+    .map(([, kind, name = ""]) => [name, kind === "crash"] as const);
+  return [...new Map(sites)].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /**
@@ -52,9 +57,9 @@ export function failPointsIn(pattern: RegExp): string[] {
  */
 export function failPoints(): Point[] {
   const others = /^src\/(?!registry\/server\/|container\/logging\/|network\/firewalld\.)/;
-  return failPointsIn(others).map((name) => {
+  return sitesIn(others).map(([name, isCrashOnly]) => {
     const work = passedBy.find(([prefix]) => name.startsWith(prefix))?.[1];
     if (work === undefined) throw new Error(`no work is known to pass the fail point ${name}`);
-    return { name, work };
+    return { name, work, isCrashOnly };
   });
 }
