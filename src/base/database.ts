@@ -11,6 +11,8 @@ const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_BUSY = 5;
 const SQLITE_READONLY = 8;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
 
 /**
  * How long a write waits for another process's lock, ms. Nothing else goes on meanwhile, so it is short; and once it was
@@ -18,6 +20,27 @@ const SQLITE_READONLY = 8;
  */
 const busyMs = 1_000;
 const contendedBusyMs = 10;
+
+/** The records' file is not what was written to it. */
+export class DamagedRecords extends EngineError {
+  constructor(path: string, reason: string, cause?: unknown) {
+    super("unavailable", `the engine's records in ${path} are damaged: ${reason}`, {
+      hint:
+        "Nothing was changed or removed. Bring the file back from a backup, or, with the daemon stopped, have " +
+        `'gantry system check --repair --data-root ${dirname(path)}' save what can be read; it keeps the damaged file.`,
+      cause,
+    });
+  }
+}
+
+/** The value of a column that has JSON. Throws {@link DamagedRecords}. */
+export function parseColumn(database: Database, value: unknown): unknown {
+  try {
+    return JSON.parse(String(value));
+  } catch (error) {
+    throw new DamagedRecords(database.path, `a record is no JSON (${String(value).slice(0, 80)}…)`, error);
+  }
+}
 
 /** SQLite's errors in the engine's words; `path` names the place that is full, read-only or in use. */
 export function databaseError(error: unknown, path: string): unknown {
@@ -46,6 +69,9 @@ export function databaseError(error: unknown, path: string): unknown {
         hint: `End that process ('fuser ${path}' names it), then try again.`,
         cause: error,
       });
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new DamagedRecords(path, (error as Error).message, error);
     default:
       return error;
   }
@@ -83,10 +109,23 @@ export class Database extends DatabaseSync {
   }
 
   override prepare(sql: string): StatementSync {
-    const statement = super.prepare(sql);
+    const statement = this.#reading(() => super.prepare(sql));
     const run = statement.run.bind(statement) as (...values: unknown[]) => ReturnType<StatementSync["run"]>;
-    const translated = <T>(work: () => T): T => this.#translated(work);
-    return Object.assign(statement, { run: (...values: unknown[]) => translated(() => run(...values)) });
+    const all = statement.all.bind(statement) as (...values: unknown[]) => ReturnType<StatementSync["all"]>;
+    const get = statement.get.bind(statement) as (...values: unknown[]) => ReturnType<StatementSync["get"]>;
+    return Object.assign(statement, {
+      run: (...values: unknown[]) => this.#translated(() => run(...values)),
+      all: (...values: unknown[]) => this.#reading(() => all(...values)),
+      get: (...values: unknown[]) => this.#reading(() => get(...values)),
+    });
+  }
+
+  #reading<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw databaseError(error, this.path);
+    }
   }
 
   #translated<T>(work: () => T): T {
@@ -154,9 +193,14 @@ export function openDatabase(path: string): Database {
   } catch (error) {
     throw databaseError(error, path);
   }
-  database.exec("PRAGMA journal_mode = WAL");
-  database.exec("PRAGMA synchronous = NORMAL");
-  database.exec("PRAGMA foreign_keys = ON");
+  try {
+    database.exec("PRAGMA journal_mode = WAL");
+    database.exec("PRAGMA synchronous = NORMAL");
+    database.exec("PRAGMA foreign_keys = ON");
+  } catch (error) {
+    database.close();
+    throw error;
+  }
   return database;
 }
 

@@ -3,7 +3,7 @@
  * or a received context; a key is a hash of what a step was made of, and several may name one record.
  */
 import { randomBytes } from "node:crypto";
-import { type Database, transaction } from "../base/database.ts";
+import { type Database, parseColumn, transaction } from "../base/database.ts";
 import { openTables } from "../base/schema.ts";
 import { nowRfc3339 } from "../base/time.ts";
 import type { BuildCacheType } from "./build-cache.ts";
@@ -46,7 +46,7 @@ export class CacheStore {
        CREATE TABLE IF NOT EXISTS build_notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT`,
     });
     for (const row of database.prepare("SELECT record FROM build_cache").all()) {
-      const record = JSON.parse(String(row["record"])) as CacheRecord;
+      const record = parseColumn(database, row["record"]) as CacheRecord;
       this.#records.set(record.id, record);
     }
     for (const row of database.prepare("SELECT key, id FROM build_cache_keys").all())

@@ -1,3 +1,4 @@
+import { EngineError } from "../base/errors.ts";
 import type { Command, CommandContext, GroupArguments } from "./command.ts";
 import { commands, groupFlags, groups, unservedCommands } from "./commands.ts";
 import { processContext, type ContextOptions } from "./context.ts";
@@ -228,6 +229,7 @@ function report(context: CommandContext, error: unknown, isDebug: boolean): numb
     // What was foreseen says it all; anything else is a fault of this program.
     const isForeseen = ["ConnectionError", "EngineError", "Error"].includes(thrown.name);
     context.printError(isForeseen ? thrown.message : `gantry: ${thrown.message}`);
+    if (thrown instanceof EngineError && thrown.hint !== undefined) context.printError(thrown.hint);
   }
   if (isDebug && thrown.stack !== undefined) context.printError(thrown.stack);
   return thrown instanceof CliError ? thrown.exitCode : 1;

@@ -1,4 +1,4 @@
-import type { Database } from "../base/database.ts";
+import { type Database, parseColumn } from "../base/database.ts";
 import type { DiskReserve } from "../base/disk-reserve.ts";
 import { conflict, errorText, invalidArgument, notFound } from "../base/errors.ts";
 import { log } from "../base/log.ts";
@@ -39,7 +39,7 @@ class SqliteContainerStore implements ContainerStore {
     this.#update = database.prepare("UPDATE containers SET name = ?, record = ? WHERE id = ?");
     this.#delete = database.prepare("DELETE FROM containers WHERE id = ?");
     for (const row of database.prepare("SELECT record FROM containers").all())
-      this.#remember(JSON.parse(String(row["record"])) as ContainerRecord);
+      this.#remember(parseColumn(database, row["record"]) as ContainerRecord);
   }
 
   #remember(record: ContainerRecord): void {

@@ -1,6 +1,7 @@
 import type { ImageRecord } from "../image/image.ts";
 import { registerImage, type StoredImage } from "../image/register.ts";
 import type { RegistryClient } from "../registry/client.ts";
+import { attemptNow } from "./attempt.ts";
 import type { Engine } from "./engine.ts";
 import { createImageContext } from "./image-context.ts";
 import type { ImageDeps } from "./image-deps.ts";
@@ -55,9 +56,10 @@ export function createImageUseCases(
   deps: ImageDeps,
 ): ImageUseCases & { imageCommit: (request: CommitRequest) => Promise<ImageRecord>; imageWork: ImageWork } {
   const context = createImageContext(deps);
-  deps.content.sweep();
-  deps.snapshotter.sweep();
-  context.garbage.collect();
+  // What cannot be removed is no reason not to start.
+  attemptNow("remove unfinished downloads", () => deps.content.sweep());
+  attemptNow("remove unfinished layers", () => deps.snapshotter.sweep());
+  attemptNow("remove blobs and layers that nothing refers to", () => void context.garbage.collect());
   return {
     imageList: (options) => imageList(context, options),
     imageCheckPlatform: async (nameOrId, platform) => checkImagePlatform(context, nameOrId, platform),

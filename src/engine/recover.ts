@@ -9,7 +9,7 @@ import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, attemptNow } from "./attempt.ts";
 import { releaseTask, removeBundle } from "./container-cleanup.ts";
 import { unmountVolumes, volumeNames } from "./volume-mounts.ts";
 import { scheduleRestart, watchTask } from "./container-exit.ts";
@@ -27,8 +27,9 @@ export async function recover(context: EngineContext): Promise<void> {
   const { config } = context;
   mkdirSync(join(config.dataRoot, "containers"), { recursive: true, mode: 0o710 });
   mkdirSync(join(config.execRoot, "containers"), { recursive: true, mode: 0o711 });
-  context.content.sweep();
-  context.snapshotter.sweep();
+  // A leftover that cannot be removed is no reason not to start.
+  attemptNow("remove unfinished downloads", () => context.content.sweep());
+  attemptNow("remove unfinished layers", () => context.snapshotter.sweep());
   await restoreLayers(context);
   await sweepBundles(context);
   await context.network.restore(
@@ -153,7 +154,9 @@ async function sweepFiles(context: EngineContext): Promise<void> {
     if (snapshot.kind === "active" && context.containers.byId(snapshot.key) === undefined)
       await attempt(`remove snapshot ${snapshot.key}`, () => context.snapshotter.remove(snapshot.key));
   // A daemon that was killed leaves its temporary files.
-  rmSync(join(context.config.dataRoot, "tmp"), { recursive: true, force: true });
+  attemptNow("remove temporary files", () =>
+    rmSync(join(context.config.dataRoot, "tmp"), { recursive: true, force: true }),
+  );
 }
 
 /** Anonymous volumes of a container that was never put on record, or was being removed with them. */

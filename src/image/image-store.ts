@@ -1,4 +1,4 @@
-import { type Database, transaction } from "../base/database.ts";
+import { type Database, parseColumn, transaction } from "../base/database.ts";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
 import { openTables } from "../base/schema.ts";
@@ -45,7 +45,7 @@ class SqliteImageStore implements ImageStore {
     this.#names.clear();
     this.#childCounts.clear();
     for (const row of this.#database.prepare("SELECT record FROM images").all()) {
-      const image = JSON.parse(String(row["record"])) as StoredImage;
+      const image = parseColumn(this.#database, row["record"]) as StoredImage;
       this.#images.set(image.id, image);
       this.#countChild(image.parentId, 1);
     }

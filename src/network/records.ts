@@ -1,5 +1,5 @@
 /** What the network room stores: networks, and the open sandboxes with their endpoints and published ports. */
-import { type Database, transaction } from "../base/database.ts";
+import { type Database, parseColumn, transaction } from "../base/database.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
 import { openTables } from "../base/schema.ts";
@@ -94,7 +94,7 @@ export class NetworkRecords {
     return this.#statements.networks
       .all()
       .filter((row) => row["definition"] === null)
-      .map(readNetwork);
+      .map((row) => readNetwork(this.#database, row));
   }
 
   /** Networks of users. Those that are not complete were being made or removed when the daemon was cut off. */
@@ -102,7 +102,7 @@ export class NetworkRecords {
     return this.#statements.networks
       .all()
       .filter((row) => row["definition"] !== null)
-      .map((row) => ({ ...readNetwork(row), isComplete: row["is_complete"] === 1 }));
+      .map((row) => ({ ...readNetwork(this.#database, row), isComplete: row["is_complete"] === 1 }));
   }
 
   /** Writes a network that is not complete yet. */
@@ -151,12 +151,12 @@ export class NetworkRecords {
     };
     const endpoints = byContainer(this.#statements.endpoints.all(), (row) => ({
       ...missing,
-      ...(JSON.parse(String(row["endpoint"])) as Endpoint),
+      ...(parseColumn(this.#database, row["endpoint"]) as Endpoint),
     }));
     const ports = byContainer(this.#statements.ports.all(), readPort);
     const requests = byContainer(
       this.#statements.portRequests.all(),
-      (row) => JSON.parse(String(row["requests"])) as PortRequest[],
+      (row) => parseColumn(this.#database, row["requests"]) as PortRequest[],
     );
     const waysIn = byContainer(this.#statements.waysIn.all(), (row) => String(row["way_in"]));
     return this.#statements.sandboxes.all().map((row) => {
@@ -245,7 +245,7 @@ export class NetworkRecords {
   }
 }
 
-function readNetwork(row: Row): NetworkRecord {
+function readNetwork(database: Database, row: Row): NetworkRecord {
   const definition = row["definition"];
   return {
     id: String(row["id"]),
@@ -254,7 +254,7 @@ function readNetwork(row: Row): NetworkRecord {
     createdAt: String(row["created_at"]),
     definition: {
       ...emptyDefinition,
-      ...(typeof definition === "string" ? (JSON.parse(definition) as NetworkDefinition) : {}),
+      ...(typeof definition === "string" ? (parseColumn(database, definition) as NetworkDefinition) : {}),
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Database } from "../base/database.ts";
+import { type Database, parseColumn } from "../base/database.ts";
 import { openTables } from "../base/schema.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 
@@ -14,7 +14,7 @@ export class VolumeRecords {
       tables: "CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT",
     });
     for (const row of database.prepare("SELECT record FROM volumes").all()) {
-      const volume = JSON.parse(String(row["record"])) as VolumeInspect;
+      const volume = parseColumn(database, row["record"]) as VolumeInspect;
       this.#volumes.set(volume.Name, volume);
     }
   }

@@ -1,0 +1,48 @@
+/** Opens the records of a data root, and does not go on with what would take everything without a record for a leftover. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { DamagedRecords, type Database, openDatabase } from "./base/database.ts";
+
+export const recordsPath = (dataRoot: string): string => join(dataRoot, "gantry.db");
+
+/**
+ * Throws {@link DamagedRecords} when the file is damaged, or is missing or empty though there are containers, images or
+ * volumes: a daemon's start removes what no record names.
+ */
+export function openRecords(dataRoot: string): Database {
+  const path = recordsPath(dataRoot);
+  if (isBlank(path)) requireNothing(dataRoot, path);
+  const database = openDatabase(path);
+  // SQLite itself notices damage only where it comes by. A millisecond for some hundred containers.
+  const complaint = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
+  if (complaint !== "ok") throw new DamagedRecords(path, String(complaint));
+  return database;
+}
+
+/** Never written, or cut off to nothing. */
+function isBlank(path: string): boolean {
+  return !existsSync(path) || statSync(path).size === 0;
+}
+
+function requireNothing(dataRoot: string, path: string): void {
+  const there = Object.entries(thingsIn(dataRoot)).filter(([, count]) => count > 0);
+  if (there.length === 0) return;
+  const list = there.map(([what, count]) => `${count} ${what}`).join(", ");
+  throw new DamagedRecords(
+    path,
+    `the file is ${existsSync(path) ? "empty" : "missing"}, and there are ${list}`,
+  );
+}
+
+/** How much a data root has that needs a record. */
+function thingsIn(dataRoot: string): Record<"containers" | "layers" | "volumes" | "blobs", number> {
+  const count = (path: string): number => (existsSync(path) ? readdirSync(path).length : 0);
+  const countBelow = (path: string, name: string): number =>
+    (existsSync(path) ? readdirSync(path) : []).reduce((sum, each) => sum + count(join(path, each, name)), 0);
+  return {
+    containers: count(join(dataRoot, "containers")),
+    layers: countBelow(join(dataRoot, "snapshots"), "layers"),
+    volumes: count(join(dataRoot, "volumes")),
+    blobs: countBelow(join(dataRoot, "content/blobs"), ""),
+  };
+}
