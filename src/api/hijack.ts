@@ -12,6 +12,7 @@ import { log } from "../base/log.ts";
 import type { StdioSession, StdioSink } from "../engine/engine.ts";
 import type { Exchange, Upgrade } from "./exchange.ts";
 import { frameHeader, streamContentType } from "./frames.ts";
+import { loggedUrl } from "./logged-url.ts";
 import { unlessAborted } from "./stream.ts";
 
 /** How long the client may take to close its side after we have closed ours. */
@@ -36,7 +37,7 @@ export async function serveStdio(
     await unlessAborted(session.run(sink), exchange.signal);
   } catch (error) {
     if (!exchange.signal.aborted) {
-      log.error("attached stream failed", { path: exchange.request.url, error });
+      log.error("attached stream failed", { url: loggedUrl(exchange.request.url), error });
       sink.write("system", Buffer.from(`${errorText(error)}\r\n`));
     }
   }

@@ -15,6 +15,7 @@ test("what may be a secret in an address is not logged", () => {
       "/build?buildargs=***&t=x&remote=***",
     ],
     ["/images/json?filters=x", "/images/json?filters=x"],
+    [`/${"a".repeat(70_000)}`, `/${"a".repeat(1_999)}… (68001 more)`],
   ];
   for (const [url, wanted] of table) assert.equal(loggedUrl(url), wanted);
 });

@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { EngineError } from "../base/errors.ts";
+import { EngineError, errorText } from "../base/errors.ts";
 import { isLogged, log as daemonLog } from "../base/log.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -265,6 +265,12 @@ class DockerApiServer implements ApiServer {
       isGone && !(error instanceof EngineError) ? gone() : error,
     );
     const fields = { method: response.req.method, url: loggedUrl(response.req.url), status };
+    // The client is told what failed first; what an undo left behind is for whoever looks after the machine.
+    if (error instanceof SuppressedError)
+      this.#log.warn("what failed could not be undone at once", {
+        ...fields,
+        error: errorText(error.error),
+      });
     if (isBug) this.#log.error("request failed", { ...fields, error });
     else this.#log.debug("request refused", { ...fields, message });
     if (exchange?.isHijacked === true) {

@@ -5,6 +5,7 @@ import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import type { StdioSession, StdioSink } from "../engine/engine.ts";
 import type { Exchange, Upgrade } from "./exchange.ts";
+import { loggedUrl } from "./logged-url.ts";
 import { unlessAborted } from "./stream.ts";
 
 /** Output that may wait in memory for a slow client before the container is asked to pause. */
@@ -27,7 +28,7 @@ export async function serveWebSocket(
     socket.close(closeCodes.normal);
   } catch (error) {
     if (exchange.signal.aborted) return;
-    log.error("attached websocket failed", { path: exchange.request.url, error });
+    log.error("attached websocket failed", { url: loggedUrl(exchange.request.url), error });
     // The reason of a close frame has at most 123 bytes.
     socket.close(closeCodes.serverError, Buffer.from(errorText(error)).subarray(0, 120));
   } finally {

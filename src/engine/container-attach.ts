@@ -10,6 +10,7 @@ import { bridgeStdio } from "./bridge-stdio.ts";
 import { replayLog } from "./container-logs.ts";
 import type { PendingAttach } from "./live.ts";
 import { containerPaths } from "./paths.ts";
+import { within } from "./within.ts";
 
 /**
  * Prepares a client's connection to a container: see {@link import("./engine.ts").Engine.containerAttach}. On a
@@ -83,7 +84,7 @@ async function runAttach(
   const parks = isWatcher(container, options);
   const { parked } = context.live.of(id);
   const again = isRunning && parks ? parked.pop() : undefined;
-  const stdio = again ?? (isRunning ? connect(context, id) : await startedLater(context, id, sink));
+  const stdio = again ?? (await (isRunning ? connectNow(context, id) : startedLater(context, id, sink)));
   if (stdio === undefined) return;
   const how = await bridgeStdio(stdio, sink, {
     stdin: options.stdin && container.config.OpenStdin === true,
@@ -115,6 +116,20 @@ function forget<T>(list: T[], item: T): void {
 
 function connect(context: EngineContext, id: string): AttachedStdio {
   return context.monitor.attach(containerPaths(context.config, id).bundle);
+}
+
+/** How long an exit may take to be on record once its monitor takes no connections any more, ms. */
+const exitRecordedMs = 2_000;
+
+/** As {@link connect}; undefined when the container has just ended: there is nothing more to be had of it. */
+export async function connectNow(context: EngineContext, id: string): Promise<AttachedStdio | undefined> {
+  const exited = context.live.of(id).exited?.promise;
+  try {
+    return connect(context, id);
+  } catch (error) {
+    if (exited === undefined || (await within(exited, exitRecordedMs))) return undefined;
+    throw error;
+  }
 }
 
 /**

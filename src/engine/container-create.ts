@@ -69,7 +69,7 @@ export async function containerCreate(
 
   await using undo = new AsyncDisposableStack();
   context.snapshotter.prepare(id, image.chainId);
-  undo.defer(() => context.snapshotter.remove(id));
+  undo.defer(() => undoLayer(context, id));
   failpoint("container-create.after-snapshot");
   const paths = containerPaths(context.config, id);
   mkdirSync(paths.directory, { recursive: true, mode: 0o710 });
@@ -106,6 +106,13 @@ export async function containerCreate(
   undo.move();
   emitContainer(context, record, "create");
   return { Id: id, Warnings: warnings };
+}
+
+/** What cannot be removed at once is tried again: no record would tell anybody of it. */
+async function undoLayer(context: EngineContext, id: string): Promise<void> {
+  await context.leftovers.run(`layer of ${id}`, `remove the layer of ${id}, which was not made`, () =>
+    context.snapshotter.remove(id),
+  );
 }
 
 /** What was asked for, with what is the default of this daemon and of the containers that it refers to. */

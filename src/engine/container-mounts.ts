@@ -208,10 +208,22 @@ async function makeVolume(
     ...(request.labels ? { labels: request.labels } : {}),
   });
   if (isNew) {
-    making.undo.defer(() => context.volumes.remove(volume.Name));
+    making.undo.defer(() => undoVolume(context, volume.Name));
     context.events.emit("volume", "create", volume.Name, { driver: volume.Driver });
   }
   return volume;
+}
+
+/** One that nobody can name is tried again; one with a name may be somebody else's by then. */
+async function undoVolume(context: EngineContext, name: string): Promise<void> {
+  if (!context.volumes.isAnonymous(name)) return context.volumes.remove(name);
+  await context.leftovers.run(
+    `volume ${name}`,
+    `remove volume ${name} of a container that was not made`,
+    async () => {
+      if (context.volumes.isAnonymous(name)) await context.volumes.remove(name);
+    },
+  );
 }
 
 function volumeMount(

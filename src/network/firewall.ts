@@ -1,5 +1,5 @@
 /** Keeps a daemon's nftables table as its bridges and open sandboxes need it. */
-import { isKind } from "../base/errors.ts";
+import { errorText, isKind } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nft } from "../linux/nftables.ts";
@@ -33,6 +33,10 @@ function without(one: readonly SetElement[], other: readonly SetElement[]): SetE
   return one.filter(({ set, key }) => !known.has(`${set} ${key}`));
 }
 
+/** How soon after a failure the table is written again, and how long it may take when that fails too, ms. */
+const firstRepairMs = 1_000;
+const longestRepairMs = 60_000;
+
 export class Firewall {
   readonly table: string;
   readonly #options: FirewallOptions;
@@ -46,6 +50,8 @@ export class Firewall {
   #isInstalled = false;
   /** A change failed: the table is not what it is to be, and the next change writes it whole. */
   #isBehind = false;
+  /** Writes it even if there is no next change. */
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(table: string, userRules: UserRules, options: FirewallOptions) {
     this.table = table;
@@ -189,10 +195,10 @@ export class Firewall {
     const derived = this.#deriving(() => {
       for (const forward of forwards) this.#forwards.delete(keyOf(forward));
     });
-    crashpoint("network-close.before-firewall");
     this.#change(
       "delete published ports from",
       `${changeForwards("delete", this.table, forwards)}\n${derived}`,
+      () => crashpoint("network-close.before-firewall"),
     );
   }
 
@@ -220,25 +226,44 @@ export class Firewall {
     }
   }
 
-  #change(what: string, commands: string): void {
+  #change(what: string, commands: string, before: () => void = () => {}): void {
     const table = this.table;
     if (this.#isBehind) {
       this.repair();
       return;
     }
     try {
+      before();
       nft(`${what} nftables table ${table}`, commands);
     } catch (error) {
       this.#isBehind = true;
+      this.#repairLater(firstRepairMs);
       if (!isKind(error, "notFound", "alreadyExists")) throw error;
       log.warn("the nftables table was changed by somebody else; writing it again", { table, error });
       this.repair();
     }
   }
 
+  /** A port that nobody has any more must not lead to who gets its address next, also when nothing else changes. */
+  #repairLater(delayMs: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (!this.#isBehind || !this.#isInstalled) return;
+      try {
+        this.repair();
+        log.info("the nftables table is as it should be again", { table: this.table });
+      } catch (error) {
+        log.warn("the nftables table cannot be written; it is tried again", { error: errorText(error) });
+        this.#repairLater(Math.min(delayMs * 2, longestRepairMs));
+      }
+    }, delayMs).unref();
+  }
+
   /** Deletes the table that this process wrote; no error when there is none. */
   uninstall(): void {
     if (!this.#isInstalled) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const table = this.table;
     this.#bridges.clear();
     this.#forwards.clear();

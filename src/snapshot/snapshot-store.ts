@@ -207,11 +207,10 @@ export class SnapshotStore {
       const above = this.list().find((info) => info.parent === key);
       if (above !== undefined) throw conflict(`layer ${key} is in use by snapshot ${above.key}`);
     }
-    const directory = this.directory(key);
-    if (this.#layers.has(key)) this.#sync.forget(parseDigest(key).hex);
-    this.#layers.delete(key);
+    // First what may fail: whoever tries it again finds it here.
+    this.discard(this.directory(key));
     this.#active.delete(key);
-    this.discard(directory);
+    if (this.#layers.delete(key)) this.#sync.forget(parseDigest(key).hex);
   }
 
   /** Takes a layer out of the records, also one that something stands on; its directory goes to `path`. */

@@ -51,7 +51,10 @@ describe(
         .split("\n")
         .filter((line) => /level=(error|fatal)|    at /.test(line));
       assert.deepEqual(
-        failures.map((line) => line.slice(0, 2_000)),
+        // Both ends: an address may be long, and what is wrong stands behind it.
+        failures.map((line) =>
+          line.length < 5_000 ? line : `${line.slice(0, 2_500)} … ${line.slice(-2_500)}`,
+        ),
         [],
         `seed ${seed}`,
       );
