@@ -122,3 +122,15 @@ export function readUntil(socket: Socket, text: string): Promise<string> {
     socket.on("data", onData).once("end", onEnd);
   });
 }
+
+/** Records the calls of a method, and answers each with `result`. */
+export function recorder<T>(result: T): { calls: unknown[][]; method: (...args: never[]) => Promise<T> } {
+  const calls: unknown[][] = [];
+  return {
+    calls,
+    method: async (...args: unknown[]) => {
+      calls.push(args);
+      return result;
+    },
+  };
+}
