@@ -1,61 +1,10 @@
-/**
- * Bad input, and a machine that cannot do what is asked: a status, a sentence that names the thing, and nothing left
- * behind (the leak check after each test).
- */
+/** Bad input: a status, a sentence that names the thing, and nothing left behind (the leak check after each test). */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { request } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, test } from "node:test";
-import { flavour, TestDaemon } from "../helpers/daemon.ts";
-import { busybox, busyboxTar, ensureBusybox } from "../helpers/images.ts";
-import { takeSettledSnapshot, assertNoLeaks } from "../helpers/leak-check.ts";
-import { openTestHost } from "../helpers/test-host.ts";
-import { eventually, mustRun } from "../helpers/process.ts";
+import { busybox, busyboxTar } from "../helpers/images.ts";
+import { mustRun } from "../helpers/process.ts";
+import { askRaw } from "../helpers/raw-request.ts";
 import { useDaemon } from "../helpers/suite.ts";
-
-interface Answer {
-  readonly status: number;
-  readonly contentType: string | undefined;
-  readonly message: string;
-}
-
-/** A raw request (`METHOD /path`), so that nothing in between mends what is wrong with it. */
-function ask(
-  daemon: TestDaemon,
-  target: string,
-  body?: string | Buffer,
-  type = "application/json",
-): Promise<Answer> {
-  const [method = "", path = ""] = target.split(" ");
-  return new Promise((resolve, reject) => {
-    const asked = request({
-      socketPath: daemon.socket,
-      method,
-      path,
-      headers: body === undefined ? {} : { "Content-Type": type, "Content-Length": Buffer.byteLength(body) },
-      timeout: 15_000,
-    });
-    asked.on("error", reject);
-    asked.on("timeout", () => asked.destroy(new Error(`no answer to ${target}`)));
-    asked.on("response", (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("end", () => {
-        const text = Buffer.concat(chunks).toString();
-        let message = text;
-        try {
-          message = (JSON.parse(text) as { message?: string }).message ?? text;
-        } catch {
-          // a stream or plain text: judged as it is
-        }
-        resolve({ status: response.statusCode ?? 0, contentType: response.headers["content-type"], message });
-      });
-    });
-    asked.end(body);
-  });
-}
 
 const create = (body: object): string => JSON.stringify({ Image: busybox, Cmd: ["true"], ...body });
 
@@ -273,7 +222,7 @@ describe("errors of the API", () => {
   for (const [name, method, path, body, status, message] of table) {
     test(name, async () => {
       const type = Buffer.isBuffer(body) ? "application/x-tar" : "application/json";
-      const answer = await ask(suite.daemon, `${method} ${path}`, body, type);
+      const answer = await askRaw(suite.daemon, `${method} ${path}`, body, type);
       if (status === 0) {
         // An error before or inside the stream; which one is the engine's choice.
         assert.ok(
@@ -380,7 +329,7 @@ describe("errors of the API", () => {
   for (const [name, method, path, body, status, message] of gantryOnly) {
     test(name, async (context) => {
       if (suite.daemon.flavour === "docker") return context.skip("20.10 has other statuses here");
-      const answer = await ask(suite.daemon, `${method} ${path}`, body);
+      const answer = await askRaw(suite.daemon, `${method} ${path}`, body);
       assert.equal(answer.status, status, answer.message);
       assert.equal(answer.contentType, "application/json");
       assert.match(answer.message, message);
@@ -388,7 +337,7 @@ describe("errors of the API", () => {
   }
 
   test("a body without its content type", async () => {
-    const answer = await ask(suite.daemon, "POST /v1.41/containers/create", create({}), "text/plain");
+    const answer = await askRaw(suite.daemon, "POST /v1.41/containers/create", create({}), "text/plain");
     assert.equal(answer.status, 400);
     assert.match(answer.message, /Content-Type/i);
   });
@@ -396,7 +345,7 @@ describe("errors of the API", () => {
   test("a name in use is 409 and names the holder", async () => {
     const { daemon } = suite;
     const id = await daemon.dockerOk(["create", "--name", "taken", busybox, "true"]);
-    const answer = await ask(daemon, "POST /v1.41/containers/create?name=taken", create({}));
+    const answer = await askRaw(daemon, "POST /v1.41/containers/create?name=taken", create({}));
     assert.equal(answer.status, 409);
     assert.equal(
       answer.message,
@@ -412,7 +361,7 @@ describe("errors of the API", () => {
       prefixes.set(id.slice(0, 1), (prefixes.get(id.slice(0, 1)) ?? 0) + 1);
     }
     const [shared] = [...prefixes].find(([, count]) => count > 1) ?? [""];
-    const answer = await ask(daemon, `GET /v1.41/containers/${shared}/json`);
+    const answer = await askRaw(daemon, `GET /v1.41/containers/${shared}/json`);
     assert.ok(
       answer.status === 400 || (daemon.flavour === "docker" && answer.status >= 400),
       `${answer.status}`,
@@ -444,121 +393,5 @@ describe("errors of the API", () => {
     assert.notEqual(result.code, 0);
     assert.match(result.stderr, /not a directory|mount/i);
     assert.equal(await daemon.dockerOk(["inspect", "-f", "{{.State.Status}}", "odd"]), "created");
-  });
-});
-
-describe("errors of the machine", () => {
-  test("an address pool run dry names the pool, and nothing is left behind", async () => {
-    await using daemon = await TestDaemon.start({ bip: "10.251.9.1/30" });
-    await ensureBusybox(daemon);
-    await daemon.dockerOk(["run", "--rm", busybox, "true"]);
-    const first = await daemon.dockerOk(["run", "-d", busybox, "sleep", "60"]);
-    const before = await takeSettledSnapshot(daemon);
-    const result = await daemon.docker(["run", "-d", "--name", "dry", busybox, "sleep", "60"]);
-    assert.equal(result.code, 125);
-    assert.match(result.stderr, /no available IPv4 addresses|address pool/i);
-    await daemon.dockerOk(["rm", "dry"]);
-    if (daemon.flavour === "gantry") await assertNoLeaks(daemon, before);
-    await daemon.dockerOk(["rm", "-f", first]);
-    await daemon.dockerOk(["run", "--rm", busybox, "true"]);
-  });
-
-  test("a full disk is named, nothing is left behind, and room makes it work again", async () => {
-    await using host = await openTestHost();
-    const root = await mkdtemp(join(tmpdir(), "gantry-test-full-"));
-    const dataRoot = join(root, "data");
-    await mkdir(dataRoot);
-    // A file system of 48 MB is soon full. It is mounted where only the daemon sees it.
-    await mustRun(host.command(["mount", "-t", "tmpfs", "-o", "size=48m", "none", dataRoot]));
-    try {
-      await using daemon = await TestDaemon.start({ host, root });
-      await ensureBusybox(daemon);
-      await daemon.dockerOk(["run", "--rm", busybox, "true"]);
-      const before = await takeSettledSnapshot(daemon);
-      await host.run(["sh", "-c", `head -c 100m /dev/zero > ${dataRoot}/ballast`]);
-      const result = await daemon.docker(["run", "--name", "full", busybox, "true"]);
-      assert.equal(result.code, 125);
-      assert.match(result.stderr, /no space left on device/i);
-      await mustRun(host.command(["rm", `${dataRoot}/ballast`]));
-      assert.equal(await daemon.dockerOk(["ps", "-aq"]), "");
-      if (daemon.flavour === "gantry") await assertNoLeaks(daemon, before);
-      assert.equal(await daemon.dockerOk(["run", "--rm", busybox, "echo", "room again"]), "room again");
-    } finally {
-      await rm(root, { recursive: true, force: true });
-    }
-  });
-
-  test("on a full disk an exit is noted for good, and rm works and gives room", async (context) => {
-    if (flavour === "docker") return context.skip("Docker's own records cannot be written then");
-    await using host = await openTestHost();
-    const root = await mkdtemp(join(tmpdir(), "gantry-test-full-"));
-    const dataRoot = join(root, "data");
-    await mkdir(dataRoot);
-    await mustRun(host.command(["mount", "-t", "tmpfs", "-o", "size=48m", "none", dataRoot]));
-    try {
-      await using daemon = await TestDaemon.start({ host, root });
-      await ensureBusybox(daemon);
-      const script =
-        "head -c 4m /dev/zero > /filling; trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done";
-      await daemon.dockerOk(["run", "-d", "--name", "box", busybox, "sh", "-c", script]);
-      await eventually(async () => (await daemon.dockerOk(["logs", "box"])).includes("up"));
-      await host.run(["sh", "-c", `head -c 100m /dev/zero > ${dataRoot}/ballast`]);
-      await daemon.dockerOk(["stop", "box"]);
-      await daemon.killHard();
-      await daemon.launch();
-      const state = ["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "box"];
-      assert.equal(await daemon.dockerOk(state), "exited 7");
-      await daemon.dockerOk(["rm", "box"]);
-      assert.equal(await daemon.dockerOk(["ps", "-aq"]), "");
-      // The container's file was bigger than what a new container takes.
-      await eventually(async () => (await daemon.docker(["run", "--rm", busybox, "true"])).code === 0, {
-        what: "the room of the removed container",
-      });
-    } finally {
-      await rm(root, { recursive: true, force: true });
-    }
-    return undefined;
-  });
-
-  test("a runtime that left the configuration still ends what it started", async () => {
-    await using daemon = await TestDaemon.prepare({});
-    const crun = (await daemon.host.run(["sh", "-c", "command -v crun"])).stdout.trim();
-    const config = await daemon.file("daemon.json", JSON.stringify({ runtimes: { other: { path: crun } } }));
-    const withFile = await TestDaemon.start({
-      root: daemon.root,
-      host: daemon.host,
-      flags: ["--config-file", config],
-    });
-    try {
-      await ensureBusybox(withFile);
-      const flags = ["-d", "--init", "--runtime", "other"];
-      for (const name of ["one", "two"])
-        await withFile.dockerOk(["run", ...flags, "--name", name, busybox, "sleep", "300"]);
-      await withFile.stop();
-      await daemon.file("daemon.json", "{}");
-      await withFile.launch();
-      assert.equal(await withFile.dockerOk(["exec", "one", "echo", "in"]), "in");
-      await withFile.dockerOk(["pause", "one"]);
-      await withFile.dockerOk(["unpause", "one"]);
-      await withFile.dockerOk(["stop", "one"]);
-      await withFile.dockerOk(["rm", "-f", "one", "two"]);
-      await eventually(async () => (await readdir(`${withFile.execRoot}/containers`)).length === 0, {
-        what: "what the containers had to go",
-      });
-    } finally {
-      await withFile[Symbol.asyncDispose]();
-    }
-  });
-
-  test("a runtime that is missing is named", async () => {
-    await using daemon = await TestDaemon.start({ flags: ["--add-runtime", "ghost=/no/such/runtime"] });
-    await ensureBusybox(daemon);
-    await daemon.dockerOk(["run", "--rm", busybox, "true"]);
-    const before = await takeSettledSnapshot(daemon);
-    const result = await daemon.docker(["run", "--runtime", "ghost", "--name", "haunted", busybox, "true"]);
-    assert.notEqual(result.code, 0);
-    assert.match(result.stderr, /ghost|\/no\/such\/runtime/);
-    await daemon.docker(["rm", "haunted"]);
-    if (daemon.flavour === "gantry") await assertNoLeaks(daemon, before);
   });
 });
