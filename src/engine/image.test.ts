@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { mount, unmount } from "../linux/mount.ts";
 import { digestOf } from "../oci/digest.ts";
-import { layerOf } from "../snapshot/snapshot.suite.ts";
+import { layerOf } from "../snapshot/snapshot.fixture.ts";
 import { ImageBench, kind } from "./image.fixture.ts";
 
 const it = new ImageBench();

@@ -11,7 +11,8 @@ import { digestOf } from "../oci/digest.ts";
 import { createSnapshotter } from "./create-snapshotter.ts";
 import { isOpaque, isWhiteout } from "./merged-view.ts";
 import { OverlaySnapshotter } from "./overlay.ts";
-import { layerOf, snapshotterSuite } from "./snapshot.suite.ts";
+import { layerOf } from "./snapshot.fixture.ts";
+import { snapshotterSuite } from "./snapshot.suite.ts";
 
 snapshotterSuite("overlay2", (root) => new OverlaySnapshotter(root));
 

@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import type { FsContentStore } from "../../src/content/fs-content-store.ts";
 import { openImages, type OpenImages } from "../../src/engine/image.fixture.ts";
 import type { Snapshotter } from "../../src/snapshot/snapshot.ts";
-import { layerOf } from "../../src/snapshot/snapshot.suite.ts";
+import { layerOf } from "../../src/snapshot/snapshot.fixture.ts";
 import type { ProgressMessage } from "../../src/wire/image.ts";
 import type { RegistryAuth } from "../../src/wire/registry.ts";
 

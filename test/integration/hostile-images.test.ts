@@ -10,7 +10,7 @@ import { deviceNumbers, getXattr, pathBytes } from "../../src/linux/inode.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { byteStringOf } from "../../src/oci/tar-reader.ts";
 import { tarEnd, tarHeader } from "../../src/oci/tar-writer.ts";
-import { layerOf, type TestEntry } from "../../src/snapshot/snapshot.suite.ts";
+import { layerOf, type TestEntry } from "../../src/snapshot/snapshot.fixture.ts";
 import { HostileRegistry, json, packed, types } from "../helpers/hostile-registry.ts";
 
 const registry = new HostileRegistry();

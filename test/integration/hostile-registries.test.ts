@@ -5,7 +5,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { digestOf } from "../../src/oci/digest.ts";
-import { layerOf } from "../../src/snapshot/snapshot.suite.ts";
+import { layerOf } from "../../src/snapshot/snapshot.fixture.ts";
 import { type Answer, HostileRegistry, packed } from "../helpers/hostile-registry.ts";
 
 const registry = new HostileRegistry();

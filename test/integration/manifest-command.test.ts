@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { layerOf } from "../../src/snapshot/snapshot.suite.ts";
+import { layerOf } from "../../src/snapshot/snapshot.fixture.ts";
 import { gantryProgram } from "../helpers/daemon.ts";
 import { type GantryRegistry, startGantryRegistry } from "../helpers/gantry-registry.ts";
 import { run, type RunResult } from "../helpers/process.ts";

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { layerOf } from "../../src/snapshot/snapshot.suite.ts";
+import { layerOf } from "../../src/snapshot/snapshot.fixture.ts";
 import { machine, makeImage, statuses } from "../helpers/image-machine.ts";
 import { hasRegistry, startFaultProxy, startRegistry } from "../helpers/registry.ts";
 
