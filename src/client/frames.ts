@@ -9,6 +9,8 @@ export type OutputStream = "stdin" | "stdout" | "stderr" | "system";
 export interface OutputChunk {
   readonly stream: OutputStream;
   readonly data: Buffer;
+  /** It begins a frame: what a daemon writes of a line in one piece. Always true of a terminal's bytes, which have none. */
+  readonly isStart: boolean;
 }
 
 const headerBytes = 8;
@@ -25,6 +27,7 @@ export class FrameParser {
   #headerFill = 0;
   #remaining = 0;
   #stream: OutputStream = "stdout";
+  #isStart = false;
 
   /** True between two frames: where a stream may end. */
   get complete(): boolean {
@@ -42,7 +45,8 @@ export class FrameParser {
       const data = chunk.subarray(offset, offset + this.#remaining);
       offset += data.length;
       this.#remaining -= data.length;
-      yield { stream: this.#stream, data };
+      yield { stream: this.#stream, data, isStart: this.#isStart };
+      this.#isStart = false;
     }
   }
 
@@ -56,6 +60,7 @@ export class FrameParser {
     this.#stream = stream;
     this.#remaining = this.#header.readUInt32BE(4);
     this.#headerFill = 0;
+    this.#isStart = true;
     return taken;
   }
 }
@@ -66,7 +71,7 @@ export async function* readOutput(
   framed: boolean,
 ): AsyncGenerator<OutputChunk, void, void> {
   if (!framed) {
-    for await (const data of source) yield { stream: "stdout", data };
+    for await (const data of source) yield { stream: "stdout", data, isStart: true };
     return;
   }
   const parser = new FrameParser();

@@ -4,6 +4,7 @@ import type { RegistryAuth, RegistryLoginResponse } from "../wire/registry.ts";
 import type { EndpointSettings } from "../wire/container.ts";
 import type { NetworkCreateRequest, NetworkCreateResponse, NetworkInspect } from "../wire/network.ts";
 import type { VolumeCreateRequest, VolumeInspect } from "../wire/volume.ts";
+import { readJsonLines } from "./json-lines.ts";
 import { filtersParameter, type CallOptions, type FilterValues } from "./options.ts";
 import { pathPart, type PingResult, type Transport } from "./transport.ts";
 
@@ -31,6 +32,8 @@ export interface SystemApi {
   check(options: CallOptions & { quick: boolean; repair: boolean }): Promise<CheckReport>;
   /** `GET /events`: as they happen. */
   events(query?: EventsQuery): AsyncIterable<EventMessage>;
+  /** The same; resolves once the daemon listens: what happens after that is told. */
+  openEvents(query?: EventsQuery): Promise<AsyncIterable<EventMessage>>;
 }
 
 /** Networks. */
@@ -87,6 +90,11 @@ export function systemApi(transport: Transport): SystemApi {
         query: { filters: filtersParameter(filters), since, until },
         signal,
       }),
+    openEvents: async ({ since, until, filters, signal } = {}) => {
+      const query = { filters: filtersParameter(filters), since, until };
+      const { body } = await transport.request("GET", "/events", { query, signal });
+      return readJsonLines<EventMessage>(body);
+    },
   };
 }
 

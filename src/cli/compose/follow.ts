@@ -1,135 +1,380 @@
-/** Follows containers from their start to their end, over restarts. */
+/**
+ * Follows the containers of a project from their start to their end, over restarts: those that are there, and those that are
+ * started while somebody watches. What happens is learnt from the daemon's events, what is said from the logs; each line has
+ * its time, so that the next run's reading begins where the last one's ended.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "../../client/client.ts";
 import { isNotFound } from "../../client/errors.ts";
+import { hasStatus } from "../../compose/engine.ts";
+import { labels } from "../../compose/labels.ts";
+import { fixedRfc3339 } from "../../base/time.ts";
 import type { ContainerInspect } from "../../wire/container.ts";
+import type { EventMessage } from "../../wire/system.ts";
+import { CliError } from "../errors.ts";
+import { eventName, eventTime, newTrack, unixTime, type Followed, type Track } from "./follow-track.ts";
 import { showOutput, type LogView } from "./log-view.ts";
+import { timedLines } from "./timed-lines.ts";
 
-export interface Followed {
-  readonly id: string;
-  /** As it is shown. */
-  readonly name: string;
-  readonly service: string;
-}
-
-/** A container that has ended, and is not started again. */
+/** A container that has ended; its restart policy may start it again. */
 export interface Ended extends Followed {
   readonly exitCode: number;
 }
 
 export interface FollowOptions {
+  readonly project: string;
   readonly timestamps: boolean;
-  /** Tells of an end; what it returns is waited for. */
+  /** Says whether a container that is started later belongs to what is followed. */
+  readonly isOfInterest: (service: string, number: number) => boolean;
+  /** Services whose end is waited for; all that are of interest when undefined. */
+  readonly required?: ReadonlySet<string>;
+  /** Says whether the output of a service is shown; all are when undefined. */
+  readonly isShown?: (service: string) => boolean;
+  /** Bounds of what is read, as the API takes them. */
+  readonly since?: string;
+  readonly until?: string;
+  /** Tells of an end. */
   readonly onEnd?: (ended: Ended) => void;
+  /** Tells why a container's output cannot be had. */
+  readonly warn: (message: string) => void;
 }
 
+/** How long it is waited for the start of what was stopped, which may be half of a restart. */
+const restartMs = 3_000;
+
 /** Containers that are listened to. */
-export class Follower {
+export class Follower implements Disposable {
   readonly #client: Client;
   readonly #view: LogView;
   readonly #options: FollowOptions;
-  readonly #running = new Map<string, Promise<void>>();
-  #isClosed = false;
+  readonly #tracks = new Map<string, Track>();
+  readonly #expected = new Set<string>();
+  readonly #replaced = new Set<string>();
+  readonly #abort = new AbortController();
+  readonly #over = Promise.withResolvers<void>();
+  readonly #noRestarts = new AbortController();
+  #events: AsyncIterable<EventMessage> | undefined;
+  #isArmed = false;
 
-  constructor(client: Client, view: LogView, options: FollowOptions) {
+  private constructor(client: Client, view: LogView, options: FollowOptions) {
     this.#client = client;
     this.#view = view;
     this.#options = options;
+    this.#over.promise.catch(() => {});
+  }
+
+  /** Begins to listen: what happens from now on is seen, and acted upon after {@link begin}. */
+  static async open(client: Client, view: LogView, options: FollowOptions): Promise<Follower> {
+    const follower = new Follower(client, view, options);
+    const events = await client.openEvents({
+      filters: {
+        type: ["container"],
+        event: ["create", "start", "kill", "die", "stop", "destroy"],
+        label: [`${labels.project}=${options.project}`],
+      },
+      signal: follower.#abort.signal,
+    });
+    follower.#events = events;
+    return follower;
+  }
+
+  /** Containers that are there are known now: what happens is acted upon. */
+  begin(): void {
+    const events = this.#events;
+    this.#events = undefined;
+    if (events !== undefined) void this.#watch(events);
+  }
+
+  /** Waits for the end of a container that is about to start, or runs. */
+  expect(container: Followed): void {
+    this.#track(container);
+    if (this.#options.required?.has(container.service) !== false) this.#expected.add(container.id);
   }
 
   /** Listens to a container that is about to start, or runs. Resolves when its output is connected. */
-  async attach(container: Followed, tty: boolean, isSilent = false): Promise<void> {
-    this.#view.register(container.name);
-    if (isSilent) {
-      this.#running.set(container.id, this.#followEnd(container));
-      return;
-    }
-    if (this.#options.timestamps) {
-      // Only logs know when a line was written.
-      this.#running.set(container.id, this.#followLogs(container, tty));
-      return;
-    }
-    const stdio = await this.#client.containerAttach(container.id, { stdout: true, stderr: true, tty });
-    stdio.input.on("error", () => {});
-    const shown = showOutput(this.#view, container.name, stdio.output()).catch(() => {});
-    this.#running.set(container.id, this.#afterOutput(container, shown, tty));
+  async attach(container: Followed, { tty, isRunning }: { tty: boolean; isRunning: boolean }): Promise<void> {
+    const track = this.#track(container);
+    this.expect(container);
+    track.tty = tty;
+    track.isUp = isRunning;
+    if (!track.isShown || track.reading !== undefined) return;
+    // Only logs know when a line was written; they begin with the event of the start.
+    if (this.#options.timestamps && !isRunning) return;
+    if (this.#options.timestamps) return void this.#begin(track, () => this.#readLogs(track, {}));
+    track.awaitsStart = !isRunning;
+    track.endsAtPosition = true;
+    const shown = await this.#connect(track);
+    void this.#begin(track, shown);
   }
 
-  /** Resolves when everything that is followed has ended. */
+  /** Shows what a container has said, and what it goes on to say. */
+  readLogs(container: Followed, first: { readonly tail: string; readonly isRunning: boolean }): void {
+    const track = this.#track(container);
+    track.isUp = first.isRunning;
+    if (first.isRunning) this.expect(container);
+    // Of a log of which nothing is shown no line tells how far it has been seen.
+    track.endsAtPosition = first.tail === "0";
+    if (!track.endsAtPosition) track.position = "";
+    void this.#begin(track, () => this.#readLogs(track, { tail: first.tail }));
+  }
+
+  /**
+   * Resolves when everything that is waited for has ended and has been shown. Throws when the daemon or the reader of the
+   * lines is gone.
+   */
   async ended(): Promise<void> {
-    for (let size = -1; size !== this.#running.size;) {
-      size = this.#running.size;
-      await Promise.all(this.#running.values());
-    }
+    this.begin();
+    this.#isArmed = true;
+    void this.#settle();
+    await this.#over.promise;
+  }
+
+  /** What is stopped from now on is not to be started again. */
+  expectNoRestarts(): void {
+    this.#noRestarts.abort();
   }
 
   /** Leaves off. */
   close(): void {
-    this.#isClosed = true;
+    this.#abort.abort();
+    this.#noRestarts.abort();
+    this.#over.resolve();
   }
 
-  async #afterOutput(container: Followed, shown: Promise<void>, tty: boolean): Promise<void> {
-    let output = shown;
-    for (;;) {
-      await output;
-      const state = await this.#stateAfterOutput(container);
-      if (state === undefined || !state.State.Running) return await this.#end(container, state);
-      await this.#view.status(container.name, "has been restarted");
-      output = this.#logsSince(container, state.State.StartedAt, tty);
-    }
+  [Symbol.dispose](): void {
+    this.close();
   }
 
-  async #followLogs(container: Followed, tty: boolean): Promise<void> {
-    await this.#started(container);
-    await this.#afterOutput(container, this.#logsSince(container, undefined, tty), tty);
+  #track({ id, name, service }: Followed): Track {
+    const known = this.#tracks.get(id);
+    if (known !== undefined) return known;
+    const isShown = this.#options.isShown?.(service) ?? true;
+    if (isShown) this.#view.register(name);
+    const track = newTrack({ id, name, service }, isShown);
+    this.#tracks.set(id, track);
+    return track;
   }
 
-  async #followEnd(container: Followed): Promise<void> {
-    await this.#started(container);
-    for (;;) {
-      const wait = await this.#client.containerWait(container.id, "not-running").catch(() => undefined);
-      await wait?.result.catch(() => undefined);
-      const state = await this.#stateAfterOutput(container);
-      if (state === undefined || !state.State.Running) return await this.#end(container, state);
-    }
-  }
-
-  /** Logs of one that has not been started end at once. */
-  async #started({ id }: Followed): Promise<void> {
-    for (let attempt = 0; !this.#isClosed; attempt++) {
-      const state = await this.#inspect(id);
-      if (state === undefined || state.State.Status !== "created") return;
-      await delay(Math.min(20 * (attempt + 1), 200));
-    }
-  }
-
-  async #logsSince({ id, name }: Followed, since: string | undefined, tty: boolean): Promise<void> {
+  async #watch(events: AsyncIterable<EventMessage>): Promise<void> {
     try {
+      for await (const event of events) await this.#onEvent(event);
+      if (!this.#abort.signal.aborted) throw new CliError("the daemon has ended the connection", 1);
+    } catch (error) {
+      if (!this.#abort.signal.aborted) this.#over.reject(error);
+    }
+  }
+
+  async #onEvent(event: EventMessage): Promise<void> {
+    const { ID: id, Attributes: own } = event.Actor;
+    const service = own[labels.service] ?? "";
+    const number = Number(own[labels.number] ?? 0);
+    if (own[labels.oneOff] === "True" || !this.#options.isOfInterest(service, number)) return;
+    const container = {
+      id,
+      service,
+      name: eventName(own, { project: this.#options.project, service, number }),
+    };
+    const known = this.#tracks.get(id);
+    switch (event.Action) {
+      case "create":
+        this.#onCreate(container, own[labels.replaces]);
+        break;
+      case "start":
+        this.#onStart(this.#track(container), eventTime(event));
+        break;
+      case "kill":
+        if (known !== undefined) known.wasKilled = true;
+        break;
+      case "die":
+        if (known !== undefined) await this.#onDie(known, event);
+        break;
+      case "stop":
+        if (known !== undefined) await this.#onStop(known);
+        break;
+      case "destroy":
+        if (known !== undefined) this.#onDestroy(known);
+        break;
+    }
+  }
+
+  /** What takes another's place is waited for as that one is. */
+  #onCreate(container: Followed, replaces: string | undefined): void {
+    if (replaces === undefined || !this.#tracks.has(replaces)) return;
+    this.#replaced.add(replaces);
+    if (this.#expected.has(replaces)) this.expect(container);
+  }
+
+  #onStart(track: Track, time: string): void {
+    track.isUp = true;
+    track.wasKilled = false;
+    this.expect(track);
+    if (track.awaitsStart || !track.isShown) track.awaitsStart = false;
+    else if (track.reading !== undefined) track.staleSince = time;
+    else this.#readOn(track, time);
+  }
+
+  async #onDie(track: Track, event: EventMessage): Promise<void> {
+    const isSeen = track.position === undefined && track.endsAtPosition;
+    if (isSeen) track.position = eventTime(event);
+    const state = (await this.#inspect(track.id))?.State;
+    const goesOn = state !== undefined && (state.Running || state.Restarting);
+    track.isUp = goesOn;
+    const isReplaced = this.#replaced.delete(track.id);
+    const exitCode = Number(event.Actor.Attributes["exitCode"] ?? 0);
+    const before = track.telling;
+    const tell = async (): Promise<void> => {
+      await before;
+      await this.#tellEnd(track, exitCode, { isSeen, isReplaced });
+    };
+    const telling = tell();
+    track.telling = telling;
+    void this.#leaveAfter(track, telling);
+  }
+
+  async #leaveAfter(track: Track, telling: Promise<void> | undefined): Promise<void> {
+    try {
+      await telling;
+      if (track.telling === telling) track.telling = undefined;
+      await this.#leave(track);
+    } catch (error) {
+      this.#over.reject(error);
+    }
+  }
+
+  /** The end is told behind what was said before it. */
+  async #tellEnd(
+    track: Track,
+    exitCode: number,
+    { isSeen, isReplaced }: { readonly isSeen: boolean; readonly isReplaced: boolean },
+  ): Promise<void> {
+    const { id, name, service } = track;
+    await track.reading;
+    // Docker's daemon may end a log that is followed before its last lines.
+    if (!isSeen && track.isShown && track.reading === undefined) {
+      await this.#begin(track, () => this.#readLogs(track, { follow: false }));
+    }
+    if (track.isShown) await this.#view.status(name, `exited with code ${exitCode}`);
+    if (track.isShown && isReplaced) await this.#view.status(name, "has been recreated");
+    this.#options.onEnd?.({ id, name, service, exitCode });
+  }
+
+  /** One that was to be restarted by its policy has no end to tell of. */
+  async #onStop(track: Track): Promise<void> {
+    if (!track.isUp) return;
+    const state = (await this.#inspect(track.id))?.State;
+    if (state?.Running === true || state?.Restarting === true) return;
+    track.isUp = false;
+    track.wasKilled = true;
+    void this.#leaveAfter(track, track.telling);
+  }
+
+  #onDestroy(track: Track): void {
+    track.isUp = false;
+    track.wasKilled = false;
+    this.#replaced.delete(track.id);
+    void this.#leaveAfter(track, track.telling);
+  }
+
+  async #leave(track: Track): Promise<void> {
+    if (track.isUp) return;
+    if (track.wasKilled) {
+      await delay(restartMs, undefined, { signal: this.#noRestarts.signal }).catch(() => {});
+      if (track.isUp || !track.wasKilled) return;
+    }
+    this.#expected.delete(track.id);
+    await this.#settle();
+  }
+
+  /** Ends when nothing is left to wait for, and everything has been shown. */
+  async #settle(): Promise<void> {
+    while (this.#isArmed && this.#expected.size === 0) {
+      const ended = [...this.#tracks.values()].filter(({ isUp }) => !isUp);
+      const open = ended.flatMap(({ reading, telling }) => [reading, telling]);
+      const busy = open.filter((work) => work !== undefined);
+      if (busy.length === 0) return this.close();
+      await Promise.all(busy);
+    }
+  }
+
+  /** Reads what has not been seen, where a container was started at this time. */
+  #readOn(track: Track, startedAt: string): void {
+    void this.#begin(track, async () => {
+      track.position ??= await this.#endBefore(track.id, startedAt);
+      await this.#readLogs(track, {});
+    });
+  }
+
+  /** Reads, and again when the container was started meanwhile. */
+  #begin(track: Track, read: () => Promise<void>): Promise<void> {
+    const reading = async (): Promise<void> => {
+      try {
+        await read();
+      } catch (error) {
+        this.#over.reject(error);
+      }
+      track.reading = undefined;
+      const startedAt = track.staleSince;
+      track.staleSince = undefined;
+      if (startedAt !== undefined && !this.#abort.signal.aborted) this.#readOn(track, startedAt);
+    };
+    return (track.reading = reading());
+  }
+
+  /** When a container's run before this one ended; empty when it has had none. */
+  async #endBefore(id: string, startedAt: string): Promise<string> {
+    const finished = fixedRfc3339((await this.#inspect(id))?.State.FinishedAt ?? "");
+    return finished.startsWith("0001-") || finished >= startedAt ? "" : finished;
+  }
+
+  async #readLogs(track: Track, query: { readonly tail?: string; readonly follow?: boolean }): Promise<void> {
+    const { id, name } = track;
+    const { timestamps, since, until } = this.#options;
+    const seen = track.position ?? "";
+    const from = seen === "" ? since : unixTime(seen);
+    try {
+      track.tty ??= (await this.#client.containerInspect(id)).Config.Tty === true;
       const reader = await this.#client.containerLogs(id, {
         stdout: true,
         stderr: true,
         follow: true,
-        tty,
-        timestamps: this.#options.timestamps,
-        ...(since === undefined ? {} : { since: unixTime(since) }),
+        timestamps: true,
+        tty: track.tty,
+        ...(from === undefined ? {} : { since: from }),
+        ...(until === undefined ? {} : { until }),
+        ...query,
+        signal: this.#abort.signal,
       });
-      await showOutput(this.#view, name, reader.output());
-    } catch {
-      // A container that is gone has nothing more to say.
+      for await (const { time, text, stream } of timedLines(reader.output(), track.tty)) {
+        if (time <= seen && time !== "") continue;
+        if (time > (track.position ?? "")) track.position = time;
+        await this.#view.line(name, timestamps ? `${time} ${text}` : text, stream);
+      }
+    } catch (error) {
+      if (isNotFound(error) || this.#abort.signal.aborted) return;
+      if (!hasStatus(error, 501)) throw error;
+      await this.#withoutLogs(track, error as Error);
     }
   }
 
-  /** The state once it is known whether the container is started again. */
-  async #stateAfterOutput({ id }: Followed): Promise<ContainerInspect | undefined> {
-    for (let attempt = 0; ; attempt++) {
-      const found = await this.#inspect(id);
-      if (found === undefined || this.#isClosed) return found;
-      const { Status: status } = found.State;
-      if (status === "exited" || status === "dead" || status === "created") return found;
-      // The output may end a moment before the program has: whether it runs again is seen by a later start.
-      if (status === "running" && attempt >= 10) return found;
-      await delay(Math.min(20 * (attempt + 1), 200));
-    }
+  /** Its log driver keeps nothing to read: what is said from now on can be had where it runs. */
+  async #withoutLogs(track: Track, error: Error): Promise<void> {
+    this.#options.warn(`Can't retrieve logs for "${track.name}": ${error.message}`);
+    if (!track.isUp) return;
+    const shown = await this.#connect(track);
+    await shown();
+  }
+
+  /** Connects to where a container runs. What is returned shows what comes, to the end. */
+  async #connect({ id, name, tty = false }: Track): Promise<() => Promise<void>> {
+    const stdio = await this.#client.containerAttach(id, { stdout: true, stderr: true, tty });
+    stdio.input.on("error", () => {});
+    this.#abort.signal.addEventListener("abort", () => stdio.close(), { once: true });
+    return async () => {
+      // A connection that breaks is the end of what it brings.
+      await showOutput(this.#view, name, stdio.output()).catch((error: unknown) => {
+        if (error instanceof CliError) throw error;
+      });
+    };
   }
 
   async #inspect(id: string): Promise<ContainerInspect | undefined> {
@@ -140,18 +385,4 @@ export class Follower {
       throw error;
     }
   }
-
-  async #end(container: Followed, state: ContainerInspect | undefined): Promise<void> {
-    const exitCode = state?.State.ExitCode ?? 0;
-    this.#running.delete(container.id);
-    await this.#view.status(container.name, `exited with code ${exitCode}`);
-    this.#options.onEnd?.({ ...container, exitCode });
-  }
-}
-
-/** An RFC 3339 time as the unix seconds, with all its digits, that the API takes. */
-export function unixTime(text: string): string {
-  const match = /^(.*?)(?:\.(\d+))?Z$/.exec(text);
-  if (match === null) return String(Date.parse(text) / 1000);
-  return `${Math.trunc(Date.parse(`${match[1]!}Z`) / 1000)}.${(match[2] ?? "0").padEnd(9, "0")}`;
 }

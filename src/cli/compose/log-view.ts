@@ -7,6 +7,8 @@ export interface LogViewOptions {
   readonly colours: boolean;
   /** Shows names before the lines. */
   readonly prefix: boolean;
+  /** Everything goes to standard output. */
+  readonly oneStream?: boolean;
 }
 
 /** Writes lines of containers to standard output. */
@@ -37,7 +39,7 @@ export class LogView {
   async line(name: string, line: string, stream: "stdout" | "stderr" = "stdout"): Promise<void> {
     if (this.#isSilent) return;
     this.register(name);
-    const writer = stream === "stderr" ? this.#stderr : this.#stdout;
+    const writer = stream === "stderr" && this.#options.oneStream !== true ? this.#stderr : this.#stdout;
     await writer.write(Buffer.from(`${this.#prefix(name)}${line}\n`));
   }
 

@@ -7,11 +7,14 @@ import type { Project } from "../../compose/model/project.ts";
 import { isNotFound } from "../../client/errors.ts";
 import type { ComposeApp } from "./app.ts";
 import { Follower, type Ended } from "./follow.ts";
+import type { Followed } from "./follow-track.ts";
 import { LogView } from "./log-view.ts";
 
 export interface AttachedRun {
   readonly project: Project;
   readonly containers: ReadonlyMap<string, readonly Ready[]>;
+  /** The services that were asked for; all when there are none. They are waited for, and stopped at the end. */
+  readonly asked: readonly string[];
   /** Services whose output is shown. */
   readonly shown: ReadonlySet<string>;
   readonly abortOnExit: boolean;
@@ -30,54 +33,62 @@ const interrupted = 130;
 /** Starts the containers and shows what they say. Returns the exit code. */
 export async function runAttached(app: ComposeApp, run: AttachedRun): Promise<number> {
   const { project, containers } = run;
-  const { client } = app.context;
   const view = new LogView({ colours: run.colours && app.hasAnsi(1), prefix: run.prefix });
   const stopping = new Stopping(app, run, view);
-  const follower = new Follower(client, view, {
-    timestamps: run.timestamps,
-    onEnd: (ended) => stopping.ended(ended),
-  });
-  const attach = async (container: Ready): Promise<void> => {
-    const name = shownName(project, container);
-    const tty = project.services[container.service]?.tty === true;
-    await follower.attach({ ...container, name }, tty, !run.shown.has(container.service));
-  };
-  using _signals = stopping.listen();
+  using follower = await openFollower(app, run, { view, stopping });
+  using _signals = stopping.listen(follower);
   const all = [...containers.values()].flat();
+  const named = (container: Ready): Followed => ({ ...container, name: shownName(project, container) });
   const names = all.filter(({ service }) => run.shown.has(service)).map((each) => shownName(project, each));
   // Names are shown in one width, and in colours that do not depend on who is quickest.
   for (const name of names.sort()) view.register(name);
   app.finish();
   app.context.print(`Attaching to ${names.join(", ")}\n`);
+  const attach = async (container: Ready): Promise<void> => {
+    const tty = project.services[container.service]?.tty === true;
+    await follower.attach(named(container), { tty, isRunning: container.isRunning });
+  };
+  for (const container of all) follower.expect(named(container));
   for (const container of all) if (container.isRunning) await attach(container);
+  follower.begin();
   try {
     await startProject({ ...app.session("Starting", true), report: () => {} }, project, containers, {
       beforeStart: attach,
       signal: stopping.signal,
     });
   } catch (error) {
-    if (!stopping.signal.aborted) {
-      follower.close();
-      throw error;
-    }
+    if (!stopping.signal.aborted) throw error;
   } finally {
     app.finish();
   }
-  const watching =
-    run.watch && !stopping.signal.aborted ? startWatch(app, run, attach, stopping.signal) : undefined;
+  const watching = run.watch && !stopping.signal.aborted ? startWatch(app, run, stopping.signal) : undefined;
   await Promise.race([follower.ended(), stopping.done]);
   if (watching !== undefined && !stopping.signal.aborted) await Promise.race([watching, stopping.done]);
-  return await stopping.finish();
+  return await stopping.finish(follower);
 }
 
-async function startWatch(
+/** As Docker Compose waits: for what was asked for, else for everything whose output is shown. */
+async function openFollower(
   app: ComposeApp,
-  { project }: AttachedRun,
-  attach: (container: Ready) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
+  { project, asked, shown, timestamps }: AttachedRun,
+  { view, stopping }: { readonly view: LogView; readonly stopping: Stopping },
+): Promise<Follower> {
+  const named = new Set([...asked, ...shown]);
+  const followed = named.size === 0 ? new Set(Object.keys(project.services)) : named;
+  return await Follower.open(app.context.client, view, {
+    project: project.name,
+    timestamps,
+    isOfInterest: (service) => followed.has(service),
+    required: asked.length === 0 ? followed : new Set(asked),
+    isShown: (service) => shown.has(service),
+    onEnd: (ended) => stopping.ended(ended),
+    warn: (message) => app.warn(message),
+  });
+}
+
+async function startWatch(app: ComposeApp, { project }: AttachedRun, signal: AbortSignal): Promise<void> {
   const { watchProject } = await import("./watch-project.ts");
-  await watchProject(app, project, { signal, onRecreated: attach });
+  await watchProject(app, project, { signal });
 }
 
 function shownName({ name: project, separator }: Project, { name, service, number }: Ready): string {
@@ -111,7 +122,8 @@ class Stopping {
     return this.#done.promise;
   }
 
-  listen(): Disposable {
+  listen(follower: Follower): Disposable {
+    this.signal.addEventListener("abort", () => follower.expectNoRestarts(), { once: true });
     const onSignal = (): void => {
       this.#signals++;
       if (this.#signals === 1) {
@@ -123,17 +135,20 @@ class Stopping {
     return { [Symbol.dispose]: () => void process.off("SIGINT", onSignal).off("SIGTERM", onSignal) };
   }
 
-  ended({ service, exitCode, name }: Ended): void {
+  ended({ service, exitCode }: Ended): void {
     const { abortOnExit, abortOnFailure, exitCodeFrom } = this.#run;
     if (service === exitCodeFrom && this.#signals === 0) this.#exitCode = exitCode;
     if (this.#isStopping || !(abortOnExit || (abortOnFailure && exitCode !== 0))) return;
     if (exitCodeFrom === "") this.#exitCode = exitCode;
-    this.#begin(`Aborting on container exit: ${name} exited with code ${exitCode}`);
+    this.#begin("Aborting on container exit...");
   }
 
   /** The exit code, once stopping has ended. */
-  async finish(): Promise<number> {
-    if (this.#isStopping) await this.#done.promise;
+  async finish(follower: Follower): Promise<number> {
+    if (!this.#isStopping) return this.#exitCode;
+    await this.#done.promise;
+    // The last words, and the exit code that was asked for, may still be on their way.
+    if (this.#signals === 0) await follower.ended();
     return this.#exitCode;
   }
 
@@ -151,7 +166,7 @@ class Stopping {
     const session = this.#app.session("Stopping");
     try {
       await stopProject(session, project, {
-        services: Object.keys(project.services),
+        services: this.#run.asked.length > 0 ? this.#run.asked : Object.keys(project.services),
         ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
       });
     } finally {
@@ -161,11 +176,11 @@ class Stopping {
 
   async #kill(): Promise<void> {
     const { client } = this.#app.context;
-    const { project } = this.#run;
+    const { project, asked } = this.#run;
     const running = await listContainers(client, project.name, { all: false }).catch(() => []);
     await Promise.all(
       running
-        .filter(({ service }) => project.services[service] !== undefined)
+        .filter(({ service }) => (asked.length > 0 ? asked.includes(service) : service in project.services))
         .map(({ id }) =>
           client.containerKill(id).catch((error: unknown) => {
             if (!isNotFound(error)) this.#app.say(String(error));

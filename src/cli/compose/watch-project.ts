@@ -3,7 +3,6 @@ import { errorText } from "../../base/errors.ts";
 import { existsSync, statSync, watch, type FSWatcher } from "node:fs";
 import { join, posix, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Ready } from "../../compose/act/converge.ts";
 import { runHook } from "../../compose/act/hooks.ts";
 import { startProject } from "../../compose/act/start.ts";
 import { listContainers, type Observed } from "../../compose/engine.ts";
@@ -19,8 +18,6 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   readonly isQuiet?: boolean;
   readonly isPruning?: boolean;
-  /** A container has been made anew: the moment to listen to it. */
-  readonly onRecreated?: (container: Ready) => Promise<void>;
 }
 
 /** Changes that come together are one: an editor writes a file in several steps. */
@@ -181,12 +178,7 @@ class Worker {
         build: true,
         buildOptions: buildOptions(this.#app, this.#options.isQuiet === true),
       });
-      await startProject(
-        session,
-        project,
-        containers,
-        this.#options.onRecreated === undefined ? {} : { beforeStart: this.#options.onRecreated },
-      );
+      await startProject(session, project, containers);
     });
     if (this.#options.isPruning === true && old !== undefined) {
       // Who still uses it keeps it.

@@ -1,11 +1,13 @@
-import { shownName } from "../../../compose/engine.ts";
+import type { Client } from "../../../client/client.ts";
+import { settle } from "../../../compose/dependency-order.ts";
+import { hasStatus, shownName, type Observed } from "../../../compose/engine.ts";
 import { CliError } from "../../errors.ts";
 import { apiTimestamp } from "../../output/timestamps.ts";
 import type { ParsedArguments } from "../../parser.ts";
 import { composeCommand, indexFlag } from "../app.ts";
 import { containersOf } from "../containers.ts";
+import { Follower } from "../follow.ts";
 import { LogView, showOutput } from "../log-view.ts";
-import { newContainers } from "../new-containers.ts";
 
 export default composeCommand({
   name: "logs",
@@ -38,42 +40,68 @@ export default composeCommand({
   ],
   async run(app, parsed) {
     const { client } = app.context;
-    const { containers, name } = await containersOf(app, parsed.positional);
     const index = parsed.number("index");
-    const wanted = containers.filter(({ number }) => index === 0 || number === index);
+    const bounds = { ...time(parsed, "since"), ...time(parsed, "until") };
     const view = new LogView({
       colours: !parsed.bool("no-color") && app.hasAnsi(1),
       prefix: !parsed.bool("no-log-prefix"),
+      // As Docker Compose: what programs say is this command's result, whichever stream they said it to.
+      oneStream: true,
     });
+    const { project, name } = app.projectOrName();
+    const services = new Set(
+      parsed.positional.length === 0 ? Object.keys(project?.services ?? {}) : parsed.positional,
+    );
+    const isOfInterest = (service: string, number: number): boolean =>
+      (services.size === 0 || services.has(service)) && (index === 0 || number === index);
+    const warn = (message: string): void => app.warn(message);
+    const timestamps = parsed.bool("timestamps");
+    using follower = parsed.bool("follow")
+      ? await Follower.open(client, view, { project: name, timestamps, isOfInterest, ...bounds, warn })
+      : undefined;
+    const found = (await containersOf(app, parsed.positional)).containers;
+    const wanted = found.filter(({ service, number }) => isOfInterest(service, number));
     for (const container of wanted) view.register(shownName(container));
-    const query = {
-      stdout: true,
-      stderr: true,
-      follow: parsed.bool("follow"),
-      tail: parsed.string("tail"),
-      timestamps: parsed.bool("timestamps"),
-      ...time(parsed, "since"),
-      ...time(parsed, "until"),
-    };
-    const show = async (container: (typeof wanted)[number], isNew = false): Promise<void> => {
-      const { Config: config } = await client.containerInspect(container.id);
-      const logs = await client.containerLogs(container.id, {
-        ...query,
-        ...(isNew ? { tail: "all" } : {}),
-        tty: config.Tty === true,
-      });
-      await showOutput(view, shownName(container), logs.output());
-    };
-    const shown = wanted.map((container) => show(container));
-    if (!parsed.bool("follow")) {
-      await Promise.all(shown);
+    const tail = parsed.string("tail");
+    if (follower === undefined) {
+      const asked = { ...bounds, tail, timestamps, warn };
+      await settle(wanted.map((container) => showLog(client, view, container, asked)));
       return 0;
     }
-    // Containers that are started while somebody watches are shown as well, until none runs any more.
-    await newContainers(client, { project: name, services: parsed.positional, known: wanted, shown, show });
+    for (const container of wanted) {
+      const isRunning = ["running", "restarting", "paused"].includes(container.state);
+      follower.readLogs({ ...container, name: shownName(container) }, { tail, isRunning });
+    }
+    await follower.ended();
     return 0;
   },
 });
+
+interface LogBounds {
+  readonly since?: string;
+  readonly until?: string;
+  readonly tail: string;
+  readonly timestamps: boolean;
+  readonly warn: (message: string) => void;
+}
+
+async function showLog(
+  client: Client,
+  view: LogView,
+  container: Observed,
+  { warn, ...bounds }: LogBounds,
+): Promise<void> {
+  const name = shownName(container);
+  try {
+    const { Config: config } = await client.containerInspect(container.id);
+    const tty = config.Tty === true;
+    const logs = await client.containerLogs(container.id, { ...bounds, stdout: true, stderr: true, tty });
+    await showOutput(view, name, logs.output());
+  } catch (error) {
+    if (!hasStatus(error, 501)) throw error;
+    warn(`Can't retrieve logs for "${name}": ${(error as Error).message}`);
+  }
+}
 
 function time(parsed: ParsedArguments, flag: "since" | "until"): Partial<Record<"since" | "until", string>> {
   const text = parsed.string(flag);

@@ -1,4 +1,5 @@
 import { noteAnswers } from "../../../compose/file/disk.ts";
+import type { Project } from "../../../compose/model/project.ts";
 import { createProject, describeProject, isRunning } from "../../../compose/up.ts";
 import { CliError } from "../../errors.ts";
 import type { ParsedArguments } from "../../parser.ts";
@@ -51,6 +52,7 @@ export default composeCommand({
     const { result: project, answers: disk } = noteAnswers(() =>
       scaled(app.project(services, { dependencies: !parsed.bool("no-deps") }), parsed.list("scale")),
     );
+    checkNames(parsed, project);
     const options = { ...createOptions(app, parsed, project), ...timeoutOf(parsed) };
     if (app.isDryRun) {
       const lines = await describeProject(app.session("Plan"), project, options);
@@ -95,6 +97,7 @@ async function attached(
   const { runAttached } = await import("../run-attached.ts");
   return await runAttached(app, {
     ...run,
+    asked: parsed.positional,
     shown: new Set(shown),
     abortOnExit: parsed.bool("abort-on-container-exit") || exitCodeFrom !== "",
     abortOnFailure: parsed.bool("abort-on-container-failure"),
@@ -105,6 +108,17 @@ async function attached(
     watch: parsed.bool("watch"),
     ...(parsed.changed("timeout") ? { timeoutSeconds: parsed.number("timeout") } : {}),
   });
+}
+
+function checkNames(parsed: ParsedArguments, project: Project): void {
+  const exitCodeFrom = parsed.string("exit-code-from");
+  if (exitCodeFrom !== "" && project.services[exitCodeFrom] === undefined) {
+    const reason = project.disabled[exitCodeFrom] === undefined ? "not found" : "disabled";
+    throw new CliError(`no such service: ${exitCodeFrom}: ${reason}`, 1);
+  }
+  const unknown = parsed.list("attach").filter((name) => project.services[name] === undefined);
+  if (unknown.length > 0)
+    throw new CliError(`cannot attach to services not included in up: ${unknown.join(", ")}`, 1);
 }
 
 function check(parsed: ParsedArguments): void {

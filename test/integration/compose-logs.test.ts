@@ -1,0 +1,124 @@
+/** Output of a project that somebody watches: over restarts and containers made anew, each line once. */
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { ComposeProject, service } from "../helpers/compose.ts";
+import { busybox } from "../helpers/images.ts";
+import { eventually } from "../helpers/process.ts";
+import { useDaemon } from "../helpers/suite.ts";
+
+const waiting = { timeoutMs: 60_000 };
+const count = (text: string, line: string): number => text.split(`${line}\n`).length - 1;
+
+/** Fails six times with 200 numbered lines each, on both streams: the numbers go on over the runs. */
+const counting = `
+services:
+  again:
+    image: ${busybox}
+    restart: on-failure:5
+    volumes: [ ./count:/count ]
+    command:
+      - sh
+      - -c
+      - |
+        n=$$(cat /count/n 2>/dev/null || echo 0)
+        for i in $$(seq 1 200); do n=$$((n + 1)); echo line $$n; done
+        echo $$n > /count/n
+        exit 3
+`;
+const allLines = Array.from({ length: 1200 }, (_, index) => `line ${index + 1}`);
+const numbered = (text: string): string[] => text.match(/line \d+$/gm) ?? [];
+
+describe("compose logs -f and up in the foreground", () => {
+  const suite = useDaemon();
+  const project = async (file: string): Promise<ComposeProject> => {
+    const app = await ComposeProject.make(suite.daemon, { "compose.yaml": file });
+    await mkdir(join(app.directory, "count"));
+    return app;
+  };
+
+  test("show every line of a container that its policy restarts, once, and each of its ends", async () => {
+    for (const follow of [
+      async (app: ComposeProject): Promise<string> => {
+        await app.ok(["up", "-d"]);
+        return await app.ok(["logs", "-f"]);
+      },
+      (app: ComposeProject): Promise<string> => app.ok(["up"]),
+    ]) {
+      await using app = await project(counting);
+      const output = await follow(app);
+      assert.deepEqual(numbered(output), allLines);
+      // The command may begin to listen when some runs are over, but never behind the last one.
+      assert.match(output, /line 1200\nagain-1 exited with code 3\n$/);
+      await app.ok(["down"]);
+    }
+  });
+
+  test("go on with what is restarted, made anew, added and started, and end when everything has ended", async () => {
+    const file = (hello: string): string => `
+services:
+  web: { image: ${busybox}, command: ${service(`echo ${hello}`)} }
+  all: { image: ${busybox}, command: ${service()} }
+  new: { image: ${busybox}, command: ${service("echo new is up")}, profiles: [more] }
+`;
+    await using app = await project(file("hello"));
+    await app.ok(["up", "-d"]);
+    const logs = app.start(["logs", "-f"]);
+    const attached = app.start(["up"]);
+    const shows = (line: string, times = 1, programs = [logs, attached]): Promise<unknown> =>
+      eventually(() => programs.every((program) => count(program.stdout(), line) === times), {
+        ...waiting,
+        what: `${line} (${times} times)`,
+      });
+    await shows("web-1  | hello", 1, [logs]);
+    await eventually(() => attached.stdout().includes("Attaching to all-1, web-1"), {
+      ...waiting,
+      what: "the foreground",
+    });
+    // Somebody else works on the project meanwhile.
+    await app.ok(["--profile", "more", "up", "-d", "--scale", "web=2"]);
+    await shows("web-2  | hello");
+    await shows("new-1  | new is up", 1, [logs]);
+    await app.ok(["restart", "web"]);
+    await shows("web-1 exited with code 0");
+    await shows("web-2  | hello", 2);
+    await app.write("compose.yaml", file("hello again"));
+    await app.ok(["up", "-d", "--scale", "web=2"]);
+    await shows("web-1 has been recreated");
+    await shows("web-1  | hello again");
+    await app.ok(["--profile", "more", "down", "-t", "5"]);
+    assert.equal((await logs.wait(60_000)).code, 0);
+    assert.equal((await attached.wait(60_000)).code, 0);
+    await shows("web-1  | hello", 2, [logs]);
+    await shows("web-2  | hello", 2);
+    await shows("web-2  | hello again");
+    await shows("web-2 exited with code 0", 3);
+    assert.doesNotMatch(attached.stdout(), /new/);
+  });
+
+  test("up waits for what was asked for, and stops the others when it is to", async () => {
+    await using app = await project(`
+services:
+  job: { image: ${busybox}, command: ["sh", "-c", "echo job; exit 4"], depends_on: [web] }
+  web: { image: ${busybox}, command: ${service("echo web")} }
+`);
+    const job = await app.run(["up", "job"]);
+    assert.deepEqual(
+      [job.code, job.stdout],
+      [0, "Attaching to job-1\njob-1  | job\njob-1 exited with code 4\n"],
+    );
+    assert.match(await app.ok(["ps", "web"]), /Up/, "what it depends on goes on");
+    const from = await app.run(["up", "--exit-code-from", "web", "--attach", "job"]);
+    assert.equal(from.code, 0);
+    assert.match(from.stdout, /^Attaching to job-1\njob-1 {2}\| job\njob-1 exited with code 4\n$/);
+    assert.match(from.stderr, /Aborting on container exit\.\.\.\n[^]*Container shop-web-1 {2}Stopped/);
+    const abort = await app.run(["up", "--abort-on-container-exit"]);
+    assert.equal(abort.code, 4);
+    assert.match(abort.stdout, /job-1 exited with code 4\n/);
+    const nobody = await app.run(["up", "--attach", "nobody"]);
+    assert.deepEqual([nobody.code, nobody.stdout], [1, ""]);
+    assert.match(nobody.stderr, /cannot attach to services not included in up: nobody/);
+    await app.ok(["down"]);
+  });
+});
