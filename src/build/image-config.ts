@@ -1,7 +1,7 @@
 /** What instructions without files do to an image's configuration, and the words they leave in its history. */
 import { formatDuration } from "../base/duration.ts";
 import { invalidArgument } from "../base/errors.ts";
-import { parseSignal } from "../container/signals.ts";
+import { parseSignal } from "../base/signals.ts";
 import type { HistoryEntry, ImageConfig } from "../oci/image-spec.ts";
 import type { CommandLine, HealthcheckInstruction, Instruction } from "./dockerfile/ast.ts";
 import { runScript } from "./dockerfile/heredoc.ts";
