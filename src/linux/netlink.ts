@@ -200,13 +200,21 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
+/** The kernel's words (net/core/rtnetlink.c) for a kind of device that it has not, and can load no module for. */
+const unknownDevice = "Unknown device type";
+
 /** Throws when an acknowledgement (struct nlmsgerr) or the end of a dump carries an error; adds the kernel's own words. */
 function throwOnError(what: string, body: Buffer, hasAttributes: boolean): void {
   const code = body.length >= 4 ? -body.readInt32LE(0) : 0;
   if (code === 0) return;
   // With NETLINK_CAP_ACK only the header of the request is repeated: 4 bytes of error and 16 of header.
   const words = hasAttributes ? readText(parseAttributes(body.subarray(20)).get(NLMSGERR_ATTR_MSG)) : "";
-  throw systemError(words === "" ? what : `${what} (${words})`, code);
+  const error = systemError(words === "" ? what : `${what} (${words})`, code);
+  if (words !== unknownDevice) throw error;
+  const { kind, message } = error;
+  const hint =
+    "The kernel's module for it cannot be loaded. After an upgrade of the kernel's package, start the machine anew.";
+  throw Object.assign(new EngineError(kind, message, { hint }), { code: error.code });
 }
 
 /** True for an error of one of these names (`EEXIST`). */

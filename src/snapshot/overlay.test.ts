@@ -147,6 +147,15 @@ test("a directory that cannot hold overlay mounts is refused, and nothing stays 
     assert.match(chosen.name, /^(fuse-overlayfs|vfs)$/);
     const why = Object.fromEntries(chosen.status())["Chosen Because"];
     assert.match(why ?? "", /overlay2 does not work in .*lies on an overlay itself.*btrfs does not work/);
+    // Layers that are there are not left for a driver that has none.
+    mkdirSync(join(target, "overlay2/layers/some"), { recursive: true });
+    assert.throws(
+      () => createSnapshotter({ driver: undefined, root: target }),
+      (error: unknown) =>
+        isKind(error, "unavailable") &&
+        /stored by overlay2, which cannot be used now: .*lies on an overlay itself/.test(error.message),
+    );
+    assert.equal(createSnapshotter({ driver: "vfs", root: target }).name, "vfs");
   } finally {
     unmount(target);
     rmSync(root, { recursive: true });
