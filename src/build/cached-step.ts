@@ -18,6 +18,8 @@ export interface CachedStep {
   readonly keys: readonly (() => Promise<string>)[];
   readonly description: string;
   readonly createdBy: string;
+  /** Its words in the history end without `# buildkit`. */
+  readonly isPlain?: boolean;
   /** Only its own layer is the result's, whatever is below (COPY --link). */
   readonly isLink?: boolean;
   make(): Promise<Layer>;
@@ -53,7 +55,7 @@ export async function takeCached(
     state.layers =
       step.isLink === true ? [...state.layers, await session.relayer(state, found)] : found.layers;
     addHistory(state, step.createdBy, {
-      isStep: true,
+      isStep: step.isPlain !== true,
       hasLayer: true,
       created: session.created(found.createdAt),
     });
@@ -82,7 +84,11 @@ export async function takeCached(
     crashpoint("build-step.recorded");
     session.holdRecord(record);
     state.layers = [...state.layers, layer];
-    addHistory(state, step.createdBy, { isStep: true, hasLayer: true, created: session.created(createdAt) });
+    addHistory(state, step.createdBy, {
+      isStep: step.isPlain !== true,
+      hasLayer: true,
+      created: session.created(createdAt),
+    });
   });
 }
 

@@ -5,10 +5,12 @@ import { Readable } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
 import { redactCredentials } from "../base/redact-url.ts";
 import { detectCompression } from "../image/decompress.ts";
+import { parseDigest } from "../oci/digest.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import type { AddInstruction, CopyInstruction } from "./dockerfile/ast.ts";
 import { type StepPlace, takeCached } from "./cached-step.ts";
-import { type Owner, parseMode, parseOwner } from "./file-options.ts";
+import { type Owner, parseMode } from "./file-options.ts";
+import { stepOwner } from "./step-owner.ts";
 import { emptyTree, type FileEntry, type FileTree, rootEntry } from "./files/file-tree.ts";
 import { memoryTree } from "./files/filtered-tree.ts";
 import { Pack } from "./files/pack.ts";
@@ -31,6 +33,8 @@ import { shownCode } from "./step-titles.ts";
 interface Part {
   readonly tree: FileTree;
   readonly selections: readonly Selection[];
+  /** Out of an archive. */
+  readonly isArchive?: boolean;
   /** Its content for the cache; of a stage, by what it is made of. */
   readonly digest: () => string;
 }
@@ -51,13 +55,13 @@ export async function takeCopy(
   let parts: Promise<readonly Part[]> | undefined;
   const load = (): Promise<readonly Part[]> => (parts ??= loadParts(session, state, instruction));
   await takeCached(session, state, place, {
-    keys: await copyKeys(session, state, { instruction, destination, load }),
+    keys: await copyKeys(session, state, { instruction, destination, load, place }),
     description: shownCode(instruction),
     createdBy: historyWords(instruction),
     isLink: instruction.link,
     make: async () => {
       using below = openRoot(host, parent);
-      const owner = ownerOf(instruction, below.path);
+      const owner = ownerOf(session, instruction, { root: below.path, place });
       const plan = new LayerPlan(instruction.link ? emptyTree : below.tree, {
         destination,
         owner,
@@ -65,7 +69,8 @@ export async function takeCopy(
         nowNs: nowNs(),
         timeNs: epochNs,
       });
-      for (const { tree, selections } of await load()) plan.add(tree, selections);
+      for (const { tree, selections, isArchive = false } of await load())
+        plan.add(tree, selections, { isArchive });
       return await layerOfItems(host, parent, plan.items, { latestNs: epochNs, lease });
     },
   });
@@ -75,20 +80,21 @@ interface Copy {
   readonly instruction: CopyLike;
   readonly destination: string;
   readonly load: () => Promise<readonly Part[]>;
+  readonly place: StepPlace;
 }
 
 /** The identity of the stage that is copied from, then the content of the files. */
 async function copyKeys(
   session: BuildSession,
   state: StageState,
-  { instruction, destination, load }: Copy,
+  { instruction, destination, load, place }: Copy,
 ): Promise<(() => Promise<string>)[]> {
   const { epochNs } = session.parts;
   const words = [
     instruction.kind,
     instruction.link ? "link" : topOf(state.layers),
     destination,
-    ownerKey(session, state, instruction),
+    ownerKey(session, state, instruction, place),
     instruction.chmod,
     JSON.stringify([
       instruction.parents,
@@ -128,11 +134,11 @@ function absoluteDestination(instruction: CopyLike, workingDirectory: string): s
   return destination;
 }
 
-function historyWords({ kind, chown, chmod, link, sources, heredocs, destination }: CopyLike): string {
+function historyWords({ kind, parents, chown, chmod, sources, heredocs, destination }: CopyLike): string {
   const flags = [
+    ...(parents ? ["--parents"] : []),
     ...(chown === undefined ? [] : [`--chown=${chown}`]),
     ...(chmod === undefined ? [] : [`--chmod=${chmod}`]),
-    ...(link ? ["--link"] : []),
   ];
   const shown = kind === "add" ? sources.map(redactCredentials) : sources;
   const names = [...shown, ...heredocs.map(({ name }) => `<<${name}`)];
@@ -140,16 +146,24 @@ function historyWords({ kind, chown, chmod, link, sources, heredocs, destination
 }
 
 /** Numbers are the same in every root; names are looked up in the one below. */
-function ownerKey(session: BuildSession, state: StageState, instruction: CopyLike): string | undefined {
+function ownerKey(
+  session: BuildSession,
+  state: StageState,
+  instruction: CopyLike,
+  place: StepPlace,
+): string | undefined {
   if (instruction.chown === undefined) return undefined;
   if (/^\d+(:\d+)?$/.test(instruction.chown) || !instruction.link) return instruction.chown;
   using root = openRoot(session.parts.host, topOf(state.layers));
-  const { uid, gid } = parseOwner(instruction.chown, root.path);
+  const { uid, gid } = stepOwner(session, instruction.chown, { root: root.path, place });
   return `${uid}:${gid}`;
 }
 
-const ownerOf = ({ chown }: CopyLike, root: string | undefined): Owner | undefined =>
-  chown === undefined || chown === "" ? undefined : parseOwner(chown, root);
+const ownerOf = (
+  session: BuildSession,
+  { chown }: CopyLike,
+  where: Parameters<typeof stepOwner>[2],
+): Owner | undefined => (chown === undefined || chown === "" ? undefined : stepOwner(session, chown, where));
 
 async function loadParts(
   session: BuildSession,
@@ -158,14 +172,26 @@ async function loadParts(
 ): Promise<readonly Part[]> {
   const parts: Part[] = [];
   const local: string[] = [];
+  checkChecksum(instruction);
   for (const source of instruction.sources) {
-    const isRemote = instruction.kind === "add" && (isHttpUrl(source) || parseGitUrl(source) !== undefined);
+    const isRemote = instruction.kind === "add" && isElsewhere(source);
     if (isRemote) parts.push(await remotePart(session, source, instruction));
     else local.push(source);
   }
   if (local.length > 0) parts.push(...(await localParts(session, state, instruction, local)));
   if (instruction.heredocs.length > 0) parts.push(heredocPart(instruction));
   return parts;
+}
+
+const isElsewhere = (source: string): boolean => isHttpUrl(source) || parseGitUrl(source) !== undefined;
+
+/** Throws `invalidArgument` for a checksum that no source can have. */
+function checkChecksum(instruction: CopyLike): void {
+  if (instruction.kind !== "add" || instruction.checksum === undefined) return;
+  const { checksum, sources } = instruction;
+  if (sources.length !== 1) throw invalidArgument("checksum can't be specified for multiple sources");
+  if (!isElsewhere(sources[0]!)) throw invalidArgument("checksum requires HTTP(S) or Git sources");
+  if (parseGitUrl(sources[0]!) === undefined) parseDigest(checksum);
 }
 
 function heredocPart({ heredocs }: CopyLike): Part {
@@ -211,7 +237,7 @@ async function unpack(
 ): Promise<Omit<Part, "digest"> | undefined> {
   if (!looksPacked(tree, entry)) return undefined;
   const { contexts, undo, signal } = session.parts;
-  const pack = new Pack(contexts.temporaryPath());
+  const pack = new Pack(contexts.temporaryPath(), 0, nowNs());
   try {
     const bytes = Readable.from(copied(tree.read(entry)), { objectMode: false });
     await receiveTar(bytes, pack, signal, { keepsOwners: true });
@@ -222,7 +248,7 @@ async function unpack(
     return undefined;
   }
   undo.defer(() => pack.discard());
-  return { tree: pack, selections: [wholeTree(pack)] };
+  return { tree: pack, selections: [wholeTree(pack)], isArchive: true };
 }
 
 function* copied(pieces: Iterable<Buffer>): Generator<Buffer> {
@@ -306,7 +332,7 @@ async function httpPart(
     return file;
   });
   fetched.add(source, { sha256: got.sha256 });
-  const name = byteStringOf(got.fileName || urlFileName(source) || "download");
+  const name = byteStringOf(urlFileName(source) || "__unnamed__");
   const whole = new RootTree(path);
   const entry: FileEntry = {
     ...rootEntry,

@@ -1,11 +1,29 @@
 /** `--chown` and `--chmod` of COPY and ADD. */
-import { invalidArgument } from "../base/errors.ts";
+import { errorText, invalidArgument, isKind } from "../base/errors.ts";
 import { resolveUser } from "../container/user.ts";
 import type { FileEntry } from "./files/file-tree.ts";
 
 export interface Owner {
   readonly uid: number;
   readonly gid: number;
+}
+
+/**
+ * {@link parseOwner} as BuildKit has it: a name that is not there means root, which is said to `warn`.
+ */
+export function ownerOrRoot(text: string, root: string | undefined, warn: (words: string) => void): Owner {
+  const [user = "", group = ""] = text.split(":");
+  const found = (name: string, whenMissing: Owner): Owner => {
+    try {
+      return parseOwner(name, root);
+    } catch (error) {
+      if (!isKind(error, "invalidArgument")) throw error;
+      warn(errorText(error));
+      return whenMissing;
+    }
+  };
+  const owner = user === "" ? { uid: 0, gid: 0 } : found(user, { uid: 0, gid: 0 });
+  return group === "" ? owner : { uid: owner.uid, gid: found(`0:${group}`, owner).gid };
 }
 
 /**

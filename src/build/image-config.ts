@@ -1,6 +1,7 @@
 /** What instructions without files do to an image's configuration, and the words they leave in its history. */
 import { formatDuration } from "../base/duration.ts";
 import { invalidArgument } from "../base/errors.ts";
+import { parseSignal } from "../base/signals.ts";
 import type { HistoryEntry, ImageConfig } from "../oci/image-spec.ts";
 import type { CommandLine, HealthcheckInstruction, Instruction } from "./dockerfile/ast.ts";
 import { runScript } from "./dockerfile/heredoc.ts";
@@ -108,6 +109,8 @@ export function applyInstruction(draft: ConfigDraft, instruction: Instruction): 
       config.Shell = [...instruction.words];
       return note(`SHELL [${instruction.words.join(" ")}]`);
     case "stopsignal":
+      if (parseSignal(instruction.signal) === undefined)
+        throw invalidArgument(`invalid signal: ${instruction.signal}`);
       config.StopSignal = instruction.signal;
       return note(`STOPSIGNAL ${instruction.signal}`);
     case "healthcheck":

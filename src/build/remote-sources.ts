@@ -74,9 +74,9 @@ export async function download(
   };
 }
 
-/** The name of what a URL's path ends in; empty when it ends in a slash. */
+/** The last name in a URL's path, as Go's `path.Base` has it; empty when there is none. */
 export function urlFileName(url: string): string {
-  const path = new URL(url).pathname;
+  const path = new URL(url).pathname.replace(/\/+$/, "");
   const name = path.slice(path.lastIndexOf("/") + 1);
   try {
     return decodeURIComponent(name).replace(/[/\0]/g, "");

@@ -1,5 +1,5 @@
 /** `RUN --mount`: what is mounted for one command and gone after it. */
-import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join, posix } from "node:path";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import type { KeyedLock } from "../base/keyed-lock.ts";
@@ -222,13 +222,15 @@ async function cacheMount(
 
 async function fillCacheMount(mount: RunMount, place: string, preparation: MountPreparation): Promise<void> {
   mkdirSync(place, { recursive: true, mode: 0o755 });
+  let own = { uid: 0, gid: 0, mode: 0o755 };
   if (mount.from !== undefined) {
     const { copyTree } = await import("../linux/copy-tree.ts");
     const source = await bindSource({ ...mount, readonly: true }, preparation);
     copyTree(source, place);
+    own = statSync(source);
   }
-  chownSync(place, mount.uid ?? 0, mount.gid ?? 0);
-  chmodSync(place, mount.mode ?? 0o755);
+  chownSync(place, mount.uid ?? own.uid, mount.gid ?? own.gid);
+  chmodSync(place, mount.mode ?? own.mode & 0o7777);
 }
 
 async function bindMount(

@@ -10,7 +10,6 @@ import { requireRunnable } from "./emulators.ts";
 import { type StepPlace, takeCached } from "./cached-step.ts";
 import { takeCopy } from "./copy-step.ts";
 import { runScript } from "./dockerfile/heredoc.ts";
-import { parseOwner } from "./file-options.ts";
 import { defaultBuilderSettings } from "./gc-policy.ts";
 import { LayerPlan } from "./files/place.ts";
 import { addHistory, commandWords } from "./image-config.ts";
@@ -29,6 +28,7 @@ import { mountKey, prepareMounts } from "./run-mounts.ts";
 import { mountPlaces, runStep, type StepRun, stepContainerId, writePrivateFile } from "./run-step.ts";
 import type { BuildSession } from "./session.ts";
 import type { StageState } from "./session-parts.ts";
+import { stepOwner } from "./step-owner.ts";
 
 /** So many lines of a failed command are told with its failure. */
 const failureLines = 20;
@@ -72,7 +72,7 @@ async function takeWorkdir(
   const path = posix.resolve(config.WorkingDir || "/", instruction.path);
   config.WorkingDir = path;
   if (path === "/") {
-    addHistory(state, `WORKDIR ${path}`, { isStep: true, hasLayer: false });
+    addHistory(state, `WORKDIR ${path}`, { isStep: false, hasLayer: false });
     place.vertex.cached();
     return;
   }
@@ -83,9 +83,10 @@ async function takeWorkdir(
     keys: [async () => hashParts(["workdir", parent, path, user, String(epochNs)])],
     description: `WORKDIR ${path}`,
     createdBy: `WORKDIR ${path}`,
+    isPlain: true,
     make: async () => {
       using root = openRoot(host, parent);
-      const owner = user === "" ? undefined : parseOwner(user, root.path);
+      const owner = user === "" ? undefined : stepOwner(session, user, { root: root.path, place });
       const plan = new LayerPlan(root.tree, {
         destination: path,
         owner,

@@ -95,10 +95,12 @@ export class LineReader {
   }
 
   fault(message: string, range: SourceRange): DockerfileError {
-    return new DockerfileError(`dockerfile parse error on line ${range.start.line}: ${message}`, {
-      range,
-      source: this.source,
-    });
+    return new DockerfileError(message, { range, source: this.source });
+  }
+
+  /** A fault in one instruction's own words: BuildKit says the line with these alone. */
+  instructionFault(message: string, range: SourceRange): DockerfileError {
+    return this.fault(`dockerfile parse error on line ${range.start.line}: ${message}`, range);
   }
 
   /** Directives come first in the file; the first line that is none ends them. */

@@ -126,7 +126,7 @@ function located<T>(reader: LineReader, range: InstructionText["range"], read: (
     return read();
   } catch (error) {
     if (error instanceof DockerfileError) throw error;
-    throw reader.fault(errorText(error), range);
+    throw reader.instructionFault(errorText(error), range);
   }
 }
 

@@ -37,12 +37,17 @@ export class Pack implements FileTree, Disposable {
   readonly #budget = new MemoryBudget("the build context has too many files");
   readonly #buffer = Buffer.allocUnsafe(bufferBytes);
   #buffered = 0;
+  readonly #impliedNs: bigint;
   #written: number;
   #isSorted = true;
 
-  /** Opens a pack file, made when missing; `sizeBytes` of it are valid. */
-  constructor(path: string, sizeBytes = 0) {
+  /**
+   * Opens a pack file, made when missing; `sizeBytes` of it are valid. Directories that are only in the paths of others
+   * are of the time `impliedNs`.
+   */
+  constructor(path: string, sizeBytes = 0, impliedNs = 0n) {
     this.#path = path;
+    this.#impliedNs = impliedNs;
     this.#fd = withFileErrors("keep the build context", () =>
       openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600),
     );
@@ -72,7 +77,8 @@ export class Pack implements FileTree, Disposable {
     const slash = path.lastIndexOf("/");
     const parent = slash < 0 ? "" : path.slice(0, slash);
     const above = this.#entries.get(parent);
-    if (above?.type !== "directory") this.#put({ ...rootEntry, path: parent, offset: 0, sha256: "" });
+    if (above?.type !== "directory")
+      this.#put({ ...rootEntry, path: parent, timeNs: this.#impliedNs, offset: 0, sha256: "" });
     const siblings = this.#children.get(parent);
     const name = path.slice(slash + 1);
     if (siblings === undefined) this.#children.set(parent, [name]);

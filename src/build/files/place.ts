@@ -25,6 +25,7 @@ export class LayerPlan {
   readonly #options: PlaceOptions;
   readonly #placed = new Map<string, FileEntry>();
   #group = 0;
+  #keepsRights = false;
   readonly #merged: FileTree = {
     stat: (path) => this.#at(path),
     list: () => [],
@@ -38,8 +39,16 @@ export class LayerPlan {
     this.#options = options;
   }
 
-  /** Plans one tree's selections; those of one call share hard links. */
-  add(tree: FileTree, selections: readonly Selection[]): void {
+  /**
+   * Plans one tree's selections; those of one call share hard links. What comes out of an archive has the owners and modes
+   * that it has there; only directories that are made for it have others.
+   */
+  add(
+    tree: FileTree,
+    selections: readonly Selection[],
+    options: { readonly isArchive?: boolean } = {},
+  ): void {
+    this.#keepsRights = options.isArchive === true;
     for (const selection of selections) {
       this.#group += 1;
       this.#addOne(tree, selection);
@@ -88,8 +97,8 @@ export class LayerPlan {
     const { owner, chmod, timeNs } = this.#options;
     const placed: FileEntry = {
       ...entry,
-      ...(owner === undefined ? {} : owner),
-      ...(chmod === undefined || entry.type === "symlink" ? {} : { mode: chmod(entry) }),
+      ...(owner === undefined || this.#keepsRights ? {} : owner),
+      ...(chmod === undefined || this.#keepsRights || entry.type === "symlink" ? {} : { mode: chmod(entry) }),
       ...(timeNs === undefined ? {} : { timeNs }),
     };
     this.#placed.set(path, placed);
