@@ -73,8 +73,11 @@ export interface ContainerApi {
   ): Promise<ContainerCreateResponse>;
   /** `GET /containers/json`. */
   containerList(query?: ContainerListQuery): Promise<ContainerSummary[]>;
-  /** `GET /containers/{id}/json`. */
-  containerInspect(name: string, query?: CallOptions & { size?: boolean }): Promise<ContainerInspect>;
+  /** `GET /containers/{id}/json`; `newestVersion` of the API where a later one leaves out what is asked for. */
+  containerInspect(
+    name: string,
+    query?: CallOptions & { size?: boolean; newestVersion?: string },
+  ): Promise<ContainerInspect>;
   /** `POST /containers/{id}/start`. False when it was running already. */
   containerStart(name: string, options?: CallOptions & { detachKeys?: string }): Promise<boolean>;
   /** `POST /containers/{id}/stop`. False when it was not running. */
@@ -173,8 +176,12 @@ function queries(
         query: { all, limit, size, filters: filtersParameter(filters) },
         signal,
       }),
-    containerInspect: (name, { size, signal } = {}) =>
-      transport.json("GET", path(name, "/json"), { query: { size }, signal }),
+    containerInspect: (name, { size, signal, newestVersion } = {}) =>
+      transport.json("GET", path(name, "/json"), {
+        query: { size },
+        signal,
+        ...(newestVersion !== undefined && { newestVersion }),
+      }),
     containerTop: (name, psArguments = [], { signal } = {}) =>
       transport.json("GET", path(name, "/top"), {
         query: { ps_args: psArguments.length === 0 ? undefined : psArguments.join(" ") },

@@ -25,6 +25,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Ask on the path without a version, which every daemon has: spares the question which version it speaks. */
   readonly unversioned?: boolean;
+  /** Ask in this version of the API where both sides speak a later one, whose answer has less. */
+  readonly newestVersion?: string;
   /** The protocol that {@link Transport.hijack} asks the connection for; `tcp` when not said. */
   readonly upgrade?: string;
   /** Statuses that are no error beside 2xx, such as 304 of start and stop. */
@@ -170,8 +172,10 @@ export class Transport {
     };
   }
 
-  async #prefix({ unversioned }: RequestOptions): Promise<string> {
-    return unversioned === true ? "" : `/v${await this.apiVersion()}`;
+  async #prefix({ unversioned, newestVersion }: RequestOptions): Promise<string> {
+    if (unversioned === true) return "";
+    const version = await this.apiVersion();
+    return `/v${newestVersion === undefined ? version : lowerVersion(version, newestVersion)}`;
   }
 
   #base(): string {

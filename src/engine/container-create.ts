@@ -202,7 +202,12 @@ function chooseEndpoints(
   asked: Record<string, EndpointSettings | null>,
 ): Record<string, EndpointSettings> {
   const mode = hostConfig.NetworkMode ?? "bridge";
-  if (mode.startsWith("container:")) return {};
+  if (mode.startsWith("container:")) {
+    const shared = { isUserDefined: false, userSubnets: undefined };
+    for (const [name, settings] of Object.entries(asked))
+      checkEndpointSettings(settings ?? {}, shared, `invalid config for network ${name}: `);
+    return {};
+  }
   const endpoints: Record<string, EndpointSettings> = {};
   const nameOf = (text: string): string => findNetwork(context, text)?.name ?? text;
   endpoints[nameOf(mode)] = {};
@@ -213,7 +218,7 @@ function chooseEndpoints(
   if (findNetwork(context, mode)?.isUserDefined && (hostConfig.Links ?? []).length > 0)
     endpoints[nameOf(mode)] = { ...first, Links: first.Links ?? hostConfig.Links };
   for (const [name, settings] of Object.entries(endpoints))
-    checkEndpointSettings(findNetwork(context, name), settings);
+    checkEndpointSettings(settings, findNetwork(context, name), `invalid config for network ${name}: `);
   checkTogether(mode, Object.keys(endpoints));
   return endpoints;
 }

@@ -1,6 +1,7 @@
 /** Which network namespace a container gets, and which endpoints it asks for. */
-import { conflict, EngineError, invalidArgument, isKind } from "../base/errors.ts";
+import { conflict, invalidArgument, isKind } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { checkSettings, type SettingsTarget } from "../network/endpoint-settings.ts";
 import type { EndpointRequest, NetworkInfo, Sandbox } from "../network/network.ts";
 import type { EndpointSettings } from "../wire/container.ts";
 import type { EngineContext } from "./context.ts";
@@ -85,14 +86,19 @@ export function findNetwork(context: EngineContext, nameOrId: string): NetworkIn
   }
 }
 
-/** Docker's words for what only networks of a user's own take. Throws `invalidArgument`. */
-export function checkEndpointSettings(network: NetworkInfo | undefined, settings: EndpointSettings): void {
-  if (network === undefined || network.isUserDefined) return;
-  const { IPv4Address, IPv6Address, LinkLocalIPs } = settings.IPAMConfig ?? {};
-  if (IPv4Address || IPv6Address || (LinkLocalIPs ?? []).length > 0)
-    throw invalidArgument("user specified IP address is supported on user defined networks only");
-  if ((settings.Aliases ?? []).length > 0)
-    throw invalidArgument("network-scoped alias is supported only for containers in user defined networks");
+/** Throws `invalidArgument` in Docker's words for what a network, which need not be there, cannot give; after `where`. */
+export function checkEndpointSettings(
+  { IPAMConfig, Aliases }: EndpointSettings,
+  network: SettingsTarget | undefined,
+  where = "",
+): void {
+  const asked = {
+    ipv4Address: IPAMConfig?.IPv4Address,
+    ipv6Address: IPAMConfig?.IPv6Address,
+    linkLocalAddresses: IPAMConfig?.LinkLocalIPs,
+    aliases: Aliases,
+  };
+  checkSettings(asked, network ?? { isUserDefined: true, userSubnets: undefined }, where);
 }
 
 /** Docker's words for networks that do not go together. Throws `invalidArgument`. */
@@ -108,21 +114,19 @@ export function checkTogether(mode: string, networks: readonly string[]): void {
     );
 }
 
-/** Throws Docker's words when a container's networks cannot be changed: it shares them, or it is being removed. */
-export function requireOwnNetwork(container: ContainerRecord): void {
+/** Throws Docker's words when a container is just being removed. */
+export function requireStaying(container: ContainerRecord): void {
   const { status } = container.state;
   if (status === "removing" || status === "dead")
     throw conflict(
       `container ${container.id} is marked for removal and cannot be connected or disconnected to the network`,
     );
-  const mode = container.hostConfig.NetworkMode ?? "";
-  if (mode.startsWith(sharedPrefix))
+}
+
+/** Throws Docker's words when a container has no network of its own. */
+export function requireOwnNetwork({ hostConfig: { NetworkMode: mode = "" } }: ContainerRecord): void {
+  if (mode === "host" || mode.startsWith(sharedPrefix))
     throw invalidArgument(
       "container sharing network namespace with another container or host cannot be connected to any other network",
-    );
-  if (mode === "host")
-    throw new EngineError(
-      "invalidArgument",
-      "container cannot be disconnected from host network or connected to host network",
     );
 }

@@ -8,6 +8,8 @@ import type { EngineContext } from "./context.ts";
 import { readContainerPort } from "./port-requests.ts";
 
 const bridge = "bridge";
+const noLinks = (what: string): string =>
+  `conflicting options: ${what} can't be used with links. This would result in undefined behavior`;
 
 /** The links that a container is made with. Throws `invalidArgument` in Docker's words for what cannot be linked to. */
 export function findLinks(
@@ -15,24 +17,16 @@ export function findLinks(
   { Links: asked, NetworkMode: mode }: HostConfig,
 ): ContainerLink[] {
   if ((asked ?? []).length === 0 || mode !== bridge) {
-    if ((asked ?? []).length > 0 && mode === "host")
-      throw invalidArgument(
-        "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
-      );
-    if ((asked ?? []).length > 0 && mode?.startsWith("container:") === true)
-      throw invalidArgument(
-        "conflicting options: container type network can't be used with links. This would result in undefined behavior",
-      );
+    if ((asked ?? []).length > 0 && mode === "host") throw invalidArgument(noLinks("host type networking"));
+    if ((asked ?? []).length > 0 && mode?.startsWith("container:"))
+      throw invalidArgument(noLinks("container type network"));
     return [];
   }
   return (asked ?? []).map((text) => {
     const link = parseLink(text);
     if (link === undefined) throw invalidArgument(`bad format for links: ${text}`);
     const child = linkTarget(context, link.name);
-    if (child.hostConfig.NetworkMode === "host")
-      throw invalidArgument(
-        "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
-      );
+    if (child.hostConfig.NetworkMode === "host") throw invalidArgument(noLinks("host type networking"));
     return { containerId: child.id, alias: link.alias };
   });
 }
@@ -157,8 +151,7 @@ export function linkingContainers(
 /** `rm --link /web/alias`: the link goes, both containers stay. Throws `notFound`. */
 export function removeLink(context: EngineContext, name: string): void {
   const [parentName = "", alias] = name.replace(/^\//, "").split("/");
-  if (alias === undefined)
-    throw conflict(`Conflict, cannot remove the default link name of the container: ${name}`);
+  if (alias === undefined) throw conflict("Conflict, cannot remove the default link name of the container");
   const parent = context.containers.resolve(parentName);
   const links = (parent.links ?? []).filter((link) => link.alias !== alias);
   if (links.length === (parent.links ?? []).length)

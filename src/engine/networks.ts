@@ -10,8 +10,11 @@ import {
   checkTogether,
   endpointRequest,
   requireOwnNetwork,
+  requireStaying,
 } from "./container-sandbox.ts";
 import type { EngineContext } from "./context.ts";
+
+const hostStays = "container cannot be disconnected from host network or connected to host network";
 
 /** Makes a network. Throws as `NetworkManager.create`. */
 export async function networkCreate(
@@ -57,16 +60,16 @@ export async function networkConnect(
   using _ = await context.locks.acquire(id);
   // It may have gone while others had the lock; so may the network, which the manager says.
   const container = context.containers.resolve(id);
+  requireStaying(container);
+  if (network.driver === "host") throw invalidArgument(hostStays);
   requireOwnNetwork(container);
-  if (network.driver === "host")
-    throw invalidArgument("container cannot be disconnected from host network or connected to host network");
   if (network.isConfigOnly)
     throw new EngineError(
       "permissionDenied",
       `cannot connect container to network ${network.name}: it is a configuration only network`,
     );
   const { settings } = request;
-  checkEndpointSettings(network, settings);
+  checkEndpointSettings(settings, network);
   if (Object.hasOwn(container.endpoints, network.name))
     throw new EngineError(
       "permissionDenied",
@@ -116,8 +119,8 @@ function isUp({ state: { status } }: ContainerRecord): boolean {
 }
 
 /**
- * Takes a network from a container. Throws `notFound` for either, and when it is not on it; with `force` a container that
- * is gone is no error.
+ * Takes a network from a container. Throws `notFound` for either, and when it is not on it; `force` changes the words for
+ * a container that is gone.
  */
 export async function networkDisconnect(
   context: EngineContext,
@@ -129,14 +132,17 @@ export async function networkDisconnect(
   try {
     ({ id } = context.containers.resolve(request.container));
   } catch (error) {
-    if (request.force && isKind(error, "notFound")) return;
+    // With Docker one that is gone may still have an endpoint; here none is left of it.
+    if (request.force && isKind(error, "notFound"))
+      throw notFound(`endpoint ${request.container} not found`, { cause: error });
     throw error;
   }
   using _ = await context.locks.acquire(id);
   const container = context.containers.resolve(id);
-  requireOwnNetwork(container);
+  requireStaying(container);
   if (!Object.hasOwn(container.endpoints, network.name))
-    throw notFound(`container ${container.name} is not connected to network ${network.name}`);
+    throw notFound(`container ${id} is not connected to network ${network.name}`);
+  if (network.driver === "host") throw invalidArgument(hostStays);
   const { [network.name]: _left, ...endpoints } = container.endpoints;
   // The record first: what a crash leaves of the endpoint then belongs to nobody, and goes at the next start.
   context.containers.update(id, { endpoints });

@@ -22,6 +22,8 @@ export interface SubnetDefinition {
   /** Part of the subnet that containers get their addresses from; empty for all. */
   readonly ipRange: string;
   readonly auxiliaryAddresses: Readonly<Record<string, string>>;
+  /** Chosen for a network that came without: no address of it can be asked for. */
+  readonly isAutomatic?: boolean;
 }
 
 /** What is stored about a network beside its id, name and driver. */

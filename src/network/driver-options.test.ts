@@ -74,8 +74,12 @@ test("macvlan and ipvlan", () => {
     mtu: 0,
   });
   assert.equal(macvlanOptions({ parent: "eth0" }, true).parent, "");
-  assert.throws(() => macvlanOptions({ macvlan_mode: "l2" }, false), { message: /macvlan_mode/ });
-  assert.throws(() => ipvlanOptions({ ipvlan_mode: "bridge" }, false), { message: /ipvlan_mode/ });
+  assert.throws(() => macvlanOptions({ macvlan_mode: "l2" }, false), {
+    message: "requested macvlan mode 'l2' is not valid, 'bridge' mode is the macvlan driver default",
+  });
+  assert.throws(() => ipvlanOptions({ ipvlan_mode: "bridge" }, false), {
+    message: "requested ipvlan mode 'bridge' is not valid, 'l2' mode is the ipvlan driver default",
+  });
   assert.throws(() => ipvlanOptions({ parent: "a b" }, false), { message: /parent/ });
 });
 

@@ -59,14 +59,20 @@ function readBoolean(options: Options, key: string, fallback: boolean): boolean 
   if (text === undefined) return fallback;
   if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
   if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
-  throw invalidArgument(`failed to parse ${key} value: "${text}" is neither true nor false`);
+  throw invalidArgument(
+    `failed to parse ${key} value: ${text} (strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax)`,
+  );
 }
 
 function readMtu(options: Options): number {
   const text = options[mtuKey];
   if (text === undefined || text === "") return 0;
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535 || (Number(text) !== 0 && Number(text) < 68))
-    throw invalidArgument(`failed to parse ${mtuKey} value: "${text}" (want 68 to 65535)`);
+  if (!/^[+-]?\d+$/.test(text))
+    throw invalidArgument(
+      `failed to parse ${mtuKey} value: ${text} (strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax)`,
+    );
+  if (Number(text) > 65_535 || (Number(text) !== 0 && Number(text) < 68))
+    throw invalidArgument(`invalid MTU number: ${text}`, { hint: "take 68 to 65535" });
   return Number(text);
 }
 
@@ -74,6 +80,17 @@ function oneOf<T extends string>(key: string, text: string, words: readonly T[])
   const word = words.find((candidate) => candidate === text);
   if (word === undefined) throw invalidArgument(`invalid ${key}: "${text}" (want ${words.join(", ")})`);
   return word;
+}
+
+/** The first is what nothing means. */
+function knownMode<T extends string>(what: string, text: string, words: readonly [T, ...T[]]): T {
+  const word = text === "" ? words[0] : words.find((candidate) => candidate === text);
+  if (word !== undefined) return word;
+  const [driver] = what.split(" ");
+  throw invalidArgument(
+    `requested ${what} '${text}' is not valid, '${words[0]}' ${what.split(" ")[1]} is the ${driver} driver default`,
+    { hint: `the others are ${words.slice(1).join(", ")}` },
+  );
 }
 
 function readGatewayMode(options: Options, family: "ipv4" | "ipv6", internal: boolean): GatewayMode {
@@ -89,7 +106,8 @@ function readGatewayMode(options: Options, family: "ipv4" | "ipv6", internal: bo
 
 function readAddress(options: Options, key: string, isAddress: (text: string) => boolean): string {
   const text = options[key] ?? "";
-  if (text !== "" && !isAddress(text)) throw invalidArgument(`invalid ${key}: "${text}" is no such address`);
+  if (text !== "" && !isAddress(text))
+    throw invalidArgument(`failed to parse ${key} value: ${text} (nil ip)`);
   return text;
 }
 
@@ -155,7 +173,7 @@ export function macvlanOptions(options: Options, internal: boolean): MacvlanOpti
   return {
     kind: "macvlan",
     parent: readParent(options, internal),
-    mode: oneOf("macvlan_mode", mode === "" ? "bridge" : mode, ["bridge", "private", "vepa", "passthru"]),
+    mode: knownMode("macvlan mode", mode, ["bridge", "private", "vepa", "passthru"]),
     mtu: readMtu(options),
   };
 }
@@ -166,8 +184,8 @@ export function ipvlanOptions(options: Options, internal: boolean): IpvlanOption
   return {
     kind: "ipvlan",
     parent: readParent(options, internal),
-    mode: oneOf("ipvlan_mode", mode === "" ? "l2" : mode, ["l2", "l3", "l3s"]),
-    flag: oneOf("ipvlan_flag", flag === "" ? "bridge" : flag, ["bridge", "private", "vepa"]),
+    mode: knownMode("ipvlan mode", mode, ["l2", "l3", "l3s"]),
+    flag: knownMode("ipvlan flag", flag, ["bridge", "private", "vepa"]),
     mtu: readMtu(options),
   };
 }
@@ -198,8 +216,9 @@ export function endpointOptions(options: Options): EndpointOptions {
     .split(",")
     .filter((entry) => entry !== "")
     .map((entry): readonly [string, string] => {
+      // Docker's command line writes all of `driver-opt=` in small letters.
       const match =
-        /^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh)\.IFNAME\.[a-z0-9_]+|net\.mpls\.conf\.IFNAME\.input)=(.+)$/.exec(
+        /^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh)\.IFNAME\.[a-z0-9_]+|net\.mpls\.conf\.IFNAME\.input)=(.+)$/i.exec(
           entry,
         );
       if (match === null)

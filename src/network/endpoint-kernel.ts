@@ -94,7 +94,7 @@ function configure(inside: RouteSocket, { path, interfaceName, addresses, sysctl
         writeSysctl(setting, "0");
       for (const [name, value] of sysctls)
         writeSysctl(
-          name.split(".").map((part) => (part === "IFNAME" ? interfaceName : part)),
+          name.split(".").map((part) => (part.toUpperCase() === "IFNAME" ? interfaceName : part)),
           value,
         );
     });

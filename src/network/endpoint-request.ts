@@ -2,9 +2,10 @@
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { newId, shortId } from "../base/ids.ts";
 import { endpointOptions } from "./driver-options.ts";
-import { type Family, formatAddress, formatPrefix, parseAddress, prefixContains } from "./ip.ts";
+import { checkSettings } from "./endpoint-settings.ts";
+import { formatAddress, parseAddress } from "./ip.ts";
 import { parseMac } from "./ipv4.ts";
-import type { LiveNetwork } from "./live-network.ts";
+import { type LiveNetwork, userSubnets } from "./live-network.ts";
 import type { Endpoint, EndpointRequest, PortRequest, SandboxRequest } from "./network.ts";
 import type { NetworkRecord } from "./records.ts";
 
@@ -25,46 +26,32 @@ export function findNetwork(networks: readonly NetworkRecord[], nameOrId: string
   return match;
 }
 
-function checkAddress(text: string, family: Family): string {
-  const address = parseAddress(text);
-  if (address?.family !== family) throw invalidArgument(`invalid IPv${family} address: ${text}`);
-  return formatAddress(address);
-}
-
 function checkLinkLocal(text: string): string {
   const address = parseAddress(text);
   const isLinkLocal =
     address?.family === 4
       ? address.value >> 16n === 0xa9fen
       : address !== undefined && address.value >> 118n === 0x3fan;
-  if (address === undefined || !isLinkLocal) throw invalidArgument(`invalid link-local IP address: ${text}`);
+  if (address === undefined || !isLinkLocal) throw invalidArgument(`invalid link local IP address: ${text}`);
   return formatAddress(address);
 }
 
+const normalAddress = (text: string): string => formatAddress(parseAddress(text)!);
+
 /** Normal form of an endpoint request. Throws `invalidArgument` for an address that is none, or none of the network's. */
-export function checkEndpoint(
-  request: EndpointRequest,
-  { ranges }: Pick<LiveNetwork, "ranges">,
-): EndpointRequest {
+export function checkEndpoint(request: EndpointRequest, network: LiveNetwork): EndpointRequest {
   const { ipv4Address = "", ipv6Address = "", macAddress = "", linkLocalAddresses = [] } = request;
   endpointOptions(request.driverOptions ?? {});
-  const wanted = [
-    ...(ipv4Address === "" ? [] : [checkAddress(ipv4Address, 4)]),
-    ...(ipv6Address === "" ? [] : [checkAddress(ipv6Address, 6)]),
-  ];
-  for (const text of wanted)
-    if (!ranges.some(({ subnet }) => prefixContains(subnet, parseAddress(text)!)))
-      throw invalidArgument(`no configured subnet contains IP address ${text}`, {
-        hint: `the network's subnets: ${ranges.map(({ subnet }) => formatPrefix(subnet)).join(", ") || "none"}`,
-      });
+  // What only networks of a user's own take is for the engine to say.
+  checkSettings(request, { isUserDefined: true, userSubnets: userSubnets(network) });
   return {
     ...request,
     ipv4Address: undefined,
     ipv6Address: undefined,
     macAddress: undefined,
     linkLocalAddresses: linkLocalAddresses.map(checkLinkLocal),
-    ...(ipv4Address !== "" && { ipv4Address: checkAddress(ipv4Address, 4) }),
-    ...(ipv6Address !== "" && { ipv6Address: checkAddress(ipv6Address, 6) }),
+    ...(ipv4Address !== "" && { ipv4Address: normalAddress(ipv4Address) }),
+    ...(ipv6Address !== "" && { ipv6Address: normalAddress(ipv6Address) }),
     ...(macAddress !== "" && { macAddress: parseMac(macAddress) }),
   };
 }

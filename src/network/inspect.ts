@@ -2,7 +2,7 @@
 import type { IpamConfig, NetworkContainer, NetworkInspect } from "../wire/network.ts";
 import type { NetworkConfig } from "./network-config.ts";
 import { formatAddress, formatPrefix } from "./ip.ts";
-import type { LiveNetwork } from "./live-network.ts";
+import { type LiveNetwork, userSubnets } from "./live-network.ts";
 import type { NetworkInfo } from "./network.ts";
 import type { SandboxRecord } from "./records.ts";
 
@@ -54,8 +54,12 @@ function ipamConfigs({ record, ranges }: LiveNetwork): IpamConfig[] {
   });
 }
 
-/** A network without its containers. */
-export function describeNetwork(network: LiveNetwork, config: NetworkConfig): NetworkInspect {
+/** A network as inspect shows it, with these containers or without. */
+export function describeNetwork(
+  network: LiveNetwork,
+  config: NetworkConfig,
+  containers?: Record<string, NetworkContainer>,
+): NetworkInspect {
   const { record, isPredefined } = network;
   const { definition } = record;
   const isDefaultBridge = isPredefined && record.driver === "bridge";
@@ -77,13 +81,15 @@ export function describeNetwork(network: LiveNetwork, config: NetworkConfig): Ne
     Ingress: false,
     ConfigFrom: { Network: definition.configFrom },
     ConfigOnly: definition.configOnly,
+    ...(containers !== undefined && { Containers: containers }),
     Options: isDefaultBridge ? defaultBridgeOptions(config) : definition.options,
     Labels: definition.labels,
   };
 }
 
 /** A network as the engine's use cases see it. */
-export function networkInfo({ record, isPredefined, ranges }: LiveNetwork): NetworkInfo {
+export function networkInfo(network: LiveNetwork): NetworkInfo {
+  const { record, isPredefined, ranges } = network;
   const { id, name, driver, createdAt, definition } = record;
   return {
     id,
@@ -95,6 +101,7 @@ export function networkInfo({ record, isPredefined, ranges }: LiveNetwork): Netw
     isAttachable: definition.attachable,
     isConfigOnly: definition.configOnly,
     subnets: ranges.map(({ subnet }) => formatPrefix(subnet)),
+    userSubnets: userSubnets(network),
     labels: definition.labels,
   };
 }

@@ -7,7 +7,7 @@ import type { BridgeDevice, BridgePlan } from "./bridge.ts";
 import type { NetworkDefinition, SubnetDefinition } from "./definition.ts";
 import { bridgeOptions, ipvlanOptions, macvlanOptions } from "./driver-options.ts";
 import type { SlavePlan } from "./endpoint-kernel.ts";
-import { type Address, parseAddress, parsePrefix } from "./ip.ts";
+import { type Address, parseAddress, parsePrefix, type Prefix } from "./ip.ts";
 import type { NetworkAddresses } from "./network-addresses.ts";
 import { defaultNetworkConfig, type NetworkConfig } from "./network-config.ts";
 import type { NetworkRecord } from "./records.ts";
@@ -200,6 +200,14 @@ export function hasWayOut({ record }: LiveNetwork): boolean {
   const withoutParent =
     ["macvlan", "ipvlan"].includes(record.driver) && (definition.options["parent"] ?? "") === "";
   return !definition.internal && !withoutParent;
+}
+
+/** Subnets that a user chose, and may choose addresses of. */
+export function userSubnets({ record, isPredefined, ranges }: LiveNetwork): Prefix[] {
+  const { subnets } = record.definition;
+  return ranges
+    .filter((_, index) => isPredefined || subnets[index]?.isAutomatic !== true)
+    .map(({ subnet }) => subnet);
 }
 
 /** Throws for networks that no container can be connected to. */

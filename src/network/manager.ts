@@ -301,10 +301,8 @@ class Manager implements NetworkManager {
 
   inspect(nameOrId: string): NetworkInspect {
     const network = this.#networks.find(nameOrId);
-    return {
-      ...describeNetwork(network, this.#config),
-      Containers: containersOf(network.record.id, this.#open.records()),
-    };
+    const containers = containersOf(network.record.id, this.#open.records());
+    return describeNetwork(network, this.#config, containers);
   }
 
   find(nameOrId: string): NetworkInfo {

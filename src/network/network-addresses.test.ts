@@ -36,7 +36,8 @@ test("an address asked for: given, in use, never to be had, or not the network's
   assert.equal(addresses.takeExactly("10.0.0.9"), undefined);
   assert.match(addresses.refusal("10.0.0.9").message, /^Address already in use: 10\.0\.0\.9$/);
   assert.equal(addresses.takeExactly("10.0.0.1"), undefined);
-  assert.match(addresses.refusal("10.0.0.1").message, /is not one that a container on network n can have/);
+  assert.match(addresses.refusal("10.0.0.1").message, /^Address already in use: 10\.0\.0\.1$/);
+  assert.match(addresses.refusal("10.0.0.1").hint ?? "", /network n's own, .* its gateway/);
   assert.throws(() => addresses.takeExactly("10.0.1.1"), { kind: "invalidArgument" });
 });
 

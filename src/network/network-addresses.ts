@@ -71,12 +71,9 @@ export class NetworkAddresses {
   refusal(address: string): EngineError {
     if (this.#poolOf(address)?.isUsed(address) === true)
       return conflict(`Address already in use: ${address}`);
-    return invalidArgument(
-      `address ${address} is not one that a container on network ${this.#name} can have`,
-      {
-        hint: "it is the network's own, its broadcast address, its gateway, or kept by --aux-address",
-      },
-    );
+    return conflict(`Address already in use: ${address}`, {
+      hint: `it is network ${this.#name}'s own, its broadcast address, its gateway, or kept by --aux-address`,
+    });
   }
 
   release(address: string): void {

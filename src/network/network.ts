@@ -6,6 +6,7 @@
  * can bring kernel and records together again after a crash.
  */
 import type { NetworkCreateRequest, NetworkInspect } from "../wire/network.ts";
+import type { Prefix } from "./ip.ts";
 
 export type NetworkDriver = "bridge" | "host" | "null" | "macvlan" | "ipvlan";
 
@@ -130,6 +131,8 @@ export interface NetworkInfo {
   readonly isConfigOnly: boolean;
   /** Subnets, `10.1.0.0/24`; those of the default bridge are known once it is set up. */
   readonly subnets: readonly string[];
+  /** Those among them that a user chose, and may choose addresses of. */
+  readonly userSubnets: readonly Prefix[];
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string;
 }

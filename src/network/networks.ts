@@ -262,7 +262,7 @@ export class Networks {
     const subnets = definition.subnets.filter((subnet) =>
       isV6(subnet) ? definition.enableIPv6 : definition.enableIPv4,
     );
-    const blank = { gateway: "", ipRange: "", auxiliaryAddresses: {} };
+    const blank = { gateway: "", ipRange: "", auxiliaryAddresses: {}, isAutomatic: true };
     if (definition.enableIPv4 && !subnets.some((subnet) => !isV6(subnet))) {
       using route = RouteSocket.open();
       const host = takenSubnets(route, -1);
@@ -303,7 +303,10 @@ export class Networks {
     const { id, name } = record;
     const user = [...this.#live.values()].find(({ record: other }) => other.definition.configFrom === name);
     if (record.definition.configOnly && user !== undefined)
-      throw new EngineError("permissionDenied", `configuration network "${name}" is in use`);
+      throw new EngineError(
+        "permissionDenied",
+        `error while removing network: configuration network "${name}" is in use`,
+      );
     this.#records.markNetwork(id, { isComplete: false });
     this.#live.delete(id);
     try {

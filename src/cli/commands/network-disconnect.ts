@@ -5,7 +5,12 @@ const command: Command = {
   usage: "[OPTIONS] NETWORK CONTAINER",
   short: "Take a container from a network, also while it runs",
   flags: [
-    { name: "force", short: "f", type: "bool", help: "It is no error when there is no such container" },
+    {
+      name: "force",
+      short: "f",
+      type: "bool",
+      help: "Also take what is left of a container that is gone, which is nothing here",
+    },
   ],
   args: { min: 2, max: 2 },
   completes: "networks-then-containers",

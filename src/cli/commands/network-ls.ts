@@ -1,7 +1,8 @@
 import type { NetworkInspect } from "../../wire/network.ts";
 import type { Command } from "../command.ts";
 import { listFormatFlag, noTruncFlag } from "../flags/listing.ts";
-import { goLocalTime, truncateId } from "../output/humanize.ts";
+import { goTime, truncateId } from "../output/humanize.ts";
+import { compareNames } from "../output/natural-order.ts";
 import { type Listing, renderListing } from "../output/table.ts";
 
 const defaultFormat = "table {{.ID}}\\t{{.Name}}\\t{{.Driver}}\\t{{.Scope}}";
@@ -25,7 +26,7 @@ const listing: Listing<Row> = {
     Scope: "SCOPE",
   },
   fields: ({ network, isTruncated }) => ({
-    CreatedAt: () => goLocalTime(Date.parse(network.Created)),
+    CreatedAt: () => goTime(network.Created),
     Driver: () => network.Driver,
     ID: () => (isTruncated ? truncateId(network.Id) : network.Id),
     IPv4: () => String(network.EnableIPv4 ?? true),
@@ -66,7 +67,7 @@ const command: Command = {
     const format = asked === "" || asked === "table" ? standard : asked;
     const isTruncated = !parsed.bool("no-trunc");
     const rows = networks
-      .toSorted((a, b) => (a.Name < b.Name ? -1 : 1))
+      .toSorted((a, b) => compareNames(a.Name, b.Name))
       .map((network) => ({ network, isTruncated }));
     context.print(renderListing(listing, rows, format));
     return 0;

@@ -3,6 +3,7 @@ import type { PortBinding } from "../../wire/container.ts";
 import type { Command } from "../command.ts";
 import { CliError } from "../errors.ts";
 import { parseUnsigned } from "../flag-values.ts";
+import { compareNames } from "../output/natural-order.ts";
 
 const command: Command = {
   path: "port",
@@ -33,9 +34,8 @@ function allPorts(ports: Ports): string {
   const lines = Object.entries(ports ?? {}).flatMap(([port, bindings]) =>
     (bindings ?? []).map((binding) => `${port} -> ${hostAddress(binding)}`),
   );
-  const order = new Intl.Collator("en", { numeric: true });
   return lines
-    .sort((a, b) => order.compare(a, b))
+    .sort(compareNames)
     .map((line) => `${line}\n`)
     .join("");
 }
@@ -50,8 +50,7 @@ function onePort(ports: Ports, wanted: string, name: string): string {
   }
   const bindings = ports?.[`${number}/${protocol}`] ?? [];
   if (bindings.length === 0) {
-    const shown = number === 0 ? "0" : `${number}/${protocol}`;
-    throw new CliError(`Error: No public port '${shown}' published for ${name}`);
+    throw new CliError(`Error: No public port '${wanted}' published for ${name}`);
   }
   return bindings.map((binding) => `${hostAddress(binding)}\n`).join("");
 }

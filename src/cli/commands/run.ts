@@ -54,10 +54,11 @@ async function runDetached(
   }
   const quiet = { AttachStdin: false, AttachStdout: false, AttachStderr: false, StdinOnce: false };
   const id = await create(context, parsed, { ...request, ...quiet });
+  // Before the start, as with Docker: a script that finds it failed knows what to remove.
+  context.print(`${id}\n`);
   await context.client.containerStart(id).catch((error: unknown) => {
     throw startFailure(error);
   });
-  context.print(`${id}\n`);
   return 0;
 }
 

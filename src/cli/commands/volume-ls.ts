@@ -1,6 +1,7 @@
 import type { VolumeInspect } from "../../wire/volume.ts";
 import type { Command } from "../command.ts";
 import { listFormatFlag } from "../flags/listing.ts";
+import { compareNames } from "../output/natural-order.ts";
 import { type Listing, renderListing } from "../output/table.ts";
 
 const defaultFormat = "table {{.Driver}}\\t{{.Name}}";
@@ -62,7 +63,7 @@ const command: Command = {
     const standard = parsed.bool("quiet") ? "{{.Name}}" : defaultFormat;
     const raw = parsed.bool("quiet") ? "name: {{.Name}}" : "name: {{.Name}}\ndriver: {{.Driver}}\n";
     const format = asked === "" || asked === "table" ? standard : asked === "raw" ? raw : asked;
-    const rows = (parsed.bool("cluster") ? [] : volumes).toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
+    const rows = (parsed.bool("cluster") ? [] : volumes).toSorted((a, b) => compareNames(a.Name, b.Name));
     context.print(renderListing(listing, rows, format));
     return 0;
   },

@@ -59,6 +59,15 @@ export function goLocalTime(unixSeconds: number): string {
   return `${shifted.slice(0, 10)} ${shifted.slice(11, 19)} ${offset} ${zoneName(date, offset)}`;
 }
 
+/** A time of an answer (RFC 3339) as Go's `time.Time` writes itself: with its fraction, in the zone that it is told in. */
+export function goTime(rfc3339: string): string {
+  const [, date = "", clock = "", fraction = "", zone = "Z"] =
+    /^([^T]*)T([^.Z+-]*)(\.\d+)?(.*)$/.exec(rfc3339) ?? [];
+  const offset = zone.replace(":", "");
+  const rest = fraction.replace(/\.?0*$/, "");
+  return `${date} ${clock}${rest} ${zone === "Z" ? "+0000 UTC" : `${offset} ${offset}`}`;
+}
+
 function zoneName(date: Date, offset: string): string {
   if (offset === "+0000" && /UTC|Coordinated/.test(date.toString())) return "UTC";
   const parts = new Intl.DateTimeFormat("en-US", { timeZoneName: "short" }).formatToParts(date);

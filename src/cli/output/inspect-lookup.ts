@@ -7,6 +7,9 @@ import type { InspectPrinter } from "./inspect.ts";
 /** Kinds of things in the order in which a name is looked up among them. */
 export const inspectKinds = ["container", "image", "network", "volume"] as const;
 
+/** Later versions of the API leave out `.NetworkSettings.IPAddress` and its like, which scripts ask for. */
+const lastWithAddresses = "1.51";
+
 export type InspectKind = (typeof inspectKinds)[number];
 
 export function isInspectKind(text: string): text is InspectKind {
@@ -67,7 +70,7 @@ function inspectOne(
 ): Promise<unknown> {
   switch (kind) {
     case "container":
-      return client.containerInspect(name, options.size === true ? { size: true } : {});
+      return client.containerInspect(name, { size: options.size === true, newestVersion: lastWithAddresses });
     case "image":
       return client.imageInspect(name, options.platform === undefined ? {} : { platform: options.platform });
     case "network":

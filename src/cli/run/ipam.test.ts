@@ -31,6 +31,11 @@ test("ranges, gateways and addresses find their subnet", () => {
     ],
   );
   assert.deepEqual(ipamConfigs(flags({})), []);
+  assert.deepEqual(
+    ipamConfigs(flags({ subnets: ["none"] })),
+    [{ Subnet: "none" }],
+    "for the daemon to judge",
+  );
 });
 
 test("what does not go together is refused in Docker's words", () => {
@@ -40,8 +45,8 @@ test("what does not go together is refused in Docker's words", () => {
       { subnets: ["10.0.0.0/8", "10.1.0.0/16"] },
       "multiple overlapping subnet configuration is not supported",
     ],
-    [{ subnets: ["10.0.0.0"] }, "invalid CIDR address: 10.0.0.0"],
-    [{ subnets: ["10.0.0.0/99"] }, "invalid CIDR address: 10.0.0.0/99"],
+    [{ subnets: ["10.0.0.0", "10.1.0.0/16"] }, "invalid CIDR address: 10.0.0.0"],
+    [{ subnets: ["10.0.0.0/99"], gateways: ["10.0.0.1"] }, "invalid CIDR address: 10.0.0.0/99"],
     [{ subnets: ["10.0.0.0/24"], ranges: ["10.0.1.0/25"] }, "no matching subnet for range 10.0.1.0/25"],
     [{ subnets: ["10.0.0.0/24"], gateways: ["10.0.1.1"] }, "no matching subnet for gateway 10.0.1.1"],
     [

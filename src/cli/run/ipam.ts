@@ -37,6 +37,9 @@ const holds = (block: Block, address: string): boolean => block.list.check(addre
 export function ipamConfigs({ subnets, ranges, gateways, auxiliary }: IpamFlags): IpamConfig[] {
   if (subnets.length < ranges.length || subnets.length < gateways.length)
     throw new Error("every ip-range or gateway must have a corresponding subnet");
+  // One by itself is for the daemon to judge.
+  if (subnets.length === 1 && ranges.length + gateways.length + Object.keys(auxiliary).length === 0)
+    return [{ Subnet: subnets[0]! }];
   const blocks: Block[] = [];
   for (const text of subnets) {
     const block = readBlock(text);
