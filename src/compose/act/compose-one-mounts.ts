@@ -12,13 +12,16 @@ export function sameMounts(
   found: ContainerInspect,
 ): boolean {
   const wanted = service.volumes ?? [];
-  if (!wanted.every(isPlain) || !(found.HostConfig.Mounts ?? []).every(isPlainRequest)) return false;
+  const requests = found.HostConfig.Mounts ?? [];
+  if (!wanted.every(isComparable) || !requests.every(isComparableRequest)) return false;
   const byPlace = new Map(found.Mounts.map((mount) => [mount.Destination, mount]));
-  for (const { type, source = "", target, read_only: readOnly } of wanted) {
+  for (const volume of wanted) {
+    const { type, source = "", target, read_only: readOnly } = volume;
     const mount = byPlace.get(cleanPath(target));
     const name = type === "volume" ? (project.volumes[source]?.name ?? "") : source;
     if (mount === undefined || mount.Type !== type || mount.RW !== (readOnly !== true)) return false;
-    if (!isPlainMount(mount)) return false;
+    const request = requests.find((each) => cleanPath(each.Target ?? "") === mount.Destination);
+    if (!sameOptions(volume, mount, request)) return false;
     if (name !== "" && name !== (type === "volume" ? mount.Name : mount.Source)) return false;
     if (name === "" && type === "volume" && !hasNoName(mount)) return false;
     byPlace.delete(mount.Destination);
@@ -34,30 +37,63 @@ export function sameMounts(
 }
 
 /** Options of a mount are not all shown; how consistent it is means nothing on Linux. */
-function isPlain({
-  type: _type,
+function isComparable({
+  type,
   source: _source,
   target: _target,
   read_only: _readOnly,
   ...more
 }: VolumeMount): boolean {
-  const { consistency: _consistency, bind = {}, ...options } = more;
+  const { consistency: _consistency, bind = {}, tmpfs = {}, ...options } = more;
   const { create_host_path: _made, ...bindOptions } = bind;
-  return isEmpty(options) && isEmpty(bindOptions);
+  const { selinux: _selinux, propagation: _propagation, ...rest } = bindOptions;
+  const { size: _size, mode: _mode, ...tmpfsRest } = tmpfs;
+  return [options, type === "bind" ? rest : bindOptions, type === "tmpfs" ? tmpfsRest : tmpfs].every(isEmpty);
 }
 
-function isPlainRequest({ BindOptions, VolumeOptions, TmpfsOptions, ImageOptions }: MountRequest): boolean {
-  return [BindOptions, VolumeOptions, TmpfsOptions, ImageOptions].every(isEmpty);
+/** How a bind is propagated is shown of the mount; how large a tmpfs may be of what was asked for alone. */
+function isComparableRequest({
+  Type: type,
+  BindOptions: bind,
+  TmpfsOptions: tmpfs,
+  VolumeOptions: volume,
+  ImageOptions: image,
+}: MountRequest): boolean {
+  const { Propagation: _propagation, ...bindOptions } = bind ?? {};
+  return [bindOptions, type === "tmpfs" ? undefined : tmpfs, volume, image].every(isEmpty);
+}
+
+function sameOptions(
+  { type, bind, tmpfs }: VolumeMount,
+  mount: MountPoint,
+  request: MountRequest | undefined,
+): boolean {
+  if (type === "tmpfs") {
+    const { SizeBytes: sizeBytes, Mode: mode } = request?.TmpfsOptions ?? {};
+    return same([tmpfs?.size, tmpfs?.mode], [sizeBytes, mode]) && isPlainMount(mount);
+  }
+  if (type !== "bind") return isPlainMount(mount);
+  const propagation = bind?.propagation || "rprivate";
+  const words = wordsOf(mount).filter((word) => word !== mount.Propagation);
+  return (
+    same(words, bind?.selinux ? [bind.selinux] : []) && (mount.Propagation || "rprivate") === propagation
+  );
 }
 
 const isEmpty = (options: object | null | undefined): boolean =>
   Object.values(options ?? {}).every((value) => same(value, undefined));
 
 /** Without options. Docker writes `z` of volumes of its own, given or not. */
-function isPlainMount({ Type: type, Mode: mode, Propagation: propagation }: MountPoint): boolean {
-  const words = mode.split(",").filter((word) => word !== "" && !meaningless.has(word));
-  return words.every((word) => type === "volume" && word === "z") && ["", "rprivate"].includes(propagation);
+function isPlainMount(mount: MountPoint): boolean {
+  const { Type: type, Propagation: propagation } = mount;
+  return (
+    wordsOf(mount).every((word) => type === "volume" && word === "z") &&
+    ["", "rprivate"].includes(propagation)
+  );
 }
+
+const wordsOf = ({ Mode: mode }: MountPoint): string[] =>
+  mode.split(",").filter((word) => word !== "" && !meaningless.has(word));
 
 const meaningless = new Set(["rw", "ro", "cached", "delegated", "consistent", "default"]);
 

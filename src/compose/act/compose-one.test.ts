@@ -114,6 +114,16 @@ const mode = (name: string): Service => ({ network_mode: name, networks: undefin
 const srcVolume = { type: "bind", source: "/src", target: "/src", bind: { create_host_path: true } };
 const withVolumes = (...volumes: object[]): Service => ({ volumes }) as unknown as Service;
 
+const sizedTmpfs = (size: number): Service => withVolumes({ type: "tmpfs", target: "/t", tmpfs: { size } });
+const tmpfsOf = (size: number | undefined): Change => ({
+  host: {
+    Mounts: [
+      { Type: "tmpfs", Target: "/t", ...(size === undefined ? {} : { TmpfsOptions: { SizeBytes: size } }) },
+    ],
+  },
+  mounts: [bind({ Type: "tmpfs", Source: "", Destination: "/t", Mode: "", Propagation: "" })],
+});
+
 describe("isAsWanted", () => {
   it("is true of what says nothing, and false of another image's", () => {
     equal(judge({}, found({})), true);
@@ -245,6 +255,42 @@ describe("isAsWanted", () => {
       false,
     ],
     [
+      "a label",
+      withVolumes({ ...srcVolume, bind: { ...srcVolume.bind, selinux: "z" } }),
+      { mounts: [bind({ Mode: "z" })] },
+      true,
+    ],
+    [
+      "a label that is put into the file",
+      withVolumes({ ...srcVolume, bind: { ...srcVolume.bind, selinux: "z" } }),
+      { mounts: [bind()] },
+      false,
+    ],
+    [
+      "another label",
+      withVolumes({ ...srcVolume, bind: { ...srcVolume.bind, selinux: "Z" } }),
+      { mounts: [bind({ Mode: "rw,z" })] },
+      false,
+    ],
+    [
+      "a label beside read only",
+      withVolumes({ ...srcVolume, read_only: true, bind: { ...srcVolume.bind, selinux: "Z" } }),
+      { mounts: [bind({ Mode: "ro,Z", RW: false })] },
+      true,
+    ],
+    [
+      "propagation",
+      withVolumes({ ...srcVolume, bind: { ...srcVolume.bind, propagation: "rslave" } }),
+      { mounts: [bind({ Mode: "rslave", Propagation: "rslave" })] },
+      true,
+    ],
+    [
+      "propagation that is put into the file",
+      withVolumes({ ...srcVolume, bind: { ...srcVolume.bind, propagation: "rshared" } }),
+      { mounts: [bind()] },
+      false,
+    ],
+    [
       "consistency, which means nothing",
       withVolumes({ ...srcVolume, consistency: "cached" }),
       { mounts: [bind({ Mode: "cached" })] },
@@ -262,15 +308,10 @@ describe("isAsWanted", () => {
       { mounts: [volume("/data", "shop_other")] },
       false,
     ],
-    [
-      "a tmpfs whose size is no more",
-      withVolumes({ type: "tmpfs", target: "/t" }),
-      {
-        host: { Mounts: [{ Type: "tmpfs", Target: "/t", TmpfsOptions: { SizeBytes: 4096 } }] },
-        mounts: [{ ...bind({ Type: "tmpfs", Source: "", Destination: "/t", Mode: "", Propagation: "" }) }],
-      },
-      false,
-    ],
+    ["a tmpfs whose size is no more", withVolumes({ type: "tmpfs", target: "/t" }), tmpfsOf(4096), false],
+    ["a tmpfs with a size", sizedTmpfs(4096), tmpfsOf(4096), true],
+    ["a tmpfs with another size", sizedTmpfs(4096), tmpfsOf(8192), false],
+    ["a size that is put into the file", sizedTmpfs(4096), tmpfsOf(undefined), false],
     // Others' volumes are shown beside one's own.
     [
       "volumes of another container",
