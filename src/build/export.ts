@@ -91,8 +91,8 @@ export async function exportResult(
     made.find(({ platform }) => formatPlatform(platform) === formatPlatform(hostPlatform())) ?? made[0];
   if (first !== undefined && root !== undefined) {
     // What stays in the store goes by its configuration's digest, as with Docker: Compose looks for its images by this.
-    const isPushed = request.exports.some((target) => target.type !== "image" || target.push === true);
-    metadata["containerimage.digest"] = isPushed ? root.digest : first.stored.configDigest;
+    const stays = request.exports.some((target) => target.type === "image" && target.push !== true);
+    metadata["containerimage.digest"] = stays ? first.stored.configDigest : root.digest;
     metadata["containerimage.config.digest"] = first.stored.configDigest;
     metadata["containerimage.descriptor"] = Buffer.from(JSON.stringify(root)).toString("base64");
     if (names.length > 0) metadata["image.name"] = names.join(",");

@@ -14,7 +14,7 @@ import { StageScope } from "./dockerfile/scope.ts";
 import { addHistory, applyInstruction } from "./image-config.ts";
 import { chainOn, type Layer, topOf } from "./layers.ts";
 import { StageOrigins } from "./origins.ts";
-import { baseName, isFileStep, originOf } from "./plan.ts";
+import { baseName, isFileStep, type Origin, originOf } from "./plan.ts";
 import { goTime, type VertexProgress } from "./progress.ts";
 import type { MountOrigin } from "./run-mounts.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
@@ -62,8 +62,10 @@ export class BuildSession {
     const triggers = parseTriggers(state.config.OnBuild ?? [], { source, stage });
     delete state.config.OnBuild;
     const all: Instruction[] = [...triggers, ...stage.instructions];
-    const fileSteps = all.filter(isFileStep).length;
-    let fileStep = 1;
+    // FROM counts where it brings an image.
+    const before = ["image", "context"].includes(this.#originOf(stage).kind) ? 1 : 0;
+    const of = all.filter(isFileStep).length + before;
+    let fileStep = before;
     let previous: string | undefined;
     for (const [index, instruction] of all.entries()) {
       this.parts.signal.throwIfAborted();
@@ -72,7 +74,7 @@ export class BuildSession {
       const own = index - triggers.length;
       const vertex = this.parts.progress.vertex(
         `step ${formatPlatform(this.parts.platform)} ${stage.index} ${index} ${source.text}`,
-        stepTitle(this.parts, stage, instruction, { state, step: fileStep, of: fileSteps + 1 }),
+        stepTitle(this.parts, stage, instruction, { state, step: fileStep, of }),
         previous === undefined ? [] : [previous],
       );
       const step = own < 0 ? undefined : this.#counter.indexOf(stage, own);
@@ -140,17 +142,20 @@ export class BuildSession {
     });
   }
 
+  /** What FROM means. */
+  #originOf(stage: Stage): Origin {
+    const { dockerfile, meta } = this.parts;
+    const name = baseName(stage, dockerfile, meta);
+    const contexts = this.#origins.contextNames;
+    return originOf(name, { stage, isBase: true }, { dockerfile, contexts });
+  }
+
   async #base(stage: Stage): Promise<StageState> {
     const { dockerfile, meta, platform: target } = this.parts;
-    const name = baseName(stage, dockerfile, meta);
     const written =
       stage.platform === undefined ? "" : expandText(stage.platform, meta, dockerfile.directives.escape);
     const platform = written === "" ? target : parsePlatform(written);
-    const origin = originOf(
-      name,
-      { stage, isBase: true },
-      { dockerfile, contexts: this.#origins.contextNames },
-    );
+    const origin = this.#originOf(stage);
     const draft = { stage, history: [], author: undefined, hasOwnCmd: false, platform, steps: [] };
     const step = this.#counter.indexOf(stage, -1);
     const tell = (vertex: VertexProgress, id?: string): void => {

@@ -43,7 +43,8 @@ export function stepTitle(
       : dockerfile.stages.length > 1
         ? [`stage-${stage.index}`]
         : []),
-    `${place.step}/${place.of}`,
+    // As wide for the first as for the last.
+    `${String(place.step).padStart(String(place.of).length)}/${place.of}`,
   ];
   const { escape } = dockerfile.directives;
   const name = stepName(instruction, place.state.scope.variables, escape);
@@ -61,7 +62,7 @@ export function fromTitle(parts: TitleParts, stage: Stage, name: string): string
       : dockerfile.stages.length > 1
         ? [`stage-${stage.index}`]
         : []),
-    `1/${of}`,
+    `${"1".padStart(String(of).length)}/${of}`,
   ];
   return `[${words.join(" ")}] FROM ${name}`;
 }

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join, posix } from "node:path";
 import { EngineError, invalidArgument, isKind } from "../base/errors.ts";
+import { goQuote } from "../base/go-text.ts";
 import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import type { Instruction, RunInstruction, WorkdirInstruction } from "./dockerfile/ast.ts";
 import { formatPlatform } from "../oci/platform.ts";
@@ -41,7 +42,10 @@ export class StepFailure extends EngineError {
   readonly lastLines: readonly string[];
 
   constructor(command: string, exitCode: number, lastLines: readonly string[]) {
-    super("invalidArgument", `process "${command}" did not complete successfully: exit code: ${exitCode}`);
+    super(
+      "invalidArgument",
+      `process ${goQuote(command)} did not complete successfully: exit code: ${exitCode}`,
+    );
     this.exitCode = exitCode;
     this.command = command;
     this.lastLines = lastLines;

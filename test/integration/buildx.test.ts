@@ -134,6 +134,22 @@ describe("docker buildx", { skip }, () => {
     assert.equal(await readFile(files[0], "utf8"), id);
     const metadata = JSON.parse(await readFile(files[1], "utf8")) as Record<string, unknown>;
     assert.equal(metadata["containerimage.config.digest"], id);
+    // All of them at once.
+    const [several, archive] = [join(work, "several"), join(work, "several.tar")];
+    const outputs = [
+      `type=local,dest=${several}`,
+      `type=tar,dest=${archive}`,
+      "type=image,name=outputs:several",
+    ];
+    await ok("build", ...outputs.flatMap((output) => ["-o", output]), "--metadata-file", files[1], directory);
+    assert.equal(await readFile(join(several, "link"), "utf8"), "text\n");
+    assert.ok(existsSync(archive));
+    const told = JSON.parse(await readFile(files[1], "utf8")) as Record<string, unknown>;
+    assert.equal(told["image.name"], "docker.io/library/outputs:several");
+    assert.equal(
+      told["containerimage.digest"],
+      await suite.daemon.dockerOk(["image", "inspect", "-f", "{{.Id}}", "outputs:several"]),
+    );
   });
 
   test("contexts come from standard input, a Dockerfile from another place, more of them by name", async () => {

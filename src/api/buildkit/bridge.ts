@@ -62,6 +62,7 @@ const graphCapabilities = [
   "exporter.image.attestations",
   "exporter.sourcedateepoch",
   "exporter.local.multiple-platforms-split",
+  "exporter.multiple",
 ];
 
 type SolveRequest = Decoded<typeof gateway.bridgeSolveRequest>;

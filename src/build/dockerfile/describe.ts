@@ -8,10 +8,19 @@ import { expandText } from "./expand.ts";
 /** As BuildKit's JSON has places. */
 interface Location {
   readonly sourceIndex?: number;
-  readonly ranges: readonly SourceRange[];
+  readonly ranges: readonly {
+    readonly start: { readonly line: number };
+    readonly end: { readonly line: number };
+  }[];
 }
 
-const location = (range: SourceRange): Location => ({ ranges: [range] });
+/** BuildKit tells lines alone, each as a range of its own. */
+const location = ({ start, end }: SourceRange): Location => ({
+  ranges: Array.from({ length: Math.max(end.line - start.line, 0) + 1 }, (_, index) => ({
+    start: { line: start.line + index },
+    end: { line: start.line + index },
+  })),
+});
 
 export interface Description {
   /** What programs read. */
@@ -214,7 +223,7 @@ export function describeChecks(
         : {
             buildError: {
               message: fault.message,
-              location: { ranges: fault.range === undefined ? [] : [fault.range] },
+              location: fault.range === undefined ? { ranges: [] } : location(fault.range),
             },
           }),
     },
