@@ -27,11 +27,9 @@ function isBlank(path: string): boolean {
 function requireNothing(dataRoot: string, path: string): void {
   const there = Object.entries(thingsIn(dataRoot)).filter(([, count]) => count > 0);
   if (there.length === 0) return;
-  const list = there.map(([what, count]) => `${count} ${what}`).join(", ");
-  throw new DamagedRecords(
-    path,
-    `the file is ${existsSync(path) ? "empty" : "missing"}, and there are ${list}`,
-  );
+  const list = there.map(([what, count]) => `${what}: ${count}`).join(", ");
+  const how = existsSync(path) ? "empty" : "missing";
+  throw new DamagedRecords(path, `the file is ${how}, and there is what needs records (${list})`);
 }
 
 /** How much a data root has that needs a record. */

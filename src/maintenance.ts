@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { openDatabase } from "./base/database.ts";
+import { DamagedRecords, type Database } from "./base/database.ts";
 import { EngineError } from "./base/errors.ts";
 import { setLogLevel } from "./base/log.ts";
 import { defaultConfigFile } from "./base/paths.ts";
@@ -11,11 +11,14 @@ import type { Maintenance, Places } from "./cli/system/maintenance.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
 import { FsContentStore } from "./content/fs-content-store.ts";
+import { openRecords, recordsPath } from "./daemon-records.ts";
 import { claimRoots } from "./daemon-roots.ts";
 import { type DaemonOptions, mergeDaemonOptions, readConfigFile } from "./daemon-config.ts";
-import { checkStore } from "./engine/check/check.ts";
+import { checkStore, databaseComplaints } from "./engine/check/check.ts";
 import { createRepairs, type RepairParts } from "./engine/check/repair.ts";
 import type { CheckedStore } from "./engine/check/store.ts";
+import { rescueImages } from "./engine/check/rescue-images.ts";
+import { keepContainerFiles, salvageRecords } from "./engine/check/salvage.ts";
 import { endCgroupOf } from "./engine/check/tasks.ts";
 import { examine } from "./engine/doctor/doctor.ts";
 import { ImageGarbage } from "./image/garbage.ts";
@@ -26,6 +29,10 @@ import { NetworkRecords } from "./network/records.ts";
 import { createSnapshotter } from "./snapshot/create-snapshotter.ts";
 import { createVolumeStore } from "./volume/volume-store.ts";
 import { VolumeRecords } from "./volume/volume-records.ts";
+import type { Fault } from "./wire/check.ts";
+
+/** So many of a kind are named. */
+const mostNamed = 20;
 
 export function maintenance(): Maintenance {
   setLogLevel("error");
@@ -33,15 +40,17 @@ export function maintenance(): Maintenance {
     async check(places, { verify, repair, signal }) {
       const options = optionsOf(places);
       requireRoot("check a data root");
-      if (!existsSync(join(options.dataRoot, "gantry.db")))
+      // Without its records it is one all the same, when there are containers or images.
+      if (!existsSync(recordsPath(options.dataRoot)) && !existsSync(join(options.dataRoot, "snapshots")))
         throw new EngineError("notFound", `there is no data root of gantry's in ${options.dataRoot}`, {
           hint: "Name another with --data-root, or a running daemon with -H.",
         });
       // A daemon that is started meanwhile says that somebody uses its directories.
       claimRoots(options);
-      const store = storeAtRest(options);
+      const { store, fault } = await soundStore(options, repair);
       const repairs = repair ? createRepairs(store, partsAtRest(store, options)) : undefined;
-      return checkStore(store, { verify, repairs, signal });
+      const report = await checkStore(store, { verify, repairs, signal });
+      return fault === undefined ? report : { ...report, Faults: [fault, ...report.Faults] };
     },
     doctor: (places) => examine(optionsOf(places)),
   };
@@ -60,8 +69,67 @@ function requireRoot(what: string): void {
     throw new EngineError("permissionDenied", `to ${what} takes root`, { hint: "Use sudo." });
 }
 
+/** The store; with `repair`, and records that are damaged, what could be saved of it, and the fault that it was. */
+async function soundStore(
+  options: DaemonOptions,
+  repair: boolean,
+): Promise<{ readonly store: CheckedStore; readonly fault?: Fault }> {
+  try {
+    const store = storeAtRest(options);
+    const [complaint] = repair ? databaseComplaints(store) : [];
+    if (complaint === undefined) return { store };
+    store.database.close();
+    throw new DamagedRecords(recordsPath(options.dataRoot), complaint);
+  } catch (error) {
+    if (!repair || !(error instanceof DamagedRecords)) throw error;
+    return { fault: await salvageStore(options, error), store: storeAtRest(options) };
+  }
+}
+
+/** Makes new records of what can be read of the damaged ones, and tells what became of them. */
+async function salvageStore(options: DaemonOptions, damage: DamagedRecords): Promise<Fault> {
+  const path = recordsPath(options.dataRoot);
+  const salvage = salvageRecords(path);
+  const store = storeAtRest(options);
+  try {
+    const kept = keepContainerFiles(options.dataRoot, store.containers, salvage.directory);
+    const images = await rescueImages(partsAtRest(store, options), options.dataRoot);
+    const list = (what: string, names: readonly string[]): string[] => {
+      const more = names.length > mostNamed ? [`and ${names.length - mostNamed} more`] : [];
+      return names.length === 0 ? [] : [`${what}: ${[...names.slice(0, mostNamed), ...more].join(", ")}`];
+    };
+    const short = (id: string): string => id.replace("sha256:", "").slice(0, 12);
+    const said = [
+      `${damage.reason}; saved: ${salvage.saved} rows`,
+      ...list("lost", salvage.lost),
+      ...list("images that have a record again, without their names", images.map(short)),
+      ...list("containers without a record, whose files were set aside", kept.map(short)),
+      `what was set aside is in ${salvage.directory}`,
+    ];
+    return {
+      Kind: "database-damaged",
+      Object: path,
+      Message: said.join("; "),
+      Severity: "damage",
+      State: "repaired",
+      Repairable: true,
+    };
+  } finally {
+    store.database.close();
+  }
+}
+
 function storeAtRest(options: DaemonOptions): CheckedStore {
-  const database = openDatabase(join(options.dataRoot, "gantry.db"));
+  const database = openRecords(options.dataRoot);
+  try {
+    return storeOf(database, options);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function storeOf(database: Database, options: DaemonOptions): CheckedStore {
   const cache = new CacheStore(database);
   return {
     dataRoot: options.dataRoot,

@@ -23,6 +23,8 @@ const contendedBusyMs = 10;
 
 /** The records' file is not what was written to it. */
 export class DamagedRecords extends EngineError {
+  readonly reason: string;
+
   constructor(path: string, reason: string, cause?: unknown) {
     super("unavailable", `the engine's records in ${path} are damaged: ${reason}`, {
       hint:
@@ -30,6 +32,7 @@ export class DamagedRecords extends EngineError {
         `'gantry system check --repair --data-root ${dirname(path)}' save what can be read; it keeps the damaged file.`,
       cause,
     });
+    this.reason = reason;
   }
 }
 

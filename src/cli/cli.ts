@@ -1,4 +1,3 @@
-import { EngineError } from "../base/errors.ts";
 import type { Command, CommandContext, GroupArguments } from "./command.ts";
 import { commands, groupFlags, groups, unservedCommands } from "./commands.ts";
 import { processContext, type ContextOptions } from "./context.ts";
@@ -229,7 +228,9 @@ function report(context: CommandContext, error: unknown, isDebug: boolean): numb
     // What was foreseen says it all; anything else is a fault of this program.
     const isForeseen = ["ConnectionError", "EngineError", "Error"].includes(thrown.name);
     context.printError(isForeseen ? thrown.message : `gantry: ${thrown.message}`);
-    if (thrown instanceof EngineError && thrown.hint !== undefined) context.printError(thrown.hint);
+    // By its name: the engine's bundle has a class of its own.
+    const { hint } = thrown as { readonly hint?: unknown };
+    if (thrown.name === "EngineError" && typeof hint === "string") context.printError(hint);
   }
   if (isDebug && thrown.stack !== undefined) context.printError(thrown.stack);
   return thrown instanceof CliError ? thrown.exitCode : 1;

@@ -4,6 +4,7 @@ import { newId } from "../base/ids.ts";
 import { cleanPath, parseBind, parseVolumesFrom, propagationOf } from "../container/binds.ts";
 import type { ContainerConfig, HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
+import { dropAnonymousVolume } from "./anonymous-volumes.ts";
 import type { EngineContext } from "./context.ts";
 import { namedContainer } from "./named-container.ts";
 
@@ -208,22 +209,17 @@ async function makeVolume(
     ...(request.labels ? { labels: request.labels } : {}),
   });
   if (isNew) {
-    making.undo.defer(() => undoVolume(context, volume.Name));
+    making.undo.defer(() => undoVolume(context, volume));
     context.events.emit("volume", "create", volume.Name, { driver: volume.Driver });
   }
   return volume;
 }
 
-/** One that nobody can name is tried again; one with a name may be somebody else's by then. */
-async function undoVolume(context: EngineContext, name: string): Promise<void> {
-  if (!context.volumes.isAnonymous(name)) return context.volumes.remove(name);
-  await context.leftovers.run(
-    `volume ${name}`,
-    `remove volume ${name} of a container that was not made`,
-    async () => {
-      if (context.volumes.isAnonymous(name)) await context.volumes.remove(name);
-    },
-  );
+/** One with a name may be somebody else's by the time that it can be removed. */
+function undoVolume(context: EngineContext, { Name, Driver }: VolumeInspect): Promise<void> {
+  return context.volumes.isAnonymous(Name)
+    ? dropAnonymousVolume(context, Name, Driver)
+    : context.volumes.remove(Name);
 }
 
 function volumeMount(

@@ -4,6 +4,7 @@ import { conflict, errorText, isKind } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { dropAnonymousVolume } from "./anonymous-volumes.ts";
 import { removeBundle, taskLeftovers } from "./container-cleanup.ts";
 import { cancelRestart } from "./cancel-restart.ts";
 import { sendSignal } from "./container-kill.ts";
@@ -184,13 +185,6 @@ function anonymousVolumes(context: EngineContext, { mounts }: ContainerRecord): 
 
 async function removeAnonymousVolumes(context: EngineContext, container: ContainerRecord): Promise<void> {
   const drivers = new Map(container.mounts.map(({ Name, Driver }) => [Name, Driver]));
-  for (const name of anonymousVolumes(context, container)) {
-    if (context.containers.list().some((other) => other.mounts.some((m) => m.Name === name))) continue;
-    try {
-      await context.volumes.remove(name);
-      context.events.emit("volume", "destroy", name, { driver: drivers.get(name) ?? "local" });
-    } catch (error) {
-      log.warn(`could not remove volume ${name}`, { error: errorText(error) });
-    }
-  }
+  for (const name of anonymousVolumes(context, container))
+    await dropAnonymousVolume(context, name, drivers.get(name) ?? "local");
 }

@@ -298,6 +298,9 @@ export class CrashDriver implements AsyncDisposable {
     // What was made and not yet named when the daemon ended.
     await daemon.dockerOk(["image", "prune", "-f"]);
     await daemon.dockerOk(["builder", "prune", "-af"]);
+    // One that nobody killed has directories for its work that a new one makes when it needs them.
+    await daemon.stop();
+    await daemon.launch();
     // A daemon that worked for a while has descriptors open that a new one opens later.
     await assertNoLeaks(daemon, this.#baseline, { ignore: ["descriptors"], settleMs: 30_000 });
   }

@@ -449,10 +449,14 @@ describe("system check", { skip: flavour === "docker" }, () => {
         database.exec("PRAGMA foreign_keys = OFF");
         database.prepare("INSERT INTO network_addresses VALUES ('a', '192.0.2.1', 'nobody')").run();
       });
+      const found = await check({ atRest: true });
+      assert.deepEqual([kinds(found.Faults), found.code], [["database-damaged"], 1]);
       const { Faults, code } = await check({ atRest: true, repair: true });
-      assert.deepEqual(kinds(Faults), ["database-damaged"]);
-      assert.equal(code, 1);
-      inDatabase((database) => database.exec("DELETE FROM network_addresses WHERE network_id = 'a'"));
+      assert.deepEqual(
+        [Faults.map(({ Kind, State }) => `${Kind} ${State}`), code],
+        [["database-damaged repaired"], 0],
+      );
+      assert.match(Faults[0]?.Message ?? "", /lost: network_addresses/);
       await requireClean(true);
     });
 

@@ -91,7 +91,8 @@ async function look(
   return { found, counts };
 }
 
-function checkDatabase({ database, dataRoot }: CheckedStore): Found[] {
+/** What SQLite itself has to complain of. */
+export function databaseComplaints({ database }: Pick<CheckedStore, "database">): string[] {
   const complaints = database
     .prepare("PRAGMA integrity_check")
     .all()
@@ -99,11 +100,17 @@ function checkDatabase({ database, dataRoot }: CheckedStore): Found[] {
     .filter((text) => text !== "ok");
   const strays = database.prepare("PRAGMA foreign_key_check").all();
   if (strays.length > 0) complaints.push(`${strays.length} rows refer to others that are not there`);
-  return complaints.map((message) => ({
+  return complaints;
+}
+
+function checkDatabase(store: CheckedStore): Found[] {
+  const { dataRoot } = store;
+  return databaseComplaints(store).map((message) => ({
     kind: "database-damaged",
     object: `${dataRoot}/gantry.db`,
     message,
-    remedy: "stop the daemon and bring the file back from a backup, or salvage it with sqlite3's .recover",
+    remedy:
+      "stop the daemon and bring the file back from a backup; without one, 'gantry system check --repair --data-root' saves what can be read",
   }));
 }
 
