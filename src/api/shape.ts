@@ -14,6 +14,7 @@ import type { ExecCreateRequest, ExecStartRequest } from "../wire/exec.ts";
 import type { ImageInspect, ImageSummary } from "../wire/image.ts";
 import type { NetworkInspect } from "../wire/network.ts";
 import type { EventMessage, SystemInfo } from "../wire/system.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
 
 type Json = Record<string, unknown>;
 
@@ -207,6 +208,16 @@ export function shapeImageSummary(image: ImageSummary, apiMinor: number): Json {
 export function shapeNetwork(network: NetworkInspect, apiMinor: number): Json {
   if (apiMinor < 48) return without(network, "EnableIPv4");
   return { ...network, EnableIPv4: network.EnableIPv4 ?? true };
+}
+
+/** Fields, options and labels in the order in which Docker writes them, which command lines show as it comes. */
+export function shapeVolume(volume: VolumeInspect): Json {
+  const { Labels, Options } = volume;
+  return sorted({ ...volume, Labels: Labels && sorted(Labels), Options: Options && sorted(Options) });
+}
+
+function sorted(map: Json): Json {
+  return Object.fromEntries(Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 // system

@@ -95,7 +95,10 @@ async function layerBytes(context: EngineContext): Promise<number> {
   return total;
 }
 
-/** Removes volumes that no container has: those without a name, with `all=true` the others too. */
+/**
+ * Removes volumes that no container has: those without a name, with `all=true` the others too; none with options, which say
+ * where somebody's files are.
+ */
 export async function volumePrune(
   context: EngineContext,
   filters: Filters,
@@ -107,7 +110,7 @@ export async function volumePrune(
   let reclaimedBytes = 0;
   for (const volume of context.volumes.records()) {
     // Docker's prune leaves alone what other drivers keep.
-    if (volume.Driver !== "local") continue;
+    if (volume.Driver !== "local" || Object.keys(volume.Options ?? {}).length > 0) continue;
     if (!all && !context.volumes.isAnonymous(volume.Name)) continue;
     if (!test({ labels: volume.Labels ?? {}, createdMs: 0 })) continue;
     const { sizeBytes } = await diskUsage(volume.Mountpoint);

@@ -53,6 +53,10 @@ export class LocalDriver implements VolumeDriver {
       throw invalidArgument(
         `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
       );
+    if (name.length === 1)
+      throw invalidArgument(
+        `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
+      );
     if (!volumeNameForm.test(name))
       throw invalidArgument(
         `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
@@ -112,7 +116,7 @@ export class LocalDriver implements VolumeDriver {
       if (networkTypes.test(volume.Options?.["type"] ?? "")) await this.#waitForAnswer(path);
       return path;
     }
-    const { device, type, words } = await mountArguments(volume.Options ?? {});
+    const { device, type, words } = await this.#arguments(path, volume.Options ?? {});
     try {
       if (networkTypes.test(type)) await mountFromNetwork({ device, type, words, path });
       else mount({ type, source: device, options: words }, path);
@@ -126,6 +130,16 @@ export class LocalDriver implements VolumeDriver {
       );
     }
     return path;
+  }
+
+  async #arguments(path: string, options: LocalOptions): ReturnType<typeof mountArguments> {
+    try {
+      return await mountArguments(options);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      const message = `error while mounting volume '${path}': ${error.message}`;
+      throw new EngineError(error.kind, message, { cause: error });
+    }
   }
 
   /**

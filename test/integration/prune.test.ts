@@ -40,7 +40,14 @@ describe("volumes and prune", () => {
       assert.match(used.stderr, /remove data: volume is in use - \[[0-9a-f]{64}\]/);
       assert.equal(await ok("run", "--rm", "-v", "data:/data", busybox, "cat", "/data/file"), "kept");
       await ok("rm", "box");
-      // Only the one without a name, then both.
+      const options = ["-o", "type=tmpfs", "-o", "o=size=1m", "-o", "device=tmpfs"];
+      await ok("volume", "create", "--label", "z=1", "--label", "y=2", ...options, "memory");
+      const shown = (JSON.parse(await ok("volume", "inspect", "memory")) as [Record<string, object>])[0];
+      const fields = ["CreatedAt", "Driver", "Labels", "Mountpoint", "Name", "Options", "Scope"];
+      assert.deepEqual(Object.keys(shown), fields, "in Docker's order");
+      assert.deepEqual(Object.keys(shown["Options"]!), ["device", "o", "type"]);
+      assert.deepEqual(Object.keys(shown["Labels"]!), ["y", "z"]);
+      // Only the one without a name, then both; one with options says where somebody's files are.
       assert.match(
         await out("volume", "prune", "-f"),
         /^Deleted Volumes:\n[0-9a-f]{64}\n\nTotal reclaimed space: 0B$/,
@@ -49,6 +56,7 @@ describe("volumes and prune", () => {
         await out("volume", "prune", "-f", "-a"),
         /^Deleted Volumes:\ndata\n\nTotal reclaimed space: 5B$/,
       );
+      await ok("volume", "rm", "memory");
       assert.match((await call("volume", "rm", "data")).stderr, /get data: no such volume/);
       await out("volume", "rm", "-f", "data");
       assert.equal((await call("volume", "create", "-d", "other", "x")).code, 1);

@@ -1,17 +1,18 @@
 import type { Exchange, Route } from "../exchange.ts";
 import { volumeCreateRequest } from "../requests.ts";
+import { shapeVolume } from "../shape.ts";
 
 async function list(x: Exchange): Promise<void> {
   const { volumes, warnings } = await x.engine.volumeList(x.query.filters());
-  x.json(200, { Volumes: volumes, Warnings: warnings.length > 0 ? warnings : null });
+  x.json(200, { Volumes: volumes.map(shapeVolume), Warnings: warnings.length > 0 ? warnings : null });
 }
 
 async function inspect(x: Exchange): Promise<void> {
-  x.json(200, await x.engine.volumeInspect(x.param("name")));
+  x.json(200, shapeVolume(await x.engine.volumeInspect(x.param("name"))));
 }
 
 async function create(x: Exchange): Promise<void> {
-  x.json(201, await x.engine.volumeCreate(await x.readJson(volumeCreateRequest)));
+  x.json(201, shapeVolume(await x.engine.volumeCreate(await x.readJson(volumeCreateRequest))));
 }
 
 async function remove(x: Exchange): Promise<void> {
