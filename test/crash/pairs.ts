@@ -36,7 +36,7 @@ function canFail({ isCrashOnly }: Point): boolean {
 }
 
 /** Every pair that makes sense. */
-export function allPairs(): Pair[] {
+function allPairs(): Pair[] {
   const points = failPoints();
   const pairs: Pair[] = [];
   for (const first of points) {

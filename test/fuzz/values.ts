@@ -18,7 +18,7 @@ export interface Pools {
 
 export type Random = () => number;
 
-export function pick<T>(random: Random, values: readonly T[]): T {
+function pick<T>(random: Random, values: readonly T[]): T {
   return values[Math.floor(random() * values.length)]!;
 }
 

@@ -12,7 +12,7 @@ import { openTestHost } from "./test-host.ts";
 const ticksPerSecond = 100;
 
 /** Processor time of a process since its start, seconds (proc(5), stat: utime and stime of all its threads). */
-export async function processorSeconds(pid: number): Promise<number> {
+async function processorSeconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;

@@ -33,7 +33,7 @@ export async function hasRegistry(): Promise<boolean> {
 }
 
 /** A port that is free on this machine now. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createTcpServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

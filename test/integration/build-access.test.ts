@@ -1,10 +1,9 @@
 /** What a build reads with its client's keys: registries by tokens that the client gets, repositories by its agent and secrets. */
 import assert from "node:assert/strict";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { buildxConfig, findBuildx } from "../helpers/buildx.ts";
+import { buildxConfig, findBuildx, useBuildx } from "../helpers/buildx.ts";
 import { debianFiles } from "../helpers/debian-files.ts";
 import { busybox } from "../helpers/images.ts";
 import { eventually, mustRun, run, type RunningProgram, type RunResult } from "../helpers/process.ts";
@@ -47,24 +46,7 @@ describe(
   { skip: plugin === undefined && "docker-buildx cannot be had" },
   () => {
     const suite = useDaemon({ leaves: ["data-root", "records"] });
-    let work: string;
-    let config: string;
-
-    before(async () => {
-      work = await mkdtemp(join(tmpdir(), "gantry-access-test-"));
-      config = await buildxConfig(plugin!);
-    });
-    after(async () => {
-      await rm(work, { recursive: true, force: true });
-      await rm(config, { recursive: true, force: true });
-    });
-
-    async function context(name: string, dockerfile: string): Promise<string> {
-      const directory = join(work, name);
-      await mkdir(directory, { recursive: true });
-      await writeFile(join(directory, "Dockerfile"), dockerfile);
-      return directory;
-    }
+    const at = useBuildx(plugin);
 
     /** Beside the daemon: the client asks the token service itself. */
     const buildx = (args: readonly string[], env: Record<string, string> = {}): Promise<RunResult> => {
@@ -72,7 +54,7 @@ describe(
       const words = ["buildx", "build", "--builder", "default", "--progress=plain", ...args];
       return host.run(suite.daemon.dockerCommand(words), {
         timeoutMs,
-        env: { DOCKER_CONFIG: config, BUILDX_CONFIG: join(config, "buildx"), ...env },
+        env: { ...at.env, ...env },
       });
     };
 
@@ -100,7 +82,7 @@ describe(
         await tokens.wait();
       });
 
-      const login = (password: string, directory = config): Promise<void> =>
+      const login = (password: string, directory = at.config): Promise<void> =>
         writeFile(
           join(directory, "config.json"),
           JSON.stringify({
@@ -120,7 +102,7 @@ describe(
 
       test("the client gets the tokens, for what is pushed, read and cached", async () => {
         await login("sesame");
-        const made = await context("tokens", `FROM ${busybox}\nRUN echo made > /made\n`);
+        const made = await at.context("tokens", `FROM ${busybox}\nRUN echo made > /made\n`);
         const cache = `type=registry,ref=${address}/secret/cache`;
         await ok(["--cache-to", cache, "-o", `type=image,name=${address}/secret/app,push=true`, made]);
         // Docker's client pushes by itself, with the password; what the build writes and reads is the builder's.
@@ -129,14 +111,14 @@ describe(
           ["buildkit-client repository:secret/cache:pull,push"],
         );
         await suite.daemon.dockerOk(["rmi", "-f", `${address}/secret/app`]);
-        const above = await context("above", `FROM ${address}/secret/app\nRUN cat /made\n`);
+        const above = await at.context("above", `FROM ${address}/secret/app\nRUN cat /made\n`);
         assert.match(await ok(["--cache-from", cache, "--no-cache", above]), /\d made$/m);
         assert.ok(askers().includes("buildkit-client repository:secret/app:pull"), tokens.stdout());
       });
 
       test("tokens are kept for the same client, and for no other", async () => {
         await login("sesame");
-        const directory = await context("kept", `FROM ${address}/secret/app\nRUN true\n`);
+        const directory = await at.context("kept", `FROM ${address}/secret/app\nRUN true\n`);
         await ok(["--pull", directory]);
         askers();
         await ok(["--pull", directory]);
@@ -158,7 +140,7 @@ describe(
 
       test("a client that gets no tokens gives its password", async () => {
         await login("sesame");
-        const directory = await context("password", `FROM ${address}/secret/app\nRUN true\n`);
+        const directory = await at.context("password", `FROM ${address}/secret/app\nRUN true\n`);
         askers();
         await ok(["--pull", directory], { BUILDKIT_NO_CLIENT_TOKEN: "1" });
         assert.ok(askers().every((line) => !line.startsWith("buildkit-client ")));
@@ -169,7 +151,7 @@ describe(
       let bare: string;
 
       before(async () => {
-        const repository = join(work, "repository");
+        const repository = join(at.work, "repository");
         await mkdir(repository);
         const git = (...args: string[]): Promise<RunResult> =>
           mustRun(["git", "-c", "user.name=x", "-c", "user.email=x@localhost", ...args], { cwd: repository });
@@ -178,8 +160,8 @@ describe(
         await git("init", "-q", "-b", "main", ".");
         await git("add", ".");
         await git("commit", "-qm", "one");
-        bare = join(work, "served/app.git");
-        await mkdir(join(work, "served"));
+        bare = join(at.work, "served/app.git");
+        await mkdir(join(at.work, "served"));
         await mustRun(["git", "clone", "-q", "--bare", repository, bare]);
         await mustRun(["git", "-C", bare, "update-server-info"]);
       });
@@ -199,7 +181,7 @@ describe(
           const server = suite.daemon.host.start([
             process.execPath,
             helper("serve-files.ts"),
-            join(work, "served"),
+            join(at.work, "served"),
             wanted,
           ]);
           try {
@@ -210,7 +192,7 @@ describe(
               await ok(["--no-cache", ...secret, url], { THE_SECRET: value }),
               /\d of the repository$/m,
             );
-            const adding = await context("add-http", `FROM ${busybox}\nADD ${url} /r\nRUN cat /r/file\n`);
+            const adding = await at.context("add-http", `FROM ${busybox}\nADD ${url} /r\nRUN cat /r/file\n`);
             assert.match(
               await ok(["--no-cache", ...secret, adding], { THE_SECRET: value }),
               /\d of the repository$/m,
@@ -240,25 +222,25 @@ describe(
           const { host } = suite.daemon;
           const { program, libraries, makeKey } = ssh!;
           const env = libraries === "" ? {} : { LD_LIBRARY_PATH: libraries };
-          const key = join(work, "ssh-key");
+          const key = join(at.work, "ssh-key");
           await mustRun(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]);
-          const home = join(work, "home");
+          const home = join(at.work, "home");
           await mkdir(join(home, ".ssh"), { recursive: true, mode: 0o700 });
-          await chmod(work, 0o755);
+          await chmod(at.work, 0o755);
           await writeFile(join(home, ".ssh/authorized_keys"), await readFile(`${key}.pub`), { mode: 0o600 });
           const passwd = `${await readFile("/etc/passwd", "utf8")}git:x:0:0::${home}:/bin/sh\n`;
-          await writeFile(join(work, "passwd"), passwd);
-          const hostKey = join(work, "host-key");
+          await writeFile(join(at.work, "passwd"), passwd);
+          const hostKey = join(at.work, "host-key");
           await mustRun([makeKey, "-t", "ed25519", "-f", hostKey], { env });
           // The server's users are its own: the daemon sees the machine's.
-          const start = `mount --bind ${work}/passwd /etc/passwd && exec ${program} -F -E -s -r ${hostKey} -p 127.0.0.1:2222 -P ${work}/pid`;
+          const start = `mount --bind ${at.work}/passwd /etc/passwd && exec ${program} -F -E -s -r ${hostKey} -p 127.0.0.1:2222 -P ${at.work}/pid`;
           server = host.start(["unshare", "-m", "sh", "-c", start], { env });
           const probe = "exec 3<>/dev/tcp/127.0.0.1/2222";
           await eventually(async () => (await host.run(["bash", "-c", probe])).code === 0, {
             timeoutMs: 60_000,
             what: "the SSH server",
           });
-          socket = join(work, "agent.sock");
+          socket = join(at.work, "agent.sock");
           agent = host.start(["ssh-agent", "-D", "-a", socket]);
           await agent.waitForOutput(/SSH_AUTH_SOCK/, 60_000);
           await mustRun(["ssh-add", "-q", key], { env: { SSH_AUTH_SOCK: socket } });
@@ -278,7 +260,7 @@ describe(
         });
 
         test("ADD, with the agent that is forwarded, by both command lines", async () => {
-          const directory = await context(
+          const directory = await at.context(
             "add-ssh",
             `FROM ${busybox}\nADD ${address}${bare} /r\nRUN cat /r/file\n`,
           );
@@ -304,11 +286,11 @@ describe(
         });
 
         test("refused without an agent, and with one that has not got the key", async () => {
-          const directory = await context("no-agent", `FROM ${busybox}\nADD ${address}${bare} /r\n`);
+          const directory = await at.context("no-agent", `FROM ${busybox}\nADD ${address}${bare} /r\n`);
           const without = await buildx([directory]);
           assert.equal(without.code, 1);
           assert.match(without.stderr, /no SSH key "default" forwarded from the client/);
-          const other = join(work, "other-key");
+          const other = join(at.work, "other-key");
           await mustRun(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other]);
           const wrong = await buildx(["--ssh", `default=${other}`, directory]);
           assert.equal(wrong.code, 1);
@@ -317,16 +299,16 @@ describe(
 
         describe("where the daemon's machine has a key that is let in", () => {
           before(async () => {
-            const home = join(work, "own-home");
+            const home = join(at.work, "own-home");
             const directory = join(home, ".ssh");
             await mkdir(directory, { recursive: true, mode: 0o700 });
-            await copyFile(join(work, "ssh-key"), join(directory, "id_ed25519"));
+            await copyFile(join(at.work, "ssh-key"), join(directory, "id_ed25519"));
             const { host } = suite.daemon;
             const hostKey = await host.run(["ssh-keyscan", "-p", "2222", "127.0.0.1"]);
             assert.match(hostKey.stdout, /^\[127\.0\.0\.1\]:2222 /m, hostKey.stderr);
             await writeFile(join(directory, "known_hosts"), hostKey.stdout);
             // OpenSSH asks this file for its user's home directory.
-            const users = join(work, "own-passwd");
+            const users = join(at.work, "own-passwd");
             const passwd = await readFile("/etc/passwd", "utf8");
             await writeFile(users, `root:x:0:0:root:${home}:/bin/sh\n${passwd}`);
             await mustRun(host.command(["mount", "--bind", users, "/etc/passwd"]));
@@ -334,14 +316,14 @@ describe(
           after(() => mustRun(suite.daemon.host.command(["umount", "/etc/passwd"])));
 
           test("that key is not its clients'", async () => {
-            const directory = await context("own-key", `FROM ${busybox}\nADD ${address}${bare} /r\n`);
-            const wrong = await buildx(["--ssh", `default=${join(work, "other-key")}`, directory]);
+            const directory = await at.context("own-key", `FROM ${busybox}\nADD ${address}${bare} /r\n`);
+            const wrong = await buildx(["--ssh", `default=${join(at.work, "other-key")}`, directory]);
             assert.equal(wrong.code, 1);
             assert.match(wrong.stderr, /git ls-remote failed: .*Permission denied/s);
           });
 
           test("nor for submodules, except for clients that forward nothing", async () => {
-            const repository = join(work, "with-submodule");
+            const repository = join(at.work, "with-submodule");
             await mustRun(["git", "clone", "-q", bare, repository]);
             const git = (...args: string[]): Promise<RunResult> =>
               mustRun(["git", "-c", "user.name=x", "-c", "user.email=x@localhost", ...args], {
@@ -355,19 +337,19 @@ describe(
             await git("update-index", "--add", "--cacheinfo", `160000,${head},part`);
             await git("add", ".gitmodules");
             await git("commit", "-qm", "two");
-            const served = join(work, "served/whole.git");
+            const served = join(at.work, "served/whole.git");
             await mustRun(["git", "clone", "-q", "--bare", repository, served]);
             await mustRun(["git", "-C", served, "update-server-info"]);
             const server = suite.daemon.host.start([
               process.execPath,
               helper("serve-files.ts"),
-              join(work, "served"),
+              join(at.work, "served"),
             ]);
             try {
               await server.waitForOutput(/^\d+\n/, 60_000);
               const url = `http://127.0.0.1:${server.stdout().trim()}/whole.git`;
               const text = `FROM ${busybox}\nADD ${url} /r\nRUN cat /r/part/file\n`;
-              const directory = await context("submodule", text);
+              const directory = await at.context("submodule", text);
               const refused = await buildx(["--no-cache", directory], withAgent());
               assert.equal(refused.code, 1, refused.stderr);
               assert.match(refused.stderr, /git submodule failed: .*Permission denied/s);

@@ -1,11 +1,10 @@
 /** What an unchanged docker-buildx exchanges with a build: registries, caches, agents and keys, contexts from elsewhere, layouts. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { copyProgram } from "../helpers/build.ts";
-import { buildxConfig, findBuildx } from "../helpers/buildx.ts";
+import { findBuildx, useBuildx } from "../helpers/buildx.ts";
 import { busybox } from "../helpers/images.ts";
 import { mustRun, run, type RunningProgram, type RunResult } from "../helpers/process.ts";
 import { hasRegistry, startRegistry, type TestRegistry } from "../helpers/registry.ts";
@@ -23,39 +22,20 @@ const hasSsh = (await run(["sh", "-c", "command -v ssh-agent ssh-add ssh-keygen"
 
 describe("exchanges of docker buildx", { skip }, () => {
   const suite = useDaemon({ leaves: ["data-root", "records"] });
-  let work: string;
-  let config: string;
+  const at = useBuildx(plugin);
   let registry: TestRegistry;
 
   before(async () => {
-    work = await mkdtemp(join(tmpdir(), "gantry-exchange-test-"));
-    config = await buildxConfig(plugin!);
     registry = await startRegistry({ host: suite.daemon.host, port: 5000 });
   });
   after(async () => {
     await registry[Symbol.asyncDispose]();
-    await rm(work, { recursive: true, force: true });
-    await rm(config, { recursive: true, force: true });
-  });
-
-  async function context(name: string, files: Readonly<Record<string, string>>): Promise<string> {
-    const directory = join(work, name);
-    for (const [path, text] of Object.entries(files)) {
-      await mkdir(join(directory, path, ".."), { recursive: true });
-      await writeFile(join(directory, path), text);
-    }
-    return directory;
-  }
-
-  const environment = (): Record<string, string> => ({
-    DOCKER_CONFIG: config,
-    BUILDX_CONFIG: join(config, "buildx"),
   });
 
   const buildx = (args: readonly string[], env: Record<string, string> = {}): Promise<RunResult> =>
     suite.daemon.docker(["buildx", "build", "--builder", "default", "--progress=plain", ...args], {
       timeoutMs,
-      env: { ...environment(), ...env },
+      env: { ...at.env, ...env },
     });
 
   async function ok(args: readonly string[], env?: Record<string, string>): Promise<string> {
@@ -70,22 +50,24 @@ describe("exchanges of docker buildx", { skip }, () => {
   /** Forgets what was built, the base image excepted. */
   async function forget(...names: string[]): Promise<void> {
     for (const name of names) await suite.daemon.dockerOk(["rmi", "-f", name]);
-    await suite.daemon.dockerOk(["builder", "prune", "-af"], { env: environment() });
+    await suite.daemon.dockerOk(["builder", "prune", "-af"], { env: at.env });
   }
 
   test("a result is pushed, and a base image comes from there", async () => {
-    const directory = await context("push", { Dockerfile: `FROM ${busybox}\nRUN echo pushed > /pushed\n` });
+    const directory = await at.context("push", {
+      Dockerfile: `FROM ${busybox}\nRUN echo pushed > /pushed\n`,
+    });
     await ok(["-t", "127.0.0.1:5000/made/one", "--push", directory]);
     await ok(["-o", "type=registry,name=127.0.0.1:5000/made/two", directory]);
     await forget("127.0.0.1:5000/made/one");
-    const above = await context("pull", { Dockerfile: "FROM 127.0.0.1:5000/made/one\nRUN cat /pushed\n" });
+    const above = await at.context("pull", { Dockerfile: "FROM 127.0.0.1:5000/made/one\nRUN cat /pushed\n" });
     const text = await ok([above]);
     assert.match(text, /\d pushed$/m);
     assert.match(text, /FROM 127\.0\.0\.1:5000\/made\/one:latest@sha256:[0-9a-f]{64}/);
   });
 
   test("a result for several platforms is pushed as one index", async () => {
-    const directory = await context("platforms", {
+    const directory = await at.context("platforms", {
       file: "",
       Dockerfile: `FROM --platform=$BUILDPLATFORM ${busybox} AS made\nARG TARGETARCH\nRUN echo $TARGETARCH > /arch\nFROM scratch\nCOPY --from=made /arch /\n`,
     });
@@ -136,11 +118,11 @@ describe("exchanges of docker buildx", { skip }, () => {
   ];
   for (const [type, flags] of caches)
     test(`cache goes out and comes in as ${type}`, async () => {
-      const directory = await context(`cache-${type}`, {
+      const directory = await at.context(`cache-${type}`, {
         file: "1\n",
         Dockerfile: `FROM ${busybox}\nRUN echo ${type} > /step\nCOPY file /file\nRUN cat /file >> /step\n`,
       });
-      const [to, from] = flags(work);
+      const [to, from] = flags(at.work);
       await ok(["-t", "127.0.0.1:5000/cached", ...to, directory]);
       await forget("127.0.0.1:5000/cached");
       const text = await ok(["-t", "again", ...from, directory]);
@@ -152,9 +134,9 @@ describe("exchanges of docker buildx", { skip }, () => {
     });
 
   test("agents and key files are there for their steps, and only there", { skip: !hasSsh }, async () => {
-    const key = join(work, "key");
+    const key = join(at.work, "key");
     await mustRun(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of the agent", "-f", key]);
-    const directory = await context("ssh", {
+    const directory = await at.context("ssh", {
       Dockerfile: [
         "FROM scratch",
         "COPY programs /",
@@ -167,7 +149,7 @@ describe("exchanges of docker buildx", { skip }, () => {
       ].join("\n"),
     });
     await copyProgram("/usr/bin/ssh-add", join(directory, "programs"));
-    const socket = join(work, "agent.sock");
+    const socket = join(at.work, "agent.sock");
     const agent = suite.daemon.host.start(["ssh-agent", "-D", "-a", socket]);
     try {
       await agent.waitForOutput(/SSH_AUTH_SOCK/);
@@ -187,7 +169,7 @@ describe("exchanges of docker buildx", { skip }, () => {
   });
 
   test("bake: a target stands on the result of another", async () => {
-    const directory = await context("bake", {
+    const directory = await at.context("bake", {
       "docker-bake.hcl": [
         'group "default" {\n  targets = ["app"]\n}',
         'target "base" {\n  context = "base"\n}',
@@ -200,7 +182,7 @@ describe("exchanges of docker buildx", { skip }, () => {
     const result = await suite.daemon.docker(["buildx", "bake", "--progress=plain"], {
       timeoutMs,
       cwd: directory,
-      env: environment(),
+      env: at.env,
     });
     assert.equal(result.code, 0, result.stdout + result.stderr);
     assert.equal(await output("baked", "cat", "/again"), "base");
@@ -213,7 +195,7 @@ describe("exchanges of docker buildx", { skip }, () => {
     before(async () => {
       const git = (...args: string[]): Promise<RunResult> =>
         mustRun(["git", "-c", "user.name=x", "-c", "user.email=x@localhost", ...args], { cwd: repository });
-      const repository = await context("served/repository", {
+      const repository = await at.context("served/repository", {
         Dockerfile: `FROM ${busybox}\nCOPY . /src\nRUN cat /src/version\n`,
         version: "first\n",
         "sub/Dockerfile": `FROM ${busybox}\nCOPY . /sub\nRUN ls /sub\n`,
@@ -225,7 +207,7 @@ describe("exchanges of docker buildx", { skip }, () => {
       await git("tag", "v1");
       await writeFile(join(repository, "version"), "second\n");
       await git("commit", "-qam", "two");
-      const served = join(work, "served");
+      const served = join(at.work, "served");
       await mustRun(["git", "clone", "-q", "--bare", repository, join(served, "app.git")]);
       await mustRun(["git", "-C", join(served, "app.git"), "update-server-info"]);
       await mustRun(["tar", "-C", repository, "--exclude=.git", "-czf", join(served, "app.tgz"), "."]);
@@ -263,18 +245,18 @@ describe("exchanges of docker buildx", { skip }, () => {
       });
 
     test("a Dockerfile at an address, with a directory of the client's", async () => {
-      const directory = await context("own", { file: "" });
+      const directory = await at.context("own", { file: "" });
       assert.match(await ok(["--no-cache", "-f", `${address}/recipe`, directory]), /\d from a recipe$/m);
     });
 
     test("further contexts of all kinds", async () => {
-      const layout = join(work, "layout");
-      const base = await context("base", { Dockerfile: `FROM ${busybox}\nRUN echo base > /base\n` });
+      const layout = join(at.work, "layout");
+      const base = await at.context("base", { Dockerfile: `FROM ${busybox}\nRUN echo base > /base\n` });
       await ok(["-o", `type=oci,dest=${layout},tar=false,name=local/base:1`, base]);
       const index = JSON.parse(await readFile(join(layout, "index.json"), "utf8")) as {
         manifests: { digest: string }[];
       };
-      const directory = await context("named", {
+      const directory = await at.context("named", {
         Dockerfile: [
           "FROM base",
           "COPY --from=repository version /1",

@@ -1,11 +1,10 @@
 /** An unchanged docker-buildx builds here by BuildKit's own protocol: files, secrets, exporters, progress, errors. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { buildxConfig, findBuildx } from "../helpers/buildx.ts";
+import { describe, test } from "node:test";
+import { findBuildx, useBuildx } from "../helpers/buildx.ts";
 import { busybox } from "../helpers/images.ts";
 import type { RunResult } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
@@ -17,33 +16,14 @@ const timeoutMs = 90_000;
 describe("docker buildx", { skip }, () => {
   // Images and the build cache are what builds leave.
   const suite = useDaemon({ leaves: ["data-root", "records"] });
-  let work: string;
-  let config: string;
-
-  before(async () => {
-    work = await mkdtemp(join(tmpdir(), "gantry-buildx-test-"));
-    config = await buildxConfig(plugin!);
-  });
-  after(async () => {
-    await rm(work, { recursive: true, force: true });
-    await rm(config, { recursive: true, force: true });
-  });
-
-  /** A context with a Dockerfile. */
-  async function context(name: string, dockerfile: string): Promise<string> {
-    const directory = join(work, name);
-    await mkdir(directory, { recursive: true });
-    await writeFile(join(directory, "Dockerfile"), dockerfile);
-    return directory;
-  }
+  const at = useBuildx(plugin);
 
   const buildx = (args: readonly string[], options: { input?: string | Buffer } = {}): Promise<RunResult> =>
     suite.daemon.docker(["buildx", ...args], {
       timeoutMs,
       ...options,
       env: {
-        DOCKER_CONFIG: config,
-        BUILDX_CONFIG: join(config, "buildx"),
+        ...at.env,
         // Version 0.13 has --print among its experiments.
         ...(args.some((arg) => arg.startsWith("--print")) ? { BUILDX_EXPERIMENTAL: "1" } : {}),
       },
@@ -56,7 +36,7 @@ describe("docker buildx", { skip }, () => {
   }
 
   test("a build with several stages runs, is shown step by step, and comes from the cache the second time", async () => {
-    const directory = await context(
+    const directory = await at.context(
       "stages",
       `FROM ${busybox} AS made\nARG WHO=nobody\nRUN echo "made for $WHO" > /made\n` +
         `FROM ${busybox}\nCOPY --from=made /made /made\nCOPY . /context\nRUN ls -l /context/link\nCMD ["cat", "/made", "/context/sub/file"]\n`,
@@ -81,13 +61,13 @@ describe("docker buildx", { skip }, () => {
   });
 
   test("secrets are there for their step alone", async () => {
-    const directory = await context(
+    const directory = await at.context(
       "secret",
       `FROM ${busybox}\nRUN --mount=type=secret,id=token cat /run/secrets/token | md5sum > /sum\n` +
         "RUN test ! -e /run/secrets/token\n",
     );
-    await writeFile(join(work, "token"), "very secret");
-    await ok("build", "-t", "secret", "--secret", `id=token,src=${join(work, "token")}`, directory);
+    await writeFile(join(at.work, "token"), "very secret");
+    await ok("build", "-t", "secret", "--secret", `id=token,src=${join(at.work, "token")}`, directory);
     const image = await suite.daemon.dockerOk(["run", "--rm", "secret", "cat", "/sum"]);
     assert.match(image, /^[0-9a-f]{32}/);
     const history = await suite.daemon.dockerOk(["history", "--no-trunc", "secret"]);
@@ -95,7 +75,7 @@ describe("docker buildx", { skip }, () => {
   });
 
   test("a failing step shows its output, its exit code and the line in the Dockerfile", async () => {
-    const directory = await context("fails", `FROM ${busybox}\nRUN echo last words; exit 7\n`);
+    const directory = await at.context("fails", `FROM ${busybox}\nRUN echo last words; exit 7\n`);
     const result = await buildx(["build", "--progress=plain", directory]);
     assert.equal(result.code, 1);
     assert.match(result.stderr, /last words/);
@@ -107,7 +87,7 @@ describe("docker buildx", { skip }, () => {
   });
 
   test("a Dockerfile with a fault is refused at its place", async () => {
-    const directory = await context("fault", `FROM ${busybox}\nRNU true\n`);
+    const directory = await at.context("fault", `FROM ${busybox}\nRNU true\n`);
     const result = await buildx(["build", directory]);
     assert.equal(result.code, 1);
     assert.match(result.stderr, /2 \| >>> RNU true/);
@@ -115,27 +95,27 @@ describe("docker buildx", { skip }, () => {
   });
 
   test("results go to a directory, to an archive, and to a file of their id", async () => {
-    const directory = await context(
+    const directory = await at.context(
       "outputs",
       `FROM ${busybox} AS maker\nRUN mkdir -p /out/d && echo text > /out/d/file && ln -s d/file /out/link\n` +
         "FROM scratch\nCOPY --from=maker /out /\n",
     );
-    const place = join(work, "out");
+    const place = join(at.work, "out");
     await ok("build", "-o", place, directory);
     assert.equal(await readFile(join(place, "d", "file"), "utf8"), "text\n");
     assert.equal(await readFile(join(place, "link"), "utf8"), "text\n");
-    await ok("build", "-o", `type=tar,dest=${join(work, "out.tar")}`, directory);
-    assert.ok(existsSync(join(work, "out.tar")));
-    await ok("build", "-o", `type=oci,dest=${join(work, "oci.tar")}`, directory);
-    assert.ok(existsSync(join(work, "oci.tar")));
-    const files = [join(work, "id"), join(work, "metadata.json")] as const;
+    await ok("build", "-o", `type=tar,dest=${join(at.work, "out.tar")}`, directory);
+    assert.ok(existsSync(join(at.work, "out.tar")));
+    await ok("build", "-o", `type=oci,dest=${join(at.work, "oci.tar")}`, directory);
+    assert.ok(existsSync(join(at.work, "oci.tar")));
+    const files = [join(at.work, "id"), join(at.work, "metadata.json")] as const;
     await ok("build", "-t", "outputs", "--iidfile", files[0], "--metadata-file", files[1], directory);
     const id = await suite.daemon.dockerOk(["image", "inspect", "-f", "{{.Id}}", "outputs"]);
     assert.equal(await readFile(files[0], "utf8"), id);
     const metadata = JSON.parse(await readFile(files[1], "utf8")) as Record<string, unknown>;
     assert.equal(metadata["containerimage.config.digest"], id);
     // All of them at once.
-    const [several, archive] = [join(work, "several"), join(work, "several.tar")];
+    const [several, archive] = [join(at.work, "several"), join(at.work, "several.tar")];
     const outputs = [
       `type=local,dest=${several}`,
       `type=tar,dest=${archive}`,
@@ -153,23 +133,23 @@ describe("docker buildx", { skip }, () => {
   });
 
   test("contexts come from standard input, a Dockerfile from another place, more of them by name", async () => {
-    const directory = await context(
+    const directory = await at.context(
       "other",
       `FROM ${busybox}\nCOPY --from=more file /file\nRUN grep more /file\n`,
     );
-    const more = join(work, "more");
+    const more = join(at.work, "more");
     await mkdir(more, { recursive: true });
     await writeFile(join(more, "file"), "more\n");
     await ok("build", "--build-context", `more=${more}`, directory);
     const piped = await buildx(["build", "-t", "piped", "-"], { input: `FROM ${busybox}\nENV PIPED=yes\n` });
     assert.equal(piped.code, 0, piped.stderr);
     assert.match(await suite.daemon.dockerOk(["run", "--rm", "piped", "env"]), /PIPED=yes/);
-    await writeFile(join(work, "elsewhere"), `FROM ${busybox}\nCOPY file /file\nRUN grep more /file\n`);
-    await ok("build", "-f", join(work, "elsewhere"), more);
+    await writeFile(join(at.work, "elsewhere"), `FROM ${busybox}\nCOPY file /file\nRUN grep more /file\n`);
+    await ok("build", "-f", join(at.work, "elsewhere"), more);
   });
 
   test("questions about a Dockerfile are answered without a build", async () => {
-    const directory = await context(
+    const directory = await at.context(
       "questions",
       `# app runs it\nFROM ${busybox} AS app\nARG COLOUR=red\nCMD echo\nFROM app as last\nMAINTAINER me\n`,
     );
@@ -184,16 +164,16 @@ describe("docker buildx", { skip }, () => {
   test("the builder is listed, with its cache, which goes when it is pruned", async () => {
     assert.match(await ok("ls"), /default\S* +docker/);
     assert.match(await ok("inspect"), /Status: +running/);
-    await ok("build", await context("cached", `FROM ${busybox}\nRUN echo kept > /kept\n`));
+    await ok("build", await at.context("cached", `FROM ${busybox}\nRUN echo kept > /kept\n`));
     assert.match(await ok("du", "--verbose"), /RUN echo kept/);
     await ok("prune", "--all", "--force");
     assert.doesNotMatch(await ok("du", "--verbose"), /RUN echo kept/);
   });
 
   test("a build that its client leaves is ended", async () => {
-    const directory = await context("left", `FROM ${busybox}\nRUN echo begun; sleep 300\n`);
+    const directory = await at.context("left", `FROM ${busybox}\nRUN echo begun; sleep 300\n`);
     const program = suite.daemon.startDocker(["buildx", "build", "--progress=plain", directory], {
-      env: { DOCKER_CONFIG: config, BUILDX_CONFIG: join(config, "buildx") },
+      env: at.env,
     });
     const deadline = Date.now() + timeoutMs;
     while (!/\d begun/.test(program.stderr()) && Date.now() < deadline)
