@@ -68,7 +68,7 @@ export interface DaemonOptions extends DaemonNetworkOptions {
   builder: object;
 }
 
-export const defaultDaemonOptions: DaemonOptions = {
+const defaultDaemonOptions: DaemonOptions = {
   ...defaultDaemonNetworkOptions,
   hosts: [],
   dataRoot: "/var/lib/gantry",

@@ -98,7 +98,7 @@ export const networkOptionRules: readonly NetworkRule[] = [
 ];
 
 /** `MARK` or `MARK/MASK`, decimal or 0x… (moby, daemon/config: `bridge-accept-fwmark`). Throws `invalidArgument`. */
-export function parseMark(text: string): FirewallMark | undefined {
+function parseMark(text: string): FirewallMark | undefined {
   if (text === "") return undefined;
   const [markText = "", maskText = "0xffffffff", ...rest] = text.split("/");
   const read = (part: string): number => (/^(?:0x[0-9a-f]+|\d+)$/i.test(part) ? Number(part) : Number.NaN);

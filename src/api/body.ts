@@ -14,7 +14,7 @@ const maxDroppedBytes = 64 * 1024 * 1024;
 const bodyTimeoutMs = 60_000;
 
 /** True when the request announces a body at all. */
-export function hasBody(request: IncomingMessage): boolean {
+function hasBody(request: IncomingMessage): boolean {
   return (
     request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0
   );

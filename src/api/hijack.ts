@@ -90,7 +90,7 @@ interface SinkOptions {
 }
 
 /** The client's end of a raw stream. Without a terminal output is in frames, with one it is as the program wrote it. */
-export class SocketSink implements StdioSink {
+class SocketSink implements StdioSink {
   readonly input: Readable | undefined;
   readonly signal: AbortSignal;
   readonly #stream: Duplex;

@@ -11,7 +11,7 @@ export interface ServerVersion {
 
 /** Newest and oldest API version that is served. Every version of Docker's API so far has major number 1. */
 export const newestApiVersion = "1.55";
-export const oldestApiVersion = "1.24";
+const oldestApiVersion = "1.24";
 
 export interface VersionedPath {
   /** `1.41` of `/v1.41/info`; undefined for a path without version. */

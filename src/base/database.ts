@@ -46,7 +46,7 @@ export function parseColumn(database: Database, value: unknown): unknown {
 }
 
 /** SQLite's errors in the engine's words; `path` names the place that is full, read-only or in use. */
-export function databaseError(error: unknown, path: string): unknown {
+function databaseError(error: unknown, path: string): unknown {
   const code = (error as { readonly errcode?: unknown } | null)?.errcode;
   if (typeof code !== "number") return error;
   const what = `cannot write the engine's records to ${path}`;

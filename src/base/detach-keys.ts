@@ -1,5 +1,5 @@
 /** The keys that let go of a container's terminal and leave it running; ctrl-p ctrl-q unless told otherwise. */
-export const defaultDetachKeys = "ctrl-p,ctrl-q";
+const defaultDetachKeys = "ctrl-p,ctrl-q";
 
 /**
  * The bytes of keys written as `ctrl-p,ctrl-q` or `a,b`: `ctrl-` takes a-z @ [ \ ] ^ _, anything else is one ASCII

@@ -12,8 +12,5 @@ export const defaultDataRoot = "/var/lib/gantry";
 /** State that does not outlive the machine's uptime: `--exec-root`. */
 export const defaultExecRoot = "/run/gantry";
 
-/** `--pidfile`. */
-export const defaultPidFile = "/run/gantry/gantry.pid";
-
 /** `--config-file`, in the format of Docker's daemon.json. */
 export const defaultConfigFile = "/etc/gantry/daemon.json";

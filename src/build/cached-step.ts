@@ -46,7 +46,7 @@ export async function takeCached(
     if (index > 0 && found !== undefined) break;
     const value = index === 0 ? first : await key();
     keys.push(value);
-    if (mayUseCache) found = await usable(session, state, value);
+    if (mayUseCache) found = await usable(session, value);
   }
   if (found !== undefined) {
     for (const key of keys) cache.alias(key, found.id);
@@ -98,12 +98,8 @@ function isFiltered(session: BuildSession, { stage }: StageState): boolean {
 }
 
 /** A record whose layers are all here (or come from where the cache was imported from). */
-async function usable(
-  session: BuildSession,
-  state: StageState,
-  key: string,
-): Promise<CacheRecord | undefined> {
-  const record = session.parts.cache.find(key) ?? (await session.importedRecord(key, state));
+async function usable(session: BuildSession, key: string): Promise<CacheRecord | undefined> {
+  const record = session.parts.cache.find(key) ?? (await session.parts.importedRecord(key));
   if (record === undefined || record.type !== "regular") return undefined;
   const { host, lease } = session.parts;
   for (const { descriptor, chainId } of record.layers) {

@@ -34,7 +34,7 @@ export async function drain(source: Readable, output: Writable, signal: AbortSig
 }
 
 /** Every file of a tree, parents first. */
-export function* walkTree(tree: FileTree, directory = ""): Generator<FileEntry> {
+function* walkTree(tree: FileTree, directory = ""): Generator<FileEntry> {
   for (const name of tree.list(directory)) {
     const entry = tree.stat(joinPath(directory, name));
     if (entry === undefined) continue;

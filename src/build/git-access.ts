@@ -22,7 +22,7 @@ export interface GitAccess {
 const agentId = "default";
 
 /** Whether git goes to it over SSH: `ssh://…`, `git@host:path`. */
-export function isSshRemote(remote: string): boolean {
+function isSshRemote(remote: string): boolean {
   return /^(git\+)?ssh:\/\//.test(remote) || /^[\w.-]+@[\w.-]+:/.test(remote);
 }
 

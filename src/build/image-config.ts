@@ -43,11 +43,11 @@ export function commandWords(command: CommandLine, config: ImageConfig): string[
   return [...shellOf(config), script.kind === "text" ? script.text : `/dev/pipes/${script.name}`];
 }
 
-export const shellOf = (config: ImageConfig): readonly string[] =>
+const shellOf = (config: ImageConfig): readonly string[] =>
   config.Shell && config.Shell.length > 0 ? config.Shell : defaultShell;
 
 /** Sets a variable where it is, or at the end. */
-export function withEnv(env: readonly string[], key: string, value: string): string[] {
+function withEnv(env: readonly string[], key: string, value: string): string[] {
   const entry = `${key}=${value}`;
   const at = env.findIndex((existing) => existing.startsWith(`${key}=`));
   return at < 0 ? [...env, entry] : env.with(at, entry);

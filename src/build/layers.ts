@@ -200,7 +200,7 @@ async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
 /**
  * The same pieces for two readers. Neither is more than one piece ahead; one that stops early lets the other go on.
  */
-export function tee<T>(source: Iterable<T>): [AsyncIterable<T>, AsyncIterable<T>] {
+function tee<T>(source: Iterable<T>): [AsyncIterable<T>, AsyncIterable<T>] {
   const iterator = source[Symbol.iterator]();
   const ended = [false, false];
   const queues: T[][] = [[], []];

@@ -68,7 +68,7 @@ export function originOf(
 }
 
 /** Names that a stage's instructions take files from. */
-export function namesUsed(instruction: Instruction): string[] {
+function namesUsed(instruction: Instruction): string[] {
   if (instruction.kind === "copy") return instruction.from === undefined ? [] : [instruction.from];
   if (instruction.kind === "run")
     return instruction.mounts.flatMap(({ from }) => (from === undefined ? [] : [from]));

@@ -46,7 +46,7 @@ export interface PreparedMounts {
 }
 
 /** Where a mount goes, absolute. */
-export function mountTarget(mount: RunMount, workingDirectory: string): string {
+function mountTarget(mount: RunMount, workingDirectory: string): string {
   const target =
     mount.target ??
     (mount.type === "secret"

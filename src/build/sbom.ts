@@ -19,7 +19,7 @@ import type { BuildSession } from "./session.ts";
 import type { SessionParts } from "./session-parts.ts";
 
 /** What BuildKit takes when the client names no scanner. */
-export const defaultScanner = "docker/buildkit-syft-scanner:stable-1";
+const defaultScanner = "docker/buildkit-syft-scanner:stable-1";
 
 const sourcePlace = `/run/src/core/${mainScan}`;
 const extrasPlace = "/run/src/extras";

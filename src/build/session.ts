@@ -222,10 +222,6 @@ export class BuildSession {
     return id === undefined ? [] : [id];
   }
 
-  importedRecord(key: string, _state: StageState): Promise<CacheRecord | undefined> {
-    return this.parts.importedRecord(key);
-  }
-
   /** The time in the history of what was made then. */
   created(createdAt: string): string {
     const { epochNs } = this.parts;
@@ -270,4 +266,4 @@ export class BuildSession {
   }
 }
 
-export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -1,4 +1,4 @@
-import type { CommandLoader } from "./commands.ts";
+import type { CommandLoader } from "./command.ts";
 
 /** Commands that do something to containers and images, by every name. Each is loaded when it is called. */
 export const actingCommands: Readonly<Record<string, CommandLoader>> = {

@@ -97,3 +97,6 @@ export interface Command {
   /** Does the work and returns the exit code. May throw CliError, ClientError or ConnectionError. */
   run(context: CommandContext, parsed: ParsedArguments, group?: GroupArguments): Promise<number>;
 }
+
+/** A command is loaded when it is called, or its help is asked for. */
+export type CommandLoader = () => Promise<{ readonly default: Command }>;

@@ -1,9 +1,7 @@
 import { actingCommands } from "./acting-commands.ts";
-import type { Command } from "./command.ts";
+import type { CommandLoader } from "./command.ts";
 import { composeCommands } from "./compose-commands.ts";
 import type { FlagSpec } from "./flags.ts";
-
-export type CommandLoader = () => Promise<{ readonly default: Command }>;
 
 /**
  * Every name of every command, with how to load it: a start loads the file of its own command and no other.

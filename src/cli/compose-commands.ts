@@ -1,4 +1,4 @@
-import type { CommandLoader } from "./commands.ts";
+import type { CommandLoader } from "./command.ts";
 
 /** Commands of `compose`, which `fig` has too. Each is loaded when it is called. */
 const loaders: Readonly<Record<string, CommandLoader>> = {

@@ -10,7 +10,7 @@ import { changeConfigFile } from "./config-file.ts";
 import { CliError } from "./errors.ts";
 
 /** Where Docker Hub's credentials are kept. */
-export const hubServer = "https://index.docker.io/v1/";
+const hubServer = "https://index.docker.io/v1/";
 
 interface StoredAuth {
   auth?: string;

@@ -3,7 +3,7 @@ import type { Command, Section } from "./command.ts";
 import type { FlagSpec } from "./flags.ts";
 import { twoColumns, wrapText } from "./text-layout.ts";
 
-export const programName = "gantry";
+const programName = "gantry";
 
 /** `Usage:  gantry run [OPTIONS] IMAGE [COMMAND] [ARG...]`, by the name that the user has typed. */
 export function usageLine(command: Command, typedPath: string = command.path): string {
@@ -32,7 +32,7 @@ export function commandHelp(command: Command, typedPath: string, width: number):
 }
 
 /** The list of flags; empty when there are none to show. */
-export function flagHelp(flags: readonly FlagSpec[], width: number): string {
+function flagHelp(flags: readonly FlagSpec[], width: number): string {
   const shown = flags.filter((flag) => flag.hidden !== true).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const rows = shown.map((flag) => [`${flagName(flag)}   `, flagText(flag)] as const);
   const leftWidth = Math.min(34, Math.max(0, ...rows.map(([left]) => left.length)));

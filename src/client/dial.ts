@@ -93,7 +93,7 @@ function remoteCommand(path: string): string {
 }
 
 /** The arguments of `ssh` for an address. */
-export function sshArguments(host: Host & { kind: "ssh" }): string[] {
+function sshArguments(host: Host & { kind: "ssh" }): string[] {
   return [
     ...(host.user === "" ? [] : ["-l", host.user]),
     ...(host.port === undefined ? [] : ["-p", String(host.port)]),

@@ -289,7 +289,7 @@ export function firstByName(containers: readonly Observed[]): Observed | undefin
 }
 
 /** Services whose containers go into a service's own settings. */
-export function creationDependencies(project: Project, service: Service): string[] {
+function creationDependencies(project: Project, service: Service): string[] {
   const names = [
     ...[service.network_mode, service.ipc, service.pid].map((mode) => /^service:(.*)$/.exec(mode ?? "")?.[1]),
     ...(service.volumes_from ?? []).map((source) =>

@@ -7,7 +7,7 @@ import type { HostConfig } from "../wire/container.ts";
 import { parseSecurityOptions } from "./security-options.ts";
 
 /** Name of the default profile. Docker's, since compose files and scripts name it. */
-export const defaultProfileName = "docker-default";
+const defaultProfileName = "docker-default";
 
 const loadedProfiles = "/sys/kernel/security/apparmor/profiles";
 const parserPath = "/sbin/apparmor_parser";
@@ -75,7 +75,7 @@ function warnOnce(reason: string): false {
  * What a container may do beyond files and network is nothing that reaches the kernel's settings or the host: the paths
  * that are masked or read-only are refused here once more, for the case that somebody mounts them anew.
  */
-export function defaultProfile(hasTunables: boolean): string {
+function defaultProfile(hasTunables: boolean): string {
   const proc = hasTunables ? "@{PROC}" : "/proc";
   return `${hasTunables ? "#include <tunables/global>\n" : ""}
 profile ${defaultProfileName} flags=(attach_disconnected,mediate_deleted) {

@@ -145,7 +145,7 @@ function writeTrialBundle(bundle: string, cgroup: string, program: Buffer): void
 }
 
 /** Starts a container that ends at once. Returns why that failed, or an empty text. Leaves nothing behind. */
-export async function tryRuntime(
+async function tryRuntime(
   runtime: RuntimeBinary,
   options: { readonly execRoot: string; readonly cgroupParent: string },
 ): Promise<string> {

@@ -19,12 +19,12 @@ import {
   writeSync,
   type BigIntStats,
 } from "node:fs";
-import { setImmediate } from "node:timers/promises";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import { fileSystemError, isErrno } from "../linux/fs-error.ts";
 import { makeNode, pathBytes, setTimes, setXattr } from "../linux/inode.ts";
 import { openInRoot } from "../linux/resolve-in-root.ts";
 import { descriptorPath, entryPath, O_PATH, removeEntry } from "../linux/tree-fd.ts";
+import { entriesInSlices } from "../oci/tar-entries.ts";
 import { byteStringOf, type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
 import type { IdMap } from "../linux/user-namespace.ts";
 
@@ -41,21 +41,11 @@ export interface UnpackTreeOptions {
   readonly idMap?: IdMap | undefined;
 }
 
-/** How long the event loop may stand still, in ms. */
-const sliceMs = 10;
-
 /** Unpacks an uncompressed tar. Throws `invalidArgument` for what is malformed or would leave the directory. */
 export async function unpackTree(tar: AsyncIterable<Uint8Array>, options: UnpackTreeOptions): Promise<void> {
   const reader = new TarReader(tar);
   const unpacker = new TreeUnpacker(options);
-  let sliceStart = performance.now();
-  for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
-    await unpacker.unpack(entry, reader);
-    if (performance.now() - sliceStart > sliceMs) {
-      await setImmediate();
-      sliceStart = performance.now();
-    }
-  }
+  for await (const entry of entriesInSlices(reader)) await unpacker.unpack(entry, reader);
   unpacker.finish();
 }
 

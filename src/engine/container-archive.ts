@@ -195,7 +195,7 @@ function linkTarget(root: ContainerRoot, path: string, link: number): string {
 }
 
 /** Go's `fs.FileMode`: permission bits, and the kind of file in the upper ones. */
-export function goFileMode(stat: BigIntStats): number {
+function goFileMode(stat: BigIntStats): number {
   const mode = Number(stat.mode);
   let bits = mode & 0o777;
   if (stat.isDirectory()) bits += 2 ** 31;

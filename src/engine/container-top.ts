@@ -42,7 +42,7 @@ export async function containerTop(
 }
 
 /** Keeps the lines of ps whose PID is in the set. The last column takes the rest of the line. Throws without a PID column. */
-export function parsePs(output: string, pids: ReadonlySet<number>): TopResponse {
+function parsePs(output: string, pids: ReadonlySet<number>): TopResponse {
   const lines = output.split("\n").filter((line) => line !== "");
   const titles = (lines[0] ?? "").trim().split(/\s+/);
   const pidColumn = titles.indexOf("PID");

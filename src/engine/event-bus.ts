@@ -146,7 +146,7 @@ class EventStream {
 }
 
 /** Docker's rules: values of one key are alternatives, keys must all hold; `event` compares up to the first colon too. */
-export function matchesEvent(event: EventMessage, filters: Filters): boolean {
+function matchesEvent(event: EventMessage, filters: Filters): boolean {
   for (const [key, values] of filters) {
     if (values.length === 0) continue;
     if (!matchesKey(event, key, values)) return false;

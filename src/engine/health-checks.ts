@@ -151,7 +151,7 @@ function probeExec(containerId: string, command: readonly string[]): ExecRecord 
 }
 
 /** As Go writes a time.Duration: `1m30s`, `2s`, `500ms`. */
-export function durationText(ms: number): string {
+function durationText(ms: number): string {
   if (ms < 1000) return `${ms}ms`;
   const hours = Math.floor(ms / 3_600_000);
   const minutes = Math.floor((ms % 3_600_000) / 60_000);

@@ -3,7 +3,7 @@ import type { HostConfig, LogConfig } from "../wire/container.ts";
 import { type HostDefaults, plainHostDefaults } from "./config.ts";
 
 /** Paths that Docker hides from containers: the OCI spec's linux.maskedPaths. */
-export const defaultMaskedPaths: readonly string[] = [
+const defaultMaskedPaths: readonly string[] = [
   "/proc/acpi",
   "/proc/asound",
   "/proc/interrupts",
@@ -17,7 +17,7 @@ export const defaultMaskedPaths: readonly string[] = [
   "/sys/devices/virtual/powercap",
   "/sys/firmware",
 ];
-export const defaultReadonlyPaths: readonly string[] = [
+const defaultReadonlyPaths: readonly string[] = [
   "/proc/bus",
   "/proc/fs",
   "/proc/irq",

@@ -40,7 +40,7 @@ const longestReadMs = 10_000;
 
 type Waiter = (answer: WaitResponse) => void;
 
-export class Live {
+class Live {
   readonly pending = new Set<PendingAttach>();
   /** Connections of clients that only watched and have left, for the next ones. */
   readonly parked: AttachedStdio[] = [];

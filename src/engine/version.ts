@@ -4,7 +4,7 @@ import { apiVersion, engineVersion, minApiVersion } from "./config.ts";
 import type { EngineContext } from "./context.ts";
 
 /** Go's name of this machine's architecture, as Docker's API writes it. */
-export function goArch(): string {
+function goArch(): string {
   const names: Readonly<Record<string, string>> = {
     x64: "amd64",
     ia32: "386",

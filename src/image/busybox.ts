@@ -79,7 +79,7 @@ async function findBinary(paths: readonly string[]): Promise<{ path: string; bin
 const PT_INTERP = 3;
 
 /** True for an ELF program that needs no dynamic loader. */
-export function isStaticElf(binary: Buffer): boolean {
+function isStaticElf(binary: Buffer): boolean {
   if (binary.length < 64 || binary.toString("latin1", 0, 4) !== "\x7fELF") return false;
   const is64 = binary[4] === 2;
   const little = binary[5] === 1;

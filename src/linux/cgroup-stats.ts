@@ -45,14 +45,14 @@ export interface CgroupCounters {
 const tickNs = 1e7;
 
 /** Numbers of a file of `key value` lines. */
-export function parseKeyed(text: string): Record<string, number> {
+function parseKeyed(text: string): Record<string, number> {
   const found: Record<string, number> = {};
   for (const [, key, value] of text.matchAll(/^(\S+) (\d+)$/gm)) found[key!] = Number(value);
   return found;
 }
 
 /** Version 1: `8:0 Read 4096` a line. */
-export function parseBlockV1(text: string): BlockCounter[] {
+function parseBlockV1(text: string): BlockCounter[] {
   return [...text.matchAll(/^(\d+):(\d+) (\w+) (\d+)$/gm)].map(([, major, minor, operation, value]) => ({
     major: Number(major),
     minor: Number(minor),
@@ -62,7 +62,7 @@ export function parseBlockV1(text: string): BlockCounter[] {
 }
 
 /** Version 2: `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 …` a line; `fields` names those that are wanted. */
-export function parseIoStat(text: string, fields: Readonly<Record<string, string>>): BlockCounter[] {
+function parseIoStat(text: string, fields: Readonly<Record<string, string>>): BlockCounter[] {
   const found: BlockCounter[] = [];
   for (const [, major, minor, rest = ""] of text.matchAll(/^(\d+):(\d+) (.*)$/gm))
     for (const [, field = "", value] of rest.matchAll(/(\w+)=(\d+)/g)) {

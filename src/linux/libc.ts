@@ -19,8 +19,6 @@ export const errno = (): number => koffi.errno();
 export const ENOENT = 2;
 export const EINTR = 4;
 export const EAGAIN = 11;
-export const EBUSY = 16;
-export const EEXIST = 17;
 export const EINVAL = 22;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;

@@ -57,7 +57,7 @@ const flagWords: Readonly<Record<string, number>> = {
 };
 
 /** Splits option words into the flags and the data of mount(2). */
-export function parseMountOptions(options: readonly string[]): { flags: number; data: string } {
+function parseMountOptions(options: readonly string[]): { flags: number; data: string } {
   let flags = 0;
   const data: string[] = [];
   for (const option of options) {

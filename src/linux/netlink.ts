@@ -25,8 +25,8 @@ const MSG_TRUNC = 0x20;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
-export const NLM_F_REQUEST = 0x1;
-export const NLM_F_ACK = 0x4;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_ACK = 0x4;
 export const NLM_F_DUMP = 0x300;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;

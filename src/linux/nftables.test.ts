@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isKind } from "../base/errors.ts";
-import { nft, nftJson, nftList, parseNftError } from "./nftables.ts";
+import { nft, nftList, parseNftError } from "./nftables.ts";
 
 const table = `gt-nft-test-${process.pid}`;
 
@@ -15,7 +15,7 @@ test("a transaction takes effect whole or not at all", () => {
     const set = (): unknown =>
       nftList("list", `list set ip ${table} ports`).find((entry) => "set" in entry)?.["set"]?.["elem"];
     assert.equal(set(), undefined);
-    nftJson("add port", [{ add: { element: { family: "ip", table, name: "ports", elem: [8080] } } }]);
+    nft("add port", `add element ip ${table} ports { 8080 }`);
     assert.deepEqual(set(), [8080]);
     assert.throws(
       () => nft("create", `create element ip ${table} ports { 8080 }`),

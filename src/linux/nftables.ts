@@ -152,8 +152,3 @@ export function nftList(what: string, command: string): Record<string, Record<st
   };
   return parsed.nftables.filter((entry) => !("metainfo" in entry));
 }
-
-/** Runs a transaction in JSON, libnftables-json(5): the elements of its `nftables` array. */
-export function nftJson(what: string, commands: readonly unknown[]): void {
-  run(what, JSON.stringify({ nftables: commands }), NFT_CTX_OUTPUT_JSON);
-}

@@ -113,7 +113,7 @@ function readAddress(options: Options, key: string, isAddress: (text: string) =>
 
 const interfaceName = /^[^\s/:"%\p{Cc}]{1,15}$/u;
 
-export function checkInterfaceName(text: string, what: string): string {
+function checkInterfaceName(text: string, what: string): string {
   if (
     !interfaceName.test(text) ||
     text === "." ||

@@ -67,7 +67,7 @@ export function sizeOfPrefix({ family, prefixLength }: Prefix): bigint {
 }
 
 /** The network of this length that an address is in. */
-export function prefixOf({ family, value }: Address, prefixLength: number): Prefix {
+function prefixOf({ family, value }: Address, prefixLength: number): Prefix {
   const hostBits = BigInt(bitsOf(family) - prefixLength);
   return { family, base: (value >> hostBits) << hostBits, prefixLength };
 }

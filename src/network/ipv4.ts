@@ -26,7 +26,7 @@ export function formatIpv4(value: number): string {
 }
 
 /** How many addresses a network of this prefix length has. */
-export const sizeOf = (prefixLength: number): number => 2 ** (32 - prefixLength);
+const sizeOf = (prefixLength: number): number => 2 ** (32 - prefixLength);
 
 /** The network that `address` is in. */
 export function subnetOf(address: number, prefixLength: number): Subnet {

@@ -64,7 +64,7 @@ export function inside(netns: string, program: string, ...args: string[]): strin
   return run("nsenter", `--net=${netns}`, program, ...args);
 }
 
-export function spawnIn(netns: string, program: string, ...args: string[]): ChildProcess {
+function spawnIn(netns: string, program: string, ...args: string[]): ChildProcess {
   return spawn("nsenter", [`--net=${netns}`, program, ...args], { stdio: ["pipe", "pipe", "inherit"] });
 }
 

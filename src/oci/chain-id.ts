@@ -12,8 +12,3 @@ export function chainIds(diffIds: readonly string[]): string[] {
   }
   return chain;
 }
-
-/** The chainID of the top layer; undefined when there is none. */
-export function chainId(diffIds: readonly string[]): string | undefined {
-  return chainIds(diffIds).at(-1);
-}

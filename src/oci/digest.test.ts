@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { isKind } from "../base/errors.ts";
-import { chainId, chainIds } from "./chain-id.ts";
-import { digestOf, isDigest, parseDigest, verifyDigest } from "./digest.ts";
+import { chainIds } from "./chain-id.ts";
+import { digestOf, isDigest, parseDigest } from "./digest.ts";
 
 const hex = "a".repeat(64);
 
@@ -30,14 +30,13 @@ test("malformed digests are refused with a reason", () => {
   }
 });
 
-test("a digest of any bytes parses and verifies; other bytes do not", () => {
+test("a digest of any bytes parses; other bytes have another", () => {
   fc.assert(
     fc.property(fc.uint8Array(), fc.uint8Array(), (data, other) => {
       const digest = digestOf(data);
       assert.equal(`sha256:${parseDigest(digest).hex}`, digest);
       assert.ok(isDigest(digest));
-      verifyDigest(data, digest);
-      if (Buffer.compare(data, other) !== 0) assert.throws(() => verifyDigest(other, digest));
+      assert.equal(digestOf(other) === digest, Buffer.compare(data, other) === 0);
     }),
   );
 });
@@ -59,9 +58,8 @@ test("isDigest agrees with parseDigest on arbitrary text", () => {
 test("chainIDs follow the specification's recursion", () => {
   const [a, b, c] = ["a", "b", "c"].map((text) => digestOf(text)) as [string, string, string];
   assert.deepEqual(chainIds([]), []);
-  assert.equal(chainId([]), undefined);
   assert.deepEqual(chainIds([a]), [a]);
   const ab = digestOf(`${a} ${b}`);
   assert.deepEqual(chainIds([a, b, c]), [a, ab, digestOf(`${ab} ${c}`)]);
-  assert.equal(chainId([a, b, c]), digestOf(`${ab} ${c}`));
+  assert.equal(chainIds([a, b, c])[2], digestOf(`${ab} ${c}`));
 });

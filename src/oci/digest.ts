@@ -52,10 +52,3 @@ export function digestOf(
   const { createHash } = process.getBuiltinModule("node:crypto");
   return `${algorithm}:${createHash(algorithm).update(data).digest("hex")}`;
 }
-
-/** Throws `invalidArgument` when `data` does not have the digest `expected`. */
-export function verifyDigest(data: string | NodeJS.ArrayBufferView, expected: string): void {
-  const actual = digestOf(data, parseDigest(expected).algorithm);
-  if (actual !== expected)
-    throw invalidArgument(`content does not match its digest: expected ${expected}, got ${actual}`);
-}

@@ -1,5 +1,5 @@
 /** What went wrong with a registry, as a sentence. Neither credentials nor the queries of URLs ever go into one. */
-import { EngineError, type ErrorKind, errorText, isKind } from "../base/errors.ts";
+import { EngineError, type ErrorKind, errorText } from "../base/errors.ts";
 import { isErrno } from "../linux/fs-error.ts";
 
 /** What an answer tells before its body is read. */
@@ -161,9 +161,4 @@ function parseErrors(text: string): SaidError[] {
 /** `MANIFEST_UNKNOWN` as Docker's messages have it: `manifest unknown`. */
 function codeWords(code: string): string {
   return code.toLowerCase().replaceAll("_", " ");
-}
-
-/** True when the registry has not got it. */
-export function isMissing(error: unknown): error is EngineError {
-  return isKind(error, "notFound");
 }

@@ -12,7 +12,7 @@ export interface FetchedManifest {
 }
 
 /** Registries take no larger ones (distribution spec 1.1, Pushing Manifests: at least 4 MiB). */
-export const maxManifestBytes = 4 * 1024 * 1024;
+const maxManifestBytes = 4 * 1024 * 1024;
 
 /** Docker's old format is named too, so that a registry answers with it and the reason can be told. */
 export const schema1Types = [

@@ -26,10 +26,10 @@ import {
   writeSync,
   type BigIntStats,
 } from "node:fs";
-import { setImmediate } from "node:timers/promises";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import { followLinks } from "../base/follow-links.ts";
 import { MemoryBudget } from "../base/memory-budget.ts";
+import { entriesInSlices } from "../oci/tar-entries.ts";
 import { byteStringOf, type TarEntry, TarReader, textOf } from "../oci/tar-reader.ts";
 import { copyMetadata } from "../linux/copy-tree.ts";
 import { fileSystemError, isErrno } from "../linux/fs-error.ts";
@@ -39,8 +39,6 @@ import { bytes, findInLayers, isWhiteout, lookup, opaqueXattr } from "./merged-v
 const whiteoutPrefix = ".wh.";
 const whiteoutMetaPrefix = ".wh..wh.";
 const opaqueMarker = ".wh..wh..opq";
-/** How long the event loop may stand still, in ms. */
-const sliceMs = 10;
 /** What a path in a set or map costs besides its letters. */
 const pathBytesKept = 128;
 /** So many resolved directories are remembered: archives go through theirs one after another. */
@@ -72,14 +70,7 @@ export async function unpackLayer(
 ): Promise<UnpackResult> {
   using unpacker = new LayerUnpacker(target);
   const reader = new TarReader(tar);
-  let sliceStart = performance.now();
-  for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
-    await unpacker.unpack(entry, reader);
-    if (performance.now() - sliceStart > sliceMs) {
-      await setImmediate();
-      sliceStart = performance.now();
-    }
-  }
+  for await (const entry of entriesInSlices(reader)) await unpacker.unpack(entry, reader);
   return unpacker.finish();
 }
 

@@ -90,7 +90,7 @@ function limitsOf(query: Query): BuildLimits {
 }
 
 /** `X-Registry-Config`: credentials by registry. What cannot be read says nothing, as with Docker. */
-export function registryConfig({ request }: Pick<Exchange, "request">): Record<string, RegistryAuth> {
+function registryConfig({ request }: Pick<Exchange, "request">): Record<string, RegistryAuth> {
   const header = request.headers["x-registry-config"];
   if (typeof header !== "string" || header === "") return {};
   try {

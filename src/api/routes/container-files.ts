@@ -24,7 +24,7 @@ async function archive(x: Exchange): Promise<void> {
 }
 
 /** Sends a tar as the answer. Nothing can tell of a failure in its middle but the connection's end. */
-export async function sendTar(x: Exchange, tar: Readable): Promise<void> {
+async function sendTar(x: Exchange, tar: Readable): Promise<void> {
   const answer = new StreamAnswer(x, "application/x-tar");
   try {
     for await (const chunk of untilAborted<Buffer>(tar, x.signal)) await answer.write(chunk);

@@ -44,8 +44,8 @@ export function isList(value: GoValue): value is readonly GoValue[] {
 }
 
 /** Nil of a type that is known to be a list or a map: printed as an empty one, `null` in JSON. */
-export const nilList: readonly GoValue[] = Object.freeze([]);
-export const nilMap: ReadonlyMap<string, GoValue> = new Map();
+const nilList: readonly GoValue[] = Object.freeze([]);
+const nilMap: ReadonlyMap<string, GoValue> = new Map();
 
 /** Keys of a map in the order in which Go's templates and printing go through it. */
 export function sortedKeys(map: ReadonlyMap<string, GoValue>): string[] {

@@ -1,7 +1,5 @@
 /** BuildKit's build checks over a Dockerfile: what is likely a mistake, though it builds. */
 import type { PathPatterns } from "../../base/path-patterns.ts";
-import type { Platform } from "../../oci/image-spec.ts";
-import { formatPlatform, normalizePlatform } from "../../oci/platform.ts";
 import type { CheckWarning, Dockerfile, Stage } from "./ast.ts";
 import { Findings, parseCheckConfig } from "./check-rules.ts";
 import { checkFrom, checkStageNames, checkText } from "./check-text.ts";
@@ -76,21 +74,4 @@ function imageBase(
   return {
     env: image.env.some((entry) => entry.startsWith("PATH=")) ? image.env : [...image.env, defaultPath],
   };
-}
-
-/** What is told of a base image that was found for another platform than asked for; undefined when it fits. */
-export function basePlatformWarning(
-  stage: Stage,
-  wanted: Platform,
-  found: Platform,
-): CheckWarning | undefined {
-  if (wanted.os === found.os && wanted.architecture === found.architecture) return undefined;
-  const findings = new Findings(parseCheckConfig(""));
-  const shown = (platform: Platform): string => JSON.stringify(formatPlatform(normalizePlatform(platform)));
-  findings.add(
-    "InvalidBaseImagePlatform",
-    `Base image ${stage.base} was pulled with platform ${shown(found)}, expected ${shown(wanted)} for current build`,
-    stage,
-  );
-  return findings.warnings[0];
 }

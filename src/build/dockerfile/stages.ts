@@ -6,7 +6,7 @@ import { expandText } from "./expand.ts";
 import { didYouMean } from "./suggest.ts";
 
 /** The stage of a name or number before `before`, without regard to case; later stages of a name win. */
-export function findStage(
+function findStage(
   stages: readonly Stage[],
   name: string,
   before: number = stages.length,

@@ -35,21 +35,6 @@ export function filteredTree(tree: FileTree, rules: PatternRules): FileTree {
   };
 }
 
-/** What is below a directory of a tree, as a tree. */
-export function subTree(tree: FileTree, directory: string): FileTree {
-  if (directory === "") return tree;
-  const outer = (path: string): string => joinPath(directory, path).replace(/\/$/, "");
-  return {
-    stat: (path) => {
-      const entry = tree.stat(path === "" ? directory : outer(path));
-      return entry === undefined ? undefined : { ...entry, path };
-    },
-    list: (path) => tree.list(path === "" ? directory : outer(path)),
-    read: (entry) => tree.read({ ...entry, ...tree.stat(outer(entry.path)) }),
-    digest: (entry) => tree.digest({ ...entry, ...tree.stat(outer(entry.path)) }),
-  };
-}
-
 /** Files that are nowhere but here: here-documents. */
 export function memoryTree(files: ReadonlyMap<string, Buffer>, digestOf: (data: Buffer) => string): FileTree {
   const entry = (path: string, data: Buffer): FileEntry => ({

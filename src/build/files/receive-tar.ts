@@ -1,6 +1,6 @@
-import { setImmediate } from "node:timers/promises";
 import { invalidArgument } from "../../base/errors.ts";
 import { decompress } from "../../image/decompress.ts";
+import { entriesInSlices } from "../../oci/tar-entries.ts";
 import { TarReader, textOf } from "../../oci/tar-reader.ts";
 import type { Readable } from "node:stream";
 import { cleanParts } from "./file-tree.ts";
@@ -17,8 +17,7 @@ export async function receiveTar(
   options: { readonly keepsOwners?: boolean } = {},
 ): Promise<void> {
   const tar = new TarReader(decompress(stream));
-  let sliceStart = performance.now();
-  for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
+  for await (const entry of entriesInSlices(tar)) {
     signal.throwIfAborted();
     const path = cleanParts(entry.name).join("/");
     const common = {
@@ -46,10 +45,6 @@ export async function receiveTar(
       else await pack.addFile({ ...common, type: "file" }, () => tar.read());
     } else if (path !== "" || entry.type === "directory")
       pack.add({ ...common, type: entry.type, sizeBytes: 0 });
-    if (performance.now() - sliceStart > 10) {
-      await setImmediate();
-      sliceStart = performance.now();
-    }
   }
   pack.flush();
 }

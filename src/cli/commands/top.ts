@@ -24,7 +24,7 @@ const command: Command = {
 export default command;
 
 /** Columns of at least 20 characters with a gap of three, the last one as it is. */
-export function processTable(rows: readonly (readonly string[])[]): string {
+function processTable(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [index, cell] of row.entries()) {

@@ -62,7 +62,7 @@ export class LogView {
 }
 
 /** Cuts a stream of pieces into lines; the last one need not end. */
-export class LineSplitter {
+class LineSplitter {
   readonly #onLine: (line: string) => Promise<void>;
   readonly #decoder = new TextDecoder();
   #rest = "";

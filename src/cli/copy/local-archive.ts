@@ -3,7 +3,6 @@ import {
   chmodSync,
   closeSync,
   constants,
-  existsSync,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -228,6 +227,3 @@ function setTimes(path: string, { timeNs }: TarEntry): void {
 function lookup(path: string): BigIntStats | undefined {
   return lstatSync(bytes(path), { bigint: true, throwIfNoEntry: false });
 }
-
-/** True when something is at the path, links followed. */
-export const isThere = (path: string): boolean => existsSync(path);

@@ -14,7 +14,7 @@ export interface CopyEnd {
 export const hasTrailingSlash = (path: string): boolean => path.endsWith("/");
 
 /** True for `.`, and for what ends with `/.`: the content of the directory is meant, not the directory. */
-export const namesContent = (path: string): boolean => posix.basename(path) === "." && path !== "";
+const namesContent = (path: string): boolean => posix.basename(path) === "." && path !== "";
 
 export const assertsDirectory = (path: string): boolean => hasTrailingSlash(path) || namesContent(path);
 

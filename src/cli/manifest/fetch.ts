@@ -16,7 +16,7 @@ export async function accessFor(
   return { credentials: (await findCredentials(context, serverKey(reference.domain))) ?? {}, isInsecure };
 }
 
-export const isIndex = ({ mediaType }: Pick<RawManifest, "mediaType">): boolean =>
+const isIndex = ({ mediaType }: Pick<RawManifest, "mediaType">): boolean =>
   /image\.index|manifest\.list/.test(mediaType);
 
 /** An image of one platform as an entry of a list. Throws `CliError` for an index. */

@@ -30,12 +30,12 @@ export function inspectPrinter(format: string): InspectPrinter {
 }
 
 /** JSON with four spaces, and empty arrays and objects on one line as Go writes them. */
-export function indentedJson(value: unknown): string {
+function indentedJson(value: unknown): string {
   return JSON.stringify(value, undefined, 4);
 }
 
 /** Runs a template over an object of the API: first with Go's types for it, then as plain JSON, as Docker does. */
-export function applyTemplate(template: Template, object: unknown): string {
+function applyTemplate(template: Template, object: unknown): string {
   try {
     return template.execute(structsFromJson(object, inspectShape));
   } catch (error) {

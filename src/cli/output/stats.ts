@@ -53,7 +53,7 @@ export const statsListing: Listing<StatsRow> = {
 };
 
 /** Share of one processor, in percent: two that are busy make 200. */
-export function cpuPercent({ cpu_stats: now, precpu_stats: before }: ContainerStats): number {
+function cpuPercent({ cpu_stats: now, precpu_stats: before }: ContainerStats): number {
   const used = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
   const passed = (now.system_cpu_usage ?? 0) - (before.system_cpu_usage ?? 0);
   const cpus = now.online_cpus ?? now.cpu_usage.percpu_usage?.length ?? 0;
@@ -61,7 +61,7 @@ export function cpuPercent({ cpu_stats: now, precpu_stats: before }: ContainerSt
 }
 
 /** Without the part of the page cache that could be given back at once. */
-export function memoryUsed({ memory_stats: { usage = 0, stats = {} } }: ContainerStats): number {
+function memoryUsed({ memory_stats: { usage = 0, stats = {} } }: ContainerStats): number {
   const cache = stats["total_inactive_file"] ?? stats["inactive_file"] ?? 0;
   return cache < usage ? usage - cache : usage;
 }

@@ -13,7 +13,7 @@ import { goFileError } from "./key-value-file.ts";
 type PullPolicy = "always" | "missing" | "never";
 
 /** `--pull`. Throws `CliError` for another word. */
-export function pullPolicy(parsed: ParsedArguments): PullPolicy {
+function pullPolicy(parsed: ParsedArguments): PullPolicy {
   const policy = parsed.string("pull");
   if (policy === "always" || policy === "missing" || policy === "never") return policy;
   throw new CliError(

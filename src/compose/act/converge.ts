@@ -57,11 +57,7 @@ export async function converge(
 }
 
 /** Makes a network of the project. */
-export async function createNetwork(
-  { client, report }: Session,
-  project: Project,
-  key: string,
-): Promise<void> {
+async function createNetwork({ client, report }: Session, project: Project, key: string): Promise<void> {
   const network = project.networks[key]!;
   await reported(report, `Network ${network.name}`, ["Creating", "Created"], async () => {
     try {

@@ -91,7 +91,7 @@ const finished = new Set([
 ]);
 
 /** A message about a layer as a line below its image. */
-export function reportLayer(report: Report, parent: string, message: ProgressMessage): void {
+function reportLayer(report: Report, parent: string, message: ProgressMessage): void {
   const { id, status, progressDetail } = message;
   if (id === undefined || status === undefined) return;
   const { current = 0, total = 0 } = progressDetail ?? {};

@@ -210,7 +210,7 @@ export function isPlainText(text: string): boolean {
 }
 
 /** What a scalar without quotes means. */
-export function plainScalar(text: string): Tree {
+function plainScalar(text: string): Tree {
   const constant = constants.get(text);
   if (constant !== undefined) return constant;
   if (!/^[-+.\d]/.test(text)) return text;

@@ -6,7 +6,7 @@ import { kindAt, readText } from "../file/disk.ts";
 import type { EnvFile } from "./decode.ts";
 import type { Dependency, Project, Service } from "./project.ts";
 
-export function hasProfile(service: Service, profiles: readonly string[]): boolean {
+function hasProfile(service: Service, profiles: readonly string[]): boolean {
   const own = service.profiles ?? [];
   return own.length === 0 || profiles.includes("*") || own.some((profile) => profiles.includes(profile));
 }

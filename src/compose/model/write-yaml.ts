@@ -211,7 +211,7 @@ function isPrintable(text: string): boolean {
 }
 
 /** A string in the quotes that it needs. */
-export function quoted(text: string): string {
+function quoted(text: string): string {
   if (!isPrintable(text) || /[\t\n]/.test(text)) return doubleQuoted(text);
   // What would be read as something else than a string.
   if (!isPlainText(text) || isOldNotation(text)) return doubleQuoted(text);

@@ -22,7 +22,7 @@ export interface Connection {
 }
 
 /** The networks of a service, the one that matters most first. */
-export function networksByPriority(service: Service): string[] {
+function networksByPriority(service: Service): string[] {
   const priority = (name: string): number => service.networks?.[name]?.priority ?? 0;
   return Object.keys(service.networks ?? {}).sort((a, b) => priority(b) - priority(a) || (a < b ? -1 : 1));
 }

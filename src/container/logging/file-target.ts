@@ -53,7 +53,7 @@ class LocalEncoder implements Encoder {
   }
 }
 
-export class FileTarget implements LogTarget {
+class FileTarget implements LogTarget {
   readonly mostWaitingBytes = undefined;
   readonly #files: RotatingFiles;
   readonly #encoder: Encoder;

@@ -32,7 +32,7 @@ function field(name: string, value: Buffer | string): Buffer {
 }
 
 /** A name of a label or variable as the journal takes it: letters, digits and `_`, none of them in front. */
-export function journalName(name: string): string {
+function journalName(name: string): string {
   return name
     .toUpperCase()
     .replaceAll(/[^A-Z0-9_]/g, "_")
@@ -219,7 +219,7 @@ const knownFields = new Set(
 );
 
 /** One line of `journalctl -o json`. */
-export function journalEntry(line: string): { entry: LogEntry; cursor: string } | undefined {
+function journalEntry(line: string): { entry: LogEntry; cursor: string } | undefined {
   let fields: Readonly<Record<string, JournalValue>>;
   try {
     fields = JSON.parse(line) as Readonly<Record<string, JournalValue>>;

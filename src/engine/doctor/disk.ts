@@ -1,8 +1,7 @@
 /** The file systems of the daemon's two roots. */
 import type { Finding } from "../../wire/doctor.ts";
-import type { DaemonPlaces } from "./doctor.ts";
 import { ok, problem, warning } from "./finding.ts";
-import type { Machine, Room } from "./machine.ts";
+import type { DaemonPlaces, Machine, Room } from "./machine.ts";
 
 const mebibyte = 1024 * 1024;
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Verdict } from "../../wire/doctor.ts";
-import { type DaemonPlaces, examine } from "./doctor.ts";
+import { examine } from "./doctor.ts";
+import type { DaemonPlaces } from "./machine.ts";
 import { type Machine, mountOf, thisMachine } from "./machine.ts";
 
 const gibibyte = 1024 ** 3;

@@ -1,8 +1,7 @@
 /** Other firewalls on this machine, and what they do to containers' packets. */
 import type { Finding } from "../../wire/doctor.ts";
-import type { DaemonPlaces } from "./doctor.ts";
 import { note, ok, problem, warning } from "./finding.ts";
-import type { BaseChain, Machine } from "./machine.ts";
+import type { DaemonPlaces, BaseChain, Machine } from "./machine.ts";
 
 export function firewallRules(machine: Machine, places: DaemonPlaces): Finding[] {
   if (!places.iptables)

@@ -30,6 +30,18 @@ export interface BaseChain {
   readonly policy: string;
 }
 
+/** How the daemon is or would be started. */
+export interface DaemonPlaces {
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly pidfile: string;
+  readonly bridge: string;
+  readonly iptables: boolean;
+  readonly ipForward: boolean;
+  readonly userNamespaceRemap: string;
+  readonly defaultRuntime: string;
+}
+
 export interface Machine {
   readonly kernel: string;
   readonly architecture: string;

@@ -1,9 +1,8 @@
 /** Programs and libraries that the daemon starts or loads. */
 import { join } from "node:path";
 import type { Finding } from "../../wire/doctor.ts";
-import type { DaemonPlaces } from "./doctor.ts";
 import { note, ok, problem, warning } from "./finding.ts";
-import type { Machine } from "./machine.ts";
+import type { DaemonPlaces, Machine } from "./machine.ts";
 
 export async function programRules(machine: Machine, places: DaemonPlaces): Promise<Finding[]> {
   return [

@@ -1,8 +1,7 @@
 /** Kernel settings and limits. */
 import type { Finding } from "../../wire/doctor.ts";
-import type { DaemonPlaces } from "./doctor.ts";
 import { note, ok, problem, warning } from "./finding.ts";
-import type { Machine } from "./machine.ts";
+import type { DaemonPlaces, Machine } from "./machine.ts";
 
 export function settingRules(machine: Machine, places: DaemonPlaces): Finding[] {
   return [

@@ -24,7 +24,7 @@ export async function readBlob(exchange: Exchange): Promise<void> {
 }
 
 /** The record says that it is there, and so does the disk. */
-export function hasBlob({ stores, repository }: Exchange, digest: string): boolean {
+function hasBlob({ stores, repository }: Exchange, digest: string): boolean {
   return stores.metadata.hasBlob(repository, digest) && stores.content.has(digest);
 }
 

@@ -18,7 +18,7 @@ import type { ManifestRecord } from "./metadata.ts";
 import { checkDigest, parseManifestReference } from "./names.ts";
 
 /** What every registry has to take (section Pushing Manifests). */
-export const maxManifestBytes = 4 * 1024 * 1024;
+const maxManifestBytes = 4 * 1024 * 1024;
 
 /** GET and HEAD. */
 export async function readManifest(exchange: Exchange): Promise<void> {

@@ -20,7 +20,7 @@ export const any = message({ type_url: one(1, "string"), value: one(2, "bytes") 
 /** `google.rpc.Status`. */
 export const status = message({ code: one(1, "int32"), message: one(2, "string"), details: many(3, any) });
 
-export const position = message({ line: one(1, "int32"), character: one(2, "int32") });
+const position = message({ line: one(1, "int32"), character: one(2, "int32") });
 export const range = message({ start: one(1, position), end: one(2, position) });
 
 export const sourceInfo = message({

@@ -63,7 +63,7 @@ export const pruneRequest = message({
 
 export const cacheEntry = message({ Type: one(1, "string"), Attrs: stringMap(2) });
 
-export const cacheOptions = message({
+const cacheOptions = message({
   ExportRefDeprecated: one(1, "string"),
   ImportRefsDeprecated: many(2, "string"),
   ExportAttrsDeprecated: stringMap(3),
@@ -71,7 +71,7 @@ export const cacheOptions = message({
   Imports: many(5, cacheEntry),
 });
 
-export const exporter = message({ Type: one(1, "string"), Attrs: stringMap(2) });
+const exporter = message({ Type: one(1, "string"), Attrs: stringMap(2) });
 
 export const solveRequest = message({
   Ref: one(1, "string"),
@@ -92,7 +92,7 @@ export const solveResponse = message({ ExporterResponse: stringMap(1) });
 
 export const statusRequest = message({ Ref: one(1, "string") });
 
-export const vertex = message({
+const vertex = message({
   digest: one(1, "string"),
   inputs: many(2, "string"),
   name: one(3, "string"),
@@ -102,7 +102,7 @@ export const vertex = message({
   error: one(7, "string"),
 });
 
-export const vertexStatus = message({
+const vertexStatus = message({
   ID: one(1, "string"),
   vertex: one(2, "string"),
   name: one(3, "string"),
@@ -113,7 +113,7 @@ export const vertexStatus = message({
   completed: one(8, timestamp),
 });
 
-export const vertexLog = message({
+const vertexLog = message({
   vertex: one(1, "string"),
   timestamp: one(2, timestamp),
   /** 1 stdout, 2 stderr. */
@@ -121,7 +121,7 @@ export const vertexLog = message({
   msg: one(4, "bytes"),
 });
 
-export const vertexWarning = message({
+const vertexWarning = message({
   vertex: one(1, "string"),
   level: one(2, "int64"),
   short: one(3, "bytes"),

@@ -8,10 +8,10 @@ export const bridgeService = "/moby.buildkit.v1.frontend.LLBBridge/";
 /** Metadata that says which Solve a call belongs to. */
 export const buildIdKey = "buildkit-controlapi-buildid";
 
-export const ref = message({ id: one(1, "string"), def: one(2, definition) });
-export const refMap = message({ refs: map(1, ref) });
+const ref = message({ id: one(1, "string"), def: one(2, definition) });
+const refMap = message({ refs: map(1, ref) });
 
-export const result = message({
+const result = message({
   refDeprecated: one(1, "string"),
   ref: one(3, ref),
   refs: one(4, refMap),
@@ -43,7 +43,7 @@ export const bridgeSolveResponse = message({ ref: one(1, "string"), result: one(
 export const returnRequest = message({ result: one(1, result), error: one(2, status) });
 export const returnResponse = message({});
 
-export const fileRange = message({ Offset: one(1, "int64"), Length: one(2, "int64") });
+const fileRange = message({ Offset: one(1, "int64"), Length: one(2, "int64") });
 export const readFileRequest = message({
   Ref: one(1, "string"),
   FilePath: one(2, "string"),

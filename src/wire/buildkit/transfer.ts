@@ -25,7 +25,7 @@ const parallelSends = 8;
 const maxBufferedBytes = 16 * 1024 * 1024;
 
 /** Whether a receiver may ask for the bytes. Both sides must agree. */
-export function hasBytes(mode: number): boolean {
+function hasBytes(mode: number): boolean {
   return (mode & goTypeBits) === 0;
 }
 
