@@ -27,18 +27,27 @@ function markAsSuspect(directory: string, names: readonly string[], boot = "anot
   }
 }
 
+/** A daemon with an image of one layer. */
+async function startWithImage(name: string): Promise<TestDaemon> {
+  await using undo = new AsyncDisposableStack();
+  const daemon = undo.use(await TestDaemon.start());
+  await daemon.dockerOk(["import", await busyboxTar(daemon.root), name], { timeoutMs: 60_000 });
+  undo.move();
+  return daemon;
+}
+
+const layersOf = (daemon: TestDaemon): string => join(daemon.dataRoot, "snapshots/overlay2");
+
 test(
   "layers are unpacked again from their blobs, spoilt blobs go",
   { skip: flavour === "docker" },
   async () => {
-    await using daemon = await TestDaemon.start();
-    const layers = join(daemon.dataRoot, "snapshots/overlay2");
+    await using daemon = await startWithImage("power/one:1");
+    const layers = layersOf(daemon);
     const content = join(daemon.dataRoot, "content");
     const layerNames = (): string[] => readdirSync(join(layers, "layers"));
     const blobNames = (): string[] =>
       readdirSync(join(content, "blobs/sha256")).map((hex) => `sha256-${hex}`);
-    const archive = await busyboxTar(daemon.root);
-    await daemon.dockerOk(["import", archive, "power/one:1"], { timeoutMs: 60_000 });
     await daemon.dockerOk([
       "create",
       "--name",
@@ -103,10 +112,9 @@ test(
   "layers that lost files are unpacked again; in the same boot they are left alone",
   { skip: flavour === "docker" },
   async () => {
-    await using daemon = await TestDaemon.start();
-    const layers = join(daemon.dataRoot, "snapshots/overlay2");
+    await using daemon = await startWithImage("power/one:1");
+    const layers = layersOf(daemon);
     const unsynced = join(layers, "unsynced");
-    await daemon.dockerOk(["import", await busyboxTar(daemon.root), "power/one:1"], { timeoutMs: 60_000 });
     const [layer = ""] = readdirSync(join(layers, "layers"));
     const binaries = join(layers, "layers", layer, "diff/bin");
     const echo = ["run", "--rm", "--network", "none", "power/one:1", "/bin/busybox", "echo", "up"];
@@ -139,9 +147,8 @@ test(
   "a layer below one that is still there is unpacked again, and without its blob the image is said to be broken",
   { skip: flavour === "docker" },
   async () => {
-    await using daemon = await TestDaemon.start();
-    const layers = join(daemon.dataRoot, "snapshots/overlay2");
-    await daemon.dockerOk(["import", await busyboxTar(daemon.root), "power/base:1"], { timeoutMs: 60_000 });
+    await using daemon = await startWithImage("power/base:1");
+    const layers = layersOf(daemon);
     const lower = readdirSync(join(layers, "layers"))[0]!;
     const sh = ["--network", "none", "power/base:1", "/bin/busybox"];
     await daemon.dockerOk(["run", "--name", "writer", ...sh, "touch", "/bin/above"]);
@@ -195,7 +202,7 @@ test(
     const held = { GANTRY_FAILPOINTS: "deferred-sync.due=fail:1000000" };
     await using daemon = await TestDaemon.start({ env: held });
     const blobMarks = join(daemon.dataRoot, "content/unsynced");
-    const layers = join(daemon.dataRoot, "snapshots/overlay2");
+    const layers = layersOf(daemon);
     const archive = join(daemon.root, "archive.tar");
     await daemon.dockerOk(["pull", busybox], { timeoutMs: 60_000 });
     await daemon.dockerOk(["save", "-o", archive, busybox], { timeoutMs: 60_000 });
