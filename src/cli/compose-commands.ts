@@ -2,6 +2,7 @@ import type { CommandLoader } from "./command.ts";
 
 /** Commands of `compose`, which `fig` has too. Each is loaded when it is called. */
 const loaders: Readonly<Record<string, CommandLoader>> = {
+  alpha: () => import("./compose/commands/alpha.ts"),
   attach: () => import("./compose/commands/attach.ts"),
   build: () => import("./compose/commands/build.ts"),
   commit: () => import("./compose/commands/commit.ts"),

@@ -7,7 +7,7 @@ export interface Position {
 
 export interface ComposeErrorOptions {
   readonly position?: Position | undefined;
-  /** The exit code of the command; 1 unless said otherwise, 14 for what is wrong in a compose file. */
+  /** The exit code of the command; 1 unless said otherwise, 14 for a file that is not there, 15 for what is wrong in one. */
   readonly exitCode?: number;
   readonly cause?: unknown;
 }

@@ -69,7 +69,7 @@ export function loadModel(options: LoadOptions): LoadedModel {
     resolvePaths: options.resolvePaths !== false,
     warn,
   });
-  if (Object.keys(loaded.tree).length === 0) throw new ComposeError("empty compose file", { exitCode: 14 });
+  if (Object.keys(loaded.tree).length === 0) throw new ComposeError("empty compose file", { exitCode: 15 });
   const { name: _name, ...rest } = loaded.tree;
   let tree = Object.assign(Object.create(null) as TreeMap, rest);
   if (options.normalize !== false) tree = normalize(tree, name, lookup);

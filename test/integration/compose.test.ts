@@ -295,6 +295,46 @@ services:
     assert.deepEqual(JSON.parse((await app.ok(["ps", "--format", "json"])).trim()).Service, "db");
   });
 
+  test("draws the services, shows the variables, and ends as Compose 2 does where something is wrong", async () => {
+    await using app = await project({ "compose.yaml": shop, "wrong.yaml": "services: [ a" });
+    assert.equal(
+      await app.ok(["alpha", "viz", "--image", "--spaces"]),
+      `digraph "shop" {
+ layout=dot;
+${["db", "web"].map((name) => ` "${name}" [style="filled" label=<<font point-size="15">${name}</font><font point-size="10"><br/><br/><b>Image:</b><br/>${busybox}</font>>];\n`).join("")}
+ "web" -> "db";
+}
+
+`,
+    );
+    assert.match(
+      await app.ok(["config", "--environment"], { env: { SOME_COLOUR: "blue" } }),
+      /^SOME_COLOUR=blue$/m,
+    );
+    const failures: readonly (readonly [line: string, code: number, message: RegExp])[] = [
+      ["up nobody", 1, /^no such service: nobody$/m],
+      ["config --hash nobody", 1, /^no such service: nobody: not found$/m],
+      ["-f wrong.yaml config", 15, /wrong\.yaml:1:\d+: yaml: |wrong\.yaml:2:1: yaml: /],
+      ["-f none.yaml config", 14, /none\.yaml: no such file or directory/],
+      ["-f unreachable.yaml pull", 18, /^Error response from daemon: /m],
+      ["wait web", 1, /^no containers for project "shop"$/m],
+      ["ls --filter nonsense=1", 1, /^invalid filter 'nonsense'$/m],
+      ["scale web", 1, /^invalid scale specifier: web$/m],
+      ["scale web=x", 1, /^invalid scale specifier: can't parse replica value as int: web=x$/m],
+      ["logs --index 2 web", 1, /^service "web" is not running container #2$/m],
+      ["logs --index 2", 1, /^--index requires one service to be selected$/m],
+      ["up --exit-code-from nobody", 1, /^no such service: nobody: not found$/m],
+      ["up -d --exit-code-from web", 1, /^--detach cannot be combined with --abort-on-container-exit, /m],
+    ];
+    await app.write("unreachable.yaml", "services: { web: { image: localhost:1/nothing } }");
+    for (const [line, code, message] of failures) {
+      const result = await app.run(line.split(" "));
+      assert.equal(result.code, code, `${line}: ${result.stderr}`);
+      assert.match(result.stderr, message, line);
+    }
+    assert.deepEqual(await app.ids(), {});
+  });
+
   test("fig: fig.yml, names with underscores, links with variables", async () => {
     const files = {
       "fig.yml": `

@@ -242,6 +242,9 @@ export function timeoutOf(parsed: ParsedArguments): { readonly timeoutSeconds?: 
   return parsed.changed("timeout") ? { timeoutSeconds: parsed.number("timeout") } : {};
 }
 
+/** Tables of projects and images, as Docker Compose sets them: wider than those of containers. */
+export const composeTable = { minWidth: 20, padding: 3 } as const;
+
 /** A check for flags that take one of a few words. */
 export function oneOf(...words: string[]): (value: string) => void {
   return (value) => {

@@ -26,7 +26,7 @@ export async function containersOf(
   for (const service of services) {
     const isKnown =
       project?.services[service] !== undefined || containers.some((each) => each.service === service);
-    if (!isKnown) throw new ComposeError(`no such service: ${service}`, { exitCode: 14 });
+    if (!isKnown) throw new ComposeError(`no such service: ${service}`);
   }
   const wanted = containers.filter(({ service }) => services.length === 0 || services.includes(service));
   return { name, project, containers: wanted };

@@ -91,7 +91,7 @@ export function scaled(project: Project, scales: readonly string[]): Project {
     const [, name = "", count = ""] = /^([^=]+)=(\d+)$/.exec(text) ?? [];
     if (name === "") throw new ComposeError(`invalid --scale option "${text}". Should be SERVICE=NUM`);
     const service = services[name];
-    if (service === undefined) throw new ComposeError(`no such service: ${name}`, { exitCode: 14 });
+    if (service === undefined) throw new ComposeError(`no such service: ${name}`);
     if (Number(count) > 1 && service.container_name !== undefined) {
       throw new ComposeError(
         `The "${name}" service is using the custom container name "${service.container_name}". Docker requires each container to have a unique name. Remove the custom name to scale the service`,

@@ -64,7 +64,7 @@ class Reader {
     if (error !== undefined) {
       throw new ComposeError(`yaml: ${error.message.split("\n")[0]!}`, {
         position: this.#at(error.pos[0]),
-        exitCode: 14,
+        exitCode: 15,
       });
     }
     const root = this.#document.contents as Node | null;
@@ -86,7 +86,7 @@ class Reader {
     const name = path.join(".");
     return new ComposeError(name === "" ? message : `${name}: ${message}`, {
       position: this.#place(node),
-      exitCode: 14,
+      exitCode: 15,
     });
   }
 

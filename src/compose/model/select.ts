@@ -42,7 +42,7 @@ export function withServices(
   const visit = (name: string, isRequired: boolean): void => {
     const service = project.services[name];
     if (service === undefined) {
-      if (isRequired) throw new ComposeError(`no such service: ${name}`, { exitCode: 14 });
+      if (isRequired) throw new ComposeError(`no such service: ${name}`);
       return;
     }
     if (wanted.has(name)) return;

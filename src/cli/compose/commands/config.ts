@@ -28,6 +28,7 @@ export default composeCommand({
   ],
   completes: "services",
   flags: [
+    { name: "environment", type: "bool", help: "Show the variables that files are read with alone" },
     {
       name: "format",
       type: "string",
@@ -88,6 +89,10 @@ async function configText(app: ComposeApp, parsed: ParsedArguments): Promise<str
     const project = unresolved(names);
     return lines(namesOf(project.services).map((name) => imageOf(project, name, project.services[name]!)));
   }
+  if (parsed.bool("environment")) {
+    const known = Object.entries(unresolved(names).environment).sort(([a], [b]) => (a < b ? -1 : 1));
+    return lines(known.map(([name, value]) => `${name}=${value}`));
+  }
   if (parsed.bool("variables")) return variables(app);
   const format = parsed.string("format") === "json" ? "json" : "yaml";
   if (parsed.bool("no-interpolate")) {
@@ -105,7 +110,7 @@ function hashes(project: Project, wanted: string): string {
   return lines(
     names.map((name) => {
       const service = project.services[name];
-      if (service === undefined) throw new CliError(`no such service: ${name}`, 14);
+      if (service === undefined) throw new CliError(`no such service: ${name}: not found`, 1);
       return `${name} ${serviceHash(service)}`;
     }),
   );

@@ -31,7 +31,10 @@ export default composeCommand({
     const numbered = containers.filter(({ number }) => index === 0 || number === index);
     // Into all of a service's containers, out of the first.
     const wanted = from === undefined ? numbered : numbered.slice(0, 1);
-    if (wanted.length === 0) throw new ComposeError(`no container found for service "${service}"`);
+    if (wanted.length === 0) {
+      const number = index > 0 ? ` container #${index}` : "";
+      throw new ComposeError(`service "${service}" is not running${number}`);
+    }
     for (const { id, name } of wanted) {
       const words = [
         ...boolWords("archive", parsed.bool("archive")),

@@ -1,7 +1,7 @@
 import { familiarName, parseReference } from "../../../oci/reference.ts";
 import { humanSize, truncateId } from "../../output/humanize.ts";
 import { alignTabs } from "../../output/tab-writer.ts";
-import { composeCommand, oneOf } from "../app.ts";
+import { composeCommand, composeTable, oneOf } from "../app.ts";
 import { containersOf } from "../containers.ts";
 
 export default composeCommand({
@@ -54,7 +54,7 @@ export default composeCommand({
     const table = ["CONTAINER\tREPOSITORY\tTAG\tIMAGE ID\tSIZE", ...lines]
       .map((line) => `${line}\n`)
       .join("");
-    app.context.print(alignTabs(table));
+    app.context.print(alignTabs(table, composeTable));
     return 0;
   },
 });

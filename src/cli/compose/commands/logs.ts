@@ -41,6 +41,8 @@ export default composeCommand({
   async run(app, parsed) {
     const { client } = app.context;
     const index = parsed.number("index");
+    if (index > 0 && parsed.positional.length !== 1)
+      throw new CliError("--index requires one service to be selected", 1);
     const bounds = { ...time(parsed, "since"), ...time(parsed, "until") };
     const view = new LogView({
       colours: !parsed.bool("no-color") && app.hasAnsi(1),
@@ -61,6 +63,8 @@ export default composeCommand({
       : undefined;
     const found = (await containersOf(app, parsed.positional)).containers;
     const wanted = found.filter(({ service, number }) => isOfInterest(service, number));
+    if (index > 0 && wanted.length === 0)
+      throw new CliError(`service "${parsed.positional[0]!}" is not running container #${index}`, 1);
     for (const container of wanted) view.register(shownName(container));
     const tail = parsed.string("tail");
     if (follower === undefined) {

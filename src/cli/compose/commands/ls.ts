@@ -1,7 +1,8 @@
 import { observe } from "../../../compose/engine.ts";
 import { labels } from "../../../compose/labels.ts";
 import { alignTabs } from "../../output/tab-writer.ts";
-import { composeCommand, oneOf } from "../app.ts";
+import { CliError } from "../../errors.ts";
+import { composeCommand, composeTable, oneOf } from "../app.ts";
 
 export default composeCommand({
   name: "ls",
@@ -29,7 +30,10 @@ export default composeCommand({
       summaries.map(observe),
       ({ summary }) => summary.Labels[labels.project] ?? "",
     );
-    const wanted = parsed.filters("filter")["name"] ?? [];
+    const filters = parsed.filters("filter");
+    const unknown = Object.keys(filters).find((key) => key !== "name");
+    if (unknown !== undefined) throw new CliError(`invalid filter '${unknown}'`, 1);
+    const wanted = filters["name"] ?? [];
     const rows = [...byProject.keys()]
       .filter((name) => wanted.length === 0 || wanted.some((pattern) => new RegExp(pattern).test(name)))
       .sort()
@@ -46,7 +50,7 @@ export default composeCommand({
     else if (parsed.string("format") === "json") context.print(`${JSON.stringify(rows)}\n`);
     else {
       const lines = rows.map(({ Name, Status, ConfigFiles }) => `${Name}\t${Status}\t${ConfigFiles}\n`);
-      context.print(alignTabs(["NAME\tSTATUS\tCONFIG FILES\n", ...lines].join("")));
+      context.print(alignTabs(["NAME\tSTATUS\tCONFIG FILES\n", ...lines].join(""), composeTable));
     }
     return 0;
   },

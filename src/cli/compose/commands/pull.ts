@@ -2,7 +2,11 @@ import { pullServices } from "../../../compose/act/images.ts";
 import { inspectImages } from "../../../compose/engine.ts";
 import { namesOf } from "../../../compose/model/project.ts";
 import { errorLine } from "../../each.ts";
+import { CliError } from "../../errors.ts";
 import { composeCommand, oneOf } from "../app.ts";
+
+/** Docker Compose's exit code for it. */
+const pullFailure = 18;
 
 export default composeCommand({
   name: "pull",
@@ -57,7 +61,8 @@ export default composeCommand({
             );
           }
         } catch (error) {
-          if (!parsed.bool("ignore-pull-failures")) throw error;
+          if (!parsed.bool("ignore-pull-failures"))
+            throw new CliError(errorLine(error), pullFailure, { cause: error });
           app.warn(errorLine(error));
         }
         return 0;

@@ -63,8 +63,7 @@ export default composeCommand({
   async run(app, parsed) {
     const name = parsed.positional[0]!;
     const project = withServicesEnabled(app.project([name]), [name]);
-    if (project.services[name] === undefined)
-      throw new ComposeError(`no such service: ${name}`, { exitCode: 14 });
+    if (project.services[name] === undefined) throw new ComposeError(`no such service: ${name}`);
     const pull = parsed.string("pull");
     if (pull !== "") project.services[name].pull_policy = pull;
     if (app.isDryRun) {

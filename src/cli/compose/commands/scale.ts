@@ -1,5 +1,6 @@
 import { startProject } from "../../../compose/act/start.ts";
 import { createProject, describeProject } from "../../../compose/up.ts";
+import { CliError } from "../../errors.ts";
 import { composeCommand } from "../app.ts";
 import { scaled, noDepsFlag } from "../create-options.ts";
 
@@ -10,6 +11,11 @@ export default composeCommand({
   args: { min: 1 },
   flags: [noDepsFlag],
   async run(app, parsed) {
+    for (const text of parsed.positional) {
+      if (!text.includes("=")) throw new CliError(`invalid scale specifier: ${text}`, 1);
+      if (!/=\d+$/.test(text))
+        throw new CliError(`invalid scale specifier: can't parse replica value as int: ${text}`, 1);
+    }
     const names = parsed.positional.map((text) => text.split("=")[0]!);
     const dependencies = !parsed.bool("no-deps");
     const project = scaled(app.project(names, { dependencies }), parsed.positional);

@@ -31,6 +31,7 @@ export default composeCommand({
       placeholder: "SERVICE",
       help: "End with the exit code of this service's container; stops everything then",
     },
+    { name: "menu", type: "bool", help: "Accepted: there are no shortcuts to show", hidden: true },
     {
       name: "no-attach",
       type: "list",
@@ -126,16 +127,21 @@ function check(parsed: ParsedArguments): void {
   const refuse = (message: string): never => {
     throw new CliError(message, 1);
   };
-  const background = ["detach", "wait"].find((name) => parsed.bool(name));
+  const background = ["wait", "detach"].find((name) => parsed.bool(name));
   const foreground = [
     "abort-on-container-exit",
     "abort-on-container-failure",
     "exit-code-from",
     "attach",
+    "attach-dependencies",
     "watch",
   ].find((name) => parsed.changed(name));
   if (background !== undefined && foreground !== undefined) {
-    refuse(`--${background} cannot be combined with --${foreground}`);
+    const others = ["abort-on-container-exit", "exit-code-from", "attach", "attach-dependencies"];
+    const words = others.includes(foreground)
+      ? "--abort-on-container-exit, --attach or --attach-dependencies"
+      : `--${foreground}`;
+    refuse(`--${background} cannot be combined with ${words}`);
   }
   if (both("attach", "attach-dependencies")) refuse("cannot combine --attach and --attach-dependencies");
   if (both("build", "no-build")) refuse("--build and --no-build are incompatible");

@@ -12,11 +12,9 @@ export default composeCommand({
   flags: [{ name: "down-project", type: "bool", help: "Take the project away when the container has ended" }],
   async run(app, parsed) {
     const { client } = app.context;
-    const { containers, project, name } = await containersOf(app, parsed.positional, { all: true });
+    const { containers, project, name } = await containersOf(app, parsed.positional, { all: false });
     if (containers.length === 0) {
-      throw new ComposeError(
-        `no containers for project "${name}" and services ${parsed.positional.join(", ")}`,
-      );
+      throw new ComposeError(`no containers for project "${name}"`);
     }
     const waits = await Promise.all(containers.map(({ id }) => client.containerWait(id)));
     const ends = waits.map(async ({ result }, index) => {
