@@ -35,6 +35,7 @@ export function shapeCreateRequest(
 ): ContainerCreateRequest {
   const hostConfig = { ...request.HostConfig };
   if (apiMinor < 40) hostConfig.IpcMode ||= "shareable";
+  if (apiMinor < 40) delete hostConfig.CgroupnsMode;
   if (apiMinor < 41) hostConfig.CgroupnsMode ||= "host";
   if (apiMinor < 42) delete hostConfig.ConsoleSize;
   if (apiMinor < 43) delete hostConfig.Annotations;

@@ -259,9 +259,9 @@ export function pathPart(text: string): string {
   return encodeURIComponent(text).replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%40", "@");
 }
 
-/** The name or id of a container as a part of a path. Throws `Error`, in the words of Docker's client, for an empty one. */
+/** The name (with or without a slash before it) or id of a container as a part of a path. Throws `ClientError`, in the words of Docker's client, for an empty one. */
 export function containerPart(text: string): string {
-  const name = text.trim();
+  const name = text.trim().replace(/^\/+/, "");
   if (name === "") throw new ClientError(0, "invalid container name or ID: value is empty");
   return pathPart(name);
 }

@@ -43,7 +43,7 @@ export async function containerCommit(
   const name = targetName(options);
   const own = imageConfigOf(container.config);
   const asked = options.config === undefined ? own : imageConfigOf(mergeConfig(options.config, own));
-  const config = applyChanges(asked, options.changes);
+  const config = withHealthTimes(applyChanges(asked, options.changes), asked);
   const isPaused = options.pause && (await pauseIfRunning(context, container));
   try {
     // Nobody removes it meanwhile.
@@ -90,6 +90,12 @@ function targetName({ repository, tag }: CommitOptions): Reference | undefined {
 }
 
 /** What of a container's configuration belongs to every container that is made of the image. */
+/** A check that is changed keeps the times and retries of the one before, as with Docker, unless it has its own. */
+function withHealthTimes(changed: ImageConfig, before: ImageConfig): ImageConfig {
+  if (!changed.Healthcheck || !before.Healthcheck) return changed;
+  return { ...changed, Healthcheck: { ...before.Healthcheck, ...changed.Healthcheck } };
+}
+
 function imageConfigOf(config: ContainerConfig): ImageConfig {
   return {
     ...(config.User ? { User: config.User } : {}),

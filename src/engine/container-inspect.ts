@@ -46,11 +46,17 @@ export async function containerInspect(
     GraphDriver: { Data: graphData(context, container.id), Name: context.snapshotter.name },
     ...(options.size ? await sizes(context, container) : {}),
     Mounts: shownMounts(container.mounts),
-    Config: container.config,
+    Config: withMacAddress(container),
     NetworkSettings: networkSettings(container, context.network.get(container.id), (name) =>
       networkId(context, name),
     ),
   };
+}
+
+/** Docker shows the address that was asked for the first network here too, wherever the client gave it. */
+function withMacAddress({ config, hostConfig, endpoints }: ContainerRecord): ContainerRecord["config"] {
+  const asked = endpoints[hostConfig.NetworkMode ?? ""]?.MacAddress ?? "";
+  return asked === "" || config.MacAddress ? config : { ...config, MacAddress: asked };
 }
 
 /** The snapshot's directories, and where all layers are seen as one while the container runs. */

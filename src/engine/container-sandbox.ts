@@ -88,10 +88,12 @@ export function findNetwork(context: EngineContext, nameOrId: string): NetworkIn
 
 /** Throws `invalidArgument` in Docker's words for what a network, which need not be there, cannot give; after `where`. */
 export function checkEndpointSettings(
-  { IPAMConfig, Aliases }: EndpointSettings,
+  { IPAMConfig, Aliases, MacAddress: mac }: EndpointSettings,
   network: SettingsTarget | undefined,
   where = "",
 ): void {
+  if (mac && !/^(?:[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2})$/i.test(mac))
+    throw invalidArgument(`${where}invalid MAC address ${mac}`);
   const asked = {
     ipv4Address: IPAMConfig?.IPv4Address,
     ipv6Address: IPAMConfig?.IPv6Address,

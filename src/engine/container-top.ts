@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import type { TopResponse } from "../wire/container.ts";
-import { type EngineContext, taskRuntime } from "./context.ts";
+import { emitContainer, type EngineContext, taskRuntime } from "./context.ts";
 
 const run = promisify(execFile);
 
@@ -38,7 +38,9 @@ export async function containerTop(
     const [first = ""] = stderr.trim().split("\n");
     throw invalidArgument(`ps: ${first === "" ? errorText(error) : first}`);
   }
-  return parsePs(output, pids);
+  const listed = parsePs(output, pids);
+  emitContainer(context, container, "top");
+  return listed;
 }
 
 /** Keeps the lines of ps whose PID is in the set. The last column takes the rest of the line. Throws without a PID column. */

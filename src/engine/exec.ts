@@ -19,7 +19,7 @@ export async function execCreate(
   request: ExecCreateRequest,
 ): Promise<{ Id: string }> {
   const container = context.containers.resolve(containerNameOrId);
-  requireRunning(container);
+  requireRunning(container, containerNameOrId);
   if ((request.Cmd ?? []).length === 0) throw invalidArgument("No exec command specified");
   if (parseDetachKeys(request.DetachKeys || "ctrl-p,ctrl-q") === undefined)
     throw invalidArgument(`Invalid escape keys (${request.DetachKeys}) provided`);
@@ -38,10 +38,10 @@ export async function execCreate(
   return { Id: exec.id };
 }
 
-function requireRunning(container: ContainerRecord): void {
+function requireRunning(container: ContainerRecord, nameOrId = container.id): void {
   const { status } = container.state;
   if (status === "paused")
-    throw conflict(`container ${container.id} is paused, unpause the container before exec`);
+    throw conflict(`Container ${nameOrId} is paused, unpause the container before exec`);
   if (status === "restarting")
     throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
   if (status !== "running") throw conflict(`container ${container.id} is not running`);

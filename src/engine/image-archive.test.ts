@@ -19,7 +19,7 @@ test("import makes an image, with changes; plain, gzip and zstd alike", async ()
   assert.equal(image.Comment, "Imported from -");
   assert.equal(image.Size, 5);
   assert.deepEqual(image.RootFS.Layers, [digestOf(tar)]);
-  assert.deepEqual(it.events, [`image import ${id} ${id}`]);
+  assert.deepEqual(it.events, [`image tag ${id} imp:1`, `image import ${id} ${id}`]);
   const history = await it.cases.imageHistory("imp:1");
   assert.deepEqual(
     history.map(({ Id, Size, Comment, Tags }) => ({ Id, Size, Comment, Tags })),

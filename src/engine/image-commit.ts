@@ -6,6 +6,7 @@ import { storeManifest } from "../image/build-manifest.ts";
 import { registerImage } from "../image/register.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { type Descriptor, type HistoryEntry, type ImageConfig, mediaTypes } from "../oci/image-spec.ts";
+import { familiarReference, parseReference } from "../oci/reference.ts";
 import { emitImageEvent, type ImageContext } from "./image-context.ts";
 
 export interface CommitRequest {
@@ -64,7 +65,7 @@ export async function imageCommit(context: ImageContext, request: CommitRequest)
   crashpoint("image-commit.registered");
   if (request.name !== undefined) {
     context.images.tag(request.name, progress.value.id);
-    emitImageEvent(context, "tag", progress.value, request.name);
+    emitImageEvent(context, "tag", progress.value, familiarReference(parseReference(request.name)));
   }
   return progress.value;
 }

@@ -7,7 +7,13 @@ import { decompress } from "../image/decompress.ts";
 import { registerImage } from "../image/register.ts";
 import { type ImageConfigFile, mediaTypes, type Platform } from "../oci/image-spec.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
-import { formatReference, parseReference, withDefaultTag, withTag } from "../oci/reference.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  withDefaultTag,
+  withTag,
+} from "../oci/reference.ts";
 import type { ProgressMessage } from "../wire/image.ts";
 import { emitImageEvent, type ImageContext } from "./image-context.ts";
 import { openUrl } from "./url-source.ts";
@@ -68,7 +74,10 @@ export async function* imageImport(
   const register = registerImage(context, stored, lease);
   let step = await register.next();
   while (step.done !== true) step = await register.next();
-  if (name !== undefined) context.images.tag(name, step.value.id);
+  if (name !== undefined) {
+    context.images.tag(name, step.value.id);
+    emitImageEvent(context, "tag", step.value, familiarReference(parseReference(name)));
+  }
   emitImageEvent(context, "import", step.value, step.value.id);
   yield { status: step.value.id };
 }

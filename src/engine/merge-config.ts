@@ -28,7 +28,7 @@ export function mergeConfig(request: ContainerConfig, image: ImageConfig): Conta
   merged.User = request.User || image.User || "";
   merged.WorkingDir = request.WorkingDir || image.WorkingDir || "";
   if (request.StopSignal || image.StopSignal) merged.StopSignal = request.StopSignal || image.StopSignal!;
-  merged.Env = mergeEnv(image.Env ?? [], request.Env ?? []);
+  merged.Env = request.Env || image.Env ? mergeEnv(image.Env ?? [], request.Env ?? []) : null;
   merged.Labels = { ...image.Labels, ...request.Labels };
   const ports: PortOrPathSet = { ...image.ExposedPorts, ...request.ExposedPorts };
   if (Object.keys(ports).length > 0) merged.ExposedPorts = ports;

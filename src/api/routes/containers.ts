@@ -28,7 +28,7 @@ async function create(x: Exchange): Promise<void> {
   const endpoints = Object.keys(request.NetworkingConfig?.EndpointsConfig ?? {});
   if (x.apiMinor < 44 && endpoints.length > 1) {
     throw invalidArgument(
-      `a container is created with at most one network endpoint before API version 1.44, not with ${endpoints.join(", ")}`,
+      `Container cannot be created with multiple network endpoints: ${endpoints.toSorted().join(", ")}`,
     );
   }
   if (x.apiMinor >= 52 && (request.MacAddress ?? "") !== "") {
@@ -38,7 +38,8 @@ async function create(x: Exchange): Promise<void> {
   }
   const created = await x.engine.containerCreate({
     name: x.query.text("name"),
-    platform: x.query.text("platform"),
+    // Unknown before 1.41.
+    platform: x.apiMinor < 41 ? undefined : x.query.text("platform"),
     request: shapeCreateRequest(request, x.apiMinor),
   });
   x.json(201, created);

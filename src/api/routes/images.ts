@@ -132,12 +132,19 @@ async function history(x: Exchange): Promise<void> {
   x.json(200, await x.engine.imageHistory(x.param("name")));
 }
 
+/** A name that is empty, as a script's unset variable makes it, is not the same as none. */
+function savedNames({ query }: Exchange): string[] {
+  const names = query.texts("names");
+  if (names.length === 0 && query.has("names")) throw invalidArgument("invalid reference format");
+  return names;
+}
+
 export const imageRoutes: readonly Route[] = [
   { method: "GET", path: "/images/json", handle: list },
   { method: "GET", path: "/images/search", handle: search },
   { method: "POST", path: "/images/create", handle: create },
   { method: "POST", path: "/images/load", handle: load },
-  { method: "GET", path: "/images/get", handle: (x) => save(x, x.query.texts("names")) },
+  { method: "GET", path: "/images/get", handle: (x) => save(x, savedNames(x)) },
   { method: "GET", path: "/images/{name...}/get", handle: (x) => save(x, [x.param("name")]) },
   { method: "GET", path: "/images/{name...}/json", handle: inspect },
   { method: "GET", path: "/images/{name...}/history", handle: history },

@@ -1,8 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { isatty } from "node:tty";
 import { tarEnd, tarHeader, tarPadding } from "../../oci/tar-writer.ts";
-import type { Command } from "../command.ts";
-import { ContextStore } from "../context-store.ts";
+import type { Command, CommandContext } from "../command.ts";
+import { ContextStore, type ContextMeta } from "../context-store.ts";
+import { copiedEndpoint } from "../docker-endpoint.ts";
 import { CliError } from "../errors.ts";
 import { FdWriter } from "../fd-writer.ts";
 import { goFileError } from "../run/key-value-file.ts";
@@ -16,8 +17,10 @@ const command: Command = {
   async run(context, parsed) {
     const [name = "", file = `${name}.dockercontext`] = parsed.positional;
     const store = new ContextStore(context.configDirectory);
-    const entries: [string, Buffer][] = [["meta.json", Buffer.from(JSON.stringify(store.get(name)))]];
-    for (const [path, content] of Object.entries(store.tls(name)))
+    const entries: [string, Buffer][] = [
+      ["meta.json", Buffer.from(JSON.stringify(metaOf(context, store, name)))],
+    ];
+    for (const [path, content] of Object.entries(copiedEndpoint(context, store, name).tls))
       entries.push([`tls/docker/${path}`, content]);
     if (file === "-" && isatty(1))
       throw new CliError("cowardly refusing to export to a terminal, specify a file path");
@@ -37,6 +40,13 @@ const command: Command = {
 };
 
 export default command;
+
+/** The default context is made of what flags and environment say now. */
+function metaOf(context: CommandContext, store: ContextStore, name: string): ContextMeta {
+  if (name !== "default") return store.get(name);
+  const { endpoint } = copiedEndpoint(context, store, name);
+  return { Name: name, Metadata: {}, Endpoints: { docker: endpoint } };
+}
 
 function archiveOf(entries: readonly [string, Buffer][]): Buffer {
   const parts: Buffer[] = [];

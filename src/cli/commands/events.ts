@@ -62,9 +62,9 @@ function eventTime({ time, timeNano }: EventMessage): string {
 /** A template that is wrong is told in other words than by the rest of the commands, with the exit code of `EX_USAGE`. */
 async function templatePrinter(format: string): Promise<(event: EventMessage) => string> {
   if (format === "json" || format === "{{json .}}") return (event) => JSON.stringify(event);
-  const { compile, execute, unescapeBlanks } = await import("../output/table.ts");
+  const { compile, execute, exitBadFormat, unescapeBlanks } = await import("../output/table.ts");
   const { GoStruct, structsFromJson } = await import("../../base/template/values.ts");
-  const template = inEventWords(() => compile(unescapeBlanks(format)));
+  const template = inEventWords(exitBadFormat, () => compile(unescapeBlanks(format)));
   const shape = { maps: new Set(["Attributes"]), pointers: new Set<string>(), zeros: {} };
   return (event) => {
     const value = structsFromJson(event, shape);
@@ -79,20 +79,17 @@ async function templatePrinter(format: string): Promise<(event: EventMessage) =>
       Status: event.Action,
     };
     const data = new GoStruct("*events.Message", fields, { ...aliases, From: "", scope, time, timeNano });
-    return inEventWords(() => execute(template, data));
+    return inEventWords(exitBadFormat, () => execute(template, data));
   };
 }
 
-/** `EX_USAGE` of sysexits.h. */
-const exitBadFormat = 64;
-
-function inEventWords<T>(action: () => T): T {
+function inEventWords<T>(exitCode: number, action: () => T): T {
   try {
     return action();
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     const message = error.message.replace(/^template parsing error/, "Error parsing format");
-    throw new CliError(message, exitBadFormat, { cause: error });
+    throw new CliError(message, exitCode, { cause: error });
   }
 }
 

@@ -33,9 +33,9 @@ const command: Command = {
 async function templatePrinter(
   format: string,
 ): Promise<(client: ClientInfo, server: SystemInfo | undefined) => string> {
-  const { compile, unescapeBlanks, execute } = await import("../output/table.ts");
+  const { compile, exitBadFormat, unescapeBlanks, execute } = await import("../output/table.ts");
   const { GoStruct, structsFromJson } = await import("../../base/template/values.ts");
-  const template = compile(format === "json" ? "{{json .}}" : unescapeBlanks(format));
+  const template = compile(format === "json" ? "{{json .}}" : unescapeBlanks(format), exitBadFormat);
   const shape = {
     maps: new Set(["Runtimes", "Containerd.Namespaces"]),
     pointers: new Set(["RegistryConfig", "Containerd", "FirewallBackend", "ProductLicense"]),

@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { accessFor, fetchVerbose } from "../manifest/fetch.ts";
+import { accessFor, fetchManifest, fetchVerbose } from "../manifest/fetch.ts";
 import { listDocument, listReference, readList } from "../manifest/lists.ts";
 
 const command: Command = {
@@ -34,7 +34,7 @@ const command: Command = {
     const registry = await context.manifestRegistry();
     const access = await accessFor(context, reference, parsed.bool("insecure"));
     if (parsed.bool("verbose")) show(await fetchVerbose(registry, reference, access));
-    else show(JSON.parse((await registry.fetch(reference, access)).bytes.toString("utf8")));
+    else show(JSON.parse((await fetchManifest(registry, reference, access)).bytes.toString("utf8")));
     return 0;
   },
 };

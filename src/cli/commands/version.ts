@@ -41,9 +41,9 @@ const command: Command = {
 async function templatePrinter(
   format: string,
 ): Promise<(client: ClientVersion, server: VersionInfo | undefined) => string> {
-  const { compile, execute, unescapeBlanks } = await import("../output/table.ts");
+  const { compile, exitBadFormat, execute, unescapeBlanks } = await import("../output/table.ts");
   const { versionData } = await import("../output/version.ts");
-  const template = compile(format === "json" ? "{{json .}}" : unescapeBlanks(format));
+  const template = compile(format === "json" ? "{{json .}}" : unescapeBlanks(format), exitBadFormat);
   return (client, server) => `${execute(template, versionData(client, server))}\n`;
 }
 

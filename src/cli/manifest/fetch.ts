@@ -1,6 +1,7 @@
 /** What a registry has under a name, read as far as the `manifest` commands need it. */
+import { isKind } from "../../base/errors.ts";
 import type { Descriptor, ImageConfigFile, ImageIndex, ImageManifest } from "../../oci/image-spec.ts";
-import { formatReference, type Reference } from "../../oci/reference.ts";
+import { familiarReference, formatReference, type Reference } from "../../oci/reference.ts";
 import type { CommandContext } from "../command.ts";
 import { findCredentials, serverKey } from "../credentials.ts";
 import { CliError } from "../errors.ts";
@@ -19,13 +20,27 @@ export async function accessFor(
 const isIndex = ({ mediaType }: Pick<RawManifest, "mediaType">): boolean =>
   /image\.index|manifest\.list/.test(mediaType);
 
+/** What the registry has under the name. Throws `CliError` when there is nothing. */
+export async function fetchManifest(
+  registry: ManifestRegistry,
+  reference: Reference,
+  access: RegistryAccess,
+): Promise<RawManifest> {
+  try {
+    return await registry.fetch(reference, access);
+  } catch (error) {
+    if (!isKind(error, "notFound")) throw error;
+    throw new CliError(`no such manifest: ${familiarReference(reference)}`, 1, { cause: error });
+  }
+}
+
 /** An image of one platform as an entry of a list. Throws `CliError` for an index. */
 export async function fetchEntry(
   registry: ManifestRegistry,
   reference: Reference,
   access: RegistryAccess,
 ): Promise<ListEntry> {
-  const raw = await registry.fetch(reference, access);
+  const raw = await fetchManifest(registry, reference, access);
   if (isIndex(raw)) throw new CliError(`${formatReference(reference)} is a manifest list`);
   return await entryOf(registry, reference, raw, access);
 }
@@ -65,7 +80,7 @@ export async function fetchVerbose(
   reference: Reference,
   access: RegistryAccess,
 ): Promise<VerboseManifest | VerboseManifest[]> {
-  const raw = await registry.fetch(reference, access);
+  const raw = await fetchManifest(registry, reference, access);
   if (!isIndex(raw)) return await verbose(registry, reference, raw, access);
   const { manifests } = JSON.parse(raw.bytes.toString("utf8")) as ImageIndex;
   const found: VerboseManifest[] = [];

@@ -46,13 +46,16 @@ export function execute(template: Template, data: GoValue, options?: ExecuteOpti
   }
 }
 
+/** `EX_USAGE` of sysexits.h: how some of Docker's commands end for a template that cannot be read. */
+export const exitBadFormat = 64;
+
 /** Reads a template. Throws {@link CliError} with Docker's words. */
-export function compile(source: string): Template {
+export function compile(source: string, exitCode = 1): Template {
   try {
     return new Template(source);
   } catch (error) {
     if (!(error instanceof TemplateSyntaxError)) throw error;
-    throw new CliError(`template parsing error: ${error.message}`, 1, { cause: error });
+    throw new CliError(`template parsing error: ${error.message}`, exitCode, { cause: error });
   }
 }
 

@@ -1,0 +1,200 @@
+/**
+ * What the docker command line and gantry's own say of command lines that are wrong or rare: exit code, the last line of
+ * standard output and the first of standard error, as dockerd 26.1 answers them. The table runs against dockerd, too
+ * (`GANTRY_TEST_ENGINE=docker`).
+ */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { flavour } from "../helpers/daemon.ts";
+import { busybox } from "../helpers/images.ts";
+import type { RunResult } from "../helpers/process.ts";
+import { useDaemon } from "../helpers/suite.ts";
+
+type Row = readonly [command: string, code: number, stdout: string, stderr: string];
+
+/** Words are split at spaces; `_` stands for an empty word. PROGRAM is the name of the command line. */
+const table: readonly Row[] = [
+  [
+    "kill nobody",
+    1,
+    "",
+    "Error response from daemon: cannot kill container: nobody: No such container: nobody",
+  ],
+  [
+    "kill -s nosuch up",
+    1,
+    "",
+    "Error response from daemon: cannot kill container: up: invalid signal: nosuch",
+  ],
+  [
+    "kill -s 99 up",
+    1,
+    "",
+    "Error response from daemon: cannot kill container: up: the linux daemon does not support signal 99",
+  ],
+  ["kill -s 0 up", 1, "", "Error response from daemon: cannot kill container: up: invalid signal: 0"],
+  [
+    "rename up /",
+    1,
+    "",
+    "Error response from daemon: Error when allocating new name: Invalid container name (/), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+  ],
+  [
+    "rename up up",
+    1,
+    "",
+    "Error response from daemon: Renaming a container with the same name as its current name",
+  ],
+  ["exec _ true", 1, "", "invalid container name or ID: value is empty"],
+  ["wait _", 1, "", "invalid container name or ID: value is empty"],
+  ["exec --env-file /nofile up true", 1, "", "open /nofile: no such file or directory"],
+  ["attach down", 1, "", "You cannot attach to a stopped container, start it first"],
+  ["port up foo", 1, "", 'Error: invalid port (foo): strconv.ParseUint: parsing "foo": invalid syntax'],
+  [
+    "port up 99999",
+    1,
+    "",
+    'Error: invalid port (99999): strconv.ParseUint: parsing "99999": value out of range',
+  ],
+  ["port up 0", 1, "", "Error: No public port '0' published for up"],
+  [
+    "top up -o nosuch",
+    1,
+    "",
+    'Error response from daemon: ps: error: unknown user-defined format specifier "nosuch"',
+  ],
+  ["logs --since x up", 1, "", 'invalid value for "since": failed to parse value as time or duration: "x"'],
+  [
+    "events --since 5 --until 3",
+    1,
+    "",
+    "Error response from daemon: `since` time (5) cannot be after `until` time (3)",
+  ],
+  [
+    "events --since 1h --until 0s --filter container=up --format {{.Bogus}}",
+    64,
+    "",
+    'Error parsing format: template: :1:2: executing "" at <.Bogus>: can\'t evaluate field Bogus in type *events.Message',
+  ],
+  ["ps --filter exited=3 -q", 0, "", ""],
+  ["ps -a --filter exited=3 --format {{.Names}}", 0, "down", ""],
+  [
+    "ps -a --filter exited=x",
+    1,
+    "",
+    "Error response from daemon: invalid filter 'exited=x': strconv.Atoi: parsing \"x\": invalid syntax",
+  ],
+  [
+    "ps -a --filter health=bogus",
+    1,
+    "",
+    "Error response from daemon: unrecognized filter value for health: bogus",
+  ],
+  [
+    "ps -a --filter publish=x",
+    1,
+    "",
+    'Error response from daemon: error while looking up for publish x: strconv.ParseUint: parsing "x": invalid syntax',
+  ],
+  [
+    "ps -a --filter publish=9-8",
+    1,
+    "",
+    "Error response from daemon: error while looking up for publish 9-8: Invalid range specified for the Port: 9-8",
+  ],
+  ["ps -a --filter id= -q", 0, "", ""],
+  [
+    "images --filter until=x",
+    1,
+    "",
+    'Error response from daemon: failed to parse value as time or duration: "x"',
+  ],
+  ["images --filter reference=[", 1, "", "Error response from daemon: syntax error in pattern"],
+  [
+    "images --format {{.Bogus}}",
+    1,
+    "",
+    'template parsing error: template: :1:2: executing "" at <.Bogus>: can\'t evaluate field Bogus in type *formatter.imageContext',
+  ],
+  ["inspect /up --format {{.Name}}", 0, "/up", ""],
+  [`inspect ${busybox} --format {{.Variant}}{{.VirtualSize}}`, 0, "0", ""],
+  ["inspect a,b", 1, "[]", "Error: No such object: a,b"],
+  ["tag _ x", 1, "", 'Error parsing reference: "" is not a valid repository/tag: invalid reference format'],
+  ["save _", 1, "", "Error response from daemon: invalid reference format"],
+  ["cp :x /tmp", 1, "", "must specify at least one container source"],
+  [
+    "volume create x",
+    1,
+    "",
+    "Error response from daemon: create x: volume name is too short, names should be at least two alphanumeric characters",
+  ],
+  ["volume rm -f nosuch", 0, "nosuch", ""],
+  [
+    "volume prune -af --filter all=1",
+    1,
+    "",
+    "conflicting options: cannot specify both --all and --filter all=1",
+  ],
+  ["logout nosuch.example", 0, "Removing login credentials for nosuch.example", ""],
+  [
+    "login -p x --password-stdin reg",
+    1,
+    "",
+    "conflicting options: cannot specify both --password and --password-stdin",
+  ],
+  [
+    "commit -c STOPSIGNAL=bogus up",
+    1,
+    "",
+    "Error response from daemon: STOPSIGNAL=bogus is not a valid change command",
+  ],
+  [
+    `run --shm-size -1 ${busybox}`,
+    125,
+    "",
+    'invalid argument "-1" for "--shm-size" flag: invalid size: \'-1\'',
+  ],
+  [
+    `run --rm --link up --network container:up ${busybox}`,
+    125,
+    "",
+    "PROGRAM: Error response from daemon: conflicting options: container type network can't be used with links. This would result in undefined behavior",
+  ],
+  [
+    `run --rm --network container:down ${busybox} true`,
+    125,
+    "",
+    "PROGRAM: Error response from daemon: cannot join network of a non running container: ID",
+  ],
+  [
+    `run --rm --group-add nosuch ${busybox} true`,
+    125,
+    "",
+    "PROGRAM: Error response from daemon: Unable to find group nosuch: no matching entries in group file",
+  ],
+  ["context rm nosuch", 1, "", 'context "nosuch" does not exist'],
+  ["info --format {{.Bogus", 64, "", "template parsing error: template: :1: unclosed action"],
+];
+
+describe("words", () => {
+  const suite = useDaemon();
+  const clients: readonly (readonly [string, (words: string[]) => Promise<RunResult>])[] = [
+    ["docker", (words) => suite.daemon.docker(words)],
+    ...(flavour === "docker" ? [] : [["gantry", (words: string[]) => suite.daemon.gantry(words)] as const]),
+  ];
+  for (const [name, client] of clients)
+    test(`${name}: wrong and rare command lines`, async () => {
+      await suite.daemon.dockerOk(["run", "-d", "--name", "up", busybox, "sleep", "600"]);
+      await suite.daemon.docker(["run", "--name", "down", busybox, "sh", "-c", "exit 3"]);
+      for (const [command, code, stdout, stderr] of table) {
+        const words = command.split(" ").map((word) => (word === "_" ? "" : word));
+        const result = await client(words);
+        const seen = [result.code, result.stdout.trimEnd().split("\n").at(-1), result.stderr.split("\n")[0]];
+        const masked = seen.map((text) =>
+          typeof text === "string" ? text.replace(/\b[0-9a-f]{64}\b/, "ID") : text,
+        );
+        assert.deepEqual(masked, [code, stdout, stderr.replace("PROGRAM", name)], command);
+      }
+      await suite.daemon.removeContainers();
+    });
+});
