@@ -19,7 +19,13 @@ import type { BuildCacheRecord, CachePruneRequest } from "./build-cache.ts";
 import { sweepIndexes } from "./built-indexes.ts";
 import { CachePruner } from "./cache-prune.ts";
 import type { CacheStore } from "./cache-store.ts";
-import { CacheImports, type CacheParts, exportCache, listRecords } from "./cache-transfer.ts";
+import {
+  CacheImports,
+  type CacheParts,
+  checkCacheExports,
+  exportCache,
+  listRecords,
+} from "./cache-transfer.ts";
 import { ContextStore } from "./contexts.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { unknownBuildArgs } from "./dockerfile/scope.ts";
@@ -123,6 +129,7 @@ class ImageBuilder implements Builder {
   }
 
   async #build(request: BuildRequest, stop: AbortController): Promise<BuildResult> {
+    checkCacheExports(request.cacheTo);
     const startedAt = new Date().toISOString();
     const { signal } = stop;
     const { host, cache, contexts } = this.#parts;

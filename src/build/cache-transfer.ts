@@ -71,6 +71,15 @@ export function listRecords(cache: CacheStore, ids: Iterable<string>): CacheList
   return { records, blobs };
 }
 
+/** Throws `invalidArgument` for a kind of cache that cannot be written. */
+export function checkCacheExports(addresses: readonly CacheAddress[] = []): void {
+  for (const { type } of addresses)
+    if (!["inline", "local", "registry"].includes(type))
+      throw invalidArgument(`unknown cache exporter: ${JSON.stringify(type)}`, {
+        hint: "There are inline, local and registry.",
+      });
+}
+
 /**
  * Exports to a registry or a directory, and returns the manifest. A failure fails the build unless `ignore-error` is set.
  */
@@ -89,8 +98,7 @@ export async function exportCache(
       const { manifest, config } = await storeCacheManifest(parts, list);
       if (address.type === "registry")
         await sendToRegistry(parts, { address, manifest, config, list }, vertex);
-      else if (address.type === "local") await writeDirectory(parts, { address, manifest, config, list });
-      else throw invalidArgument(`unknown cache exporter: ${JSON.stringify(address.type)}`);
+      else await writeDirectory(parts, { address, manifest, config, list });
       const { bytes, digest } = manifest;
       return { mediaType: mediaTypes.ociManifest, digest, size: bytes.length };
     });

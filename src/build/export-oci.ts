@@ -5,6 +5,14 @@ import { type Descriptor, type ImageIndex, type ImageManifest, mediaTypes } from
 import { parseReference } from "../oci/reference.ts";
 import type { ClientStore } from "./build.ts";
 import { tarEnd, tarHeader, tarPadding } from "../oci/tar-writer.ts";
+import { annotationsFor, type ImageOptions } from "./export-options.ts";
+
+interface Layout {
+  readonly images: readonly Descriptor[];
+  /** The names belong to an index. */
+  readonly isIndex: boolean;
+  readonly options: ImageOptions;
+}
 
 /**
  * An OCI image layout as a tar (OCI image specification 1.1, image-layout), also of several platforms: then the names
@@ -12,11 +20,7 @@ import { tarEnd, tarHeader, tarPadding } from "../oci/tar-writer.ts";
  */
 export async function* writeOciLayout(
   content: ContentStore,
-  layout: {
-    readonly images: readonly Descriptor[];
-    readonly names: readonly string[];
-    readonly isIndex: boolean;
-  },
+  layout: Layout & { readonly names: readonly string[] },
   onRoot: (root: Descriptor) => void,
 ): AsyncGenerator<Buffer> {
   const { root, extra } = rootOf(layout);
@@ -43,7 +47,7 @@ export async function* writeOciLayout(
 }
 
 /** What the names point to, and what of it is no blob yet. */
-function rootOf(layout: { readonly images: readonly Descriptor[]; readonly isIndex: boolean }): {
+function rootOf(layout: Layout): {
   readonly root: Descriptor;
   readonly extra: ReadonlyMap<string, Buffer>;
 } {
@@ -52,9 +56,15 @@ function rootOf(layout: { readonly images: readonly Descriptor[]; readonly isInd
     schemaVersion: 2,
     mediaType: mediaTypes.ociIndex,
     manifests: [...layout.images],
+    ...annotationsFor(layout.options, "index"),
   };
   const bytes = Buffer.from(JSON.stringify(index));
-  const root = { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), size: bytes.length };
+  const root: Descriptor = {
+    mediaType: mediaTypes.ociIndex,
+    digest: digestOf(bytes),
+    size: bytes.length,
+    ...annotationsFor(layout.options, "index-descriptor"),
+  };
   return { root, extra: new Map([[root.digest, bytes]]) };
 }
 
@@ -62,7 +72,7 @@ function rootOf(layout: { readonly images: readonly Descriptor[]; readonly isInd
 export async function sendOciLayout(
   content: ContentStore,
   store: ClientStore,
-  layout: { readonly images: readonly Descriptor[]; readonly isIndex: boolean },
+  layout: Layout,
   signal: AbortSignal,
 ): Promise<Descriptor> {
   const { root, extra } = rootOf(layout);
@@ -80,6 +90,7 @@ function named(root: Descriptor, name: string): Descriptor {
   return {
     ...root,
     annotations: {
+      ...root.annotations,
       "io.containerd.image.name": name,
       "org.opencontainers.image.ref.name": parseReference(name).tag ?? "latest",
     },

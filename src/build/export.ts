@@ -19,8 +19,10 @@ import { familiarReference, formatReference, parseReference, withDefaultTag } fr
 import type { BuildExport, BuildResult } from "./build.ts";
 import { type Attested, attestationBlobs, attested, attestImages } from "./attestations.ts";
 import { noteIndex } from "./built-indexes.ts";
+import { compressedLayer } from "./compress-layers.ts";
 import { drain, exportLocal, exportTar } from "./export-files.ts";
 import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
+import { annotationsFor, type ImageOptions, imageOptionsOf } from "./export-options.ts";
 import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
 import { provenanceOf } from "./provenance.ts";
 import type { Progress } from "./progress.ts";
@@ -53,6 +55,7 @@ interface ExportedImages {
   readonly made: readonly MadeImage[];
   /** Manifests that say something of them. */
   readonly attestations: readonly Descriptor[];
+  readonly options: ImageOptions;
 }
 
 /** Sends the result wherever it was asked for, one after another. */
@@ -61,21 +64,22 @@ export async function exportResult(
   results: readonly PlatformResult[],
 ): Promise<Omit<BuildResult, "unusedBuildArgs">> {
   const { request } = parts;
-  const wantsImage = request.exports.some(
-    ({ type }) => type === "image" || type === "oci" || type === "docker",
-  );
-  const made = wantsImage ? await makeImages(parts, results) : [];
   const known: AttestedResult[] = [];
   if (request.exports.some(({ type }) => type !== "none"))
     for (const result of results) known.push({ ...result, attested: await attested(parts, result) });
   const metadata: Record<string, string> = {};
   let names: string[] = [];
   let root: Descriptor | undefined;
+  let first: MadeImage | undefined;
   for (const target of request.exports) {
     if (target.type === "local") await exportLocal(parts, known, target);
     else if (target.type === "tar") await exportTar(parts, known, target);
     else if (target.type !== "none") {
       names = target.names.map(canonical);
+      const platforms = results.map(({ platform }) => platform);
+      const options = imageOptionsOf(target.attributes, platforms);
+      const made = await makeImages(parts, results, options);
+      first = ownImage(made);
       const images = made.map((image, index) => ({ image, attested: known[index]!.attested }));
       const attestations = await attestImages(parts, images, names);
       if (target.type === "docker" && attestations.length > 0)
@@ -83,12 +87,10 @@ export async function exportResult(
           hint: "An archive of the type docker has no place for them: write one of the type oci.",
         });
       root = await (target.type === "image"
-        ? exportImage(parts, { made, attestations }, target, names)
-        : exportArchive(parts, { made, attestations }, { ...target, type: target.type }, names));
+        ? exportImage(parts, { made, attestations, options }, target, names)
+        : exportArchive(parts, { made, attestations, options }, { ...target, type: target.type }, names));
     }
   }
-  const first =
-    made.find(({ platform }) => formatPlatform(platform) === formatPlatform(hostPlatform())) ?? made[0];
   if (first !== undefined && root !== undefined) {
     // What stays in the store goes by its configuration's digest, as with Docker: Compose looks for its images by this.
     const stays = request.exports.some((target) => target.type === "image" && target.push !== true);
@@ -135,13 +137,18 @@ const fileOf = (
 async function makeImages(
   parts: Omit<SessionParts, "platform">,
   results: readonly PlatformResult[],
+  options: ImageOptions,
 ): Promise<MadeImage[]> {
   const made: MadeImage[] = [];
   for (const { platform, state } of results) {
     const config = { ...fileOf(parts, state, platform), ...inlineCache(parts, state) };
-    const layers = state.layers.map(({ descriptor }) => descriptor);
-    for (const { digest } of layers) parts.lease.add(digest);
-    const stored = await storeManifest(parts.host.content, { config, layers }, parts.lease);
+    const layers: Descriptor[] = [];
+    for (const { descriptor } of state.layers) {
+      parts.lease.add(descriptor.digest);
+      layers.push(await compressedLayer(parts, descriptor, options));
+    }
+    const image = { config, layers, ...annotationsFor(options, "manifest", platform) };
+    const stored = await storeManifest(parts.host.content, image, parts.lease);
     const { sizeBytes } = parts.host.content.info(stored.manifestDigest);
     made.push({
       stored,
@@ -151,6 +158,7 @@ async function makeImages(
         mediaType: stored.manifestMediaType,
         digest: stored.manifestDigest,
         size: sizeBytes,
+        ...annotationsFor(options, "manifest-descriptor", platform),
         platform: {
           architecture: config.architecture,
           os: config.os,
@@ -178,7 +186,7 @@ function inlineCache(
 /** Puts the images on record under their names; the one of this machine has the names. */
 async function exportImage(
   parts: Omit<SessionParts, "platform">,
-  { made, attestations }: ExportedImages,
+  { made, attestations, options }: ExportedImages,
   target: Extract<BuildExport, { type: "image" }>,
   names: readonly string[],
 ): Promise<Descriptor> {
@@ -220,7 +228,12 @@ async function exportImage(
       return own.descriptor;
     }
     const index = Buffer.from(
-      JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests } satisfies ImageIndex),
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: mediaTypes.ociIndex,
+        manifests,
+        ...annotationsFor(options, "index"),
+      } satisfies ImageIndex),
     );
     for (const name of names) {
       const pushing = progress.vertex(`push ${parts.request.id} ${name}`, `pushing ${name}`);
@@ -252,7 +265,7 @@ async function push(parts: Omit<SessionParts, "platform">, name: string, progres
 /** An archive of the image: `docker load` reads both kinds; `oci` also holds several platforms. */
 async function exportArchive(
   parts: Omit<SessionParts, "platform">,
-  { made, attestations }: ExportedImages,
+  { made, attestations, options }: ExportedImages,
   target: Extract<BuildExport, { type: "tar" | "oci" | "docker" }>,
   names: readonly string[],
 ): Promise<Descriptor> {
@@ -267,10 +280,11 @@ async function exportArchive(
     const own = made[0]!;
     const isIndex = made.length > 1 || attestations.length > 0;
     const images = [...made.map(({ descriptor }) => descriptor), ...attestations];
+    const layout = { images, isIndex, options };
     const { store } = target;
     if (store !== undefined)
       return await vertex.part("sending blobs", () =>
-        sendOciLayout(host.content, store, { images, isIndex }, parts.signal),
+        sendOciLayout(host.content, store, layout, parts.signal),
       );
     const output = await target.open();
     let root = own.descriptor;
@@ -278,7 +292,7 @@ async function exportArchive(
       target.type === "docker"
         ? writeArchive(host.content, [savedImage(own, names)])
         : Readable.from(
-            writeOciLayout(host.content, { images, names, isIndex }, (index) => {
+            writeOciLayout(host.content, { ...layout, names }, (index) => {
               root = index;
             }),
             { objectMode: false },

@@ -11,7 +11,12 @@ import type { StoredImage } from "./register.ts";
  */
 export async function storeManifest(
   content: ContentStore,
-  image: { config: ImageConfigFile; configBytes?: Buffer; layers: readonly Descriptor[] },
+  image: {
+    config: ImageConfigFile;
+    configBytes?: Buffer;
+    layers: readonly Descriptor[];
+    annotations?: Record<string, string>;
+  },
   lease: Pick<Lease, "add">,
 ): Promise<StoredImage> {
   const store = async (bytes: Buffer): Promise<BlobInfo> => {
@@ -25,6 +30,7 @@ export async function storeManifest(
     mediaType: mediaTypes.ociManifest,
     config: { mediaType: mediaTypes.ociConfig, digest: config.digest, size: config.sizeBytes },
     layers: [...image.layers],
+    ...(image.annotations === undefined ? {} : { annotations: image.annotations }),
   };
   failpoint("image-manifest.config-stored");
   const blob = await store(Buffer.from(JSON.stringify(manifest)));

@@ -59,6 +59,7 @@ const graphCapabilities = [
   "meta.ignorecache",
   "meta.description",
   "meta.exportcache",
+  "exporter.image.annotations",
   "exporter.image.attestations",
   "exporter.sourcedateepoch",
   "exporter.local.multiple-platforms-split",
