@@ -153,3 +153,14 @@ function parentsOf(path: string): string[] {
   const parts = path.split("/").slice(0, -1);
   return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
 }
+
+/** The steps that are through. */
+export const vertices = (events: readonly BuildEvent[]): { name: string; cached: boolean }[] =>
+  events.flatMap((event) =>
+    event.kind === "vertex" && event.completedNs !== undefined && /^\[.*\d+\/\d+\]/.test(event.name)
+      ? [{ name: event.name, cached: event.cached }]
+      : [],
+  );
+
+export const isAllCached = (events: readonly BuildEvent[]): boolean =>
+  vertices(events).every(({ cached }) => cached);

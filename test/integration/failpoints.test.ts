@@ -13,7 +13,7 @@ import { assertNoLeaks, takeSettledSnapshot, type Snapshot } from "../helpers/le
 import { eventually } from "../helpers/process.ts";
 
 const names = globSync("src/**/*.ts", { cwd: repositoryRoot })
-  // The registry is no part of the daemon: registry-serve.test.ts goes through its own; log-drivers.test.ts through those
+  // The registry is no part of the daemon: registry-garbage.test.ts goes through its own; log-drivers.test.ts through those
   // of logs, which have to be long.
   .filter((path) => !/\.test\.ts$|^src\/registry\/server\/|^src\/container\/logging\//.test(path))
   .flatMap((path) => [

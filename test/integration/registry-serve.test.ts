@@ -1,71 +1,16 @@
-/** `gantry registry serve` as its users meet it: skopeo, docker, passwords, TLS, a cache, a collection, a power cut. */
+/** `gantry registry serve` as its users meet it: skopeo, docker, passwords, TLS, a cache. */
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { request } from "node:http";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { gzipSync } from "node:zlib";
+import { test } from "node:test";
 import { gantryProgram } from "../helpers/daemon.ts";
-import { type GantryRegistry, startGantryRegistry } from "../helpers/gantry-registry.ts";
-import { busyboxTar } from "../helpers/images.ts";
+import { startGantryRegistry } from "../helpers/gantry-registry.ts";
 import { eventually, mustRun, run, start } from "../helpers/process.ts";
 import { hasRegistry, startFaultProxy, startRegistry } from "../helpers/registry.ts";
+import { skopeo, useImageLayout } from "../helpers/skopeo.ts";
 
-let directory = "";
-/** An image as an OCI layout, which skopeo reads. */
-let layout = "";
-before(async () => {
-  directory = await mkdtemp(join(tmpdir(), "gantry-test-users-"));
-  layout = join(directory, "layout");
-  await writeLayout(layout, await readFile(await busyboxTar(directory)));
-});
-after(() => rm(directory, { recursive: true, force: true }));
-
-async function writeLayout(path: string, tar: Buffer): Promise<void> {
-  await mkdir(join(path, "blobs/sha256"), { recursive: true });
-  const hex = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
-  const put = async (mediaType: string, bytes: Buffer): Promise<object> => {
-    await writeFile(join(path, "blobs/sha256", hex(bytes)), bytes);
-    return { mediaType, digest: `sha256:${hex(bytes)}`, size: bytes.length };
-  };
-  const type = (name: string): string => `application/vnd.oci.image.${name}`;
-  const layer = await put(type("layer.v1.tar+gzip"), gzipSync(tar));
-  const config = {
-    architecture: "amd64",
-    os: "linux",
-    config: { Cmd: ["sh"] },
-    rootfs: { type: "layers", diff_ids: [`sha256:${hex(tar)}`] },
-  };
-  const manifest = await put(
-    type("manifest.v1+json"),
-    Buffer.from(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: type("manifest.v1+json"),
-        config: await put(type("config.v1+json"), Buffer.from(JSON.stringify(config))),
-        layers: [layer],
-      }),
-    ),
-  );
-  const named = { ...manifest, annotations: { "org.opencontainers.image.ref.name": "latest" } };
-  await writeFile(join(path, "index.json"), JSON.stringify({ schemaVersion: 2, manifests: [named] }));
-  await writeFile(join(path, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
-}
-
-const skopeo = (args: readonly string[]): Promise<{ stdout: string }> =>
-  mustRun(["skopeo", ...args], { timeoutMs: 60_000 });
-
-const push = (registry: GantryRegistry, name: string, more: readonly string[] = []): Promise<unknown> =>
-  skopeo([
-    "copy",
-    "--dest-tls-verify=false",
-    ...more,
-    `oci:${layout}:latest`,
-    `docker://${registry.address}/${name}`,
-  ]);
+const image = useImageLayout();
 
 const status = async (url: string, init: RequestInit = {}): Promise<number> => {
   const answer = await fetch(url, init);
@@ -79,7 +24,7 @@ const basic = (user: string, password: string): Record<string, string> => ({
 
 test("skopeo pushes, inspects, copies, lists and deletes; what comes back is what was sent", async () => {
   await using registry = await startGantryRegistry();
-  await push(registry, "team/app:1");
+  await image.push(registry, "team/app:1");
   const at = (name: string): string => `docker://${registry.address}/${name}`;
   const inspected = JSON.parse(
     (await skopeo(["inspect", "--tls-verify=false", at("team/app:1")])).stdout,
@@ -88,9 +33,9 @@ test("skopeo pushes, inspects, copies, lists and deletes; what comes back is wha
     RepoTags: string[];
   };
   assert.deepEqual(inspected.RepoTags, ["1"]);
-  const back = join(directory, "back");
+  const back = join(image.directory, "back");
   await skopeo(["copy", "--src-tls-verify=false", at("team/app:1"), `oci:${back}:latest`]);
-  const blobs = readdirSync(join(layout, "blobs/sha256")).toSorted();
+  const blobs = readdirSync(join(image.layout, "blobs/sha256")).toSorted();
   assert.deepEqual(readdirSync(join(back, "blobs/sha256")).toSorted(), blobs);
   await skopeo([
     "copy",
@@ -110,7 +55,7 @@ test("skopeo pushes, inspects, copies, lists and deletes; what comes back is wha
 });
 
 test("users of a file alone, and everybody for pulls where that is allowed", async () => {
-  const users = join(directory, "users");
+  const users = join(image.directory, "users");
   const line = await mustRun([gantryProgram, "registry", "htpasswd", "--password-stdin", "mia"], {
     input: "sesame\n",
   });
@@ -127,14 +72,14 @@ test("users of a file alone, and everybody for pulls where that is allowed", asy
   assert.equal(await status(url, { headers: basic("nobody", "sesame") }), 401);
   for (const path of ["/", "/metrics", "/v2/_catalog"])
     assert.equal(await status(registry.origin + path), 401);
-  await assert.rejects(push(registry, "app:1"));
-  await push(registry, "app:1", ["--dest-creds", "mia:sesame"]);
+  await assert.rejects(image.push(registry, "app:1"));
+  await image.push(registry, "app:1", ["--dest-creds", "mia:sesame"]);
   // The file is read anew when it changes.
   await writeFile(users, line.stdout.replace("mia:", "leo:"));
   assert.equal(await status(url, { headers: basic("mia", "sesame") }), 401);
   assert.equal(await status(url, { headers: basic("leo", "sesame") }), 200);
   await using open = await startGantryRegistry({ args: ["--htpasswd", users, "--anonymous-pull"] });
-  await push(open, "app:1", ["--dest-creds", "leo:sesame"]);
+  await image.push(open, "app:1", ["--dest-creds", "leo:sesame"]);
   assert.equal(await status(`${open.origin}/v2/app/manifests/1`), 200);
   assert.equal(await status(`${open.origin}/v2/app/manifests/1`, { method: "DELETE" }), 401);
   assert.ok(!registry.log().includes("sesame"));
@@ -146,7 +91,7 @@ test("users of a file alone, and everybody for pulls where that is allowed", asy
 });
 
 test("TLS, with a certificate that is renewed", async () => {
-  const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
+  const [cert, key] = [join(image.directory, "cert.pem"), join(image.directory, "key.pem")];
   const make = (name: string): Promise<unknown> =>
     mustRun(
       [
@@ -172,7 +117,7 @@ test("TLS, with a certificate that is renewed", async () => {
       ]),
     );
   await make("first");
-  const certs = join(directory, "certs");
+  const certs = join(image.directory, "certs");
   await mkdir(certs, { recursive: true });
   await writeFile(join(certs, "ca.crt"), await readFile(cert));
   await using registry = await startGantryRegistry({ args: ["--tls-cert", cert, "--tls-key", key] });
@@ -181,7 +126,7 @@ test("TLS, with a certificate that is renewed", async () => {
     "copy",
     "--dest-cert-dir",
     certs,
-    `oci:${layout}:latest`,
+    `oci:${image.layout}:latest`,
     `docker://${registry.address}/app:1`,
   ]);
   const subject = async (): Promise<string> =>
@@ -199,10 +144,10 @@ test("TLS, with a certificate that is renewed", async () => {
 });
 
 test("read-only and keep-all refuse, and a second registry on the same directory", async () => {
-  const root = join(directory, "readonly");
+  const root = join(image.directory, "readonly");
   {
     await using registry = await startGantryRegistry({ root, args: ["--keep-all"] });
-    await push(registry, "app:1");
+    await image.push(registry, "app:1");
     assert.equal(await status(`${registry.origin}/v2/app/manifests/1`, { method: "DELETE" }), 405);
     await assert.rejects(startGantryRegistry({ root }), /another registry serves/);
   }
@@ -220,7 +165,7 @@ test("the page and the metrics say what there is", async () => {
   await using registry = await startGantryRegistry();
   const page = async (path: string): Promise<string> => (await fetch(registry.origin + path)).text();
   assert.match(await page("/"), /No repositories/);
-  await push(registry, "team/app:v1");
+  await image.push(registry, "team/app:v1");
   assert.match(
     await page("/"),
     /<a href="\/repositories\/team\/app">team\/app<\/a><\/td><td class="number">1</,
@@ -235,122 +180,6 @@ test("the page and the metrics say what there is", async () => {
   assert.match(metrics, /^gantry_registry_uploads_total 2$/m);
 });
 
-test("a kill in the middle of an upload leaves nothing to be seen, and the upload goes on", async () => {
-  const root = await mkdtemp(join(tmpdir(), "gantry-test-cut-"));
-  try {
-    const bytes = randomBytes(500_000);
-    const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-    let path = "";
-    {
-      const registry = await startGantryRegistry({ root });
-      const begun = await fetch(`${registry.origin}/v2/app/blobs/uploads/`, { method: "POST" });
-      path = begun.headers.get("location") ?? "";
-      const upload = request(registry.origin + path, {
-        method: "PATCH",
-        headers: { "Content-Length": "500000" },
-      });
-      upload.on("error", () => {});
-      upload.write(bytes.subarray(0, 200_000));
-      await eventually(
-        async () => (await fetch(registry.origin + path)).headers.get("range") === "0-199999",
-        { what: "the first part" },
-      );
-      await registry.kill();
-      upload.destroy();
-    }
-    {
-      await using registry = await startGantryRegistry({ root });
-      assert.equal(await status(`${registry.origin}/v2/app/blobs/${digest}`), 404);
-      assert.deepEqual(await (await fetch(`${registry.origin}/v2/_catalog`)).json(), { repositories: [] });
-      assert.deepEqual(readdirSync(join(root, "content/blobs/sha256")), []);
-      assert.equal((await fetch(registry.origin + path)).headers.get("range"), "0-199999");
-      const rest = bytes.subarray(200_000);
-      const done = await fetch(`${registry.origin}${path}?digest=${digest}`, { method: "PUT", body: rest });
-      assert.equal(done.status, 201);
-      assert.equal(await status(`${registry.origin}/v2/app/blobs/${digest}`), 200);
-    }
-  } finally {
-    await rm(root, { recursive: true });
-  }
-});
-
-for (const point of ["registry-upload.before-commit", "registry-upload.before-link", "content-before-commit"])
-  test(`a power cut at ${point} shows no half image; the push is done again`, async () => {
-    const root = await mkdtemp(join(tmpdir(), "gantry-test-cut-"));
-    try {
-      const dying = await startGantryRegistry({ root, env: { GANTRY_FAILPOINTS: `${point}=exit` } });
-      await assert.rejects(push(dying, "app:1"));
-      await dying.kill();
-      await using registry = await startGantryRegistry({ root });
-      assert.equal(await status(`${registry.origin}/v2/app/manifests/1`), 404);
-      await push(registry, "app:1");
-      assert.equal(await status(`${registry.origin}/v2/app/manifests/1`), 200);
-      assert.deepEqual(readdirSync(join(root, "content/ingest")), []);
-    } finally {
-      await rm(root, { recursive: true });
-    }
-  });
-
-const collect = async (root: string, args: readonly string[] = []): Promise<string> =>
-  (await mustRun([gantryProgram, "registry", "gc", "--root", root, "--gc-grace", "0s", ...args])).stdout;
-
-test("garbage goes, beside requests and without a server; what an image needs stays", async () => {
-  const root = await mkdtemp(join(tmpdir(), "gantry-test-gc-"));
-  const blobs = (): number => readdirSync(join(root, "content/blobs/sha256")).length;
-  try {
-    {
-      await using registry = await startGantryRegistry({ root });
-      await push(registry, "app:1");
-      assert.equal(blobs(), 3);
-      await fetch(`${registry.origin}/v2/app/blobs/uploads/`, { method: "POST" });
-      // A blob without a manifest: kept while it may be part of a push.
-      const bytes = Buffer.from("orphan");
-      const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-      await fetch(`${registry.origin}/v2/app/blobs/uploads/?digest=${digest}`, {
-        method: "POST",
-        body: bytes,
-      });
-      assert.match(await collect(root, ["--gc-grace", "1h"]), /^Removed 0 manifests, 0 blobs/);
-      assert.match(await collect(root, ["--dry-run"]), /^Would remove 0 manifests, 1 blobs/);
-      assert.equal(blobs(), 4);
-      assert.match(
-        await collect(root, ["--upload-expiry", "0s"]),
-        /^Removed 0 manifests, 1 blobs and 1 unfinished/,
-      );
-      assert.equal(blobs(), 3);
-      assert.equal(await status(`${registry.origin}/v2/app/manifests/1`), 200);
-      await skopeo(["inspect", "--tls-verify=false", `docker://${registry.address}/app:1`]);
-      const digestOfImage = (await fetch(`${registry.origin}/v2/app/manifests/1`)).headers.get(
-        "docker-content-digest",
-      );
-      // Without its tag an image stays, unless it is not wanted.
-      await fetch(`${registry.origin}/v2/app/manifests/1`, { method: "DELETE" });
-      assert.match(await collect(root), /^Removed 0 manifests, 0 blobs/);
-      assert.equal(await status(`${registry.origin}/v2/app/manifests/${digestOfImage}`), 200);
-    }
-    assert.match(await collect(root, ["--gc-untagged"]), /^Removed 1 manifests, 3 blobs/);
-    assert.equal(blobs(), 0);
-  } finally {
-    await rm(root, { recursive: true });
-  }
-});
-
-test("pushes while garbage is collected all the time come out whole", async () => {
-  await using registry = await startGantryRegistry();
-  const done = new AbortController();
-  const collecting = (async () => {
-    while (!done.signal.aborted) await collect(registry.root, ["--gc-grace", "2s", "--gc-untagged"]);
-  })();
-  try {
-    for (let n = 0; n < 6; n += 1) await push(registry, `app:${n}`);
-  } finally {
-    done.abort();
-    await collecting;
-  }
-  for (let n = 0; n < 6; n += 1)
-    await skopeo(["inspect", "--tls-verify=false", `docker://${registry.address}/app:${n}`]);
-});
-
 test(
   "a cache of another registry fetches once, streams, and goes on without it",
   { skip: !(await hasRegistry()) },
@@ -360,13 +189,13 @@ test(
     await skopeo([
       "copy",
       "--dest-tls-verify=false",
-      `oci:${layout}:latest`,
+      `oci:${image.layout}:latest`,
       `docker://${foreign.address}/team/app:1`,
     ]);
     await using cache = await startGantryRegistry({ args: ["--proxy", `http://${watched.address}`] });
     const at = `docker://${cache.address}/team/app:1`;
     const copy = async (name: string): Promise<unknown> =>
-      skopeo(["copy", "--src-tls-verify=false", at, `oci:${join(directory, name)}:latest`]);
+      skopeo(["copy", "--src-tls-verify=false", at, `oci:${join(image.directory, name)}:latest`]);
     const blobGets = (): number => watched.seen.filter((line) => /^GET .*\/blobs\//.test(line)).length;
     // Several at once share one fetch.
     await Promise.all([copy("cached-1"), copy("cached-2"), copy("cached-3")]);
@@ -374,15 +203,15 @@ test(
     await copy("cached-4");
     assert.equal(blobGets(), 2);
     assert.deepEqual(
-      readdirSync(join(directory, "cached-4/blobs/sha256")).toSorted(),
-      readdirSync(join(layout, "blobs/sha256")).toSorted(),
+      readdirSync(join(image.directory, "cached-4/blobs/sha256")).toSorted(),
+      readdirSync(join(image.layout, "blobs/sha256")).toSorted(),
     );
     assert.deepEqual(await (await fetch(`${cache.origin}/v2/team/app/tags/list`)).json(), {
       name: "team/app",
       tags: ["1"],
     });
     assert.equal(await status(`${cache.origin}/v2/team/app/manifests/none`), 404);
-    await assert.rejects(push(cache, "team/app:2"));
+    await assert.rejects(image.push(cache, "team/app:2"));
     assert.equal(await status(`${cache.origin}/v2/team/app/blobs/sha256:${"0".repeat(64)}`), 404);
     watched.fault = (_request, response) => {
       response.writeHead(503).end();
@@ -403,7 +232,7 @@ test("a cache does not keep what has other bytes", { skip: !(await hasRegistry()
   await skopeo([
     "copy",
     "--dest-tls-verify=false",
-    `oci:${layout}:latest`,
+    `oci:${image.layout}:latest`,
     `docker://${foreign.address}/app:1`,
   ]);
   watched.fault = (incoming, _response, forward) => {
@@ -417,7 +246,7 @@ test("a cache does not keep what has other bytes", { skip: !(await hasRegistry()
       "copy",
       "--src-tls-verify=false",
       `docker://${cache.address}/app:1`,
-      `oci:${join(directory, "bad")}:x`,
+      `oci:${join(image.directory, "bad")}:x`,
     ]),
   );
   // The manifest is right and was kept, the blobs were not.
@@ -437,7 +266,7 @@ test("it ends by SIGTERM, and its help says what it does", async () => {
     "--address",
     "nowhere",
     "--root",
-    join(directory, "none"),
+    join(image.directory, "none"),
   ]);
   const { code, stderr } = await bad.wait();
   assert.equal(code, 1);
