@@ -221,15 +221,14 @@ function conmonArguments(context: MonitorContext, start: ConmonStart, runtimePat
 export function resizeTerminal(bundle: string, height: number, width: number): void {
   if (![height, width].every((value) => Number.isInteger(value) && value >= 0 && value < 65_536))
     throw new EngineError("invalidArgument", `invalid terminal size ${height}x${width}`);
-  let fd: number;
   try {
-    fd = openSync(`${bundle}/ctl`, constants.O_WRONLY | constants.O_NONBLOCK);
+    const fd = openSync(`${bundle}/ctl`, constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      writeSync(fd, `1 ${height} ${width}\n`);
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     throw notFound("cannot resize the terminal: the container's monitor does not run", { cause: error });
-  }
-  try {
-    writeSync(fd, `1 ${height} ${width}\n`);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -131,9 +131,18 @@ export async function startProcess(
   exec.task = task;
   exec.pid = task.pid;
   exec.status = "running";
-  if (options.consoleSize !== undefined && exec.request.Tty === true) task.resize(...options.consoleSize);
   void noteEnd(context, exec, task);
+  if (options.consoleSize !== undefined && exec.request.Tty === true) sizeTerminal(task, options.consoleSize);
   return task;
+}
+
+/** A program that has ended already needs no size: its output and exit code are there all the same. */
+function sizeTerminal(task: ExecTask, [height, width]: [number, number]): void {
+  try {
+    task.resize(height, width);
+  } catch (error) {
+    if (!isKind(error, "notFound")) throw error;
+  }
 }
 
 /**

@@ -34,6 +34,19 @@ describe("exec", () => {
     assert.deepEqual([result.code, result.stdout, result.stderr], [21, "out\n", "err\n"]);
   });
 
+  test("shows what a program said that had ended before its terminal got its size", async () => {
+    const box = suite.daemon.client.getContainer("box");
+    for (let time = 0; time < 20; time++) {
+      const made = await box.exec({ Cmd: ["sh", "-c", "echo said; exit 3"], Tty: true, AttachStdout: true });
+      const stream = await made.start({ Tty: true, hijack: true, ConsoleSize: [24, 80] } as never);
+      let output = "";
+      stream.on("data", (data: Buffer) => (output += data.toString()));
+      if (!stream.readableEnded) await once(stream, "end");
+      const { ExitCode: exitCode, Running: isRunning } = await made.inspect();
+      assert.deepEqual([output, exitCode, isRunning], ["said\r\n", 3, false]);
+    }
+  });
+
   test("is in the container's namespaces and cgroups, with its limits of rights", async () => {
     const { daemon } = suite;
     const pid = await daemon.dockerOk(["inspect", "-f", "{{.State.Pid}}", "box"]);
