@@ -22,7 +22,7 @@ import { knownNameFilePaths } from "./network-files.ts";
 import type { IdMap } from "../linux/user-namespace.ts";
 import { containerPaths } from "./paths.ts";
 import { idMapOf } from "./remapped.ts";
-import { mountVolumes, unmountVolumes } from "./volume-mounts.ts";
+import { mountVolumes, unmountVolumes, volumeNames } from "./volume-mounts.ts";
 
 /** A container's files as it sees them itself, with its volumes and bind mounts. */
 export interface ContainerRoot extends Disposable {
@@ -83,6 +83,8 @@ async function openRootNow(
       throw conflict(`container ${id} is marked for removal: its files cannot be reached`);
     const isRunning = (status === "running" || status === "paused") && pid !== 0;
     const bare = options.withoutMounts === true;
+    if (isRunning && !bare)
+      for (const name of volumeNames(container)) await context.volumes.requireAnswer(name);
     const fd = !isRunning
       ? await openStopped(context, container, bare)
       : bare

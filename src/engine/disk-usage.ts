@@ -1,5 +1,6 @@
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import { diskUsage as bytesOf } from "../snapshot/usage.ts";
+import { needsMount } from "../volume/local-options.ts";
 import type { ContainerSummary } from "../wire/container.ts";
 import type { ImageSummary } from "../wire/image.ts";
 import type { DiskUsage, VolumeUsage } from "../wire/disk-usage.ts";
@@ -46,7 +47,9 @@ async function volumes(context: EngineContext): Promise<VolumeUsage[]> {
     const RefCount = context.containers
       .list()
       .filter(({ mounts }) => mounts.some(({ Name }) => Name === volume.Name)).length;
-    found.push({ ...volume, UsageData: { Size: await sizeOf(volume.Mountpoint), RefCount } });
+    // What a volume has from elsewhere is not this machine's room, and its server may not answer.
+    const Size = needsMount(volume.Options) ? -1 : await sizeOf(volume.Mountpoint);
+    found.push({ ...volume, UsageData: { Size, RefCount } });
   }
   return found;
 }

@@ -76,6 +76,14 @@ test(
           String(error).includes(`'${path}': no answer from the server of what is mounted there within 0.2`),
       );
       assert.ok(isMountPoint(path));
+      const share = volume("share", options);
+      await assert.rejects(driver.requireAnswer(share, "copy: "), /: copy: no answer from the server/);
+      await driver.unmount(share, "", false);
+      assert.ok(isMountPoint(path), "somebody uses it");
+      await driver.unmount(share, "", true);
+      assert.ok(!isMountPoint(path));
+      await driver.requireAnswer(share, "nothing is mounted there: ");
+      await driver.unmount(share, "", true);
     } finally {
       server.end();
     }

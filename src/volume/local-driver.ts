@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
 import { isErrno, withFileErrors } from "../linux/fs-error.ts";
@@ -24,6 +25,7 @@ export const volumeNameForm = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 const networkMountTimeoutMs = 120_000;
 /** And every use of what was mounted from it before. */
 const answerTimeoutMs = 15_000;
+const unmountPollMs = 20;
 const networkTypes = /^(nfs4?|cifs|smb3|ceph|glusterfs|9p)$/;
 
 /**
@@ -113,7 +115,7 @@ export class LocalDriver implements VolumeDriver {
     const path = this.pathOf(volume.Name);
     if (!needsMount(volume.Options)) return path;
     if (isMountPoint(path)) {
-      if (networkTypes.test(volume.Options?.["type"] ?? "")) await this.#waitForAnswer(path);
+      await this.requireAnswer(volume, `error while mounting volume '${path}': `);
       return path;
     }
     const { device, type, words } = await this.#arguments(path, volume.Options ?? {});
@@ -144,9 +146,12 @@ export class LocalDriver implements VolumeDriver {
 
   /**
    * Looks in a process of its own whether the server of what is mounted answers: whoever uses it next may be the daemon,
-   * which would wait as long as the server is away. Throws `unavailable`. What it answers is for those who use it.
+   * which would wait as long as the server is away. Throws `unavailable`, with `what` before its reason. What it answers is
+   * for those who use it.
    */
-  async #waitForAnswer(path: string): Promise<void> {
+  async requireAnswer(volume: VolumeInspect, what: string): Promise<void> {
+    const path = this.pathOf(volume.Name);
+    if (!isFromNetwork(volume.Options) || !isMountPoint(path)) return;
     const { signal } = await runProcess({
       path: "/usr/bin/env",
       argv: ["env", "find", path, "-maxdepth", "0", "-empty"],
@@ -156,19 +161,23 @@ export class LocalDriver implements VolumeDriver {
     if (signal !== undefined)
       throw new EngineError(
         "unavailable",
-        `error while mounting volume '${path}': no answer from the server of what is mounted there within ${this.#answerTimeoutMs / 1000} seconds`,
+        `${what}no answer from the server of what is mounted there within ${this.#answerTimeoutMs / 1000} seconds`,
       );
   }
 
   async unmount(volume: VolumeInspect, _user: string, isLast: boolean): Promise<void> {
-    if (isLast && needsMount(volume.Options)) unmount(this.pathOf(volume.Name));
+    if (!isLast || !needsMount(volume.Options)) return;
+    const path = this.pathOf(volume.Name);
+    if (isFromNetwork(volume.Options)) await unmountFromNetwork(path);
+    else unmount(path);
   }
 
   async remove(volume: VolumeInspect): Promise<void> {
     const { Name: name } = volume;
     const path = this.pathOf(name);
     // What is mounted there is not the volume's to delete.
-    if (needsMount(volume.Options)) while (unmount(path));
+    if (isFromNetwork(volume.Options)) await unmountFromNetwork(path);
+    else if (needsMount(volume.Options)) while (unmount(path));
     if (isMountPoint(path))
       throw conflict(`remove ${name}: something is mounted on ${path}: unmount it, then remove the volume`);
     if (quotaBytes(volume.Options) > 0 && existsSync(path)) clearProjectQuota(path, projectOf(path));
@@ -231,6 +240,28 @@ async function mountFromNetwork({ device, type, words, path }: NetworkMount): Pr
       `no answer from the server within ${networkMountTimeoutMs / 1000} seconds`,
     );
   throw new EngineError("unavailable", reasonOfMount(stderr, path));
+}
+
+const isFromNetwork = (options: LocalOptions | null): boolean => networkTypes.test(options?.["type"] ?? "");
+
+/**
+ * By umount(8): the path is free at once, but with the last mount of a file system whoever unmounts it waits until the
+ * kernel has written what it has of its files, which is as long as the server is away. That process is not waited for.
+ */
+async function unmountFromNetwork(path: string): Promise<void> {
+  if (!isMountPoint(path)) return;
+  const unmounting = runProcess({
+    path: "/usr/bin/env",
+    // Without a look at the path, which would ask the server.
+    argv: ["env", "umount", "--internal-only", "--no-canonicalize", "--lazy", path],
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    timeoutMs: networkMountTimeoutMs,
+  });
+  const ended = unmounting.then(({ stderr }) => stderr.trim());
+  ended.catch(() => {});
+  for (let said: string | undefined; said === undefined && isMountPoint(path);)
+    said = await Promise.race([ended, sleep(unmountPollMs, undefined)]);
+  if (isMountPoint(path)) throw new EngineError("internal", `unmount ${path}: ${await ended}`);
 }
 
 /** What mount(8) makes of a refusal that is about a disk, and is not of a server, and what the kernel had said. */

@@ -255,6 +255,11 @@ class DriverVolumeStore implements VolumeStore {
     }
   }
 
+  async requireAnswer(name: string): Promise<void> {
+    const volume = this.#records.get(name);
+    if (volume?.Driver === "local") await this.#local.requireAnswer(volume, `volume ${name}: `);
+  }
+
   adopt(name: string, user: string): void {
     const users = this.#users.get(name) ?? new Map<string, string>();
     users.set(user, this.#records.get(name)?.Mountpoint ?? "");

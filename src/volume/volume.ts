@@ -40,6 +40,11 @@ export interface VolumeStore {
   mount(name: string, user: string): Promise<string>;
   /** `user` needs it no more; after the last one it is unmounted. No error when `user` had not mounted it. */
   unmount(name: string, user: string): Promise<void>;
+  /**
+   * To be asked before the daemon itself uses files of a volume that is mounted: its server may be away. Throws `unavailable`
+   * when it does not answer.
+   */
+  requireAnswer(name: string): Promise<void>;
   /** Takes note that `user` has had it mounted since before this process started. */
   adopt(name: string, user: string): void;
   /** After all users were adopted: unmounts what a crash left mounted without one. */
