@@ -1,7 +1,7 @@
 /** Looking at files and images without a build: for clients that drive builds themselves. */
 import { hostPlatform } from "../oci/platform.ts";
 import type { Platform } from "../oci/image-spec.ts";
-import { BaseImages } from "./base-images.ts";
+import { type BaseImage, BaseImages } from "./base-images.ts";
 import type { ContextSource, LookingRequest, OpenedFiles } from "./build.ts";
 import type { ContextStore } from "./contexts.ts";
 import type { BuildHost } from "./host.ts";
@@ -24,15 +24,7 @@ export async function openFiles(
   const progress = new Progress(asked.onEvent);
   const lease = undo.use(host.lease());
   const images = new BaseImages({ host, request: asked, progress, lease });
-  const platform = hostPlatform();
-  const image =
-    source.kind === "image"
-      ? await images.get(source.reference, source.platform ?? platform)
-      : source.kind === "layout"
-        ? await images.fromLayout(source, platform)
-        : source.kind === "built"
-          ? images.fromBuild(source, source.images[0]?.platform ?? platform)
-          : undefined;
+  const image = await findImage(images, source);
   const vertex = progress.vertex(`look ${asked.id} ${source.kind}`, `[internal] load ${nameOf(source)}`);
   const tree =
     image === undefined
@@ -42,6 +34,21 @@ export async function openFiles(
       : undo.use(openRoot(host, topOf(image.layers))).tree;
   const kept = undo.move();
   return { tree, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** Undefined for what is no image. */
+async function findImage(images: BaseImages, source: ContextSource): Promise<BaseImage | undefined> {
+  const platform = hostPlatform();
+  switch (source.kind) {
+    case "image":
+      return await images.get(source.reference, source.platform ?? platform);
+    case "layout":
+      return await images.fromLayout(source, platform);
+    case "built":
+      return images.fromBuild(source, source.images[0]?.platform ?? platform);
+    default:
+      return undefined;
+  }
 }
 
 const nameOf = (source: ContextSource): string =>
