@@ -12,6 +12,8 @@ export interface ImageOptions {
   readonly compressionLevel: number | undefined;
   /** Also layers of base images that have another compression. */
   readonly isForced: boolean;
+  /** Pushed without a tag of the repository. */
+  readonly isByDigest: boolean;
   readonly annotations: readonly Annotation[];
 }
 
@@ -40,24 +42,32 @@ export function imageOptionsOf(
     if (place.startsWith("index") && platforms.length === 1)
       throw invalidArgument("index annotations not supported for single platform export");
   }
-  return { ...compressionOf(attributes), annotations };
+  return { ...compressionOf(attributes), isByDigest: isSet(attributes, "push-by-digest"), annotations };
 }
 
-function compressionOf(attributes: Readonly<Record<string, string>>): Omit<ImageOptions, "annotations"> {
-  const { compression, "compression-level": level, "force-compression": force } = attributes;
+/** A word alone is true. */
+function isSet(attributes: Readonly<Record<string, string>>, name: string): boolean {
+  const text = attributes[name];
+  if (text === undefined) return false;
+  const value = text === "" ? true : parseBoolean(text);
+  if (value === undefined) throw invalidArgument(`non-bool value ${text} specified for ${name}`);
+  return value;
+}
+
+function compressionOf(
+  attributes: Readonly<Record<string, string>>,
+): Omit<ImageOptions, "annotations" | "isByDigest"> {
+  const { compression, "compression-level": level } = attributes;
   if (compression !== undefined && !["uncompressed", "gzip", "zstd"].includes(compression))
     throw invalidArgument(`unsupported layer compression type ${JSON.stringify(compression)}`, {
       hint: "There are uncompressed, gzip and zstd.",
     });
   if (level !== undefined && !/^\d{1,2}$/.test(level))
     throw invalidArgument(`non-integer value ${level} specified for compression-level`);
-  const isForced = force === undefined || force === "" ? force === "" : parseBoolean(force);
-  if (isForced === undefined)
-    throw invalidArgument(`non-bool value ${force} specified for force-compression`);
   return {
     compression: compression as LayerCompression | undefined,
     compressionLevel: level === undefined ? undefined : Number(level),
-    isForced,
+    isForced: isSet(attributes, "force-compression"),
   };
 }
 

@@ -78,6 +78,9 @@ export async function exportResult(
       names = target.names.map(canonical);
       const platforms = results.map(({ platform }) => platform);
       const options = imageOptionsOf(target.attributes, platforms);
+      const tagged = target.names.find((name) => parseReference(name).tag !== undefined);
+      if (options.isByDigest && tagged !== undefined)
+        throw invalidArgument(`can't push tagged ref ${tagged} by digest`);
       const made = await makeImages(parts, results, options);
       first = ownImage(made);
       const images = made.map((image, index) => ({ image, attested: known[index]!.attested }));
@@ -222,26 +225,45 @@ async function exportImage(
         });
       });
     await host.database.synced();
-    if (target.push !== true) return own.descriptor;
-    if (manifests.length === 1) {
-      for (const name of names) await push(parts, name, progress);
-      return own.descriptor;
-    }
-    const index = Buffer.from(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: mediaTypes.ociIndex,
-        manifests,
-        ...annotationsFor(options, "index"),
-      } satisfies ImageIndex),
-    );
-    for (const name of names) {
-      const pushing = progress.vertex(`push ${parts.request.id} ${name}`, `pushing ${name}`);
-      const push = { name, index, mediaType: mediaTypes.ociIndex, manifests };
-      await pushing.run(() => pushIndex(parts, push, pushing));
-    }
-    return { mediaType: mediaTypes.ociIndex, digest: digestOf(index), size: index.length };
+    return target.push === true ? await pushImage(parts, { own, manifests, options }, names) : own.descriptor;
   });
+}
+
+/** Pushes under all names, or by digest alone. Returns what the names mean in their registries. */
+async function pushImage(
+  parts: Omit<SessionParts, "platform">,
+  {
+    own,
+    manifests,
+    options,
+  }: {
+    readonly own: MadeImage;
+    readonly manifests: readonly Descriptor[];
+    readonly options: ImageOptions;
+  },
+  names: readonly string[],
+): Promise<Descriptor> {
+  const { progress, request } = parts;
+  const { isByDigest } = options;
+  if (manifests.length === 1 && !isByDigest) {
+    for (const name of names) await push(parts, name, progress);
+    return own.descriptor;
+  }
+  const value: ImageIndex = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociIndex,
+    manifests: [...manifests],
+    ...annotationsFor(options, "index"),
+  };
+  const bytes = Buffer.from(JSON.stringify(value));
+  const index = manifests.length === 1 ? undefined : { bytes, mediaType: mediaTypes.ociIndex };
+  for (const name of names) {
+    const pushing = progress.vertex(`push ${request.id} ${name}`, `pushing ${name}`);
+    await pushing.run(() => pushIndex(parts, { name, index, manifests, isByDigest }, pushing));
+  }
+  return index === undefined
+    ? own.descriptor
+    : { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), size: bytes.length };
 }
 
 const ownImage = (made: readonly MadeImage[]): MadeImage =>

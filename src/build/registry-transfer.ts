@@ -43,15 +43,19 @@ export async function sendBlobs(
     });
 }
 
-/** Pushes an index with all its manifests under a name. */
+export interface IndexPush {
+  readonly name: string;
+  /** Undefined for manifests that stand for themselves. */
+  readonly index: { readonly bytes: Buffer; readonly mediaType: string } | undefined;
+  readonly manifests: readonly Descriptor[];
+  /** No tag of the repository is set. */
+  readonly isByDigest: boolean;
+}
+
+/** Pushes manifests, and an index of them under a name or by its digest. */
 export async function pushIndex(
   parts: TransferParts,
-  push: {
-    readonly name: string;
-    readonly index: Buffer;
-    readonly mediaType: string;
-    readonly manifests: readonly Descriptor[];
-  },
+  push: IndexPush,
   vertex: VertexProgress,
 ): Promise<void> {
   const { host, signal } = parts;
@@ -63,6 +67,7 @@ export async function pushIndex(
     await sendBlobs(parts, session, [config, ...layers], vertex);
     await putManifest(session, digest, { bytes, digest, mediaType }, signal);
   }
-  const { index: bytes, mediaType } = push;
-  await putManifest(session, reference.tag!, { bytes, digest: digestOf(bytes), mediaType }, signal);
+  if (push.index === undefined) return;
+  const digest = digestOf(push.index.bytes);
+  await putManifest(session, push.isByDigest ? digest : reference.tag!, { ...push.index, digest }, signal);
 }

@@ -355,6 +355,25 @@ describe("attestations", () => {
         return text.includes('"errors"') ? fetchText(`blobs/${digest}`) : text;
       };
 
+      test("by its digest alone", async () => {
+        const repository = "127.0.0.1:5007/attested/app";
+        const metadata = join(work, "digest.json");
+        const output = `type=image,name=${repository},push-by-digest=true,push=true`;
+        for (const flags of [["--provenance=true"], ["--provenance=false"]]) {
+          await gantryOk("build", ...flags, "-o", output, "--metadata-file", metadata, image);
+          const told = JSON.parse(await readFile(metadata, "utf8")) as Record<string, string>;
+          const digest = told["containerimage.digest"]!;
+          const text = await fetchText(`manifests/${digest}`);
+          assert.equal(`sha256:${createHash("sha256").update(text.slice(0, -1)).digest("hex")}`, digest);
+          assert.equal("manifests" in (JSON.parse(text) as object), flags[0] === "--provenance=true");
+        }
+        assert.match(await fetchText("manifests/latest"), /MANIFEST_UNKNOWN/);
+        const tagged = `type=image,name=${repository}:1,push-by-digest=true,push=true`;
+        const refused = await gantry("build", "-o", tagged, image);
+        assert.match(refused.stderr, /can't push tagged ref 127\.0\.0\.1:5007\/attested\/app:1 by digest/);
+        await suite.daemon.dockerOk(["rmi", repository]);
+      });
+
       test("with a push of the name, as long as the image is that one", async () => {
         const flags = ["--sbom=generator=local/scanner:1", "--provenance=mode=min", "-t", name];
         await buildx(...flags, "--push", image);
