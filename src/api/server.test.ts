@@ -31,6 +31,73 @@ test("ping", async () => {
   }
 });
 
+test(
+  "slow loris: who does not come to the end of a head is answered 408 and let go",
+  { timeout: 60_000 },
+  async () => {
+    await using t = await startApi({}, {}, { headersTimeoutMs: 300 });
+    for (const begun of ["", "GE", "GET /_ping HTTP/1.1\r\nHost: x\r\nA: "]) {
+      const socket = t.connect();
+      socket.write(begun);
+      const drip = setInterval(() => begun.length > 2 && socket.write("x"), 50);
+      const answer = (await readAll(socket)).toString();
+      clearInterval(drip);
+      socket.destroy();
+      assert.match(answer, /^HTTP\/1\.1 408 Request Timeout\r\n.*Connection: close/s, JSON.stringify(begun));
+    }
+  },
+);
+
+test(
+  "smuggling: where a body ends is said once and clearly, or nothing behind it is a request",
+  { timeout: 60_000 },
+  async () => {
+    const started: string[] = [];
+    await using t = await startApi({ containerStart: async (id) => void started.push(id) });
+    const hidden = "POST /containers/hidden/start HTTP/1.1\r\nHost: x\r\n\r\n";
+    const chunk = `${hidden.length.toString(16)}\r\n${hidden}\r\n`;
+    const unclear: readonly (readonly [lines: readonly string[], body: string])[] = [
+      [["Content-Length: 5", "Transfer-Encoding: chunked"], `0\r\n\r\n${hidden}`],
+      [["Transfer-Encoding: chunked", "Content-Length: 5"], `0\r\n\r\n${hidden}`],
+      [["Content-Length: 0", `Content-Length: ${hidden.length}`], hidden],
+      [[`Content-Length: 0, ${hidden.length}`], hidden],
+      [["Content-Length: +0"], hidden],
+      [["Content-Length : 0"], hidden],
+      [["Content-Length: 0x0"], hidden],
+      [["Transfer-Encoding : chunked"], `0\r\n\r\n${hidden}`],
+      [["Transfer-Encoding: xchunked"], `0\r\n\r\n${hidden}`],
+      [["Transfer-Encoding: chunked, identity"], `0\r\n\r\n${hidden}`],
+      [["Transfer-Encoding: chunked"], `0;\n\r\n\r\n${hidden}`],
+      [["Transfer-Encoding: chunked"], `0x0\r\n\r\n${hidden}`],
+      [["Transfer-Encoding: chunked"], `+0\r\n\r\n${hidden}`],
+      [["A: b", " Content-Length: 0"], hidden],
+      [["A: b\rContent-Length: 0"], hidden],
+    ];
+    for (const [lines, body] of unclear) {
+      const socket = t.connect();
+      const head = ["POST /containers/seen/start HTTP/1.1", "Host: x", ...lines].join("\r\n");
+      socket.end(`${head}\r\n\r\n${body}`);
+      const answer = (await readAll(socket)).toString();
+      socket.destroy();
+      // Refused, or a body without an end.
+      assert.match(answer, /^(HTTP\/1\.1 400 Bad Request\r\n|$)/, lines.join(" / "));
+      assert.ok(answer.split("HTTP/1.1 ").length <= 2, `one answer to ${lines.join(" / ")}`);
+    }
+    assert.deepEqual(
+      started.filter((id) => id === "hidden"),
+      [],
+    );
+    // In chunks that are chunks it is a body and nothing else.
+    const socket = t.connect();
+    socket.end(
+      `POST /containers/seen/start HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}0\r\n\r\n`,
+    );
+    await readAll(socket);
+    socket.destroy();
+    assert.ok(!started.includes("hidden"));
+  },
+);
+
 test("OPTIONS is 200 for anything", async () => {
   await using t = await startApi({});
   for (const path of ["/info", "/nothing", "/v1.41/containers/x/json"]) {

@@ -32,7 +32,9 @@ import { PlainTextError, type ServerVersion, splitVersion, VersionRange } from "
 
 /** As Go's server: requests carry settings and credentials in headers, some of them long. */
 const maxHeaderBytes = 1024 * 1024;
-const headersTimeoutMs = 60_000;
+const usualHeadersTimeoutMs = 60_000;
+/** How often connections are looked at that have not sent a head. */
+const usualLookMs = 30_000;
 /** How long {@link ApiServer.close} lets answers that are under way end by themselves. */
 const closeGraceMs = 3_000;
 const closePollMs = 20;
@@ -42,6 +44,8 @@ export interface ApiServerOptions {
   readonly builder: Builder;
   readonly versionInfo: ServerVersion;
   readonly log?: typeof daemonLog;
+  /** For how long a client may send its request's head; a minute when not given. */
+  readonly headersTimeoutMs?: number;
   /** How many files the daemon may have open; without it nobody looks. */
   readonly descriptorLimit?: () => number;
 }
@@ -72,6 +76,7 @@ class DockerApiServer implements ApiServer {
   readonly #builder: Builder;
   readonly #buildkit: BuildKit;
   readonly #log: typeof daemonLog;
+  readonly #headersTimeoutMs: number;
   readonly #descriptors: DescriptorGuard;
   readonly #router = new Router<Route>(routes);
   readonly #versions: VersionRange;
@@ -86,6 +91,7 @@ class DockerApiServer implements ApiServer {
     this.#engine = options.engine;
     this.#builder = options.builder;
     this.#log = options.log ?? daemonLog;
+    this.#headersTimeoutMs = options.headersTimeoutMs ?? usualHeadersTimeoutMs;
     this.#descriptors = new DescriptorGuard(options.descriptorLimit ?? (() => Number.POSITIVE_INFINITY));
     this.#buildkit = new BuildKit(options.builder, this.#log, async () => options.engine.hostGateways()[0]);
     this.#versions = new VersionRange(options.versionInfo);
@@ -134,7 +140,8 @@ class DockerApiServer implements ApiServer {
   #createServer(tls: ServerTls | undefined): Server {
     const settings = {
       maxHeaderSize: maxHeaderBytes,
-      headersTimeout: headersTimeoutMs,
+      headersTimeout: this.#headersTimeoutMs,
+      connectionsCheckingInterval: Math.min(usualLookMs, this.#headersTimeoutMs),
       // Bodies may take their time (an image of many gigabytes), and a client may keep a connection as long as it likes.
       requestTimeout: 0,
       keepAliveTimeout: 0,

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
-import { type ApiServer, createApiServer } from "./server.ts";
+import { type ApiServer, type ApiServerOptions, createApiServer } from "./server.ts";
 
 export interface TestApi extends AsyncDisposable {
   readonly api: ApiServer;
@@ -52,13 +52,18 @@ export function fakeBuilder(methods: Partial<Builder> = {}): Builder {
 }
 
 /** Starts an API over `methods` on a unix socket of its own. */
-export async function startApi(methods: Partial<Engine>, builder: Partial<Builder> = {}): Promise<TestApi> {
+export async function startApi(
+  methods: Partial<Engine>,
+  builder: Partial<Builder> = {},
+  options: Pick<ApiServerOptions, "headersTimeoutMs"> = {},
+): Promise<TestApi> {
   const directory = mkdtempSync(join(tmpdir(), "gantry-api-"));
   const socketPath = join(directory, "api.sock");
   const api = createApiServer({
     engine: fakeEngine(methods),
     builder: fakeBuilder(builder),
     versionInfo: { version: "0.1.0" },
+    ...options,
   });
   await api.listen([`unix://${socketPath}`]);
   return {

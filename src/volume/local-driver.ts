@@ -33,6 +33,8 @@ const networkTypes = /^(nfs4?|cifs|smb3|ceph|glusterfs|9p)$/;
  */
 export class LocalDriver implements VolumeDriver {
   readonly name = "local";
+  /** Directories of removed volumes that are not deleted yet. */
+  readonly #doomed = new Set<string>();
   readonly #root: string;
   readonly #answerTimeoutMs: number;
 
@@ -188,8 +190,13 @@ export class LocalDriver implements VolumeDriver {
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw conflict(`remove ${name}: ${errorText(error)}`, { cause: error });
     }
+    this.#doomed.add(doomed);
     crashpoint("volume-remove.renamed");
-    rmSync(doomed, { recursive: true, force: true });
+    // Also what an earlier removal could not delete: whoever tries that one again finds no volume of its name.
+    for (const directory of this.#doomed) {
+      rmSync(directory, { recursive: true, force: true });
+      this.#doomed.delete(directory);
+    }
   }
 }
 
