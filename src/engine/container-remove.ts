@@ -110,9 +110,13 @@ export async function removeLocked(
   context.background.add(
     removeFiles(context, container, { before: live.cleanup, volumesRemoved: volumesRemoved.promise }),
   );
-  failpoint("container-remove.after-record");
-  context.execs.forgetContainer(id);
-  if (options.volumes) await removeAnonymousVolumes(context, container);
+  try {
+    failpoint("container-remove.after-record");
+    context.execs.forgetContainer(id);
+  } finally {
+    // The container is gone whatever fails: nobody could remove them with it any more.
+    if (options.volumes) await removeAnonymousVolumes(context, container);
+  }
   crashpoint("container-remove.before-answer");
   emitContainer(context, container, "destroy");
   live.notifyRemoval({ StatusCode: container.state.exitCode, Error: null });
