@@ -97,6 +97,34 @@ services:
     assert.doesNotMatch(attached.stdout(), /new/);
   });
 
+  test("listen to a container whose driver keeps nothing where it runs, over restarts", async () => {
+    await using app = await project(`
+services:
+  mute:
+    image: ${busybox}
+    logging: { driver: none }
+    restart: on-failure:2
+    command: ["sh", "-c", "while ! rm /count/go; do sleep 0.1; done 2>/dev/null; echo said; exit 3"]
+    volumes: [ ./count:/count ]
+`);
+    const up = app.start(["up"]);
+    for (let run = 1; run <= 3; run++) {
+      await eventually(async () => (await app.ok(["ps", "--format", "{{.State}}"])).trim() === "running", {
+        ...waiting,
+        what: `run ${run}`,
+      });
+      await app.write("count/go", "");
+      await eventually(() => count(up.stdout(), "mute-1 exited with code 3") === run, {
+        ...waiting,
+        what: `the end of run ${run}`,
+      });
+    }
+    assert.equal((await up.wait(60_000)).code, 0);
+    // Of a later run that is listened to only once it has begun, what it says before that can be had nowhere.
+    assert.match(up.stdout(), /^Attaching to mute-1\nmute-1 {2}\| said\nmute-1 exited with code 3\n/);
+    await app.ok(["down"]);
+  });
+
   test("up waits for what was asked for, and stops the others when it is to", async () => {
     await using app = await project(`
 services:

@@ -352,16 +352,19 @@ export class Follower implements Disposable {
     } catch (error) {
       if (isNotFound(error) || this.#abort.signal.aborted) return;
       if (!hasStatus(error, 501)) throw error;
-      await this.#withoutLogs(track, error as Error);
+      this.#options.warn(`Can't retrieve logs for "${name}": ${(error as Error).message}`);
+      if (query.follow !== false && track.isUp) await this.#listen(track);
     }
   }
 
-  /** Its log driver keeps nothing to read: what is said from now on can be had where it runs. */
-  async #withoutLogs(track: Track, error: Error): Promise<void> {
-    this.#options.warn(`Can't retrieve logs for "${track.name}": ${error.message}`);
-    if (!track.isUp) return;
-    const shown = await this.#connect(track);
-    await shown();
+  /** Its log driver keeps nothing to read: what is said from now on can be had where it runs, if it still does. */
+  async #listen(track: Track): Promise<void> {
+    try {
+      const shown = await this.#connect(track);
+      await shown();
+    } catch (error) {
+      if (!hasStatus(error, 404, 409)) throw error;
+    }
   }
 
   /** Connects to where a container runs. What is returned shows what comes, to the end. */
