@@ -8,8 +8,8 @@ export async function containerRename(
   nameOrId: string,
   newName: string,
 ): Promise<void> {
-  const container = context.containers.resolve(nameOrId);
   if (newName === "") throw invalidArgument("Neither old nor new names may be empty");
+  const container = context.containers.resolve(nameOrId);
   const name = newName.replace(/^\//, "");
   try {
     checkName(`/${name}`);

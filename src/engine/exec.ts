@@ -18,9 +18,9 @@ export async function execCreate(
   containerNameOrId: string,
   request: ExecCreateRequest,
 ): Promise<{ Id: string }> {
+  if ((request.Cmd ?? []).length === 0) throw invalidArgument("No exec command specified");
   const container = context.containers.resolve(containerNameOrId);
   requireRunning(container, containerNameOrId);
-  if ((request.Cmd ?? []).length === 0) throw invalidArgument("No exec command specified");
   if (parseDetachKeys(request.DetachKeys || "ctrl-p,ctrl-q") === undefined)
     throw invalidArgument(`Invalid escape keys (${request.DetachKeys}) provided`);
   const exec: ExecRecord = {

@@ -5,6 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
+import { eventually } from "../helpers/process.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 const cgroupV2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
@@ -133,8 +134,13 @@ describe("namespaces", () => {
   test("--init is pid 1, passes signals on and reaps", async () => {
     assert.equal(await inside(["--init"], "cat", "/proc/1/comm"), "docker-init");
     const { daemon } = suite;
-    const script = "trap 'exit 7' TERM; (true &); while :; do sleep 0.1; done";
+    const script = "trap 'exit 7' TERM; echo ready; (true &); while :; do sleep 0.1; done";
     await daemon.dockerOk(["run", "-d", "--init", "--name", "reaped", busybox, "sh", "-c", script]);
+    // Before that nobody has asked for the signal, and the kernel keeps it from a pid 1.
+    await eventually(async () => (await daemon.dockerOk(["logs", "reaped"])) === "ready", {
+      timeoutMs: 60_000,
+      what: "the program",
+    });
     await daemon.dockerOk(["stop", "reaped"]);
     assert.equal(await daemon.dockerOk(["inspect", "-f", "{{.State.ExitCode}}", "reaped"]), "7");
   });

@@ -1,11 +1,15 @@
+import { invalidArgument } from "../../base/errors.ts";
 import type { Exchange, Route } from "../exchange.ts";
 import { containerUpdateRequest } from "../requests.ts";
 import { StreamAnswer, untilAborted } from "../stream.ts";
 
 async function stats(x: Exchange): Promise<void> {
+  const stream = x.query.has("stream") ? x.query.flag("stream") : true;
+  const oneShot = x.query.flag("one-shot");
+  if (stream && oneShot) throw invalidArgument("cannot have stream=true and one-shot=true");
   const all = x.engine.containerStats(x.param("id"), {
-    stream: x.query.has("stream") ? x.query.flag("stream") : true,
-    oneShot: x.query.flag("one-shot"),
+    stream,
+    oneShot,
     signal: x.signal,
   });
   const answer = new StreamAnswer(x, "application/json");

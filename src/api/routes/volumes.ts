@@ -12,7 +12,10 @@ async function inspect(x: Exchange): Promise<void> {
 }
 
 async function create(x: Exchange): Promise<void> {
-  x.json(201, shapeVolume(await x.engine.volumeCreate(await x.readJson(volumeCreateRequest))));
+  x.json(
+    201,
+    shapeVolume(await x.engine.volumeCreate((await x.readOptionalJson(volumeCreateRequest)) ?? {})),
+  );
 }
 
 async function remove(x: Exchange): Promise<void> {
