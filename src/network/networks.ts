@@ -319,13 +319,14 @@ export class Networks {
       // Nobody would take it out of another firewall's zone once the record is gone.
       await this.firewall?.foreignSettled();
       this.#records.removeNetwork(id);
-      crashpoint("network-remove.recorded");
     } catch (error) {
       // It is there for another try; what is gone of it comes back with the next start of the daemon.
       this.#live.set(id, network);
       this.#records.markNetwork(id, { isComplete: true });
       throw error;
     }
+    // Without its record it is gone, whatever comes after.
+    crashpoint("network-remove.recorded");
   }
 
   async #deleteDevice({ driver, definition: { device, isDeviceOurs } }: NetworkRecord): Promise<void> {
