@@ -29,10 +29,13 @@ asks() {
 for module in loop quota_v2 sctp; do modprobe $module; done
 mkdir -p /mnt
 mount -o loop,prjquota /quota.ext4 /mnt || not_ok "the quota file system" "$(dmesg | tail -3)"
-/gantry/gantry daemon -H unix://$socket --data-root /mnt/data --pidfile /run/gantry-test.pid >/tmp/daemon.log 2>&1 &
-daemon=$!
-tries=0
-until $engine version >/dev/null 2>&1 || [ $tries = 150 ]; do tries=$((tries + 1)); sleep 0.2; done
+start_daemon() {
+  /gantry/gantry daemon -H unix://$socket --data-root /mnt/data --pidfile /run/gantry-test.pid >>/tmp/daemon.log 2>&1 &
+  daemon=$!
+  tries=0
+  until timeout 10 $engine version >/dev/null 2>&1 || [ $tries = 150 ]; do tries=$((tries + 1)); sleep 0.2; done
+}
+start_daemon
 $engine image inspect $image >/dev/null 2>&1 || $engine pull -q $image
 
 holds "a volume with a quota" '^small$' $engine volume create -o size=1m small
@@ -80,6 +83,53 @@ holds "it is mounted by its address" ' /v nfs4 .*addr=127.0.0.1' $engine run --r
 holds "no longer than it is used" '^unmounted$' unmounted nfs
 holds "the volume over NFS goes" '^nfs$' $engine volume rm nfs
 holds "its files stay" '^over nfs$' cat /export/f
+# A server that goes away while it is mounted: at 192.0.2.3, whose packets are lost once this machine has that address no
+# longer. The kernel waits for it as long as it likes, so whatever asks for a file does.
+ip addr add 192.0.2.3/24 dev away
+soon="timeout 60 $engine"
+$engine $nfs o=addr=192.0.2.3,rw,nfsvers=4 share >/dev/null
+$engine run -d --name held -v share:/v $image sh -c 'while :; do date >>/v/clock; usleep 200000; done' >/dev/null
+$engine run -d --name other -v other:/v $image sleep 600 >/dev/null
+holds "a container goes on writing over NFS" '^[1-9]' sh -c 'sleep 2; wc -l </export/clock'
+ip addr del 192.0.2.3/24 dev away
+sleep 2
+holds "server away: the container is listed" '^held$' $soon ps --format '{{.Names}}' --filter name=held
+holds "server away: inspect" '^true share$' $soon inspect -f '{{.State.Running}} {{range .Mounts}}{{.Name}}{{end}}' held
+holds "server away: volume ls" '^other$' $soon volume ls -q
+holds "server away: volume inspect" '^nfs$' $soon volume inspect -f '{{.Options.type}}' share
+holds "server away: system df" '^Local Volumes' $soon system df
+holds "server away: a volume in use stays" 'volume is in use' $soon volume rm share
+holds "server away: others start" '^on$' $soon run --rm -v other:/v $image echo on
+holds "server away: others stop and go" '^other$' sh -c "$soon stop -t 1 other && $soon rm other >/dev/null"
+holds "server away: volumes of others go" '^other$' $soon volume rm other
+holds "server away: another container with the volume" 'no answer from the server' $soon run --rm -v share:/v $image true
+holds "server away: cp" 'no answer from the server' $soon cp held:/v/clock /tmp/clock
+kill -9 $daemon
+wait $daemon
+start_daemon
+holds "server away: a daemon that is started then finds the container" '^running$' $soon inspect -f '{{.State.Status}}' held
+holds "server away: stop" '^held$' $soon stop -t 1 held
+holds "server away: the container has ended" '^exited 137$' $soon inspect -f '{{.State.Status}} {{.State.ExitCode}}' held
+holds "server away: it goes" '^held$' $soon rm held
+holds "server away: others start after that" '^on$' $soon run --rm $image echo on
+holds "server away: the volume goes" '^share$' $soon volume rm share
+ip addr add 192.0.2.3/24 dev away
+holds "server back: its files stay" '^[1-9]' sh -c 'wc -l </export/clock'
+
+# The same, until it is back.
+$engine $nfs o=addr=192.0.2.3,rw,nfsvers=4 again >/dev/null
+$engine run -d --name waits -v again:/v $image sh -c 'while :; do date >>/v/waited; usleep 200000; done' >/dev/null
+sleep 2
+ip addr del 192.0.2.3/24 dev away
+sleep 2
+ip addr add 192.0.2.3/24 dev away
+lines=$(wc -l </export/waited)
+grows() { for _ in $(seq 90); do [ $(wc -l </export/waited) -gt $1 ] && echo grows && return; sleep 1; done; }
+holds "server back: the container goes on" '^grows$' grows "$lines"
+holds "server back: a container is removed by force" '^waits$' $soon rm -f waits
+holds "server back: nothing is mounted" '^unmounted$' unmounted again
+holds "server back: the volume goes" '^again$' $soon volume rm again
+
 $engine $nfs o=addr=files.invalid,rw,nfsvers=4 unknown >/dev/null
 holds "a server that has no address" 'error resolving passed in network volume address' $engine run --rm -v unknown:/v $image true
 $engine $nfs o=addr=192.0.2.9,rw,nfsvers=4 gone >/dev/null
@@ -94,3 +144,4 @@ holds "nothing of it is left" '^unmounted$' unmounted gone
 holds "volumes of servers that are away go" '^gone$' $engine volume rm gone unknown
 kill $daemon
 wait $daemon
+holds "the daemon ends" '^$' sh -c 'ps | grep "[g]antry daemon"; true'

@@ -22,6 +22,7 @@ import { ensureBusybox } from "../helpers/images.ts";
 import { mustRun } from "../helpers/process.ts";
 import { cloudKernel, type Kernel, makeDisk, makeInitramfs } from "./image.ts";
 import { makeOverlay, rawSize } from "./qcow2.ts";
+import { machineWords } from "./run-guest.ts";
 
 const cuts = Number(process.env["GANTRY_POWER_CUTS"] ?? 50);
 const seed = Number(process.env["GANTRY_POWER_SEED"] ?? randomInt(1_000_000));
@@ -30,12 +31,6 @@ const bootLimitMs = 600_000;
 /** At so many acknowledged requests, and so much later, the power goes at the latest. */
 const mostAnswers = 8;
 const longestAfterMs = 1_500;
-
-/** KVM inside of virtual machines is not to be relied on, so it is used when it is asked for. */
-const machineWords =
-  process.env["GANTRY_TEST_KVM"] === "1"
-    ? "-machine q35 -accel kvm -cpu host,arch-capabilities=off"
-    : "-machine q35 -accel tcg,thread=multi -cpu max";
 
 /** What was acknowledged, by kind and name; undefined while a request is under way. */
 class Acknowledged {
@@ -88,7 +83,8 @@ function startMachine({ kernel, initramfs, system, data, cut, phase }: Boot): Ch
     [
       "-nographic",
       "-no-reboot",
-      ...`${machineWords} -smp 2 -m 1536 -nic none`.split(" "),
+      ...machineWords,
+      ..."-smp 2 -m 1536 -nic none".split(" "),
       "-kernel",
       kernel.image,
       "-initrd",
