@@ -20,7 +20,8 @@ import { mustRun } from "../helpers/process.ts";
 import { resourceRows } from "../helpers/resource-table.ts";
 import { repositoryRoot } from "../helpers/daemon.ts";
 
-const cacheDirectory = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "gantry");
+/** Where downloads and what takes long to make are kept. */
+export const cacheDirectory = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "gantry");
 
 export interface Kernel {
   readonly version: string;
@@ -133,7 +134,7 @@ export async function makeInitramfs(kernel: Kernel, directory: string): Promise<
 
 const modulePatterns = [
   "kernel/net/**",
-  "kernel/fs/{overlayfs,fuse,quota}/**",
+  "kernel/fs/{overlayfs,fuse,quota,autofs,configfs}/**",
   "kernel/fs/{nfs,nfsd,nfs_common,lockd,fscache,netfs}/**",
   "kernel/drivers/block/loop.ko",
   "kernel/drivers/net/*.ko",
@@ -145,6 +146,7 @@ const modulePatterns = [
 const scripts = [
   "init.sh",
   "smoke.sh",
+  "words.sh",
   "apparmor.sh",
   "daemon-flags.sh",
   "power-cut.sh",
@@ -227,7 +229,8 @@ function copyBusybox(tree: string): void {
   for (const path of ["bin/sh", "sbin/modprobe"]) symlinkSync("/bin/busybox", join(tree, path));
 }
 
-function copyModules(kernel: Kernel, tree: string): void {
+/** Copies the modules that containers, networks and volumes load. */
+export function copyModules(kernel: Kernel, tree: string): void {
   const base = join("lib/modules", kernel.version);
   for (const path of globSync(
     modulePatterns.map((pattern) => join(base, pattern)),
@@ -240,9 +243,9 @@ function copyModules(kernel: Kernel, tree: string): void {
 }
 
 /** What the launcher starts when nothing has to be built: the bundles, Node, and the one package outside of them. */
-function copyGantry(tree: string): void {
+export function copyGantry(tree: string, more: readonly string[] = []): void {
   const target = join(tree, "gantry");
-  for (const path of ["gantry", "package.json", "package-lock.json", "dist"])
+  for (const path of ["gantry", "package.json", "package-lock.json", "dist", ...more])
     cpSync(join(repositoryRoot, path), join(target, path), { recursive: true });
   for (const name of ["node/bin/node", "koffi", "@koromix"]) {
     const from = realpathSync(join(repositoryRoot, "node_modules", name));

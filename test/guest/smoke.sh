@@ -1,20 +1,9 @@
-# Smoke tests inside the guest. Each prints "ok NAME" or "not ok NAME" with what was seen; the test outside reads them.
+# Smoke tests inside the guest. Each prints "ok NAME" or "not ok NAME" with what was seen.
 socket=/run/gantry-test.sock
 if command -v docker >/dev/null; then engine="docker -H unix://$socket"; else engine="/gantry/gantry -H unix://$socket"; fi
 image=gantry/busybox
 
-ok() { echo "ok $1"; }
-not_ok() { echo "not ok $1"; shift; printf '%s\n' "$*" | sed 's/^/  # /'; }
-
-# is NAME EXPECTED COMMAND…: output and exit code 0
-is() {
-  name=$1 expected=$2
-  shift 2
-  seen=$("$@" 2>&1)
-  code=$?
-  if [ $code = 0 ] && [ "$seen" = "$expected" ]; then ok "$name"; else not_ok "$name" "expected: $expected
-seen ($code): $seen"; fi
-}
+. /sbin/guest-words
 
 # matches NAME PATTERN COMMAND…: the lines of its output, joined by spaces, match
 matches() {
@@ -24,8 +13,6 @@ matches() {
   if printf '%s\n' "$seen" | tr '\n' ' ' | sed 's/ $//' | grep -Eq -- "$pattern"; then ok "$name"; else not_ok "$name" "expected: $pattern
 seen: $seen"; fi
 }
-
-exit_code() { "$@" >/dev/null 2>&1; echo $?; }
 
 # start_daemon FLAGS…
 start_daemon() {
