@@ -4,8 +4,7 @@ image=gantry/busybox
 node=/gantry/node_modules/node/bin/node
 if command -v docker >/dev/null; then engine="docker -H unix://$socket"; else engine="/gantry/gantry -H unix://$socket"; fi
 
-ok() { echo "ok $1"; }
-not_ok() { echo "not ok $1"; shift; printf '%s\n' "$*" | sed 's/^/  # /'; }
+. /sbin/guest-words
 
 # holds NAME PATTERN COMMAND…: what it prints matches, whatever its code
 holds() {

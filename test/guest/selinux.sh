@@ -3,8 +3,7 @@ socket=/run/gantry-test.sock
 image=gantry/busybox
 if command -v docker >/dev/null; then engine="docker -H unix://$socket"; else engine="/gantry/gantry -H unix://$socket"; fi
 
-ok() { echo "ok $1"; }
-not_ok() { echo "not ok $1"; shift; printf '%s\n' "$*" | sed 's/^/  # /'; }
+. /sbin/guest-words
 
 # holds NAME PATTERN COMMAND…: the lines that it prints, joined by spaces, match, whatever its code
 holds() {
