@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -25,6 +25,24 @@ test("a full database says so, names its file, and works again when there is roo
   transaction(database, () => insert.run(tooMuch));
   assert.equal(database.prepare("SELECT count(*) AS n FROM t").get()?.["n"], 2);
   database.close();
+});
+
+test("nobody else reads the files, also when an earlier version made them so that others can", () => {
+  const path = join(directory, "private.db");
+  const files = [path, `${path}-wal`, `${path}-shm`];
+  const modes = (): number[] => files.map((file) => statSync(file).mode & 0o777);
+  const before = process.umask(0);
+  try {
+    using database = openDatabase(path);
+    database.exec("CREATE TABLE t (v TEXT)");
+    assert.deepEqual(modes(), [0o600, 0o600, 0o600]);
+    for (const file of files) chmodSync(file, 0o644);
+    using again = openDatabase(path);
+    assert.deepEqual(modes(), [0o600, 0o600, 0o600]);
+    assert.deepEqual(again.prepare("SELECT * FROM t").all(), []);
+  } finally {
+    process.umask(before);
+  }
 });
 
 test("a transaction that throws leaves nothing", () => {

@@ -1,4 +1,4 @@
-import { closeSync, fsync, mkdirSync, openSync, statfsSync } from "node:fs";
+import { chmodSync, closeSync, fsync, mkdirSync, openSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -185,11 +185,35 @@ export class Database extends DatabaseSync {
 }
 
 /**
- * Opens the engine's database, made when missing. Write-ahead log: a transaction is there whole or not at all whenever
+ * Nobody but its owner reads the file: records have what containers were given in secret, and the directory may be one that
+ * others pass through. SQLite gives the log the mode that the file has. By name, since closing a descriptor of the file
+ * gives up the locks that this process has on it.
+ */
+function keepPrivate(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch {
+    // It is there; or it cannot be made, and SQLite says why.
+  }
+  for (const each of [path, `${path}-wal`, `${path}-shm`]) {
+    const found = statSync(each, { throwIfNoEntry: false });
+    if (found?.isFile() !== true || (found.mode & 0o077) === 0) continue;
+    try {
+      chmodSync(each, 0o600);
+    } catch (error) {
+      // A disk that can only be read is told by the first write.
+      if ((error as { readonly code?: unknown }).code !== "EROFS") throw error;
+    }
+  }
+}
+
+/**
+ * Opens the engine's database, made when missing, readable to its owner alone. Write-ahead log: a transaction is there whole or not at all whenever
  * the process ends. Each room opens the tables it owns (`schema.ts`). Throws an EngineError that names the file.
  */
 export function openDatabase(path: string): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o710 });
+  keepPrivate(path);
   let database: Database;
   try {
     database = new Database(path);

@@ -238,6 +238,24 @@ test("a blob that the disk lost is not said to be there: it goes, and may come a
   assert.deepEqual(readdirSync(join(root, "unsynced")), []);
 });
 
+test("a blob that was not written before a loss of power goes, also when a leftover does not", async () => {
+  const lost = await new FsContentStore(root, "soon").ingest("lost");
+  const bad = await new FsContentStore(root, "soon").ingest("unreadable");
+  for (const { digest } of [lost, bad]) {
+    const mark = join(root, "unsynced", digest.replace(":", "-"));
+    rmSync(mark);
+    symlinkSync("another-boot", mark);
+  }
+  const soon = new FsContentStore(root, "soon");
+  writeFileSync(soon.path(lost.digest), "half");
+  rmSync(soon.path(bad.digest));
+  mkdirSync(join(root, "blobs/sha256", bad.digest.slice(7)));
+  rmSync(join(root, "ingest"), { recursive: true });
+  writeFileSync(join(root, "ingest"), "");
+  assert.throws(() => soon.sweep());
+  assert.equal(soon.has(lost.digest), false);
+});
+
 test("malformed digests are invalid, missing ones not found", () => {
   for (const name of ["has", "info", "path", "read", "remove"] as const)
     assert.throws(

@@ -262,12 +262,25 @@ export class FsContentStore implements ContentStore {
   }
 
   sweep(): void {
+    // First: a leftover that cannot be removed does no harm, a blob that is not whole does.
+    const failures: unknown[] = [];
+    const attempt = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    for (const name of this.#sync?.suspects() ?? [])
+      attempt(() => {
+        this.#removeIfSpoilt(name.replace("-", ":"));
+        this.#sync?.forget(name);
+      });
     const ingest = join(this.#root, "ingest");
-    for (const name of readdirSync(ingest)) rmSync(join(ingest, name), { recursive: true, force: true });
-    for (const name of this.#sync?.suspects() ?? []) {
-      this.#removeIfSpoilt(name.replace("-", ":"));
-      this.#sync?.forget(name);
-    }
+    attempt(() => {
+      for (const name of readdirSync(ingest)) rmSync(join(ingest, name), { recursive: true, force: true });
+    });
+    if (failures.length > 0) throw failures[0];
   }
 
   async idle(): Promise<void> {
