@@ -1,7 +1,8 @@
 /**
- * Giving memory back, when a daemon has nothing to do. Starting up touches most of the program's file - the runtime's own text and its constant tables -
- * and the kernel maps every page near a touched one; later work needs a small part of that. Pages that are unchanged
- * copies of the file can be dropped at any time: those that are needed again come back from the page cache.
+ * Giving memory back, when a daemon has nothing to do. Starting up touches most of the program's file - the runtime's own
+ * text and its constant tables - and the kernel maps every page near a touched one; later work needs a small part of that.
+ * Pages that are unchanged copies of the file can be dropped at any time: those that are needed again come back from the page
+ * cache.
  */
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
@@ -54,6 +55,8 @@ const pageBytes = 4096;
 const keptFileBytes = 12 * 1024 * 1024;
 /** Memory of its own that has to have come together since the last time for a collection to be worth its pause. */
 const worthCollectingBytes = 4 * 1024 * 1024;
+/** After so many looks it is collected anyway: what was in use at the last time may have become garbage since. */
+const longestLooks = 100;
 /** Processor time between two looks, as a part of the time, up to which a daemon counts as quiet. */
 const quietShare = 0.05;
 
@@ -66,9 +69,9 @@ function residentBytes(): { readonly own: number; readonly file: number } {
 let collector: (() => void) | undefined;
 
 /**
- * Collects what nobody refers to any more and gives free memory of V8's and malloc's back to the kernel. V8 leaves that until
- * it is short of room, and malloc until the end of its heap is free: after a burst a daemon would keep what the burst took.
- * Stops the program for some 20 ms.
+ * Collects what nobody refers to any more, so that V8 needs less room (it keeps some of the freed pages for itself), and gives
+ * malloc's free memory back to the kernel. V8 leaves that until it is short of room, and malloc until the end of its heap is
+ * free: after a burst a daemon would keep what the burst took. Stops the program for some 20 ms.
  */
 export function collectGarbage(): void {
   if (collector === undefined) {
@@ -85,6 +88,7 @@ export function collectGarbage(): void {
 class Tidier {
   #lastCpuUs = 0;
   #lastOwnBytes = 0;
+  #looks = 0;
 
   /** To be called every {@link checkMs}. */
   look(): void {
@@ -93,7 +97,12 @@ class Tidier {
     const { user, system } = process.cpuUsage();
     const usedUs = user + system - this.#lastCpuUs;
     this.#lastCpuUs = user + system;
-    if (usedUs > quietShare * checkMs * 1000 || own < this.#lastOwnBytes + worthCollectingBytes) return;
+    const grownBytes = own - this.#lastOwnBytes;
+    this.#looks += 1;
+    this.#lastOwnBytes = Math.min(this.#lastOwnBytes, own);
+    const isDue = grownBytes > worthCollectingBytes || this.#looks >= longestLooks;
+    if (usedUs > quietShare * checkMs * 1000 || !isDue) return;
+    this.#looks = 0;
     collectGarbage();
     this.#lastOwnBytes = residentBytes().own;
   }

@@ -322,8 +322,9 @@ describe("errors of the API", () => {
       "POST",
       "/v1.41/containers/nobody/exec",
       JSON.stringify({ Cmd: [] }),
-      404,
-      /No such container/,
+      // The request is judged first.
+      400,
+      /No exec command specified/,
     ],
   ];
   for (const [name, method, path, body, status, message] of gantryOnly) {
