@@ -1,7 +1,7 @@
 /** Starting conmon: what its create and exec calls have in common (conmon 2.1, conmon.c and cli.c). */
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
-import { isErrno } from "../linux/fs-error.ts";
+import { fileSystemError, isErrno } from "../linux/fs-error.ts";
 import type { SealedBinaries } from "../linux/sealed-binary.ts";
 import { openPipe, spawnProcess, type ChildProcess, type SpawnRequest } from "../linux/spawn.ts";
 import type { RuntimeBinary } from "./monitor.ts";
@@ -229,6 +229,7 @@ export function resizeTerminal(bundle: string, height: number, width: number): v
       closeSync(fd);
     }
   } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENXIO", "EPIPE")) throw fileSystemError("resize the terminal", error);
     throw notFound("cannot resize the terminal: the container's monitor does not run", { cause: error });
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict, EngineError, errorText, invalidArgument, isKind, textWithHint } from "../base/errors.ts";
 import { newId } from "../base/ids.ts";
+import { log } from "../base/log.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { parseDetachKeys } from "../base/detach-keys.ts";
 import { buildExecProcess } from "../container/exec-process.ts";
@@ -136,12 +137,14 @@ export async function startProcess(
   return task;
 }
 
-/** A program that has ended already needs no size: its output and exit code are there all the same. */
+/** A program that has ended already needs no size, and one that runs is not given up for it. */
 function sizeTerminal(task: ExecTask, [height, width]: [number, number]): void {
   try {
     task.resize(height, width);
   } catch (error) {
-    if (!isKind(error, "notFound")) throw error;
+    if (isKind(error, "invalidArgument")) throw error;
+    if (!isKind(error, "notFound"))
+      log.warn("a terminal has not got its size", { pid: task.pid, error: errorText(error) });
   }
 }
 
