@@ -74,7 +74,11 @@ async function openRootNow(
   nameOrId: string,
   options: { readonly withoutMounts?: boolean },
 ): Promise<ContainerRoot> {
-  const { id } = context.containers.resolve(nameOrId);
+  const bare = options.withoutMounts === true;
+  const found = context.containers.resolve(nameOrId);
+  const { id } = found;
+  // Before the lock: nobody is to wait with us for a server that is away.
+  if (!bare) await Promise.all(volumeNames(found).map((name) => context.volumes.requireAnswer(name)));
   const lock = await context.locks.acquire(id);
   try {
     const container = context.containers.resolve(id);
@@ -82,9 +86,6 @@ async function openRootNow(
     if (status === "removing" || status === "dead")
       throw conflict(`container ${id} is marked for removal: its files cannot be reached`);
     const isRunning = (status === "running" || status === "paused") && pid !== 0;
-    const bare = options.withoutMounts === true;
-    if (isRunning && !bare)
-      for (const name of volumeNames(container)) await context.volumes.requireAnswer(name);
     const fd = !isRunning
       ? await openStopped(context, container, bare)
       : bare
