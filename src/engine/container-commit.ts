@@ -89,13 +89,13 @@ function targetName({ repository, tag }: CommitOptions): Reference | undefined {
   return tag === undefined || tag === "" ? withDefaultTag(reference) : withTag(reference, tag);
 }
 
-/** What of a container's configuration belongs to every container that is made of the image. */
 /** A check that is changed keeps the times and retries of the one before, as with Docker, unless it has its own. */
 function withHealthTimes(changed: ImageConfig, before: ImageConfig): ImageConfig {
   if (!changed.Healthcheck || !before.Healthcheck) return changed;
   return { ...changed, Healthcheck: { ...before.Healthcheck, ...changed.Healthcheck } };
 }
 
+/** What of a container's configuration belongs to every container that is made of the image. */
 function imageConfigOf(config: ContainerConfig): ImageConfig {
   return {
     ...(config.User ? { User: config.User } : {}),

@@ -341,6 +341,7 @@ describe("system check", { skip: flavour === "docker" }, () => {
       });
       const found = await check({ atRest: true });
       assert.deepEqual([kinds(found.Faults), found.code], [["database-damaged"], 1]);
+      assert.match(found.Faults[0]?.Remedy ?? "", /--repair --data-root \/\S+' saves/);
       const { Faults, code } = await check({ atRest: true, repair: true });
       assert.deepEqual(
         [Faults.map(({ Kind, State }) => `${Kind} ${State}`), code],

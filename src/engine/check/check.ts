@@ -109,8 +109,7 @@ function checkDatabase(store: CheckedStore): Found[] {
     kind: "database-damaged",
     object: `${dataRoot}/gantry.db`,
     message,
-    remedy:
-      "stop the daemon and bring the file back from a backup; without one, 'gantry system check --repair --data-root' saves what can be read",
+    remedy: `stop the daemon and bring the file back from a backup; without one, 'gantry system check --repair --data-root ${dataRoot}' saves what can be read`,
   }));
 }
 
