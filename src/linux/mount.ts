@@ -136,8 +136,13 @@ export function unmount(target: string): boolean {
  * too. Asks nothing of what is mounted there: its server may be away, and whoever asks then waits for good.
  */
 export function isMountPoint(path: string): boolean {
+  return mountsOn(path) > 0;
+}
+
+/** How many file systems are mounted on exactly this path, one over the other; asks as little as {@link isMountPoint}. */
+export function mountsOn(path: string): number {
   const wanted = join(realPath(dirname(path)), basename(path));
-  return mountPoints().includes(wanted);
+  return mountPoints().filter((target) => target === wanted).length;
 }
 
 /** The path as the kernel names it, through links; a path that is not there as it is. */

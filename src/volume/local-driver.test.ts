@@ -1,12 +1,12 @@
 /** Volumes on whose directory something is mounted that does not answer, as of a server that went away. */
 import assert from "node:assert/strict";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openDatabase } from "../base/database.ts";
 import { isKind } from "../base/errors.ts";
-import { isMountPoint, mount, unmount } from "../linux/mount.ts";
+import { isMountPoint, mount, mountsOn, unmount, unmountAll } from "../linux/mount.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import { hasVolumeDirectory, holdsData, LocalDriver } from "./local-driver.ts";
 import { createVolumeStore } from "./volume-store.ts";
@@ -25,7 +25,7 @@ function newRoot(t: { after(work: () => void): void }, names: readonly string[])
   const directory = mkdtempSync(join(tmpdir(), "gantry-local-driver-"));
   const root = join(directory, "volumes");
   t.after(() => {
-    for (const name of names) while (unmount(join(root, name, "_data")));
+    unmountAll(directory);
     rmSync(directory, { recursive: true });
   });
   for (const name of names) mkdirSync(join(root, name, "_data"), { recursive: true });
@@ -99,4 +99,41 @@ test("a volume without a record that something is mounted on is not taken for an
     store.records().map(({ Name }) => Name),
     ["mounted"],
   );
+});
+
+test("one volume whose files cannot be deleted keeps no other from being removed", async (t) => {
+  const root = newRoot(t, ["stuck", "free", "held"]);
+  const driver = new LocalDriver(root);
+  const [stuck, free, held] = ["stuck", "free", "held"].map((name) => volume(name, {}));
+  const inner = join(driver.pathOf("stuck"), "inner");
+  mkdirSync(inner);
+  mount({ type: "tmpfs", source: "none", options: [] }, inner);
+  const refused = (name: string) => (error: unknown) =>
+    // A conflict would say that somebody uses it.
+    isKind(error, "internal") && error.message.startsWith(`remove ${name}: `);
+  await assert.rejects(driver.remove(stuck!), refused("stuck"));
+  await driver.remove(free!);
+  assert.ok(!readdirSync(root).includes("free"));
+  await assert.rejects(driver.remove(stuck!), refused("stuck"));
+  const place = join(root, "held");
+  mount({ type: "", source: place, options: ["bind"] }, place);
+  await assert.rejects(driver.remove(held!), refused("held"));
+  unmount(place);
+  unmountAll(root);
+  await driver.remove(held!);
+  await driver.remove(stuck!);
+  assert.deepEqual(readdirSync(root), []);
+});
+
+test("what somebody mounted over a server's files goes with them", async (t) => {
+  const root = newRoot(t, ["twice"]);
+  const driver = new LocalDriver(root);
+  const path = driver.pathOf("twice");
+  const twice = volume("twice", { type: "nfs", device: ":/share" });
+  for (let count = 0; count < 2; count++) mount({ type: "tmpfs", source: "none", options: [] }, path);
+  assert.equal(mountsOn(path), 2);
+  await driver.unmount(twice, "", true);
+  assert.equal(mountsOn(path), 0);
+  await driver.remove(twice);
+  assert.deepEqual(await driver.list(), []);
 });

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
+import { log } from "../base/log.ts";
+import { asMachineFault } from "../base/machine-fault.ts";
 import { isErrno, withFileErrors } from "../linux/fs-error.ts";
-import { isMountPoint, mount, unmount } from "../linux/mount.ts";
+import { isMountPoint, mount, mountsOn, unmount } from "../linux/mount.ts";
 import { clearProjectQuota, hasProjectQuota, projectOf, setProjectQuota } from "../linux/project-quota.ts";
 import { runProcess } from "../linux/spawn.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
@@ -33,8 +35,8 @@ const networkTypes = /^(nfs4?|cifs|smb3|ceph|glusterfs|9p)$/;
  */
 export class LocalDriver implements VolumeDriver {
   readonly name = "local";
-  /** Directories of removed volumes that are not deleted yet. */
-  readonly #doomed = new Set<string>();
+  /** Directories of removed volumes that are not deleted yet, and the volumes' names. */
+  readonly #doomed = new Map<string, string>();
   readonly #root: string;
   readonly #answerTimeoutMs: number;
 
@@ -53,10 +55,6 @@ export class LocalDriver implements VolumeDriver {
   }
 
   async create(name: string, options: LocalOptions): Promise<void> {
-    if (name.length === 1)
-      throw invalidArgument(
-        `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
-      );
     if (name.length === 1)
       throw invalidArgument(
         `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
@@ -188,16 +186,40 @@ export class LocalDriver implements VolumeDriver {
     try {
       renameSync(join(this.#root, name), doomed);
     } catch (error) {
-      if (!isErrno(error, "ENOENT")) throw conflict(`remove ${name}: ${errorText(error)}`, { cause: error });
+      if (!isErrno(error, "ENOENT")) throw removalError(name, error);
     }
-    this.#doomed.add(doomed);
+    this.#doomed.set(doomed, name);
     crashpoint("volume-remove.renamed");
-    // Also what an earlier removal could not delete: whoever tries that one again finds no volume of its name.
-    for (const directory of this.#doomed) {
-      rmSync(directory, { recursive: true, force: true });
-      this.#doomed.delete(directory);
-    }
+    this.#deleteDoomed(name);
   }
+
+  /**
+   * Deletes what is left of removed volumes: also what an earlier removal could not, for whoever tries that one again finds
+   * no volume of its name. Throws for what was of `name` alone.
+   */
+  #deleteDoomed(name: string): void {
+    let failure: EngineError | undefined;
+    for (const [directory, owner] of this.#doomed) {
+      try {
+        rmSync(directory, { recursive: true, force: true });
+        this.#doomed.delete(directory);
+      } catch (error) {
+        if (owner === name) failure ??= removalError(name, error);
+        else log.warn(`files of the removed volume ${owner} are still there`, { error: errorText(error) });
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+}
+
+/** Not a `conflict`, whatever the errno: that is a volume that somebody uses. */
+function removalError(name: string, error: unknown): EngineError {
+  const fault = asMachineFault(error);
+  const [kind, hint] = fault instanceof EngineError ? [fault.kind, fault.hint] : (["internal"] as const);
+  return new EngineError(kind, `remove ${name}: ${errorText(error)}`, {
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 /** True when `path`, of a volume, has the directory for its files. Asks nothing of what is mounted on that. */
@@ -256,7 +278,11 @@ const isFromNetwork = (options: LocalOptions | null): boolean => networkTypes.te
  * kernel has written what it has of its files, which is as long as the server is away. That process is not waited for.
  */
 async function unmountFromNetwork(path: string): Promise<void> {
-  if (!isMountPoint(path)) return;
+  // Somebody may have mounted another over it.
+  for (let count = mountsOn(path); count > 0; count = mountsOn(path)) await unmountTopmost(path, count);
+}
+
+async function unmountTopmost(path: string, count: number): Promise<void> {
   const unmounting = runProcess({
     path: "/usr/bin/env",
     // Without a look at the path, which would ask the server.
@@ -266,9 +292,11 @@ async function unmountFromNetwork(path: string): Promise<void> {
   });
   const ended = unmounting.then(({ stderr }) => stderr.trim());
   ended.catch(() => {});
-  for (let said: string | undefined; said === undefined && isMountPoint(path);)
+  const isThere = (): boolean => mountsOn(path) >= count;
+  for (let said: string | undefined; said === undefined && isThere();)
     said = await Promise.race([ended, sleep(unmountPollMs, undefined)]);
-  if (isMountPoint(path)) throw new EngineError("internal", `unmount ${path}: ${await ended}`);
+  if (isThere())
+    throw new EngineError("internal", `unmount ${path}: ${(await ended) || "it is still mounted"}`);
 }
 
 /** What mount(8) makes of a refusal that is about a disk, and is not of a server, and what the kernel had said. */
