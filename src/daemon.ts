@@ -5,7 +5,7 @@
 import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { ServerTls } from "./api/listen.ts";
+import { hasGroup, type ServerTls } from "./api/listen.ts";
 import { createApiServer, type ApiServer } from "./api/server.ts";
 import type { Database } from "./base/database.ts";
 import { DiskReserve } from "./base/disk-reserve.ts";
@@ -279,14 +279,9 @@ async function listen(
   options: DaemonOptions,
   { start, inherited }: { readonly start: DaemonStart; readonly inherited: readonly InheritedSocket[] },
 ): Promise<void> {
-  const tls = readServerTls(options);
-  try {
-    await api.listen(options.hosts, { group: options.group, tls, inherited });
-  } catch (error) {
-    if (start.flags.group !== undefined || !(error instanceof EngineError) || error.kind !== "notFound")
-      throw error;
-    await api.listen(options.hosts, { tls, inherited });
-  }
+  const isOptional = start.flags.group === undefined;
+  const group = isOptional && !hasGroup(options.group) ? undefined : options.group;
+  await api.listen(options.hosts, { group, tls: readServerTls(options), inherited });
 }
 
 /** Tells whoever started the daemon that it answers: one line to the descriptor that `GANTRY_READY_FD` names. */

@@ -203,13 +203,22 @@ function listening(server: Server, spec: string, start: () => void): Promise<voi
   });
 }
 
-/** Number of a group, given as number or as a name of /etc/group. Throws `notFound`. */
-function resolveGroup(group: string): number {
+/** True for a group's number, and for a name that /etc/group has. */
+export const hasGroup = (group: string): boolean => findGroup(group) !== undefined;
+
+function findGroup(group: string): number | undefined {
   if (/^\d+$/.test(group)) return Number(group);
   for (const line of readFileSync("/etc/group", "utf8").split("\n")) {
     const [name, , id] = line.split(":");
     if (name === group && id !== undefined) return Number(id);
   }
+  return undefined;
+}
+
+/** Number of a group, given as number or as a name of /etc/group. Throws `notFound`. */
+function resolveGroup(group: string): number {
+  const id = findGroup(group);
+  if (id !== undefined) return id;
   throw notFound(`group ${group} of the API's socket does not exist in /etc/group`, {
     hint: "Create it with groupadd, or choose another with --group.",
   });

@@ -14,6 +14,9 @@ const SOL_SOCKET = 1;
 const SO_DOMAIN = 39;
 const AF_UNIX = 1;
 
+/** How long a notice may wait for room in the manager's queue. */
+const longestNoticeMs = 5_000;
+
 const fcntlCall = libc.func("int fcntl(int fd, int command, int argument)");
 const getsockoptCall = libc.func("int getsockopt(int fd, int level, int option, void *value, void *length)");
 
@@ -66,11 +69,13 @@ function socketDomain(fd: number): number | undefined {
 
 async function notify(address: string | undefined, state: ServiceState): Promise<void> {
   if (address === undefined || address === "") return;
+  // A manager that does not read holds up nobody.
+  const late = AbortSignal.timeout(longestNoticeMs);
   // A reload is told with the time of its beginning: notices are ordered by it.
   const stamp = state === "reloading" ? `\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}` : "";
   try {
     using socket = UnixDatagram.connect(address);
-    await socket.send(Buffer.from(`${state.toUpperCase()}=1${stamp}`));
+    await socket.send(Buffer.from(`${state.toUpperCase()}=1${stamp}`), late);
   } catch (error) {
     log.warn("the service manager could not be told", { state, error: errorText(error) });
   }

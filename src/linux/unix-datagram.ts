@@ -36,10 +36,11 @@ export class UnixDatagram implements Disposable {
     return new UnixDatagram(fd);
   }
 
-  /** Sends one packet; waits while the receiver's queue is full. Throws when the receiver is gone. */
-  async send(packet: Buffer): Promise<void> {
+  /** Sends one packet; waits while the receiver's queue is full. Throws when the receiver is gone, and what `signal` aborts with. */
+  async send(packet: Buffer, signal?: AbortSignal): Promise<void> {
     while (Number(sendCall(this.#fd, packet, packet.length, MSG_NOSIGNAL)) < 0) {
       const code = errno();
+      signal?.throwIfAborted();
       if (code === EAGAIN || code === ENOBUFS) await sleep(retryMs);
       else if (code !== EINTR) throw systemError("send a packet", code);
     }

@@ -52,6 +52,7 @@ export class Firewall {
   #isBehind = false;
   /** Writes it even if there is no next change. */
   #timer: NodeJS.Timeout | undefined;
+  #repairDelayMs = firstRepairMs;
 
   constructor(table: string, userRules: UserRules, options: FirewallOptions) {
     this.table = table;
@@ -70,10 +71,25 @@ export class Firewall {
     this.repair();
   }
 
-  /** Writes the whole table again as it should be, and has other firewalls let our bridges through. */
+  /**
+   * Writes the whole table again as it should be, and has other firewalls let our bridges through. Throws when that fails; it
+   * is tried again then until it works.
+   */
   repair(): void {
     this.#isInstalled = true;
     this.#isBehind = true;
+    try {
+      this.#writeAll();
+    } catch (error) {
+      this.#repairLater();
+      throw error;
+    }
+    this.#isBehind = false;
+    this.#repairDelayMs = firstRepairMs;
+    this.syncForeignChains();
+  }
+
+  #writeAll(): void {
     const kept = this.#userRules.kept();
     try {
       this.#write(kept);
@@ -82,8 +98,6 @@ export class Firewall {
       log.error("the administrator's rules cannot be written; the table is written without them", { error });
       this.#write([]);
     }
-    this.#isBehind = false;
-    this.syncForeignChains();
   }
 
   #write(userRules: readonly string[]): void {
@@ -237,7 +251,7 @@ export class Firewall {
       nft(`${what} nftables table ${table}`, commands);
     } catch (error) {
       this.#isBehind = true;
-      this.#repairLater(firstRepairMs);
+      this.#repairLater();
       if (!isKind(error, "notFound", "alreadyExists")) throw error;
       log.warn("the nftables table was changed by somebody else; writing it again", { table, error });
       this.repair();
@@ -245,18 +259,18 @@ export class Firewall {
   }
 
   /** A port that nobody has any more must not lead to who gets its address next, also when nothing else changes. */
-  #repairLater(delayMs: number): void {
+  #repairLater(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       if (!this.#isBehind || !this.#isInstalled) return;
+      this.#repairDelayMs = Math.min(this.#repairDelayMs * 2, longestRepairMs);
       try {
         this.repair();
         log.info("the nftables table is as it should be again", { table: this.table });
       } catch (error) {
         log.warn("the nftables table cannot be written; it is tried again", { error: errorText(error) });
-        this.#repairLater(Math.min(delayMs * 2, longestRepairMs));
       }
-    }, delayMs).unref();
+    }, this.#repairDelayMs).unref();
   }
 
   /** Deletes the table that this process wrote; no error when there is none. */

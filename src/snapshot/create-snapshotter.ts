@@ -33,7 +33,7 @@ const drivers: Readonly<Record<string, Driver>> = {
 /**
  * Opens the snapshots below `<root>/<driver>`. Without a driver it is one that has layers there already; when there is none, the
  * first that works here: overlay2, btrfs, fuse-overlayfs, vfs. Throws `unavailable` when the asked driver does not work
- * here or none of those that have layers does, `invalidArgument` for an unknown one.
+ * here or the first one that has layers does not, `invalidArgument` for an unknown one.
  */
 export function createSnapshotter(options: { driver: string | undefined; root: string }): Snapshotter {
   const { root } = options;
@@ -57,7 +57,7 @@ export function createSnapshotter(options: { driver: string | undefined; root: s
     } catch (error) {
       if (!(error instanceof EngineError) || error.kind !== "unavailable") throw error;
       failures.push(errorText(error));
-      if (used.at(-1) === name) throw withoutItsLayers(used, failures);
+      if (used.includes(name)) throw withoutItsLayers(name, failures);
       continue;
     }
     if (failures.length > 0)
@@ -69,10 +69,10 @@ export function createSnapshotter(options: { driver: string | undefined; root: s
 }
 
 /** With another driver the daemon would start without the images and containers that are there. */
-function withoutItsLayers(used: readonly string[], failures: readonly string[]): EngineError {
+function withoutItsLayers(name: string, failures: readonly string[]): EngineError {
   return new EngineError(
     "unavailable",
-    `the images and containers here are stored by ${used.join(" and ")}, which cannot be used now: ${failures.join("; ")}`,
+    `the images and containers here are stored by ${name}, which cannot be used now: ${failures.join("; ")}`,
     {
       hint: `After an upgrade of the kernel's package the machine has to be started anew before modules can be loaded. \
 Another driver, by --storage-driver, starts without these images and containers.`,
