@@ -11,14 +11,14 @@ import type { Maintenance, Places } from "./cli/system/maintenance.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
 import { FsContentStore } from "./content/fs-content-store.ts";
-import { openRecords, recordsPath } from "./daemon-records.ts";
+import { isUnrecordedRoot, openRecords, recordsPath } from "./daemon-records.ts";
 import { claimRoots } from "./daemon-roots.ts";
 import { type DaemonOptions, mergeDaemonOptions, readConfigFile } from "./daemon-config.ts";
 import { checkStore, databaseComplaints } from "./engine/check/check.ts";
 import { createRepairs, type RepairParts } from "./engine/check/repair.ts";
 import type { CheckedStore } from "./engine/check/store.ts";
 import { rescueImages } from "./engine/check/rescue-images.ts";
-import { keepContainerFiles, salvageRecords } from "./engine/check/salvage.ts";
+import { keepContainerFiles, type Salvage, salvageRecords } from "./engine/check/salvage.ts";
 import { endCgroupOf } from "./engine/check/tasks.ts";
 import { examine } from "./engine/doctor/doctor.ts";
 import { ImageGarbage } from "./image/garbage.ts";
@@ -40,8 +40,12 @@ export function maintenance(): Maintenance {
     async check(places, { verify, repair, signal }) {
       const options = optionsOf(places);
       requireRoot("check a data root");
-      // Without its records it is one all the same, when there are containers or images.
-      if (!existsSync(recordsPath(options.dataRoot)) && !existsSync(join(options.dataRoot, "snapshots")))
+      // Without its records it is one all the same, when there are containers, images or volumes.
+      if (
+        !existsSync(recordsPath(options.dataRoot)) &&
+        !existsSync(join(options.dataRoot, "snapshots")) &&
+        !isUnrecordedRoot(options.dataRoot)
+      )
         throw new EngineError("notFound", `there is no data root of gantry's in ${options.dataRoot}`, {
           hint: "Name another with --data-root, or a running daemon with -H.",
         });
@@ -86,41 +90,49 @@ async function soundStore(
   }
 }
 
-/** Makes new records of what can be read of the damaged ones, and tells what became of them. */
+/**
+ * Makes new records of what can be read of the damaged ones, and tells what became of them. They take the place of the
+ * damaged ones last, when nothing is left of what would be removed for having no record: cut off, it is done again.
+ */
 async function salvageStore(options: DaemonOptions, damage: DamagedRecords): Promise<Fault> {
   const path = recordsPath(options.dataRoot);
-  const salvage = salvageRecords(path);
-  const store = storeAtRest(options);
+  using salvage = salvageRecords(path);
+  const saved = await saveFiles(options, salvage);
+  salvage.replace();
+  return {
+    Kind: "database-damaged",
+    Object: path,
+    Message: [`${damage.reason}; saved: ${salvage.saved} rows`, ...saved].join("; "),
+    Severity: "damage",
+    State: "repaired",
+    Repairable: true,
+  };
+}
+
+/** Saves what the new records do not name, and says what. */
+async function saveFiles(options: DaemonOptions, salvage: Salvage): Promise<string[]> {
+  const store = storeAtRest(options, salvage.path);
   try {
-    const kept = keepContainerFiles(options.dataRoot, store.containers, salvage.directory);
     const images = await rescueImages(partsAtRest(store, options), options.dataRoot);
+    const kept = keepContainerFiles(options.dataRoot, store.containers, salvage);
     const list = (what: string, names: readonly string[]): string[] => {
       const more = names.length > mostNamed ? [`and ${names.length - mostNamed} more`] : [];
       return names.length === 0 ? [] : [`${what}: ${[...names.slice(0, mostNamed), ...more].join(", ")}`];
     };
     const short = (id: string): string => id.replace("sha256:", "").slice(0, 12);
-    const said = [
-      `${damage.reason}; saved: ${salvage.saved} rows`,
+    return [
       ...list("lost", salvage.lost),
       ...list("images that have a record again, without their names", images.map(short)),
       ...list("containers without a record, whose files were set aside", kept.map(short)),
       `what was set aside is in ${salvage.directory}`,
     ];
-    return {
-      Kind: "database-damaged",
-      Object: path,
-      Message: said.join("; "),
-      Severity: "damage",
-      State: "repaired",
-      Repairable: true,
-    };
   } finally {
     store.database.close();
   }
 }
 
-function storeAtRest(options: DaemonOptions): CheckedStore {
-  const database = openRecords(options.dataRoot);
+function storeAtRest(options: DaemonOptions, path?: string): CheckedStore {
+  const database = openRecords(options.dataRoot, path);
   try {
     return storeOf(database, options);
   } catch (error) {

@@ -58,7 +58,8 @@ class DriverVolumeStore implements VolumeStore {
   #recover(root: string): void {
     const entries = new Set(readdirSync(root));
     for (const name of entries) {
-      if (this.#records.get(name)?.Driver === "local") continue;
+      // The second is the file system's, where the volumes have one of their own.
+      if (this.#records.get(name)?.Driver === "local" || name === "lost+found") continue;
       const isSomebodys = volumeNameForm.test(name) && holdsData(join(root, name));
       if (!isSomebodys) rmSync(join(root, name), { recursive: true, force: true });
       else if (this.#records.get(name) === undefined)

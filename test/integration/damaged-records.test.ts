@@ -1,7 +1,7 @@
 /** Records that are gone or damaged: the daemon does not start, removes nothing, and says what to do; that then works. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { copyFile, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rm, rmdir, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, test } from "node:test";
@@ -118,6 +118,54 @@ describe("damaged records", { skip: flavour === "docker" }, () => {
       (await daemon.gantry(["system", "check", "--quick", "--format", "json"], patient)).stdout,
     ) as CheckReport;
     assert.deepEqual(Faults, []);
+  });
+
+  test("a volume's record and a network's that cannot be read: refused, and what is repaired starts", async () => {
+    await ok("network", "create", "--subnet", "10.213.99.0/28", "spoilt");
+    await daemon.stop();
+    for (const [table, where] of [
+      ["volumes SET record = substr(record, 1, 20)", "name = 'data'"],
+      ["network_definitions SET definition = substr(definition, 1, 20)", "TRUE"],
+    ] as const) {
+      const database = new DatabaseSync(records());
+      const { changes } = database.prepare(`UPDATE ${table} WHERE ${where}`).run();
+      database.close();
+      assert.equal(Number(changes), 1, table);
+      await refuses(/gantry\.db are damaged: a record is no JSON/);
+      const { Faults } = await repair();
+      assert.equal(`${Faults[0]?.Kind} ${Faults[0]?.State}`, "database-damaged repaired");
+      assert.deepEqual(
+        Faults.filter(({ State }) => State !== "repaired"),
+        [],
+      );
+    }
+    await daemon.launch();
+    const image = await ok("images", "-q", "--no-trunc");
+    assert.equal(await ok("run", "--rm", "-v", "data:/data", image, "cat", "/data/file"), "kept");
+  });
+
+  test("volumes alone, brought back from a backup: put on record; those of another engine are left alone", async () => {
+    const root = join(daemon.root, "brought-back");
+    await mkdir(join(root, "volumes/data/_data"), { recursive: true });
+    await mkdir(join(root, "volumes/lost+found"));
+    await mkdir(join(root, "image"));
+    await writeFile(join(root, "volumes/data/_data/file"), "kept");
+    const places = ["--data-root", root, "--exec-root", join(daemon.root, "brought-back-run")];
+    const check = () =>
+      daemon.host.run(
+        [gantryProgram, "system", "check", "--quick", "--repair", "--format", "json", ...places],
+        patient,
+      );
+    assert.match((await check()).stderr, /no data root of gantry's/);
+    await rmdir(join(root, "image"));
+    const { stdout, stderr } = await check();
+    assert.ok(stdout.startsWith("{"), stderr);
+    const { Faults } = JSON.parse(stdout) as CheckReport;
+    assert.deepEqual(
+      Faults.map(({ Kind, State }) => `${Kind} ${State}`),
+      ["database-damaged repaired", "volume-unrecorded repaired"],
+    );
+    assert.deepEqual((await readdir(join(root, "volumes"))).toSorted(), ["data", "lost+found"]);
   });
 
   test("records of a later version: refused, in words that say which", async () => {

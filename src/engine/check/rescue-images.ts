@@ -1,12 +1,16 @@
 /** Images whose records are lost, and whose blobs are there: they get records again, without names. */
 import { readdirSync, statSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { EngineError, errorText, isKind } from "../../base/errors.ts";
 import { type ImageStores, maxMetadataBytes, readStoredImage, registerImage } from "../../image/register.ts";
 
 /** What an image's manifest has without saying what it is (OCI image specification, manifest.md). */
 const ociManifest = "application/vnd.oci.image.manifest.v1+json";
 
-/** Returns the ids of those that have a record again. What is no whole image is left as it is. */
+/**
+ * Returns the ids of those that have a record again. What is no whole image is left as it is. Throws when the machine is in
+ * the way (no room, no storage driver): what has no record is removed as a leftover.
+ */
 export async function rescueImages(stores: ImageStores, dataRoot: string): Promise<string[]> {
   const rescued: string[] = [];
   const known = new Set(stores.images.list().map(({ manifestDigest }) => manifestDigest));
@@ -18,8 +22,13 @@ export async function rescueImages(stores: ImageStores, dataRoot: string): Promi
       let step = await register.next();
       while (step.done !== true) step = await register.next();
       rescued.push(step.value.id);
-    } catch {
+    } catch (error) {
       // A part of it is gone, or it is something else than an image.
+      if (isKind(error, "invalidArgument", "notFound")) continue;
+      const what = `cannot give the image with manifest ${digest} its record again`;
+      throw error instanceof EngineError
+        ? new EngineError(error.kind, `${what}: ${error.message}`, { hint: error.hint, cause: error })
+        : new Error(`${what}: ${errorText(error)}`, { cause: error });
     }
   }
   return rescued;

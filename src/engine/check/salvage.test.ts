@@ -3,12 +3,14 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -17,7 +19,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { salvageRecords } from "./salvage.ts";
+import type { ContainerRecord } from "../../container/container.ts";
+import { keepContainerFiles, type Salvage, salvageRecords } from "./salvage.ts";
 
 const count = 400;
 const pageBytes = 4096;
@@ -52,6 +55,11 @@ describe("what is saved of damaged records", () => {
       .all()
       .map(({ id }) => Number(String(id).slice(3)));
   };
+  const replaced = (): Salvage => {
+    using salvage = salvageRecords(path);
+    salvage.replace();
+    return salvage;
+  };
   const overwrite = (page: number): void => {
     const file = openSync(path, "r+");
     writeSync(file, Buffer.alloc(pageBytes, 0xa5), 0, pageBytes, (page - 1) * pageBytes);
@@ -59,14 +67,14 @@ describe("what is saved of damaged records", () => {
   };
 
   test("sound ones are all there afterwards", () => {
-    const { saved, lost } = salvageRecords(path);
+    const { saved, lost } = replaced();
     assert.deepEqual([saved, lost], [2 * count, []]);
     assert.equal(things().length, count);
   });
 
   test("of a page that is spoilt its rows are lost, and what refers to them; those before and behind it are saved", () => {
     overwrite(Math.floor(readFileSync(path).indexOf('"n":200,') / pageBytes) + 1);
-    const { directory, saved, lost } = salvageRecords(path);
+    const { directory, saved, lost } = replaced();
     const left = things();
     assert.ok(left.length > count - 40 && left.length < count, `${left.length} of ${count}`);
     assert.ok(left.includes(0) && left.includes(count - 1) && !left.includes(200));
@@ -83,7 +91,7 @@ describe("what is saved of damaged records", () => {
     for (let page = 1; page <= pages; page += 3) {
       copyFileSync(sound, path);
       overwrite(page);
-      const { saved } = salvageRecords(path);
+      const { saved } = replaced();
       if (saved > 0) things();
       rmSync(join(root, "damaged"), { recursive: true });
     }
@@ -93,14 +101,86 @@ describe("what is saved of damaged records", () => {
     const database = new DatabaseSync(path);
     database.exec("UPDATE things SET record = substr(record, 1, 90) WHERE id = 'id-7'");
     database.close();
-    const { lost } = salvageRecords(path);
+    const { lost } = replaced();
     assert.deepEqual(lost, ["things thing-7", "names 8"]);
     assert.equal(things().length, count - 1);
   });
 
+  test("until they take the place of the damaged ones, and when that fails, everything is as it was", () => {
+    for (const place of ["containers/known", "containers/lost/logs", "snapshots/overlay2/active/lost/diff"])
+      mkdirSync(join(root, place), { recursive: true });
+    const all = (): string[] => readdirSync(root, { recursive: true, encoding: "utf8" }).toSorted();
+    const [files, bytes] = [all(), readFileSync(path)];
+    const containers = { byId: (id: string) => (id === "known" ? ({} as ContainerRecord) : undefined) };
+    const keep = (salvage: Salvage): void =>
+      assert.deepEqual(keepContainerFiles(root, containers, salvage), ["lost"]);
+    {
+      using salvage = salvageRecords(path);
+      keep(salvage);
+      assert.ok(readFileSync(path).equals(bytes), "those of before are in their place");
+      assert.ok(!existsSync(join(root, "containers/lost")));
+      assert.equal(statSync(salvage.path).mode & 0o777, 0o600);
+    }
+    assert.deepEqual(all(), ["damaged", ...files].toSorted());
+    assert.ok(readFileSync(path).equals(bytes));
+    // One that was killed has left its files.
+    for (const name of ["new", "new-wal", "salvaged-from", "salvaged-from-wal"])
+      writeFileSync(`${path}.${name}`, "half");
+    {
+      using salvage = salvageRecords(path);
+      keep(salvage);
+      salvage.replace();
+    }
+    assert.equal(things().length, count);
+    assert.deepEqual(readdirSync(root).toSorted(), ["containers", "damaged", "gantry.db", "snapshots"]);
+    assert.deepEqual(readdirSync(join(root, "containers")), ["known"]);
+    const [set = ""] = readdirSync(join(root, "damaged"));
+    for (const place of ["containers/lost/logs", "snapshots/overlay2/active/lost/diff"])
+      assert.ok(existsSync(join(root, "damaged", set, place)), place);
+  });
+
+  test("what is on another disk is kept as a copy", { skip: !existsSync("/dev/shm") }, () => {
+    const elsewhere = mkdtempSync("/dev/shm/gantry-salvage-");
+    try {
+      mkdirSync(join(elsewhere, "lost/logs"), { recursive: true });
+      writeFileSync(join(elsewhere, "lost/logs/file"), "kept");
+      symlinkSync(elsewhere, join(root, "containers"));
+      const keep = (salvage: Salvage): string => {
+        assert.deepEqual(keepContainerFiles(root, { byId: () => undefined }, salvage), ["lost"]);
+        return readFileSync(join(salvage.directory, "containers/lost/logs/file"), "utf8");
+      };
+      {
+        using salvage = salvageRecords(path);
+        assert.equal(keep(salvage), "kept");
+      }
+      assert.deepEqual(readdirSync(join(root, "damaged")), []);
+      assert.equal(readFileSync(join(elsewhere, "lost/logs/file"), "utf8"), "kept");
+      using salvage = salvageRecords(path);
+      assert.equal(keep(salvage), "kept");
+      salvage.replace();
+      assert.equal(readFileSync(join(salvage.directory, "containers/lost/logs/file"), "utf8"), "kept");
+    } finally {
+      rmSync(elsewhere, { recursive: true });
+    }
+  });
+
+  test("a salvage that fails leaves no copies", () => {
+    mkdirSync(`${path}-wal`);
+    assert.throws(() => salvageRecords(path));
+    assert.deepEqual(readdirSync(root).toSorted(), ["damaged", "gantry.db", "gantry.db-wal"]);
+    assert.deepEqual(readdirSync(join(root, "damaged")), []);
+  });
+
+  test("a name that looks like JSON does not cost the others their place", () => {
+    const database = new DatabaseSync(path);
+    database.exec(`UPDATE things SET name = '{"id":' WHERE id = 'id-7'`);
+    database.close();
+    assert.deepEqual(replaced().lost, []);
+  });
+
   test("a file that was cut off has what was in its front", () => {
     truncateSync(path, Math.floor(statSync(path).size / 2 / pageBytes) * pageBytes);
-    const { saved } = salvageRecords(path);
+    const { saved } = replaced();
     assert.ok(saved > count / 4, `${saved}`);
     assert.ok(things().length > 0);
   });
@@ -108,7 +188,7 @@ describe("what is saved of damaged records", () => {
   test("of what is no database nothing is saved, and a new one begins", () => {
     for (const content of ["", "nonsense ".repeat(2_000)]) {
       writeFileSync(path, content);
-      const { directory, saved } = salvageRecords(path);
+      const { directory, saved } = replaced();
       assert.equal(saved, 0);
       assert.equal(statSync(join(directory, "gantry.db")).size, content.length);
       assert.ok(statSync(path).size > 0);
@@ -121,7 +201,7 @@ describe("what is saved of damaged records", () => {
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("INSERT INTO things VALUES ('id-9999', 'late', '{}')");
     assert.ok(existsSync(`${path}-wal`));
-    const { saved } = salvageRecords(path);
+    const { saved } = replaced();
     database.close();
     assert.equal(saved, 2 * count + 1);
     assert.equal(things().at(-1), 9999);

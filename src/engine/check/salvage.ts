@@ -11,70 +11,130 @@ import {
   readdirSync,
   readSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
 } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { dirname, join } from "node:path";
 import type { ContainerStore } from "../../container/container.ts";
+import { copyTree } from "../../linux/copy-tree.ts";
+import { isErrno } from "../../linux/fs-error.ts";
 import { asideDirectory } from "./repair.ts";
 
 type Row = Record<string, string | number | bigint | Uint8Array | null>;
 
-export interface Salvage {
-  /** Where the damaged file is. */
+/** Until {@link Salvage.replace} everything is as it was, and its disposal takes back what was done. */
+export interface Salvage extends Disposable {
+  /** Where a copy of the damaged file is. */
   readonly directory: string;
+  /** The new file. */
+  readonly path: string;
   /** Rows in the new file. */
   readonly saved: number;
   /** Rows that were there and could not be used: `containers web`. */
   readonly lost: readonly string[];
+  /** What takes back what was done. */
+  readonly undo: DisposableStack;
+  /** Puts the new file, which nobody has open, in place of the damaged one. */
+  replace(): void;
 }
 
 const suffixes = ["", "-wal", "-shm"];
 /** How many numbers of rows are tried one by one between those that could be read from both ends. */
 const mostTried = 20_000;
 const mostPaddedBytes = 4 * 1024 ** 3;
+/** Columns that the rooms parse. What else looks like JSON may be a spoilt row's. */
+const jsonColumns: ReadonlySet<string> = new Set(["record", "definition", "endpoint", "requests"]);
 
-/** Replaces the records in `path`. Nothing else may use them. */
+/** Makes a new file beside the records in `path` of what can be read of them. Nothing else may use them. */
 export function salvageRecords(path: string): Salvage {
   const directory = join(asideDirectory(dirname(path)), `records-${Date.now()}`);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const copies = [join(directory, "gantry.db"), `${path}.salvaged-from`];
-  for (const suffix of suffixes)
-    if (existsSync(path + suffix)) for (const copy of copies) copyFileSync(path + suffix, copy + suffix);
+  const kept = join(directory, "gantry.db");
+  const source = `${path}.salvaged-from`;
   const fresh = `${path}.new`;
-  rmSync(fresh, { force: true });
-  padToSize(copies[1]!);
+  using working = new DisposableStack();
+  using undo = new DisposableStack();
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // Not with what is in it: that would be files that could not be moved back.
+  undo.defer(() => attempt(() => rmdirSync(directory)));
+  undo.defer(() => removeDatabase(kept));
+  working.defer(() => removeDatabase(source));
+  undo.defer(() => removeDatabase(fresh));
+  // Those of one that was killed.
+  for (const left of [source, fresh]) removeDatabase(left);
+  for (const suffix of suffixes)
+    if (existsSync(path + suffix))
+      for (const copy of [kept, source]) copyFileSync(path + suffix, copy + suffix);
+  padToSize(source);
+  writeFileSync(fresh, "", { mode: 0o600 });
   // Opening it writes what is in its log into it: that is the second copy's.
-  const outcome = copyRows(copies[1]!, fresh);
-  for (const suffix of suffixes) rmSync(copies[1]! + suffix, { force: true });
-  // The log first: it would be played into the new file.
-  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
-  renameSync(fresh, path);
-  return { directory, ...outcome };
+  const outcome = copyRows(source, fresh);
+  const owned = undo.move();
+  return {
+    directory,
+    path: fresh,
+    ...outcome,
+    undo: owned,
+    replace() {
+      // The log first: it would be played into the new file.
+      for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+      renameSync(fresh, path);
+      owned.move();
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+function removeDatabase(path: string): void {
+  for (const suffix of suffixes) rmSync(path + suffix, { force: true });
 }
 
 /**
- * Keeps, in `directory`, what containers without a record have: their logs and their writable layers. Returns their ids.
+ * Keeps, beside the damaged file, what containers without a record have: their logs and their writable layers. Returns
+ * their ids.
  */
 export function keepContainerFiles(
   dataRoot: string,
   containers: Pick<ContainerStore, "byId">,
-  directory: string,
+  { directory, undo }: Pick<Salvage, "directory" | "undo">,
 ): string[] {
   const kept = new Set<string>();
   const keep = (place: string): void => {
     for (const id of namesIn(join(dataRoot, place))) {
       if (containers.byId(id) !== undefined) continue;
-      mkdirSync(join(directory, place), { recursive: true, mode: 0o700 });
-      renameSync(join(dataRoot, place, id), join(directory, place, id));
+      makePlace(directory, place, undo);
+      setAside(join(dataRoot, place, id), join(directory, place, id), undo);
       kept.add(id);
     }
   };
   keep("containers");
   for (const driver of namesIn(join(dataRoot, "snapshots"))) keep(join("snapshots", driver, "active"));
   return [...kept];
+}
+
+function makePlace(directory: string, place: string, undo: DisposableStack): void {
+  const path = join(directory, place);
+  if (existsSync(path)) return;
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  undo.defer(() => {
+    for (let each = path; each !== directory; each = dirname(each)) attempt(() => rmdirSync(each));
+  });
+}
+
+/** On another disk a copy is kept, and the directory is a leftover like others. */
+function setAside(from: string, to: string, undo: DisposableStack): void {
+  try {
+    renameSync(from, to);
+    undo.defer(() => renameSync(to, from));
+  } catch (error) {
+    if (!isErrno(error, "EXDEV")) throw error;
+    undo.defer(() => rmSync(to, { recursive: true, force: true }));
+    mkdirSync(to, { mode: 0o700 });
+    copyTree(from, to);
+  }
 }
 
 /** SQLite reads nothing of a file that has fewer pages than its head says (sqlite.org/fileformat2.html, 1.3). */
@@ -91,7 +151,8 @@ function padToSize(path: string): void {
   if (head.toString("latin1", 0, 15) === "SQLite format 3" && isSensible) truncateSync(path, sizeBytes);
 }
 
-const namesIn = (path: string): string[] => (existsSync(path) ? readdirSync(path) : []);
+const namesIn = (path: string): string[] =>
+  existsSync(path) ? readdirSync(path).filter((name) => name !== "lost+found") : [];
 
 function copyRows(from: string, to: string): Pick<Salvage, "saved" | "lost"> {
   const target = new DatabaseSync(to, { enableForeignKeyConstraints: false });
@@ -158,7 +219,7 @@ function copyTable(source: DatabaseSync, target: DatabaseSync, table: string, lo
   const insert = target.prepare(
     `INSERT INTO "${table}" (${columns.map((name) => `"${name}"`).join(", ")}) VALUES (${places})`,
   );
-  const json = columns.filter((name) => rows.some((row) => /^[{[]/.test(String(row[name]))));
+  const json = columns.filter((name) => jsonColumns.has(name));
   let copied = 0;
   for (const row of rows) {
     const isSound = json.every((name) => row[name] === null || isJson(row[name]));

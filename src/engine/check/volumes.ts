@@ -14,7 +14,8 @@ export function checkVolumes(store: CheckedStore): Found[] {
       .map((volume) => [volume.Name, volume]),
   );
   for (const name of existsSync(root) ? readdirSync(root) : []) {
-    if (local.has(name)) continue;
+    // The file system's, where the volumes have one of their own.
+    if (local.has(name) || name === "lost+found") continue;
     const path = join(root, name);
     if (volumeNameForm.test(name) && holdsData(path))
       found.push({
