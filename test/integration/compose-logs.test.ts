@@ -125,6 +125,39 @@ services:
     await app.ok(["down"]);
   });
 
+  test("end when a policy's restart is given up or taken back, of which no event tells", async () => {
+    // Each takes away what its next start needs.
+    const job = (name: string, policy: string): string => `
+  ${name}:
+    image: ${busybox}
+    restart: ${policy}
+    command: ["sh", "-c", "echo ${name}; rmdir /count/${name}; exit 3"]
+    volumes:
+      - ./count:/count
+      - { type: bind, source: ./count/${name}, target: /own, bind: { create_host_path: false } }
+`;
+    await using app = await project(`services:${job("few", '"on-failure:1"')}${job("always", "always")}`);
+    await mkdir(join(app.directory, "count/few"));
+    await mkdir(join(app.directory, "count/always"));
+    const up = app.start(["up"]);
+    for (const name of ["few", "always"]) {
+      await eventually(() => count(up.stdout(), `${name}-1 exited with code 3`) === 1, {
+        ...waiting,
+        what: `the end of ${name}`,
+      });
+    }
+    const logs = app.start(["logs", "-f", "always"]);
+    await eventually(() => count(logs.stdout(), "always-1  | always") === 1, { ...waiting, what: "the log" });
+    const id = (await app.ids())["shop-always-1"]!;
+    const state = async (): Promise<string> =>
+      (await suite.daemon.dockerOk(["inspect", "-f", "{{.State.Status}}", id])).trim();
+    await eventually(async () => (await state()) === "restarting", { ...waiting, what: "the back-off" });
+    await suite.daemon.dockerOk(["kill", id]);
+    assert.equal((await logs.wait(60_000)).code, 0);
+    assert.equal((await up.wait(60_000)).code, 0);
+    assert.equal(await state(), "exited");
+  });
+
   test("up waits for what was asked for, and stops the others when it is to", async () => {
     await using app = await project(`
 services:

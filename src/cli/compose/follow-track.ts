@@ -28,6 +28,8 @@ export interface Track extends Followed {
   endsAtPosition: boolean;
   /** Somebody has stopped it: perhaps in order to start it again. */
   wasKilled: boolean;
+  /** Names the wait for its policy's restart that is watched. */
+  backOff: symbol | undefined;
 }
 
 /** A container of which nothing is known yet. */
@@ -46,6 +48,7 @@ export function newTrack({ id, name, service }: Followed, isShown: boolean): Tra
     position: undefined,
     endsAtPosition: false,
     wasKilled: false,
+    backOff: undefined,
   };
 }
 

@@ -42,6 +42,9 @@ export interface FollowOptions {
 /** How long it is waited for the start of what was stopped, which may be half of a restart. */
 const restartMs = 3_000;
 
+/** How often it is looked whether what waits for its policy's restart still does. */
+const lookEveryMs = 1_000;
+
 /** Containers that are listened to. */
 export class Follower implements Disposable {
   readonly #client: Client;
@@ -111,7 +114,10 @@ export class Follower implements Disposable {
   readLogs(container: Followed, first: { readonly tail: string; readonly isRunning: boolean }): void {
     const track = this.#track(container);
     track.isUp = first.isRunning;
-    if (first.isRunning) this.expect(container);
+    if (first.isRunning) {
+      this.expect(container);
+      void this.#watchBackOff(track);
+    }
     // Of a log of which nothing is shown no line tells how far it has been seen.
     track.endsAtPosition = first.tail === "0";
     if (!track.endsAtPosition) track.position = "";
@@ -207,6 +213,7 @@ export class Follower implements Disposable {
   #onStart(track: Track, time: string): void {
     track.isUp = true;
     track.wasKilled = false;
+    track.backOff = undefined;
     this.expect(track);
     if (track.awaitsStart || !track.isShown) track.awaitsStart = false;
     else if (track.reading !== undefined) track.staleSince = time;
@@ -219,6 +226,7 @@ export class Follower implements Disposable {
     const state = (await this.#inspect(track.id))?.State;
     const goesOn = state !== undefined && (state.Running || state.Restarting);
     track.isUp = goesOn;
+    if (state?.Restarting === true) void this.#watchBackOff(track);
     const isReplaced = this.#replaced.delete(track.id);
     const exitCode = Number(event.Actor.Attributes["exitCode"] ?? 0);
     const before = track.telling;
@@ -229,6 +237,32 @@ export class Follower implements Disposable {
     const telling = tell();
     track.telling = telling;
     void this.#leaveAfter(track, telling);
+  }
+
+  /**
+   * A wait for the policy's restart may end without an event: with a start that failed and was the last one, or because
+   * somebody has taken it back. Two looks have to agree: between two failed starts a daemon may show the end of the first.
+   */
+  async #watchBackOff(track: Track): Promise<void> {
+    const own = (track.backOff = Symbol(track.id));
+    const isWaiting = (): boolean => track.isUp && track.backOff === own && !this.#abort.signal.aborted;
+    let wasOver = false;
+    try {
+      while (isWaiting()) {
+        await delay(lookEveryMs, undefined, { signal: this.#abort.signal }).catch(() => {});
+        const state = isWaiting() ? (await this.#inspect(track.id))?.State : undefined;
+        // Of a start and a removal events tell.
+        if (state === undefined || (state.Running && !state.Restarting) || !isWaiting()) return;
+        const isOver = !state.Restarting;
+        if (isOver && wasOver) {
+          track.isUp = false;
+          await this.#leaveAfter(track, track.telling);
+        }
+        wasOver = isOver;
+      }
+    } catch (error) {
+      this.#over.reject(error);
+    }
   }
 
   async #leaveAfter(track: Track, telling: Promise<void> | undefined): Promise<void> {
