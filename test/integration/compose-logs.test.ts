@@ -1,5 +1,6 @@
 /** Output of a project that somebody watches: over restarts and containers made anew, each line once. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -123,6 +124,15 @@ services:
     // Of a later run that is listened to only once it has begun, what it says before that can be had nowhere.
     assert.match(up.stdout(), /^Attaching to mute-1\nmute-1 {2}\| said\nmute-1 exited with code 3\n/);
     await app.ok(["down"]);
+    // One that has ended again before it can be listened to.
+    await app.write(
+      "compose.yaml",
+      `services:
+  short: { image: ${busybox}, logging: { driver: none }, restart: "on-failure:3", command: ["sh", "-c", "exit 3"] }`,
+    );
+    const short = app.start(["up"]);
+    assert.equal((await short.wait(60_000)).code, 0);
+    assert.equal(count(short.stdout(), "short-1 exited with code 3"), 4);
   });
 
   test("end when a policy's restart is given up or taken back, of which no event tells", async () => {
@@ -156,6 +166,40 @@ services:
     assert.equal((await logs.wait(60_000)).code, 0);
     assert.equal((await up.wait(60_000)).code, 0);
     assert.equal(await state(), "exited");
+  });
+
+  test("up tells of a container that ends while others are made anew, before it can be listened to", async () => {
+    const file = (slow: string): string => `
+services:
+  job:
+    image: ${busybox}
+    command: ["sh", "-c", "while ! [ -e /count/end ]; do sleep 0.1; done; exit 4"]
+    volumes: [ ./count:/count ]
+  slow:
+    image: ${busybox}
+    command: ${slow}
+    stop_grace_period: 2m
+    volumes: [ ./count:/count ]
+`;
+    const slow = `["sh", "-c", "trap 'touch /count/told; until [ -e /count/go ]; do sleep 0.1; done; exit' TERM; while :; do sleep 0.1; done"]`;
+    await using app = await project(file(slow));
+    await app.ok(["up", "-d"]);
+    await app.write("compose.yaml", file(`["echo", "anew"]`));
+    const up = app.start(["up"]);
+    const told = join(app.directory, "count/told");
+    await eventually(() => existsSync(told), { ...waiting, what: "the stop of what is made anew" });
+    await app.write("count/end", "");
+    await eventually(
+      async () => (await app.ok(["ps", "-a", "--format", "{{.State}}", "job"])).trim() === "exited",
+      {
+        ...waiting,
+        what: "the end of the job",
+      },
+    );
+    await app.write("count/go", "");
+    assert.equal((await up.wait(60_000)).code, 0);
+    assert.match(up.stdout(), /job-1 exited with code 4\n/);
+    assert.match(up.stdout(), /slow-1 {2}\| anew\n[^]*slow-1 exited with code 0\n/);
   });
 
   test("up waits for what was asked for, and stops the others when it is to", async () => {

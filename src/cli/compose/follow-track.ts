@@ -28,6 +28,8 @@ export interface Track extends Followed {
   endsAtPosition: boolean;
   /** Somebody has stopped it: perhaps in order to start it again. */
   wasKilled: boolean;
+  /** Its end has been told of without the event, which may still come. */
+  isEndTold: boolean;
   /** Names the wait for its policy's restart that is watched. */
   backOff: symbol | undefined;
 }
@@ -48,6 +50,7 @@ export function newTrack({ id, name, service }: Followed, isShown: boolean): Tra
     position: undefined,
     endsAtPosition: false,
     wasKilled: false,
+    isEndTold: false,
     backOff: undefined,
   };
 }

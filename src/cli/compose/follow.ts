@@ -100,14 +100,39 @@ export class Follower implements Disposable {
     this.expect(container);
     track.tty = tty;
     track.isUp = isRunning;
+    if (!track.isShown && !this.#expected.has(track.id)) return;
+    if (isRunning && (await this.#hasEnded(track))) return;
     if (!track.isShown || track.reading !== undefined) return;
     // Only logs know when a line was written; they begin with the event of the start.
     if (this.#options.timestamps && !isRunning) return;
     if (this.#options.timestamps) return void this.#begin(track, () => this.#readLogs(track, {}));
     track.awaitsStart = !isRunning;
     track.endsAtPosition = true;
-    const shown = await this.#connect(track);
-    void this.#begin(track, shown);
+    void this.#begin(track, await this.#connectOrRead(track));
+  }
+
+  /** What is paused, or waits for its policy's restart, takes no connection, but has a log. */
+  async #connectOrRead(track: Track): Promise<() => Promise<void>> {
+    try {
+      return await this.#connect(track);
+    } catch (error) {
+      if (!hasStatus(error, 404, 409)) throw error;
+      return () => this.#readLogs(track, { tail: "0" });
+    }
+  }
+
+  /** Tells of the end of what was seen running, and has ended before there was anybody to hear of it. */
+  async #hasEnded(track: Track): Promise<boolean> {
+    const state = (await this.#inspect(track.id))?.State;
+    if (state?.Restarting === true) void this.#watchBackOff(track);
+    if (state?.Running === true) return false;
+    track.isUp = false;
+    track.isEndTold = true;
+    const isSeen = !this.#options.timestamps;
+    if (state !== undefined)
+      track.telling = this.#tellEnd(track, state.ExitCode, { isSeen, isReplaced: false });
+    void this.#leaveAfter(track, track.telling);
+    return true;
   }
 
   /** Shows what a container has said, and what it goes on to say. */
@@ -214,6 +239,7 @@ export class Follower implements Disposable {
     track.isUp = true;
     track.wasKilled = false;
     track.backOff = undefined;
+    track.isEndTold = false;
     this.expect(track);
     if (track.awaitsStart || !track.isShown) track.awaitsStart = false;
     else if (track.reading !== undefined) track.staleSince = time;
@@ -221,6 +247,7 @@ export class Follower implements Disposable {
   }
 
   async #onDie(track: Track, event: EventMessage): Promise<void> {
+    if (track.isEndTold) return;
     const isSeen = track.position === undefined && track.endsAtPosition;
     if (isSeen) track.position = eventTime(event);
     const state = (await this.#inspect(track.id))?.State;
@@ -402,13 +429,17 @@ export class Follower implements Disposable {
   }
 
   /** Connects to where a container runs. What is returned shows what comes, to the end. */
-  async #connect({ id, name, tty = false }: Track): Promise<() => Promise<void>> {
+  async #connect({ id, name, tty = false, isUp }: Track): Promise<() => Promise<void>> {
     const stdio = await this.#client.containerAttach(id, { stdout: true, stderr: true, tty });
     stdio.input.on("error", () => {});
+    // A connection to what has just ended may be one to its next start, which perhaps never comes.
+    const isLate = isUp && (await this.#inspect(id))?.State.Running !== true;
+    const silence = isLate ? setTimeout(() => stdio.close(), lookEveryMs) : undefined;
+    const output = watched(stdio.output(), () => clearTimeout(silence));
     this.#abort.signal.addEventListener("abort", () => stdio.close(), { once: true });
     return async () => {
       // A connection that breaks is the end of what it brings.
-      await showOutput(this.#view, name, stdio.output()).catch((error: unknown) => {
+      await showOutput(this.#view, name, output).catch((error: unknown) => {
         if (error instanceof CliError) throw error;
       });
     };
@@ -421,5 +452,13 @@ export class Follower implements Disposable {
       if (isNotFound(error)) return undefined;
       throw error;
     }
+  }
+}
+
+/** The pieces of an output; tells of each that has come. */
+async function* watched<T>(output: AsyncIterable<T>, onPiece: () => void): AsyncGenerator<T> {
+  for await (const piece of output) {
+    onPiece();
+    yield piece;
   }
 }
