@@ -3,7 +3,7 @@
  * killed in the middle of undoing, or killed again while it recovers from a kill. Afterwards the same is asked as after one.
  *
  * GANTRY_CRASH_PAIRS is how many pairs, chosen by GANTRY_CRASH_SEED, or their names with commas (`way:first:second`); by
- * itself the test takes a few that have much to undo.
+ * itself the test takes a few that have much to undo, and all of them must be passed.
  */
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
@@ -40,7 +40,9 @@ describe("two faults at once", { skip: process.env["GANTRY_TEST_ENGINE"] === "do
     for (const [index, pair] of pairs.entries()) {
       const name = `${pair.way}:${pair.first.name}:${pair.second.name}`;
       try {
-        if (!(await driver.meet(pair))) missed.push(name);
+        // The usual ones lie where every load comes by; a slow machine may need a second time.
+        const isMet = (await driver.meet(pair)) || (asked === undefined && (await driver.meet(pair)));
+        if (!isMet) missed.push(name);
       } catch (error) {
         throw new Error(`pair ${index + 1}, ${name}, seed ${seed}`, { cause: error });
       }
@@ -50,6 +52,7 @@ describe("two faults at once", { skip: process.env["GANTRY_TEST_ENGINE"] === "do
       }
     }
     await driver.requireNothingLeft();
+    if (asked === undefined) assert.deepEqual(missed, [], "not both passed");
     if (missed.length > 0) console.log(`# not both passed: ${missed.join(", ")}`);
     assert.ok(missed.length <= pairs.length / 2, "the load passes too little");
     console.log(`# ${pairs.length} pairs survived, ${driver.requests} requests, seed ${seed}`);
