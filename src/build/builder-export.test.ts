@@ -30,7 +30,7 @@ async function untar(bytes: Buffer): Promise<Map<string, string>> {
 
 /** An export that collects an archive. */
 function collected(type: "tar" | "oci" | "docker"): {
-  readonly target: BuildRequest["exports"][number];
+  readonly target: Extract<BuildRequest["exports"][number], { type: "tar" | "oci" | "docker" }>;
   readonly bytes: () => Promise<Buffer>;
 } {
   const stream = new PassThrough();
@@ -165,4 +165,28 @@ test("inline cache is in the image, and an image of that name gives it", async (
     cacheFrom: [{ type: "registry", attributes: { ref: "test/inline:1" } }],
   });
   assert.ok(isAllCached(events));
+});
+
+test("outputs that cannot be as they are asked for are refused before anything is built", async () => {
+  await using it = await testBuilder();
+  const local = { type: "local", send: async () => assert.fail("files were sent") } as const;
+  const image = { type: "image", names: ["test/x:1"] } as const;
+  const { target: archive } = collected("oci");
+  const refused: readonly (readonly [BuildRequest["exports"][number], RegExp])[] = [
+    [{ ...image, attributes: { compression: "lzma" } }, /unsupported layer compression type "lzma"/],
+    [{ ...image, attributes: { "push-by-digest": "true" } }, /can't push tagged ref test\/x:1 by digest/],
+    [{ ...archive, attributes: { "annotation-index.a": "b" } }, /index annotations not supported/],
+    [{ ...local, attributes: { "platform-split": "x" } }, /non-bool value for platform-split: x/],
+    [{ ...local, attributes: { "attestation-prefix": "reports/" } }, /invalid attestation-prefix: reports\//],
+  ];
+  for (const [target, words] of refused) {
+    const told: unknown[] = [];
+    const building = it.build(
+      { Dockerfile: scratch, a: "1", b: "2" },
+      { exports: [{ type: "image", names: ["test/first:1"] }, target], onEvent: (event) => told.push(event) },
+    );
+    await assert.rejects(building, words);
+    assert.deepEqual(told, [], String(words));
+  }
+  assert.equal(it.host.images.find("test/first:1"), undefined);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { MemoryBudget } from "../base/memory-budget.ts";
 import { type BuildEvent, buildFailureOf, type RemoteDirectory } from "./build.ts";
 import { isAllCached, memoryDirectory, testBuilder, vertices } from "./builder.fixture.ts";
@@ -251,4 +252,17 @@ test("nothing of a build's context counts as kept in memory when the build has e
   assert.equal(MemoryBudget.keptBytes, 0);
   await assert.rejects(it.build({ ...files, Dockerfile: "FROM scratch\nCOPY nowhere /\n" }));
   assert.equal(MemoryBudget.keptBytes, 0);
+});
+
+test("the password of an ADD for later is not shown; the image keeps it", async () => {
+  await using it = await testBuilder();
+  const add = "ADD https://user:hush@example.invalid/file /file";
+  const { events, images } = await it.build({
+    Dockerfile: `FROM scratch\nCOPY a /a\nONBUILD ${add}\n`,
+    a: "1",
+  });
+  assert.deepEqual(images[0]?.config.config?.OnBuild, [add]);
+  const told = inspect(events, { depth: null });
+  assert.match(told, /ONBUILD ADD https:\/\/xxxxx:xxxxx@example\.invalid\/file/);
+  assert.doesNotMatch(told, /hush/);
 });

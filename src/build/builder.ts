@@ -29,7 +29,7 @@ import {
 import { ContextStore } from "./contexts.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { unknownBuildArgs } from "./dockerfile/scope.ts";
-import { exportResult, type PlatformResult } from "./export.ts";
+import { checkExports, exportResult, type PlatformResult } from "./export.ts";
 import { defaultBuilderSettings, type GcRule, gcRules } from "./gc-policy.ts";
 import type { BuildHost } from "./host.ts";
 import { stepsDirectory } from "./layers.ts";
@@ -129,7 +129,10 @@ class ImageBuilder implements Builder {
   }
 
   async #build(request: BuildRequest, stop: AbortController): Promise<BuildResult> {
+    const platforms =
+      request.platforms && request.platforms.length > 0 ? request.platforms : [hostPlatform()];
     checkCacheExports(request.cacheTo);
+    checkExports(request.exports, platforms);
     const startedAt = new Date().toISOString();
     const { signal } = stop;
     const { host, cache, contexts } = this.#parts;
@@ -139,8 +142,6 @@ class ImageBuilder implements Builder {
     const fetched = new FetchedSources();
     const opened = await openDockerfile({ contexts, signal, request, undo, fetched }, request, progress);
     const dockerfile = withPlace(opened.source, () => parseDockerfile(opened.source));
-    const platforms =
-      request.platforms && request.platforms.length > 0 ? request.platforms : [hostPlatform()];
     const buildArgs = request.buildArgs ?? {};
     const states = new Map<string, StageState>();
     const usedRecords = new Set<string>();

@@ -54,7 +54,8 @@ interface FileExport {
   readonly epochNs: bigint | undefined;
 }
 
-function fileExportOf(
+/** Throws `invalidArgument` for values that mean nothing. */
+export function fileExportOf(
   attributes: Readonly<Record<string, string>> = {},
   about: { readonly platforms: number; readonly epochNs: bigint | undefined },
 ): FileExport {
@@ -66,9 +67,14 @@ function fileExportOf(
   const epoch = attributes["source-date-epoch"];
   if (epoch !== undefined && epoch !== "" && !/^\d{1,12}$/.test(epoch))
     throw invalidArgument(`invalid source-date-epoch: ${epoch}`);
+  const attestationPrefix = attributes["attestation-prefix"] ?? "";
+  if (attestationPrefix.includes("/"))
+    throw invalidArgument(`invalid attestation-prefix: ${attestationPrefix}`, {
+      hint: "It is the beginning of the files' names and names no directory: leave out the slash.",
+    });
   return {
     isSplit: about.platforms > 1 && (split === undefined || parseBoolean(split) === true),
-    attestationPrefix: attributes["attestation-prefix"] ?? "",
+    attestationPrefix,
     epochNs: epoch === undefined ? about.epochNs : epoch === "" ? undefined : BigInt(epoch) * 1_000_000_000n,
   };
 }

@@ -20,7 +20,7 @@ import type { BuildExport, BuildResult } from "./build.ts";
 import { type Attested, attestationBlobs, attested, attestImages } from "./attestations.ts";
 import { noteIndex } from "./built-indexes.ts";
 import { compressedLayer } from "./compress-layers.ts";
-import { drain, exportLocal, exportTar } from "./export-files.ts";
+import { drain, exportLocal, exportTar, fileExportOf } from "./export-files.ts";
 import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
 import { annotationsFor, type ImageOptions, imageOptionsOf } from "./export-options.ts";
 import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
@@ -58,6 +58,26 @@ interface ExportedImages {
   readonly options: ImageOptions;
 }
 
+/** What an output asks of the images in it. Throws `invalidArgument`. */
+function imageExportOf(
+  { attributes, names }: Pick<Extract<BuildExport, { type: "image" }>, "attributes" | "names">,
+  platforms: readonly Platform[],
+): ImageOptions {
+  const options = imageOptionsOf(attributes, platforms);
+  const tagged = names.find((name) => parseReference(name).tag !== undefined);
+  if (options.isByDigest && tagged !== undefined)
+    throw invalidArgument(`can't push tagged ref ${tagged} by digest`);
+  return options;
+}
+
+/** Throws `invalidArgument` for outputs that cannot be as they are asked for, before anything is built for them. */
+export function checkExports(exports: readonly BuildExport[], platforms: readonly Platform[]): void {
+  for (const target of exports)
+    if (target.type === "local" || target.type === "tar")
+      fileExportOf(target.attributes, { platforms: platforms.length, epochNs: undefined });
+    else if (target.type !== "none") imageExportOf(target, platforms);
+}
+
 /** Sends the result wherever it was asked for, one after another. */
 export async function exportResult(
   parts: Omit<SessionParts, "platform">,
@@ -77,10 +97,7 @@ export async function exportResult(
     else if (target.type !== "none") {
       names = target.names.map(canonical);
       const platforms = results.map(({ platform }) => platform);
-      const options = imageOptionsOf(target.attributes, platforms);
-      const tagged = target.names.find((name) => parseReference(name).tag !== undefined);
-      if (options.isByDigest && tagged !== undefined)
-        throw invalidArgument(`can't push tagged ref ${tagged} by digest`);
+      const options = imageExportOf(target, platforms);
       const made = await makeImages(parts, results, options);
       first = ownImage(made);
       const images = made.map((image, index) => ({ image, attested: known[index]!.attested }));

@@ -24,9 +24,12 @@ export function countSteps({ plan, dockerfile }: Pick<SessionParts, "plan" | "do
   return { total: next - 1, indexOf: (stage, instruction) => starts.get(stage.index)! + instruction + 1 };
 }
 
-/** An instruction as it may be shown: ADD names addresses. */
-export const shownCode = ({ kind, code }: Instruction): string =>
-  kind === "add" ? redactCredentials(code) : code;
+/** A text about an instruction as it may be shown: ADD names addresses, and ONBUILD may hold an ADD. */
+const shown = ({ kind }: Instruction, text: string): string =>
+  kind === "add" || kind === "onbuild" ? redactCredentials(text) : text;
+
+/** An instruction as it may be shown. */
+export const shownCode = (instruction: Instruction): string => shown(instruction, instruction.code);
 
 /** `[build 2/5] RUN make`. */
 export function stepTitle(
@@ -48,7 +51,7 @@ export function stepTitle(
   ];
   const { escape } = dockerfile.directives;
   const name = stepName(instruction, place.state.scope.variables, escape);
-  return `[${words.join(" ")}] ${instruction.kind === "add" ? redactCredentials(name) : name}`;
+  return `[${words.join(" ")}] ${shown(instruction, name)}`;
 }
 
 /** `[build 1/5] FROM …`. */
