@@ -206,7 +206,7 @@ services:
     await using app = await project(`
 services:
   job: { image: ${busybox}, command: ["sh", "-c", "echo job; exit 4"], depends_on: [web] }
-  web: { image: ${busybox}, command: ${service("echo web")} }
+  web: { image: ${busybox}, command: ${service("trap 'exit 3' TERM; echo web")} }
 `);
     const job = await app.run(["up", "job"]);
     assert.deepEqual(
@@ -215,12 +215,15 @@ services:
     );
     assert.match(await app.ok(["ps", "web"]), /Up/, "what it depends on goes on");
     const from = await app.run(["up", "--exit-code-from", "web", "--attach", "job"]);
-    assert.equal(from.code, 0);
+    assert.equal(from.code, 3);
     assert.match(from.stdout, /^Attaching to job-1\njob-1 {2}\| job\njob-1 exited with code 4\n$/);
     assert.match(from.stderr, /Aborting on container exit\.\.\.\n[^]*Container shop-web-1 {2}Stopped/);
     const abort = await app.run(["up", "--abort-on-container-exit"]);
     assert.equal(abort.code, 4);
     assert.match(abort.stdout, /job-1 exited with code 4\n/);
+    const unseen = await app.run(["up", "--no-attach", "job", "--exit-code-from", "job"]);
+    assert.equal(unseen.code, 4);
+    assert.doesNotMatch(unseen.stdout, /job/);
     const nobody = await app.run(["up", "--attach", "nobody"]);
     assert.deepEqual([nobody.code, nobody.stdout], [1, ""]);
     assert.match(nobody.stderr, /cannot attach to services not included in up: nobody/);

@@ -67,19 +67,23 @@ export async function runAttached(app: ComposeApp, run: AttachedRun): Promise<nu
   return await stopping.finish(follower);
 }
 
-/** As Docker Compose waits: for what was asked for, else for everything whose output is shown. */
+/**
+ * As Docker Compose waits: for what was asked for, else for everything whose output is shown; and for the service whose exit
+ * code is wanted, whether or not it is among these.
+ */
 async function openFollower(
   app: ComposeApp,
-  { project, asked, shown, timestamps }: AttachedRun,
+  { project, asked, shown, timestamps, exitCodeFrom }: AttachedRun,
   { view, stopping }: { readonly view: LogView; readonly stopping: Stopping },
 ): Promise<Follower> {
-  const named = new Set([...asked, ...shown]);
+  const wanted = exitCodeFrom === "" ? [] : [exitCodeFrom];
+  const named = new Set([...asked, ...shown, ...wanted]);
   const followed = named.size === 0 ? new Set(Object.keys(project.services)) : named;
   return await Follower.open(app.context.client, view, {
     project: project.name,
     timestamps,
     isOfInterest: (service) => followed.has(service),
-    required: asked.length === 0 ? followed : new Set(asked),
+    required: asked.length === 0 ? followed : new Set([...asked, ...wanted]),
     isShown: (service) => shown.has(service),
     onEnd: (ended) => stopping.ended(ended),
     warn: (message) => app.warn(message),

@@ -1,3 +1,4 @@
+import { ConnectionError } from "../../../client/errors.ts";
 import { pullServices } from "../../../compose/act/images.ts";
 import { inspectImages } from "../../../compose/engine.ts";
 import { namesOf } from "../../../compose/model/project.ts";
@@ -61,6 +62,8 @@ export default composeCommand({
             );
           }
         } catch (error) {
+          // A reader or a daemon that is gone is no failure of a pull.
+          if (error instanceof CliError || error instanceof ConnectionError) throw error;
           if (!parsed.bool("ignore-pull-failures"))
             throw new CliError(errorLine(error), pullFailure, { cause: error });
           app.warn(errorLine(error));
