@@ -67,7 +67,7 @@ describe("network drivers", () => {
       );
       for (const [option, words] of [
         ["com.docker.network.bridge.enable_icc=maybe", /enable_icc/],
-        ["com.docker.network.driver.mtu=1", /mtu/],
+        ["com.docker.network.driver.mtu=1", /MTU/],
         ["com.docker.network.bridge.name=no/name", /invalid bridge name/],
         ["com.docker.network.bridge.gateway_mode_ipv4=odd", /gateway_mode_ipv4/],
         ["com.docker.network.bridge.gateway_mode_ipv4=isolated", /internal/],
@@ -257,7 +257,7 @@ describe("network drivers", () => {
           "parent=nowhere0",
           "gt-bad",
         );
-        await fails(/macvlan_mode/, "network", "create", "-d", "macvlan", "-o", "macvlan_mode=odd", "gt-bad");
+        await fails(/macvlan mode/, "network", "create", "-d", "macvlan", "-o", "macvlan_mode=odd", "gt-bad");
       } finally {
         await suite.daemon.removeContainers();
         await suite.daemon.docker(["network", "rm", "gt-mac"]);
