@@ -75,7 +75,7 @@ for (const runtime of installedRuntimes) {
       }),
     );
     const seen = collect(terminal.stdio!);
-    terminal.resize(20, 30);
+    await terminal.resize(20, 30);
     await sleep(30);
     await terminal.stdio!.write(Buffer.from("\r"));
     assert.deepEqual(await terminal.exited, { exitCode: 4 });

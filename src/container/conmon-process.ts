@@ -1,8 +1,10 @@
 /** Starting conmon: what its create and exec calls have in common (conmon 2.1, conmon.c and cli.c). */
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { EngineError, errorText, isKind, notFound } from "../base/errors.ts";
 import { fileSystemError, isErrno } from "../linux/fs-error.ts";
 import type { SealedBinaries } from "../linux/sealed-binary.ts";
+import { unreadBytes } from "../linux/socket-queue.ts";
 import { openPipe, spawnProcess, type ChildProcess, type SpawnRequest } from "../linux/spawn.ts";
 import type { RuntimeBinary } from "./monitor.ts";
 import { runtimeUnavailable } from "./runtime-error.ts";
@@ -217,14 +219,40 @@ function conmonArguments(context: MonitorContext, start: ConmonStart, runtimePat
   ];
 }
 
-/** `1 HEIGHT WIDTH` on the fifo `ctl` resizes the terminal (conmon's ctrl.c). Throws `notFound` when nobody listens. */
-export function resizeTerminal(bundle: string, height: number, width: number): void {
+/** How long conmon may take for a size before the next one is written all the same, and how often it is looked, ms. */
+const longestSizeMs = 1_000;
+const sizePollMs = 1;
+/** The last size on its way, by the bundle: sizes are set in the order in which they were asked for. */
+const sizes = new Map<string, Promise<void>>();
+
+/**
+ * Sets the size of a terminal, in characters: `1 HEIGHT WIDTH` on conmon's fifo `ctl` (ctrl.c). Of several lines that it finds
+ * at once it takes the first one only (seen in 2.1.6), so that the next is not written before it has read the last. Throws
+ * `notFound` when nobody listens, `invalidArgument` for what is no size.
+ */
+export async function resizeTerminal(bundle: string, height: number, width: number): Promise<void> {
   if (![height, width].every((value) => Number.isInteger(value) && value >= 0 && value < 65_536))
     throw new EngineError("invalidArgument", `invalid terminal size ${height}x${width}`);
+  const before = sizes.get(bundle);
+  const own = (async () => {
+    if (before !== undefined) await Promise.allSettled([before]);
+    await writeSize(bundle, `1 ${height} ${width}\n`);
+  })();
+  sizes.set(bundle, own);
+  try {
+    await own;
+  } finally {
+    if (sizes.get(bundle) === own) sizes.delete(bundle);
+  }
+}
+
+async function writeSize(bundle: string, line: string): Promise<void> {
   try {
     const fd = openSync(`${bundle}/ctl`, constants.O_WRONLY | constants.O_NONBLOCK);
     try {
-      writeSync(fd, `1 ${height} ${width}\n`);
+      const deadline = performance.now() + longestSizeMs;
+      while (unreadBytes(fd) > 0 && performance.now() < deadline) await sleep(sizePollMs);
+      writeSync(fd, line);
     } finally {
       closeSync(fd);
     }

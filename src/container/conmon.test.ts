@@ -104,7 +104,7 @@ for (const runtime of installedRuntimes) {
     const stdio = monitor.attach(made.bundle);
     const output = collect(stdio);
     await monitor.start(made.id, runtime);
-    monitor.resize(made.bundle, 37, 101);
+    await monitor.resize(made.bundle, 37, 101);
     await sleep(50);
     await stdio.write(Buffer.from("go\r"));
     await stdio.ended;
@@ -112,7 +112,7 @@ for (const runtime of installedRuntimes) {
     assert.match(output.stdout, /37 101/);
     assert.match(output.stdout, /\/dev\/(pts\/0|console)/);
     await monitor.delete(made.id, runtime);
-    assert.throws(() => monitor.resize(made.bundle, 1, 1), /does not run/);
+    await assert.rejects(monitor.resize(made.bundle, 1, 1), /does not run/);
     assert.deepEqual(leftovers(made.id), []);
   });
 

@@ -183,8 +183,8 @@ class ConmonMonitor implements Monitor {
     return attachToBundle(bundle);
   }
 
-  resize(bundle: string, height: number, width: number): void {
-    resizeTerminal(bundle, height, width);
+  resize(bundle: string, height: number, width: number): Promise<void> {
+    return resizeTerminal(bundle, height, width);
   }
 
   async watch(task: Task, bundle: string): Promise<TaskExit> {

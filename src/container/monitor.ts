@@ -66,7 +66,7 @@ export interface ExecTask {
   readonly exited: Promise<{ exitCode: number }>;
   /** One client's streams; undefined when detached. */
   readonly stdio: AttachedStdio | undefined;
-  resize(height: number, width: number): void;
+  resize(height: number, width: number): Promise<void>;
   /** Kills the process and what it started in its session; no error when it has ended. */
   kill(): void;
 }
@@ -109,7 +109,7 @@ export interface Monitor {
   /** Throws `notFound` when the container has no monitor. */
   attach(bundle: string): AttachedStdio;
   /** For containers with a terminal only. Throws `notFound` when it does not run. */
-  resize(bundle: string, height: number, width: number): void;
+  resize(bundle: string, height: number, width: number): Promise<void>;
   /**
    * Resolves once with the exit of the task, whichever daemon started it; also when the monitor was killed (then with
    * exit code 137 or what can be known). A container that ended before the call is noticed at once.

@@ -12,6 +12,6 @@ export async function containerResize(
 ): Promise<void> {
   const container = context.containers.resolve(nameOrId);
   if (container.state.status !== "running") throw conflict(`container ${container.id} is not running`);
-  context.monitor.resize(containerPaths(context.config, container.id).bundle, height, width);
+  await context.monitor.resize(containerPaths(context.config, container.id).bundle, height, width);
   emitContainer(context, container, "resize", { height: String(height), width: String(width) });
 }

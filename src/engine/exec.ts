@@ -133,14 +133,15 @@ export async function startProcess(
   exec.pid = task.pid;
   exec.status = "running";
   void noteEnd(context, exec, task);
-  if (options.consoleSize !== undefined && exec.request.Tty === true) sizeTerminal(task, options.consoleSize);
+  if (options.consoleSize !== undefined && exec.request.Tty === true)
+    await sizeTerminal(task, options.consoleSize);
   return task;
 }
 
 /** A program that has ended already needs no size, and one that runs is not given up for it. */
-function sizeTerminal(task: ExecTask, [height, width]: [number, number]): void {
+async function sizeTerminal(task: ExecTask, [height, width]: [number, number]): Promise<void> {
   try {
-    task.resize(height, width);
+    await task.resize(height, width);
   } catch (error) {
     if (isKind(error, "invalidArgument")) throw error;
     if (!isKind(error, "notFound"))
@@ -241,5 +242,5 @@ export async function execResize(
 ): Promise<void> {
   const exec = context.execs.get(execId);
   if (exec.task === undefined) throw conflict(`exec ${execId} is not running`);
-  exec.task.resize(height, width);
+  await exec.task.resize(height, width);
 }
