@@ -202,6 +202,34 @@ services:
     assert.match(up.stdout(), /slow-1 {2}\| anew\n[^]*slow-1 exited with code 0\n/);
   });
 
+  test("show the lines of short runs, once, with their times and where somebody else makes the containers", async () => {
+    await using app = await project(`
+services:
+  job: { image: ${busybox}, command: ["echo", "done"] }
+  web: { image: ${busybox}, command: ${service("echo web")} }
+`);
+    const ended = /^Attaching to job-1\njob-1 {2}\| [\dT:.-]+Z done\njob-1 exited with code 0\n$/;
+    for (let run = 1; run <= 6; run++)
+      assert.match(await app.ok(["up", "--timestamps", "job"]), ended, `run ${run}`);
+    await app.ok(["up", "-d", "web"]);
+    const logs = app.start(["logs", "-f"]);
+    const lines = (): number => count(logs.stdout(), "job-1  | done");
+    await eventually(() => lines() === 6 && count(logs.stdout(), "web-1  | web") === 1, {
+      ...waiting,
+      what: "what there is",
+    });
+    for (let run = 1; run <= 6; run++) {
+      await app.ok(["up", "-d", "job", ...(run % 2 === 0 ? ["--force-recreate"] : [])]);
+      await eventually(() => count(logs.stdout(), "job-1 exited with code 0") === run, {
+        ...waiting,
+        what: `the end of run ${run}`,
+      });
+      assert.equal(lines(), 6 + run, logs.stdout());
+    }
+    await app.ok(["down"]);
+    assert.equal((await logs.wait(60_000)).code, 0);
+  });
+
   test("up waits for what was asked for, and stops the others when it is to", async () => {
     await using app = await project(`
 services:

@@ -1,5 +1,6 @@
-/** What is known of a container that is followed, and how the daemon's events name and date things. */
+/** What is asked and known of containers that are followed, and how the daemon's events name and date things. */
 import { fixedRfc3339, rfc3339Nano } from "../../base/time.ts";
+import type { ContainerInspect } from "../../wire/container.ts";
 import type { EventMessage } from "../../wire/system.ts";
 
 export interface Followed {
@@ -7,6 +8,29 @@ export interface Followed {
   /** As it is shown. */
   readonly name: string;
   readonly service: string;
+}
+
+/** A container that has ended; its restart policy may start it again. */
+export interface Ended extends Followed {
+  readonly exitCode: number;
+}
+
+export interface FollowOptions {
+  readonly project: string;
+  readonly timestamps: boolean;
+  /** Says whether a container that is started later belongs to what is followed. */
+  readonly isOfInterest: (service: string, number: number) => boolean;
+  /** Services whose end is waited for; all that are of interest when undefined. */
+  readonly required?: ReadonlySet<string>;
+  /** Says whether the output of a service is shown; all are when undefined. */
+  readonly isShown?: (service: string) => boolean;
+  /** Bounds of what is read, as the API takes them. */
+  readonly since?: string;
+  readonly until?: string;
+  /** Tells of an end. */
+  readonly onEnd?: (ended: Ended) => void;
+  /** Tells why a container's output cannot be had. */
+  readonly warn: (message: string) => void;
 }
 
 /** What is known of a container. */
@@ -72,6 +96,14 @@ export function eventName(
 /** The daemon's time of an event, as lines of logs have theirs. */
 export function eventTime({ timeNano }: EventMessage): string {
   return fixedRfc3339(rfc3339Nano(BigInt(timeNano)));
+}
+
+/** When a container's run before the one of this start ended; empty when there was none, or that cannot be told. */
+export function endBefore(state: ContainerInspect["State"] | undefined, startEvent: string): string {
+  if (state === undefined || state.FinishedAt.startsWith("0001-")) return "";
+  const finished = fixedRfc3339(state.FinishedAt);
+  // Of a run that is over by now it is its own end.
+  return finished < fixedRfc3339(state.StartedAt) && finished < startEvent ? finished : "";
 }
 
 /** An RFC 3339 time as the unix seconds, with all its digits, that the API takes. */

@@ -5,39 +5,25 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "../../client/client.ts";
+import type { LogsQuery } from "../../client/containers.ts";
 import { isNotFound } from "../../client/errors.ts";
 import { hasStatus } from "../../compose/engine.ts";
 import { labels } from "../../compose/labels.ts";
-import { fixedRfc3339 } from "../../base/time.ts";
 import type { ContainerInspect } from "../../wire/container.ts";
 import type { EventMessage } from "../../wire/system.ts";
 import { CliError } from "../errors.ts";
-import { eventName, eventTime, newTrack, unixTime, type Followed, type Track } from "./follow-track.ts";
-import { showOutput, type LogView } from "./log-view.ts";
-import { timedLines } from "./timed-lines.ts";
-
-/** A container that has ended; its restart policy may start it again. */
-export interface Ended extends Followed {
-  readonly exitCode: number;
-}
-
-export interface FollowOptions {
-  readonly project: string;
-  readonly timestamps: boolean;
-  /** Says whether a container that is started later belongs to what is followed. */
-  readonly isOfInterest: (service: string, number: number) => boolean;
-  /** Services whose end is waited for; all that are of interest when undefined. */
-  readonly required?: ReadonlySet<string>;
-  /** Says whether the output of a service is shown; all are when undefined. */
-  readonly isShown?: (service: string) => boolean;
-  /** Bounds of what is read, as the API takes them. */
-  readonly since?: string;
-  readonly until?: string;
-  /** Tells of an end. */
-  readonly onEnd?: (ended: Ended) => void;
-  /** Tells why a container's output cannot be had. */
-  readonly warn: (message: string) => void;
-}
+import {
+  endBefore,
+  eventName,
+  eventTime,
+  newTrack,
+  unixTime,
+  type Followed,
+  type FollowOptions,
+  type Track,
+} from "./follow-track.ts";
+import { showOutput, watched, type LogView } from "./log-view.ts";
+import { timedLines, type TimedLine } from "./timed-lines.ts";
 
 /** How long it is waited for the start of what was stopped, which may be half of a restart. */
 const restartMs = 3_000;
@@ -53,6 +39,8 @@ export class Follower implements Disposable {
   readonly #tracks = new Map<string, Track>();
   readonly #expected = new Set<string>();
   readonly #replaced = new Set<string>();
+  /** Made while somebody watches: everything that they say is new. */
+  readonly #created = new Set<string>();
   readonly #abort = new AbortController();
   readonly #over = Promise.withResolvers<void>();
   readonly #noRestarts = new AbortController();
@@ -104,7 +92,10 @@ export class Follower implements Disposable {
     if (isRunning && (await this.#hasEnded(track))) return;
     if (!track.isShown || track.reading !== undefined) return;
     // Only logs know when a line was written; they begin with the event of the start.
-    if (this.#options.timestamps && !isRunning) return;
+    if (this.#options.timestamps && !isRunning) {
+      track.position ??= await this.#lastTime(track);
+      return;
+    }
     if (this.#options.timestamps) return void this.#begin(track, () => this.#readLogs(track, {}));
     track.awaitsStart = !isRunning;
     track.endsAtPosition = true;
@@ -129,6 +120,7 @@ export class Follower implements Disposable {
     track.isUp = false;
     track.isEndTold = true;
     const isSeen = !this.#options.timestamps;
+    if (isSeen && track.isShown) track.position = await this.#lastTime(track);
     if (state !== undefined)
       track.telling = this.#tellEnd(track, state.ExitCode, { isSeen, isReplaced: false });
     void this.#leaveAfter(track, track.telling);
@@ -146,7 +138,10 @@ export class Follower implements Disposable {
     // Of a log of which nothing is shown no line tells how far it has been seen.
     track.endsAtPosition = first.tail === "0";
     if (!track.endsAtPosition) track.position = "";
-    void this.#begin(track, () => this.#readLogs(track, { tail: first.tail }));
+    void this.#begin(track, async () => {
+      if (track.endsAtPosition && !first.isRunning) track.position = await this.#lastTime(track);
+      await this.#readLogs(track, { tail: first.tail });
+    });
   }
 
   /**
@@ -230,6 +225,7 @@ export class Follower implements Disposable {
 
   /** What takes another's place is waited for as that one is. */
   #onCreate(container: Followed, replaces: string | undefined): void {
+    this.#created.add(container.id);
     if (replaces === undefined || !this.#tracks.has(replaces)) return;
     this.#replaced.add(replaces);
     if (this.#expected.has(replaces)) this.expect(container);
@@ -333,6 +329,7 @@ export class Follower implements Disposable {
     track.isUp = false;
     track.wasKilled = false;
     this.#replaced.delete(track.id);
+    this.#created.delete(track.id);
     void this.#leaveAfter(track, track.telling);
   }
 
@@ -381,31 +378,46 @@ export class Follower implements Disposable {
     return (track.reading = reading());
   }
 
-  /** When a container's run before this one ended; empty when it has had none. */
   async #endBefore(id: string, startedAt: string): Promise<string> {
-    const finished = fixedRfc3339((await this.#inspect(id))?.State.FinishedAt ?? "");
-    return finished.startsWith("0001-") || finished >= startedAt ? "" : finished;
+    return this.#created.has(id) ? "" : endBefore((await this.#inspect(id))?.State, startedAt);
+  }
+
+  /** The time of the last line in a log; empty where there is none, undefined where it cannot be read. */
+  async #lastTime(track: Track): Promise<string | undefined> {
+    let last = "";
+    try {
+      for await (const { time } of await this.#openLog(track, { follow: false, tail: "1" }))
+        if (time > last) last = time;
+    } catch (error) {
+      if (isNotFound(error) || this.#abort.signal.aborted) return "";
+      if (!hasStatus(error, 501)) throw error;
+      return undefined;
+    }
+    return last;
+  }
+
+  async #openLog(track: Track, query: LogsQuery): Promise<AsyncIterable<TimedLine>> {
+    track.tty ??= (await this.#client.containerInspect(track.id)).Config.Tty === true;
+    const { tty } = track;
+    const signal = this.#abort.signal;
+    const asked = { stdout: true, stderr: true, timestamps: true, tty, ...query, signal };
+    const reader = await this.#client.containerLogs(track.id, asked);
+    return timedLines(reader.output(), tty);
   }
 
   async #readLogs(track: Track, query: { readonly tail?: string; readonly follow?: boolean }): Promise<void> {
-    const { id, name } = track;
+    const { name } = track;
     const { timestamps, since, until } = this.#options;
     const seen = track.position ?? "";
     const from = seen === "" ? since : unixTime(seen);
     try {
-      track.tty ??= (await this.#client.containerInspect(id)).Config.Tty === true;
-      const reader = await this.#client.containerLogs(id, {
-        stdout: true,
-        stderr: true,
+      const lines = await this.#openLog(track, {
         follow: true,
-        timestamps: true,
-        tty: track.tty,
         ...(from === undefined ? {} : { since: from }),
         ...(until === undefined ? {} : { until }),
         ...query,
-        signal: this.#abort.signal,
       });
-      for await (const { time, text, stream } of timedLines(reader.output(), track.tty)) {
+      for await (const { time, text, stream } of lines) {
         if (time <= seen && time !== "") continue;
         if (time > (track.position ?? "")) track.position = time;
         await this.#view.line(name, timestamps ? `${time} ${text}` : text, stream);
@@ -452,13 +464,5 @@ export class Follower implements Disposable {
       if (isNotFound(error)) return undefined;
       throw error;
     }
-  }
-}
-
-/** The pieces of an output; tells of each that has come. */
-async function* watched<T>(output: AsyncIterable<T>, onPiece: () => void): AsyncGenerator<T> {
-  for await (const piece of output) {
-    onPiece();
-    yield piece;
   }
 }

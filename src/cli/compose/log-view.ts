@@ -103,3 +103,11 @@ export async function showOutput(
     await splitters.stderr.end();
   }
 }
+
+/** The pieces of an output; tells of each that has come. */
+export async function* watched<T>(output: AsyncIterable<T>, onPiece: () => void): AsyncGenerator<T> {
+  for await (const piece of output) {
+    onPiece();
+    yield piece;
+  }
+}

@@ -6,8 +6,8 @@ import { stopProject } from "../../compose/act/stop-project.ts";
 import type { Project } from "../../compose/model/project.ts";
 import { isNotFound } from "../../client/errors.ts";
 import type { ComposeApp } from "./app.ts";
-import { Follower, type Ended } from "./follow.ts";
-import type { Followed } from "./follow-track.ts";
+import { Follower } from "./follow.ts";
+import type { Ended, Followed } from "./follow-track.ts";
 import { LogView } from "./log-view.ts";
 
 export interface AttachedRun {
