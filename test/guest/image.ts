@@ -272,10 +272,14 @@ async function librariesOf(
   return paths;
 }
 
-/** Programs for the disk, by name, from Debian packages that are unpacked and not installed; with their libraries. */
+/**
+ * Programs for the disk, by name, from Debian packages that are unpacked and not installed; with their libraries, and with
+ * other files of the packages, by their paths.
+ */
 export async function programsOf(
   packages: readonly string[],
   names: readonly string[],
+  others: readonly string[] = [],
 ): Promise<Record<string, string>> {
   const root = join(cacheDirectory, `packages-${packages.join("-")}`);
   if (!existsSync(root)) {
@@ -298,6 +302,7 @@ export async function programsOf(
   return Object.fromEntries([
     ...programs.map((path) => [join("/usr/bin", basename(path)), realpathSync(path)] as const),
     ...[...libraries].map((path) => [target(path), realpathSync(path)] as const),
+    ...others.map((path) => [path, join(root, path)] as const),
   ]);
 }
 

@@ -9,7 +9,7 @@ import { programsOf } from "./image.ts";
 import { guestLimitMs, runGuest } from "./run-guest.ts";
 
 const isAsked = process.env["GANTRY_TEST_GUEST_NETWORKS"] === "1";
-const serverPackages = ["nfs-kernel-server", "libwrap0"];
+const serverPackages = ["nfs-kernel-server", "libwrap0", "libtirpc-common"];
 const servers = ["rpc.mountd", "exportfs", "rpc.nfsd", "mount", "umount", "env"];
 
 async function files(directory: string): Promise<Record<string, string>> {
@@ -19,8 +19,7 @@ async function files(directory: string): Promise<Record<string, string>> {
   return {
     "/quota.ext4": quota,
     "/gantry/sctp.mjs": join(import.meta.dirname, "sctp.mjs"),
-    "/etc/netconfig": "/etc/netconfig",
-    ...(await programsOf(serverPackages, servers)),
+    ...(await programsOf(serverPackages, servers, ["/etc/netconfig"])),
   };
 }
 

@@ -1,4 +1,5 @@
 /** A disk that Debian's own systemd boots: a small Debian by mmdebstrap, with gantry where docs/service.md puts it. */
+import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { mustRun } from "../helpers/process.ts";
@@ -35,18 +36,18 @@ After=multi-user.target
 AllowIsolate=yes
 `;
 
-/** The archive of the Debian root, made once. */
+/** The archive of the Debian root, made once for what it is made of. */
 async function debianRoot(): Promise<string> {
-  const path = join(cacheDirectory, "service-root.tar");
-  if (existsSync(path)) return path;
-  const made = `${path}.${process.pid}.tar`;
   const include = `--include=${packages.join(",")}`;
   const lean = "--dpkgopt=path-exclude=/usr/share/{doc,man,locale}/*";
+  const words = ["mmdebstrap", "--variant=minbase", include, lean, "bookworm"];
+  const digest = createHash("sha256").update(words.join(" ")).digest("hex").slice(0, 12);
+  const path = join(cacheDirectory, `service-root-${digest}.tar`);
+  if (existsSync(path)) return path;
+  const made = `${path}.${process.pid}.tar`;
   mkdirSync(cacheDirectory, { recursive: true });
   try {
-    await mustRun(["mmdebstrap", "--variant=minbase", include, lean, "bookworm", made], {
-      timeoutMs: 900_000,
-    });
+    await mustRun([...words, made], { timeoutMs: 900_000 });
     renameSync(made, path);
   } finally {
     rmSync(made, { force: true });
