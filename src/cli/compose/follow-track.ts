@@ -33,6 +33,15 @@ export interface FollowOptions {
   readonly warn: (message: string) => void;
 }
 
+/** How the end of a run is told. */
+export interface EndOfRun {
+  /** Everything that it has said has been shown. */
+  readonly isSeen: boolean;
+  readonly isReplaced: boolean;
+  /** What was written later is the next run's. */
+  readonly until?: string;
+}
+
 /** What is known of a container. */
 export interface Track extends Followed {
   readonly isShown: boolean;

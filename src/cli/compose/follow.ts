@@ -18,6 +18,7 @@ import {
   eventTime,
   newTrack,
   unixTime,
+  type EndOfRun,
   type Followed,
   type FollowOptions,
   type Track,
@@ -255,7 +256,11 @@ export class Follower implements Disposable {
     const before = track.telling;
     const tell = async (): Promise<void> => {
       await before;
-      await this.#tellEnd(track, exitCode, { isSeen, isReplaced });
+      await this.#tellEnd(track, exitCode, {
+        isSeen,
+        isReplaced,
+        ...(goesOn ? { until: eventTime(event) } : {}),
+      });
     };
     const telling = tell();
     track.telling = telling;
@@ -299,20 +304,23 @@ export class Follower implements Disposable {
   }
 
   /** The end is told behind what was said before it. */
-  async #tellEnd(
-    track: Track,
-    exitCode: number,
-    { isSeen, isReplaced }: { readonly isSeen: boolean; readonly isReplaced: boolean },
-  ): Promise<void> {
+  async #tellEnd(track: Track, exitCode: number, { isSeen, isReplaced, until }: EndOfRun): Promise<void> {
     const { id, name, service } = track;
     await track.reading;
     // Docker's daemon may end a log that is followed before its last lines.
     if (!isSeen && track.isShown && track.reading === undefined) {
-      await this.#begin(track, () => this.#readLogs(track, { follow: false }));
+      await this.#begin(track, () => this.#readLogs(track, { follow: false, ...this.#before(until) }));
     }
     if (track.isShown) await this.#view.status(name, `exited with code ${exitCode}`);
     if (track.isShown && isReplaced) await this.#view.status(name, "has been recreated");
     this.#options.onEnd?.({ id, name, service, exitCode });
+  }
+
+  /** The next run, which may be on its way, is read from its beginning: lines that were written at once have one time. */
+  #before(end: string | undefined): { readonly until?: string } {
+    if (end === undefined) return {};
+    const [until, own] = [unixTime(end), this.#options.until];
+    return own !== undefined && Number(own) < Number(until) ? {} : { until };
   }
 
   /** One that was to be restarted by its policy has no end to tell of. */
@@ -405,7 +413,7 @@ export class Follower implements Disposable {
     return timedLines(reader.output(), tty);
   }
 
-  async #readLogs(track: Track, query: { readonly tail?: string; readonly follow?: boolean }): Promise<void> {
+  async #readLogs(track: Track, query: Pick<LogsQuery, "tail" | "follow" | "until">): Promise<void> {
     const { name } = track;
     const { timestamps, since, until } = this.#options;
     const seen = track.position ?? "";
