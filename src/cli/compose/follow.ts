@@ -5,11 +5,8 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "../../client/client.ts";
-import type { LogsQuery } from "../../client/containers.ts";
-import { isNotFound } from "../../client/errors.ts";
 import { hasStatus } from "../../compose/engine.ts";
 import { labels } from "../../compose/labels.ts";
-import type { ContainerInspect } from "../../wire/container.ts";
 import type { EventMessage } from "../../wire/system.ts";
 import { CliError } from "../errors.ts";
 import {
@@ -23,8 +20,8 @@ import {
   type FollowOptions,
   type Track,
 } from "./follow-track.ts";
-import { showOutput, watched, type LogView } from "./log-view.ts";
-import { timedLines, type TimedLine } from "./timed-lines.ts";
+import type { LogView } from "./log-view.ts";
+import { TrackOutput } from "./track-output.ts";
 
 /** How long it is waited for the start of what was stopped, which may be half of a restart. */
 const restartMs = 3_000;
@@ -34,7 +31,7 @@ const lookEveryMs = 1_000;
 
 /** Containers that are listened to. */
 export class Follower implements Disposable {
-  readonly #client: Client;
+  readonly #output: TrackOutput;
   readonly #view: LogView;
   readonly #options: FollowOptions;
   readonly #tracks = new Map<string, Track>();
@@ -49,7 +46,7 @@ export class Follower implements Disposable {
   #isArmed = false;
 
   private constructor(client: Client, view: LogView, options: FollowOptions) {
-    this.#client = client;
+    this.#output = new TrackOutput({ client, view, options, signal: this.#abort.signal });
     this.#view = view;
     this.#options = options;
     this.#over.promise.catch(() => {});
@@ -94,10 +91,10 @@ export class Follower implements Disposable {
     if (!track.isShown || track.reading !== undefined) return;
     // Only logs know when a line was written; they begin with the event of the start.
     if (this.#options.timestamps && !isRunning) {
-      track.position ??= await this.#lastTime(track);
+      track.position ??= await this.#output.lastTime(track);
       return;
     }
-    if (this.#options.timestamps) return void this.#begin(track, () => this.#readLogs(track, {}));
+    if (this.#options.timestamps) return void this.#begin(track, () => this.#output.read(track, {}));
     track.awaitsStart = !isRunning;
     track.endsAtPosition = true;
     void this.#begin(track, await this.#connectOrRead(track));
@@ -106,22 +103,22 @@ export class Follower implements Disposable {
   /** What is paused, or waits for its policy's restart, takes no connection, but has a log. */
   async #connectOrRead(track: Track): Promise<() => Promise<void>> {
     try {
-      return await this.#connect(track);
+      return await this.#output.connect(track);
     } catch (error) {
       if (!hasStatus(error, 404, 409)) throw error;
-      return () => this.#readLogs(track, { tail: "0" });
+      return () => this.#output.read(track, { tail: "0" });
     }
   }
 
   /** Tells of the end of what was seen running, and has ended before there was anybody to hear of it. */
   async #hasEnded(track: Track): Promise<boolean> {
-    const state = (await this.#inspect(track.id))?.State;
+    const state = (await this.#output.inspect(track.id))?.State;
     if (state?.Restarting === true) void this.#watchBackOff(track);
     if (state?.Running === true) return false;
     track.isUp = false;
     track.isEndTold = true;
     const isSeen = !this.#options.timestamps;
-    if (isSeen && track.isShown) track.position = await this.#lastTime(track);
+    if (isSeen && track.isShown) track.position = await this.#output.lastTime(track);
     if (state !== undefined)
       track.telling = this.#tellEnd(track, state.ExitCode, { isSeen, isReplaced: false });
     void this.#leaveAfter(track, track.telling);
@@ -140,8 +137,8 @@ export class Follower implements Disposable {
     track.endsAtPosition = first.tail === "0";
     if (!track.endsAtPosition) track.position = "";
     void this.#begin(track, async () => {
-      if (track.endsAtPosition && !first.isRunning) track.position = await this.#lastTime(track);
-      await this.#readLogs(track, { tail: first.tail });
+      if (track.endsAtPosition && !first.isRunning) track.position = await this.#output.lastTime(track);
+      await this.#output.read(track, { tail: first.tail });
     });
   }
 
@@ -247,7 +244,7 @@ export class Follower implements Disposable {
     if (track.isEndTold) return;
     const isSeen = track.position === undefined && track.endsAtPosition;
     if (isSeen) track.position = eventTime(event);
-    const state = (await this.#inspect(track.id))?.State;
+    const state = (await this.#output.inspect(track.id))?.State;
     const goesOn = state !== undefined && (state.Running || state.Restarting);
     track.isUp = goesOn;
     if (state?.Restarting === true) void this.#watchBackOff(track);
@@ -278,7 +275,7 @@ export class Follower implements Disposable {
     try {
       while (isWaiting()) {
         await delay(lookEveryMs, undefined, { signal: this.#abort.signal }).catch(() => {});
-        const state = isWaiting() ? (await this.#inspect(track.id))?.State : undefined;
+        const state = isWaiting() ? (await this.#output.inspect(track.id))?.State : undefined;
         // Of a start and a removal events tell.
         if (state === undefined || (state.Running && !state.Restarting) || !isWaiting()) return;
         const isOver = !state.Restarting;
@@ -309,7 +306,7 @@ export class Follower implements Disposable {
     await track.reading;
     // Docker's daemon may end a log that is followed before its last lines.
     if (!isSeen && track.isShown && track.reading === undefined) {
-      await this.#begin(track, () => this.#readLogs(track, { follow: false, ...this.#before(until) }));
+      await this.#begin(track, () => this.#output.read(track, { follow: false, ...this.#before(until) }));
     }
     if (track.isShown) await this.#view.status(name, `exited with code ${exitCode}`);
     if (track.isShown && isReplaced) await this.#view.status(name, "has been recreated");
@@ -326,7 +323,7 @@ export class Follower implements Disposable {
   /** One that was to be restarted by its policy has no end to tell of. */
   async #onStop(track: Track): Promise<void> {
     if (!track.isUp) return;
-    const state = (await this.#inspect(track.id))?.State;
+    const state = (await this.#output.inspect(track.id))?.State;
     if (state?.Running === true || state?.Restarting === true) return;
     track.isUp = false;
     track.wasKilled = true;
@@ -366,7 +363,7 @@ export class Follower implements Disposable {
   #readOn(track: Track, startedAt: string): void {
     void this.#begin(track, async () => {
       track.position ??= await this.#endBefore(track.id, startedAt);
-      await this.#readLogs(track, {});
+      await this.#output.read(track, {});
     });
   }
 
@@ -387,90 +384,6 @@ export class Follower implements Disposable {
   }
 
   async #endBefore(id: string, startedAt: string): Promise<string> {
-    return this.#created.has(id) ? "" : endBefore((await this.#inspect(id))?.State, startedAt);
-  }
-
-  /** The time of the last line in a log; empty where there is none, undefined where it cannot be read. */
-  async #lastTime(track: Track): Promise<string | undefined> {
-    let last = "";
-    try {
-      for await (const { time } of await this.#openLog(track, { follow: false, tail: "1" }))
-        if (time > last) last = time;
-    } catch (error) {
-      if (isNotFound(error) || this.#abort.signal.aborted) return "";
-      if (!hasStatus(error, 501)) throw error;
-      return undefined;
-    }
-    return last;
-  }
-
-  async #openLog(track: Track, query: LogsQuery): Promise<AsyncIterable<TimedLine>> {
-    track.tty ??= (await this.#client.containerInspect(track.id)).Config.Tty === true;
-    const { tty } = track;
-    const signal = this.#abort.signal;
-    const asked = { stdout: true, stderr: true, timestamps: true, tty, ...query, signal };
-    const reader = await this.#client.containerLogs(track.id, asked);
-    return timedLines(reader.output(), tty);
-  }
-
-  async #readLogs(track: Track, query: Pick<LogsQuery, "tail" | "follow" | "until">): Promise<void> {
-    const { name } = track;
-    const { timestamps, since, until } = this.#options;
-    const seen = track.position ?? "";
-    const from = seen === "" ? since : unixTime(seen);
-    try {
-      const lines = await this.#openLog(track, {
-        follow: true,
-        ...(from === undefined ? {} : { since: from }),
-        ...(until === undefined ? {} : { until }),
-        ...query,
-      });
-      for await (const { time, text, stream } of lines) {
-        if (time <= seen && time !== "") continue;
-        if (time > (track.position ?? "")) track.position = time;
-        await this.#view.line(name, timestamps ? `${time} ${text}` : text, stream);
-      }
-    } catch (error) {
-      if (isNotFound(error) || this.#abort.signal.aborted) return;
-      if (!hasStatus(error, 501)) throw error;
-      this.#options.warn(`Can't retrieve logs for "${name}": ${(error as Error).message}`);
-      if (query.follow !== false && track.isUp) await this.#listen(track);
-    }
-  }
-
-  /** Its log driver keeps nothing to read: what is said from now on can be had where it runs, if it still does. */
-  async #listen(track: Track): Promise<void> {
-    try {
-      const shown = await this.#connect(track);
-      await shown();
-    } catch (error) {
-      if (!hasStatus(error, 404, 409)) throw error;
-    }
-  }
-
-  /** Connects to where a container runs. What is returned shows what comes, to the end. */
-  async #connect({ id, name, tty = false, isUp }: Track): Promise<() => Promise<void>> {
-    const stdio = await this.#client.containerAttach(id, { stdout: true, stderr: true, tty });
-    stdio.input.on("error", () => {});
-    // A connection to what has just ended may be one to its next start, which perhaps never comes.
-    const isLate = isUp && (await this.#inspect(id))?.State.Running !== true;
-    const silence = isLate ? setTimeout(() => stdio.close(), lookEveryMs) : undefined;
-    const output = watched(stdio.output(), () => clearTimeout(silence));
-    this.#abort.signal.addEventListener("abort", () => stdio.close(), { once: true });
-    return async () => {
-      // A connection that breaks is the end of what it brings.
-      await showOutput(this.#view, name, output).catch((error: unknown) => {
-        if (error instanceof CliError) throw error;
-      });
-    };
-  }
-
-  async #inspect(id: string): Promise<ContainerInspect | undefined> {
-    try {
-      return await this.#client.containerInspect(id);
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+    return this.#created.has(id) ? "" : endBefore((await this.#output.inspect(id))?.State, startedAt);
   }
 }
