@@ -1,9 +1,8 @@
 /** Numbers of descriptors that do not come again at once (fcntl(2), F_DUPFD_CLOEXEC). */
 import { closeSync } from "node:fs";
 import { descriptorLimit } from "./descriptor-limit.ts";
-import { libc } from "./libc.ts";
+import { fcntl } from "./libc.ts";
 
-const fcntlCall = libc.func("int fcntl(int fd, int command, int argument)");
 const F_DUPFD_CLOEXEC = 1030;
 /** Above what is open otherwise; as far up as memory for the kernel's table stays small. */
 const firstNumber = 1024;
@@ -19,7 +18,7 @@ let next = firstNumber;
 export function lastingNumber(fd: number): number {
   const end = Math.min(lastNumber, descriptorLimit() - 1);
   if (next > end) next = firstNumber;
-  const moved = next > end ? -1 : (fcntlCall(fd, F_DUPFD_CLOEXEC, next) as number);
+  const moved = next > end ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, next);
   if (moved < 0) return fd;
   next = moved + 1;
   closeSync(fd);

@@ -13,6 +13,13 @@ export const libc = koffi.load("libc.so.6");
 // koffi knows no ssize_t of its own.
 koffi.alias("ssize_t", "intptr_t");
 
+/** fcntl(2) with a number for its argument. */
+export const fcntl = libc.func("int fcntl(int fd, int command, int argument)") as (
+  fd: number,
+  command: number,
+  argument: number,
+) => number;
+
 /** errno of the last call made through koffi on this thread. */
 export const errno = (): number => koffi.errno();
 

@@ -6,7 +6,7 @@
  * memory that nobody can write to any more they see that there is nothing to do: several milliseconds less a start.
  */
 import { closeSync, readFileSync, statSync, writeSync } from "node:fs";
-import { libc } from "./libc.ts";
+import { fcntl, libc } from "./libc.ts";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -16,7 +16,6 @@ const allSeals = 0xf;
 const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 
 const memfdCreate = libc.func("int memfd_create(str name, unsigned int flags)");
-const fcntl = libc.func("int fcntl(int fd, int command, int argument)");
 
 interface Sealed {
   readonly fd: number;

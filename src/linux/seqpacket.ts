@@ -5,7 +5,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isErrno } from "./fs-error.ts";
-import { EAGAIN, ECONNRESET, EINTR, errno, libc, systemError } from "./libc.ts";
+import { EAGAIN, ECONNRESET, EINTR, errno, fcntl, libc, systemError } from "./libc.ts";
 import { pollFd, type FdPoll } from "./poll.ts";
 import { isAccepted } from "./unix-diag.ts";
 
@@ -29,7 +29,6 @@ const socketCall = libc.func("int socket(int domain, int type, int protocol)");
 const connectCall = libc.func("int connect(int fd, void *address, unsigned int length)");
 const recvCall = libc.func("ssize_t recv(int fd, void *buffer, size_t length, int flags)");
 const sendCall = libc.func("ssize_t send(int fd, void *buffer, size_t length, int flags)");
-const fcntlCall = libc.func("int fcntl(int fd, int command, int argument)");
 const setsockoptCall = libc.func(
   "int setsockopt(int fd, int level, int name, void *value, unsigned int length)",
 );
@@ -222,9 +221,9 @@ function connectWhenThereIsRoom(fd: number, path: string): void {
   const timeout = Buffer.alloc(16);
   timeout.writeBigInt64LE(BigInt(queueWaitMs) * 1000n, 8);
   setsockoptCall(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, timeout.length);
-  fcntlCall(fd, F_SETFL, 0);
+  fcntl(fd, F_SETFL, 0);
   connectInDirectory(fd, path);
-  fcntlCall(fd, F_SETFL, SOCK_NONBLOCK);
+  fcntl(fd, F_SETFL, SOCK_NONBLOCK);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { libc } from "./libc.ts";
+import { fcntl, libc } from "./libc.ts";
 import { UnixDatagram } from "./unix-datagram.ts";
 
 const firstDescriptor = 3;
@@ -17,7 +17,6 @@ const AF_UNIX = 1;
 /** How long a notice may wait for room in the manager's queue. */
 const longestNoticeMs = 5_000;
 
-const fcntlCall = libc.func("int fcntl(int fd, int command, int argument)");
 const getsockoptCall = libc.func("int getsockopt(int fd, int level, int option, void *value, void *length)");
 
 /** A listening socket that the service manager opened and that this process has from it. */
@@ -55,7 +54,7 @@ function inheritedSockets(count: number): InheritedSocket[] {
     const domain = socketDomain(fd);
     if (domain === undefined) log.warn("the service manager handed over what is no socket", { fd });
     else sockets.push({ fd, isUnix: domain === AF_UNIX });
-    fcntlCall(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
   }
   return sockets;
 }
