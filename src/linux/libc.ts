@@ -20,6 +20,14 @@ export const fcntl = libc.func("int fcntl(int fd, int command, int argument)") a
   argument: number,
 ) => number;
 
+const setsockoptCall = libc.func(
+  "int setsockopt(int fd, int level, int name, const void *value, uint32_t length)",
+);
+
+/** setsockopt(2): 0, or -1 with {@link errno}. */
+export const setsockopt = (fd: number, level: number, name: number, value: Buffer): number =>
+  setsockoptCall(fd, level, name, value, value.length) as number;
+
 /** errno of the last call made through koffi on this thread. */
 export const errno = (): number => koffi.errno();
 

@@ -3,11 +3,10 @@
  * in files of their own (`rtnetlink.ts`, `conntrack.ts`). Numbers are in the machine's byte order, which is little
  * endian on every machine that Node runs on.
  */
-import { libc, errno, EAGAIN, EINTR, systemError } from "./libc.ts";
+import { libc, setsockopt, errno, EAGAIN, EINTR, systemError } from "./libc.ts";
 import { EngineError } from "../base/errors.ts";
 
 const socketCall = libc.func("int socket(int domain, int type, int protocol)");
-const setsockoptCall = libc.func("int setsockopt(int fd, int level, int name, void *value, uint32_t length)");
 const sendCall = libc.func("ssize_t send(int fd, void *data, size_t length, int flags)");
 const recvCall = libc.func("ssize_t recv(int fd, void *data, size_t length, int flags)");
 const closeCall = libc.func("int close(int fd)");
@@ -116,12 +115,12 @@ export class NetlinkSocket implements Disposable {
   constructor(protocol: number) {
     this.#fd = socketCall(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (this.#fd < 0) throw systemError("open a netlink socket");
-    setsockoptCall(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, u32(1), 4);
-    setsockoptCall(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, u32(1), 4);
+    setsockopt(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, u32(1));
+    setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, u32(1));
     // struct timeval; only a guard against waiting for ever for an answer that a kernel does not send.
     const timeout = Buffer.alloc(16);
     timeout.writeBigInt64LE(5n, 0);
-    setsockoptCall(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16);
+    setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout);
   }
 
   /** Sends and waits for the kernel's answer: the messages of a dump, or those before the acknowledgement. */

@@ -3,13 +3,12 @@
  * kernel sends a message for each object that comes or goes, and one at the end of each transaction that says who it was.
  */
 import { closeSync } from "node:fs";
-import { EAGAIN, EINTR, errno, libc, systemError } from "./libc.ts";
+import { EAGAIN, EINTR, errno, libc, setsockopt, systemError } from "./libc.ts";
 import { NETLINK_NETFILTER, NetlinkSocket, parseAttributes, readText, u32 } from "./netlink.ts";
 import { pollFd } from "./poll.ts";
 
 const socketCall = libc.func("int socket(int domain, int type, int protocol)");
 const bindCall = libc.func("int bind(int fd, void *address, uint32_t length)");
-const setsockoptCall = libc.func("int setsockopt(int fd, int level, int name, void *value, uint32_t length)");
 const recvCall = libc.func("ssize_t recv(int fd, void *data, size_t length, int flags)");
 
 const AF_NETLINK = 16;
@@ -68,13 +67,13 @@ function openSocket(): number {
   address.writeUInt16LE(AF_NETLINK, 0);
   const failed =
     bindCall(fd, address, address.length) !== 0 ||
-    setsockoptCall(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, u32(NFNLGRP_NFTABLES), 4) !== 0;
+    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, u32(NFNLGRP_NFTABLES)) !== 0;
   if (failed) {
     const failure = systemError("watch the nftables");
     closeSync(fd);
     throw failure;
   }
-  setsockoptCall(fd, SOL_SOCKET, SO_RCVBUFFORCE, u32(receiveBytes), 4);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, u32(receiveBytes));
   return fd;
 }
 

@@ -5,7 +5,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isErrno } from "./fs-error.ts";
-import { EAGAIN, ECONNRESET, EINTR, errno, fcntl, libc, systemError } from "./libc.ts";
+import { EAGAIN, ECONNRESET, EINTR, errno, fcntl, libc, setsockopt, systemError } from "./libc.ts";
 import { pollFd, type FdPoll } from "./poll.ts";
 import { isAccepted } from "./unix-diag.ts";
 
@@ -29,9 +29,6 @@ const socketCall = libc.func("int socket(int domain, int type, int protocol)");
 const connectCall = libc.func("int connect(int fd, void *address, unsigned int length)");
 const recvCall = libc.func("ssize_t recv(int fd, void *buffer, size_t length, int flags)");
 const sendCall = libc.func("ssize_t send(int fd, void *buffer, size_t length, int flags)");
-const setsockoptCall = libc.func(
-  "int setsockopt(int fd, int level, int name, void *value, unsigned int length)",
-);
 const shutdownCall = libc.func("int shutdown(int fd, int how)");
 
 /** A connected socket. */
@@ -220,7 +217,7 @@ function connectWhenThereIsRoom(fd: number, path: string): void {
   }
   const timeout = Buffer.alloc(16);
   timeout.writeBigInt64LE(BigInt(queueWaitMs) * 1000n, 8);
-  setsockoptCall(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, timeout.length);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeout);
   fcntl(fd, F_SETFL, 0);
   connectInDirectory(fd, path);
   fcntl(fd, F_SETFL, SOCK_NONBLOCK);

@@ -5,6 +5,7 @@
  */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { connect, createServer, isIPv6, type Server, type Socket } from "node:net";
+import { openInetSocket } from "../linux/inet-socket.ts";
 
 export interface PortTarget {
   /** Empty when nothing is passed on. */
@@ -28,21 +29,34 @@ export interface HoldRequest {
 const udpIdleMs = 90_000;
 const maxUdpClients = 1024;
 
-/** Binds and listens. Rejects with Node's error (`code` EADDRINUSE, EADDRNOTAVAIL …). */
-export async function holdTcp({ hostIp, hostPort, target }: HoldRequest): Promise<PortHolder> {
+/**
+ * The descriptor of a socket that takes packets of the loopback device alone, for an address of 127.0.0.0/8; undefined for
+ * others, which Node.js opens itself. A host with `route_localnet` takes packets for these addresses from wires, too:
+ * the firewall drops them, but its rules may be somebody else's business, or flushed a moment ago.
+ */
+function openLoopback(kind: "tcp" | "udp", { hostIp, hostPort }: HoldRequest): number | undefined {
+  if (!hostIp.startsWith("127.")) return undefined;
+  return openInetSocket({ kind, address: hostIp, port: hostPort, listen: kind === "tcp", device: "lo" }).fd;
+}
+
+/** Binds and listens. Rejects with an error whose `code` is EADDRINUSE, EADDRNOTAVAIL … */
+export async function holdTcp(request: HoldRequest): Promise<PortHolder> {
+  const { hostIp, hostPort, target } = request;
+  const fd = openLoopback("tcp", request);
   const open = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (client) =>
     passOn(client, target, open),
   );
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen({ host: hostIp, port: hostPort, ipv6Only: isIPv6(hostIp), exclusive: true }, resolve);
+  const address = { host: hostIp, port: hostPort, ipv6Only: isIPv6(hostIp), exclusive: true };
+  server.listen(fd === undefined ? address : { fd }, resolve);
   await promise;
   server.on("error", () => {});
   server.unref();
-  const address = server.address();
+  const bound = server.address();
   return {
-    port: typeof address === "object" && address !== null ? address.port : hostPort,
+    port: typeof bound === "object" && bound !== null ? bound.port : hostPort,
     close() {
       server.close();
       for (const socket of open) socket.destroy();
@@ -76,13 +90,15 @@ interface UdpClient {
   lastUsedMs: number;
 }
 
-/** Binds a UDP port. Rejects with Node's error. */
-export async function holdUdp({ hostIp, hostPort, target }: HoldRequest): Promise<PortHolder> {
+/** Binds a UDP port. Rejects as {@link holdTcp} does. */
+export async function holdUdp(request: HoldRequest): Promise<PortHolder> {
+  const { hostIp, hostPort, target } = request;
+  const fd = openLoopback("udp", request);
   const isV6 = isIPv6(hostIp);
   const server = createSocket({ type: isV6 ? "udp6" : "udp4", ipv6Only: isV6 });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.bind({ address: hostIp, port: hostPort, exclusive: true }, resolve);
+  server.bind(fd === undefined ? { address: hostIp, port: hostPort, exclusive: true } : { fd }, resolve);
   try {
     await promise;
   } catch (error) {

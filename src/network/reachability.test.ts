@@ -48,6 +48,19 @@ async function ended(manager: TestManager): Promise<void> {
   assert.deepEqual([left.links, left.tables, left.mounts], [clean.links, clean.tables, clean.mounts]);
 }
 
+/** While `work` runs, what is sent to 127.0.0.1 in a namespace goes to a neighbour. */
+async function withoutLoopback(
+  { netns, gateway, device }: { netns: string; gateway: string; device: string },
+  work: () => Promise<void>,
+): Promise<void> {
+  inside(netns, "sh", "-c", `echo 1 > /proc/sys/net/ipv4/conf/${device}/route_localnet`);
+  inside(netns, "ip", "addr", "del", "127.0.0.1/8", "dev", "lo");
+  inside(netns, "ip", "route", "add", "127.0.0.1/32", "via", gateway);
+  await work();
+  inside(netns, "ip", "route", "del", "127.0.0.1/32");
+  inside(netns, "ip", "addr", "add", "127.0.0.1/8", "dev", "lo");
+}
+
 /** One UDP question from the host by a socket of its own, or one that is given. */
 async function askUdp(
   address: string,
@@ -172,13 +185,10 @@ describe("published on one address", () => {
       [host.outside, hostAddress, "eth0"],
       [attacker.netns, "10.231.1.1", "eth0"],
     ] as const) {
-      inside(netns, "sh", "-c", `echo 1 > /proc/sys/net/ipv4/conf/${device}/route_localnet`);
-      inside(netns, "ip", "addr", "del", "127.0.0.1/8", "dev", "lo");
-      inside(netns, "ip", "route", "add", "127.0.0.1/32", "via", gateway);
-      assert.equal(await askBriefly(netns, "127.0.0.1", 8081), undefined);
-      assert.equal(await askBriefly(netns, "127.0.0.1", 8082), undefined);
-      inside(netns, "ip", "route", "del", "127.0.0.1/32");
-      inside(netns, "ip", "addr", "add", "127.0.0.1/8", "dev", "lo");
+      await withoutLoopback({ netns, gateway, device }, async () => {
+        assert.equal(await askBriefly(netns, "127.0.0.1", 8081), undefined);
+        assert.equal(await askBriefly(netns, "127.0.0.1", 8082), undefined);
+      });
     }
     assert.equal(await ask(undefined, "127.0.0.1", 8082), "secret 127.0.0.1");
     service.close();
@@ -306,6 +316,38 @@ test("without firewall rules the held ports still serve every address", async (t
   const server = await serveUdp(web.netns, 90, "udp");
   t.after(() => server.kill("SIGKILL"));
   assert.equal(await askUdp("127.0.0.1", 9091), "udp hello");
+});
+
+test("without firewall rules ports on 127.0.0.1 are for the host alone, also where packets for it are let in", async (t) => {
+  const config = { bridge: "gt-net8", bip: "10.231.8.1/24", iptables: false, ip6tables: false };
+  const manager = await started(config, t);
+  const before = readSysctl("net.ipv4.conf.wire.route_localnet");
+  writeSysctl("net.ipv4.conf.wire.route_localnet", "1");
+  t.after(() => writeSysctl("net.ipv4.conf.wire.route_localnet", before ?? "0"));
+  const ports = [
+    tcp(80, 8092, "127.0.0.1"),
+    tcp(80, 8093),
+    udp(90, 9092, "127.0.0.1"),
+    tcp(80, 0, "127.0.0.1"),
+  ];
+  const web = await manager.openContainer({ ports });
+  await serve(web.netns, 80, "web");
+  const server = await serveUdp(web.netns, 90, "udp");
+  t.after(() => server.kill("SIGKILL"));
+  await withoutLoopback({ netns: host.outside, gateway: hostAddress, device: "eth0" }, async () => {
+    assert.equal(await ask(host.outside, "127.0.0.1", 8093), "web 10.231.8.1");
+    for (const { hostPort } of [web.ports[0]!, web.ports.at(-1)!])
+      assert.equal(await askBriefly(host.outside, "127.0.0.1", hostPort), undefined);
+  });
+  for (const { hostPort } of [web.ports[0]!, web.ports.at(-1)!])
+    assert.equal(await ask(undefined, "127.0.0.1", hostPort), "web 10.231.8.1");
+  assert.equal(await askUdp("127.0.0.1", 9092), "udp hello");
+  // A port that another program has is refused as on any other address.
+  const taken = await serve(undefined, 8094, "taken");
+  t.after(() => taken.close());
+  await assert.rejects(manager.openContainer({ ports: [tcp(80, 8094, "127.0.0.1")] }), {
+    message: /Bind for 127\.0\.0\.1:8094 failed: address already in use/,
+  });
 });
 
 test("two managers side by side: containers meet by published ports, and only so", async (t) => {
