@@ -4,6 +4,7 @@ import type { Server } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { EngineError, errorText, invalidArgument, notFound } from "../base/errors.ts";
+import type { InheritedSocket } from "../base/inherited-socket.ts";
 import type { log as daemonLog } from "../base/log.ts";
 
 const defaultTcpPort = 2375;
@@ -26,12 +27,6 @@ export interface ListenOptions {
   readonly group?: string | undefined;
   /** Listening sockets that this process was started with, for `fd://`. */
   readonly inherited?: readonly InheritedSocket[];
-}
-
-/** A listening socket that somebody else opened. */
-export interface InheritedSocket {
-  readonly fd: number;
-  readonly isUnix: boolean;
 }
 
 export type ListenAddress =

@@ -1,27 +1,33 @@
 /** More processes in a container that runs. */
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { readdirSync } from "node:fs";
 import { after, test } from "node:test";
 import { isKind } from "../base/errors.ts";
-import { dropCgroupParent, installedRuntimes, leftovers, openBench } from "./bundle.fixture.ts";
+import { type Bench, dropCgroupParent, installedRuntimes, leftovers, openBench } from "./bundle.fixture.ts";
 import { collect, eventually, execRequest } from "./monitor.fixture.ts";
+import type { RuntimeBinary } from "./monitor.ts";
 
 after(dropCgroupParent);
 
 /** Rounds of the tests that look for lost output; a run over night can take more. */
 const rounds = Number(process.env["GANTRY_TEST_ROUNDS"] ?? 15);
 
+/** A running container, and what there is in its directory of processes that are added to it. */
+async function startSleeper(bench: Bench, runtime: RuntimeBinary) {
+  const made = bench.bundle(["sleep", "1000"]);
+  const task = await bench.monitor.create(bench.request(runtime, made));
+  await bench.monitor.start(made.id, runtime);
+  const execFiles = (): string[] => readdirSync(made.bundle).filter((file) => file.startsWith("exec-"));
+  return { made, task, execFiles };
+}
+
 for (const runtime of installedRuntimes) {
   const { name } = runtime;
 
   test(`${name}: a prepared exec that is not started runs nothing and leaves nothing`, async () => {
     using bench = openBench();
-    const made = bench.bundle(["sleep", "1000"]);
     const { monitor } = bench;
-    const task = await monitor.create(bench.request(runtime, made));
-    await monitor.start(made.id, runtime);
-    const execFiles = (): string[] => readdirSync(made.bundle).filter((file) => file.startsWith("exec-"));
+    const { made, task, execFiles } = await startSleeper(bench, runtime);
     monitor.prepareExec(execRequest(runtime, made, ["true"]));
     assert.equal(execFiles().length, 1);
     await eventually(() => execFiles().length === 0, "the monitor gives up by itself");
@@ -40,11 +46,8 @@ for (const runtime of installedRuntimes) {
 
   test(`${name}: exec, its streams, codes, terminal and errors`, async () => {
     using bench = openBench();
-    const made = bench.bundle(["sleep", "1000"]);
     const { monitor } = bench;
-    const task = await monitor.create(bench.request(runtime, made));
-    await monitor.start(made.id, runtime);
-    const execFiles = (): string[] => readdirSync(made.bundle).filter((file) => file.startsWith("exec-"));
+    const { made, task, execFiles } = await startSleeper(bench, runtime);
     for (let round = 0; round < rounds; round += 1) {
       const request = execRequest(runtime, made, [
         "sh",
@@ -69,14 +72,18 @@ for (const runtime of installedRuntimes) {
     await cat.stdio!.ended;
     assert.equal(echoed.stdout.length, 100_000);
     const terminal = await monitor.exec(
-      execRequest(runtime, made, ["sh", "-c", "read x; stty size; exit 4"], {
-        terminal: true,
-        openStdin: true,
-      }),
+      execRequest(
+        runtime,
+        made,
+        ["sh", "-c", "read x; until stty size | grep -x '20 30'; do sleep 0.05; done; exit 4"],
+        {
+          terminal: true,
+          openStdin: true,
+        },
+      ),
     );
     const seen = collect(terminal.stdio!);
     await terminal.resize(20, 30);
-    await sleep(30);
     await terminal.stdio!.write(Buffer.from("\r"));
     assert.deepEqual(await terminal.exited, { exitCode: 4 });
     await terminal.stdio!.ended;

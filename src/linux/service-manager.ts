@@ -3,6 +3,7 @@
  * are handed over (sd_listen_fds(3)) and notices of the service's state (sd_notify(3)). Both come in the environment.
  */
 import { errorText } from "../base/errors.ts";
+import type { InheritedSocket } from "../base/inherited-socket.ts";
 import { log } from "../base/log.ts";
 import { fcntl, libc } from "./libc.ts";
 import { UnixDatagram } from "./unix-datagram.ts";
@@ -18,12 +19,6 @@ const AF_UNIX = 1;
 const longestNoticeMs = 5_000;
 
 const getsockoptCall = libc.func("int getsockopt(int fd, int level, int option, void *value, void *length)");
-
-/** A listening socket that the service manager opened and that this process has from it. */
-export interface InheritedSocket {
-  readonly fd: number;
-  readonly isUnix: boolean;
-}
 
 /** What a service says of itself (sd_notify(3)). */
 export type ServiceState = "ready" | "reloading" | "stopping";
