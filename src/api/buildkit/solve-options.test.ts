@@ -74,19 +74,25 @@ test("contexts are directories of the client's, addresses, or what it uploads", 
   for (const [attributes, kind] of kinds) assert.equal(buildRequest(input(attributes)).context.kind, kind);
 });
 
-test("exporters keep their number, and only real pushes push", () => {
+test("exporters keep their number, and whoever asks for a push has it", () => {
   const exporter = (Type: string, attributes: Record<string, string> = {}) => ({
     Type,
     Attrs: new Map(Object.entries(attributes)),
   });
   const exports = (...exporters: ReturnType<typeof exporter>[]) =>
     buildRequest(input({}, { exporters })).exports;
-  const [moby, image] = exports(
+  const pushes = exports(
     exporter("moby", { name: "a,b", push: "true" }),
     exporter("image", { name: "c", push: "true" }),
-  );
-  assert.deepEqual(moby?.type === "image" && [moby.names, moby.push], [["a", "b"], false]);
-  assert.deepEqual(image?.type === "image" && [image.names, image.push], [["c"], true]);
+    exporter("moby", { name: "d", push: "false" }),
+    exporter("moby", { name: "e" }),
+  ).map((made) => made.type === "image" && [made.names, made.push]);
+  assert.deepEqual(pushes, [
+    [["a", "b"], true],
+    [["c"], true],
+    [["d"], false],
+    [["e"], false],
+  ]);
   assert.deepEqual(
     exports(exporter("local"), exporter("tar"), exporter("oci")).map(({ type }) => type),
     ["local", "tar", "oci"],

@@ -10,6 +10,7 @@ import type {
   ContextSource,
 } from "../../build/build.ts";
 import { checkFrontend } from "../../build/dockerfile/parse.ts";
+import { parseBoolean } from "../../build/dockerfile/values.ts";
 import { isDigest } from "../../oci/digest.ts";
 import { parsePlatform } from "../../oci/platform.ts";
 import { attributesOf } from "../../wire/buildkit/common.ts";
@@ -301,6 +302,8 @@ function layoutOutput({ Type, Attrs }: Exporter, session: ClientSession): { stor
   return { store };
 }
 
+const isTrue = (value: string | undefined): boolean => value !== undefined && parseBoolean(value) === true;
+
 /** What an exporter in BuildKit's words is. Throws `invalidArgument` for an unknown one. */
 export function exportOf(
   exporter: Exporter,
@@ -316,8 +319,9 @@ export function exportOf(
       return {
         type: "image",
         names,
-        // Clients that ask for "moby" push by themselves, through the Engine's API.
-        push: exporter.Type === "image" && exporter.Attrs.get("push") === "true",
+        // buildx leaves it to the builder (its driver's "direct push"); older ones push "moby" once more themselves,
+        // and find everything there.
+        push: isTrue(exporter.Attrs.get("push")),
         attributes,
       };
     case "local":
