@@ -7,7 +7,7 @@ import { errorText, isKind } from "./errors.ts";
 import { log } from "./log.ts";
 
 const reservedBytes = 2 * 1024 * 1024;
-/** After a failure it is tried again not sooner than this. */
+/** After a failure it is tried again not sooner than this, by the clock that nobody sets. */
 const retryMs = 5_000;
 
 export class DiskReserve {
@@ -41,13 +41,13 @@ export class DiskReserve {
     log.warn("the disk is full: using what was set aside for that", { file: this.#path });
     rmSync(this.#path, { force: true });
     this.#isHeld = false;
-    this.#nextTryMs = Date.now() + retryMs;
+    this.#nextTryMs = performance.now() + retryMs;
   }
 
   /** Sets room aside again, when there is some. */
   refill(): void {
-    if (this.#isHeld || Date.now() < this.#nextTryMs) return;
-    this.#nextTryMs = Date.now() + retryMs;
+    if (this.#isHeld || performance.now() < this.#nextTryMs) return;
+    this.#nextTryMs = performance.now() + retryMs;
     try {
       const fd = openSync(this.#path, "w", 0o600);
       try {

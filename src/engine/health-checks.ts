@@ -13,6 +13,7 @@ import {
   startingHealth,
   type HealthTimes,
 } from "../container/health.ts";
+import { processAgeMs } from "../linux/pidfd.ts";
 import type { HealthLogEntry } from "../wire/container.ts";
 import { emitContainer, type EngineContext } from "./context.ts";
 import { commandText, startProcess } from "./exec.ts";
@@ -44,6 +45,7 @@ class HealthLoop {
   readonly #context: EngineContext;
   readonly #id: string;
   readonly #times: HealthTimes;
+  /** By the clock that nobody sets, also when an earlier daemon started it: a start period is a time that passes. */
   readonly #startedMs: number;
   readonly #loop: Loop;
 
@@ -51,7 +53,7 @@ class HealthLoop {
     this.#context = context;
     this.#id = container.id;
     this.#times = healthTimes(container.config.Healthcheck ?? {});
-    this.#startedMs = Date.parse(container.state.startedAt);
+    this.#startedMs = performance.now() - processAgeMs(container.state.pid);
     this.#loop = loop;
   }
 
@@ -64,7 +66,7 @@ class HealthLoop {
         signal.removeEventListener("abort", stop);
         void this.#probe();
       },
-      Math.min(nextProbeMs(health, this.#times, Date.now() - this.#startedMs), 2 ** 31 - 1),
+      Math.min(nextProbeMs(health, this.#times, performance.now() - this.#startedMs), 2 ** 31 - 1),
     );
     const stop = (): void => clearTimeout(timer);
     signal.addEventListener("abort", stop, { once: true });
@@ -72,7 +74,7 @@ class HealthLoop {
 
   async #probe(): Promise<void> {
     const { signal } = this.#loop;
-    const ranMs = Date.now() - this.#startedMs;
+    const ranMs = performance.now() - this.#startedMs;
     const Start = nowRfc3339();
     let outcome: Pick<HealthLogEntry, "ExitCode" | "Output">;
     try {

@@ -50,9 +50,9 @@ export function amountReporter(
 ): {
   (status: string, current: number): void;
 } {
-  let lastMs = 0;
+  let lastMs = -Infinity;
   return (status, current) => {
-    const now = Date.now();
+    const now = performance.now();
     if (now - lastMs < reportEveryMs) return;
     lastMs = now;
     report({ status, progressDetail: { current, total: line.total }, id: line.id });

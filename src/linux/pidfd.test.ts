@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
-import { Pidfd, processStartTicks, waitForEnd } from "./pidfd.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Pidfd, processAgeMs, processStartTicks, waitForEnd } from "./pidfd.ts";
 
 test("the end of a process that is not our child is seen", async () => {
   // The shell ends at once, so that its sleep belongs to init.
@@ -33,4 +34,19 @@ test("no process: nothing to hold, nothing to wait for", async () => {
   await once(child, "exit");
   assert.equal(Pidfd.open(child.pid!), undefined);
   await waitForEnd(child.pid!);
+});
+
+test("how long a process has run goes by no clock that somebody sets", async (t) => {
+  const child = spawn("sleep", ["60"]);
+  t.after(() => child.kill("SIGKILL"));
+  const begun = performance.now();
+  t.mock.method(Date, "now", () => 0);
+  while (processAgeMs(child.pid!) < 100) await sleep(10);
+  // Ticks and the time since boot are told in hundredths.
+  assert.ok(performance.now() - begun >= 50);
+  assert.ok(processAgeMs(child.pid!) < performance.now() - begun + 60_000);
+  assert.ok(processAgeMs(1) >= processAgeMs(child.pid!));
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  assert.equal(processAgeMs(child.pid!), 0);
 });

@@ -88,3 +88,17 @@ export function processStartTicks(pid: number): bigint | undefined {
     return undefined;
   }
 }
+
+/** USER_HZ, which is 100 on every Linux that Node runs on. */
+const ticksPerSecond = 100;
+
+/**
+ * For how long the process has run, ms, by clocks that nobody sets (proc(5), /proc/uptime); 0 when there is none. Throws
+ * when that cannot be read.
+ */
+export function processAgeMs(pid: number): number {
+  const ticks = processStartTicks(pid);
+  if (ticks === undefined) return 0;
+  const upSeconds = Number(readFileSync("/proc/uptime", "latin1").split(" ")[0]);
+  return Math.max(0, (upSeconds - Number(ticks) / ticksPerSecond) * 1000);
+}

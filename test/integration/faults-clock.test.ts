@@ -1,6 +1,6 @@
 /**
- * The machine's clock jumps an hour forth and back under a daemon at work: health checks, policies and logs go by the time
- * that passes. Needs libfaketime (Debian's package of that name), or its path in GANTRY_TEST_FAKETIME.
+ * The machine's clock jumps an hour forth and back under a daemon at work, and is years off when a daemon is started: health
+ * checks, policies and logs go by the time that passes. Needs libfaketime (Debian's package of that name), or its path in GANTRY_TEST_FAKETIME.
  */
 import assert from "node:assert/strict";
 import { globSync } from "node:fs";
@@ -19,21 +19,23 @@ const slow = { timeoutMs: 120_000 };
 const patient = { timeoutMs: 90_000 };
 const hourMs = 3_600_000;
 
-test("clock jumps of an hour", { skip: isDocker || (library === "" && "no libfaketime here") }, async () => {
+const skip = isDocker || (library === "" && "no libfaketime here");
+
+/** What has a daemon read its clock from `offset`. */
+const clockFrom = (offset: string): Record<string, string> => ({
+  LD_PRELOAD: library,
+  FAKETIME_TIMESTAMP_FILE: offset,
+  FAKETIME_NO_CACHE: "1",
+  // What nobody can set on a machine either.
+  FAKETIME_DONT_FAKE_MONOTONIC: "1",
+  NO_FAKE_STAT: "1",
+});
+
+test("clock jumps of an hour", { skip }, async () => {
   await using prepared = await TestDaemon.prepare();
   const offset = join(prepared.root, "offset");
   await writeFile(offset, "+0");
-  await using daemon = await TestDaemon.start({
-    host: prepared.host,
-    env: {
-      LD_PRELOAD: library,
-      FAKETIME_TIMESTAMP_FILE: offset,
-      FAKETIME_NO_CACHE: "1",
-      // What nobody can set on a machine either.
-      FAKETIME_DONT_FAKE_MONOTONIC: "1",
-      NO_FAKE_STAT: "1",
-    },
-  });
+  await using daemon = await TestDaemon.start({ host: prepared.host, env: clockFrom(offset) });
   await ensureBusybox(daemon);
   const start = (name: string, script: string, ...options: string[]): Promise<string> =>
     daemon.dockerOk(["run", "-d", "--name", name, ...options, busybox, "sh", "-c", script], patient);
@@ -74,4 +76,58 @@ test("clock jumps of an hour", { skip: isDocker || (library === "" && "no libfak
     seen,
     seen.map((_, n) => String(n + 1)),
   );
+});
+
+test("a daemon that begins ten years too early, too late, and in 1970", { skip }, async () => {
+  await using prepared = await TestDaemon.prepare();
+  const offset = join(prepared.root, "offset");
+  await writeFile(offset, "+0");
+  await using daemon = await TestDaemon.start({ host: prepared.host, env: clockFrom(offset) });
+  await ensureBusybox(daemon);
+  const run = (name: string, ...words: string[]): Promise<string> =>
+    daemon.dockerOk(["run", "-d", "--name", name, ...words], patient);
+  const talk = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done";
+  await run("again", "--restart", "always", busybox, "sh", "-c", "sleep 1; exit 3");
+  await run("talker", busybox, "sh", "-c", talk);
+  await daemon.dockerOk(["run", "--name", "done", busybox, "true"], patient);
+  const inspect = (name: string) => daemon.client.getContainer(name).inspect();
+  const lines = async (...words: string[]): Promise<string[]> =>
+    (await daemon.dockerOk(["logs", ...words, "talker"], patient)).split("\n");
+  for (const [text, wayMs] of [
+    ["-10y", -10],
+    ["+10y", 10],
+    ["@1970-01-01 00:05:00", -50],
+  ].map(([clock, years]) => [String(clock), Number(years) * 365 * 24 * hourMs] as const)) {
+    // What its checks say by the end of its start period must not hang on the clock of the next daemon.
+    await daemon.docker(["rm", "-f", "early"], patient);
+    const checks = "--health-cmd false --health-interval 1s --health-retries 2 --health-start-period 6s";
+    await run("early", ...checks.split(" "), busybox, "sleep", "600");
+    await daemon.killHard();
+    await writeFile(offset, text);
+    await daemon.launch();
+    const nowS = Math.floor(Date.parse(String((await daemon.client.info()).SystemTime)) / 1000);
+    assert.ok(Math.sign(nowS * 1000 - Date.now()) === Math.sign(wayMs), `${text}: ${nowS}`);
+    const [restartsBefore, linesBefore] = [(await inspect("again")).RestartCount, (await lines()).length];
+    await eventually(async () => (await inspect("early")).State.Health?.Status === "unhealthy", {
+      ...slow,
+      what: `the end of the start period with the clock at ${text}`,
+    });
+    await eventually(async () => (await lines()).length > linesBefore + 5, { ...slow, what: "lines" });
+    await eventually(async () => (await inspect("again")).RestartCount !== restartsBefore, {
+      ...slow,
+      what: "restarts",
+    });
+    const events = ["events", "--since", String(nowS), "--until", String(nowS + 1)];
+    assert.match(await daemon.dockerOk([...events, "--filter", "type=container"], patient), /container/);
+    if (wayMs < 0) {
+      // Nothing is older than a day to this clock.
+      const pruned = await daemon.dockerOk(["container", "prune", "-f", "--filter", "until=24h"], patient);
+      assert.doesNotMatch(pruned, /Deleted/);
+    }
+    assert.match(await daemon.dockerOk(["ps", "-a"], patient), /done/);
+    assert.equal(await daemon.dockerOk(["run", "--rm", busybox, "echo", "runs"], patient), "runs");
+    await daemon.dockerOk(["stop", "-t", "1", "talker"], patient);
+    await daemon.dockerOk(["start", "talker"], patient);
+    await assertAtRest(daemon);
+  }
 });

@@ -271,6 +271,8 @@ async function* chosen(blocks: AsyncIterable<LogEntry[]>, read: LogRead): AsyncG
     for (const entry of block) {
       const time = fixedRfc3339(entry.time);
       if (until !== "" && time > until) {
+        // A clock that was put back: earlier lines may come after later ones. What is followed has to end somewhere.
+        if (!read.follow) continue;
         if (wanted.length > 0) yield wanted;
         return;
       }
