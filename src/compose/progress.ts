@@ -6,6 +6,8 @@ export type ProgressKind = "working" | "done" | "warning" | "error";
 export interface ProgressEvent {
   /** `Container shop-web-1`, `Network shop_default`. */
   readonly id: string;
+  /** What is done with it, where its text alone does not say: `copy a to b`. */
+  readonly what?: string;
   readonly kind: ProgressKind;
   /** `Creating`, `Created`. */
   readonly text: string;

@@ -72,8 +72,14 @@ describe("ProgressView", () => {
     const { screen, progress } = view("plain");
     progress.report({ id: "Container c", kind: "working", text: "Creating" });
     progress.report({ id: "Container c", kind: "error", text: "Error", detail: "why" });
+    progress.report({ id: "c", what: "copy a to b", kind: "done", text: "Copied" });
     progress.finish();
-    deepEqual(screen.lines, [" Container c  Creating", " Container c  Error  why", ""]);
+    deepEqual(screen.lines, [
+      " Container c  Creating",
+      " Container c  Error  why",
+      " c copy a to b Copied",
+      "",
+    ]);
   });
 
   it("says nothing when it is to be quiet", () => {

@@ -65,10 +65,10 @@ export class ProgressView {
     this.#timer ??= setInterval(() => this.#draw(), redrawMs).unref();
   };
 
-  #plain({ id, text, detail, parent, fleeting }: ProgressEvent): void {
+  #plain({ id, what = "", text, detail, parent, fleeting }: ProgressEvent): void {
     if (fleeting === true) return;
     const place = parent === undefined ? id : `${parent} ${id}`;
-    this.#target.write(` ${place}  ${text}${detail === undefined ? "" : `  ${detail}`}\n`);
+    this.#target.write(` ${place} ${what} ${text}${detail === undefined ? "" : `  ${detail}`}\n`);
   }
 
   /** Shows a line that is no progress, above what is being drawn. */
@@ -130,6 +130,7 @@ export class ProgressView {
   }
 }
 
-function label({ id, parent }: ProgressEvent): string {
-  return parent === undefined ? id : `  ${id}`;
+function label({ id, what, parent }: ProgressEvent): string {
+  const text = what === undefined ? id : `${id} ${what}`;
+  return parent === undefined ? text : `  ${text}`;
 }

@@ -94,8 +94,7 @@ const finished = new Set([
 function reportLayer(report: Report, parent: string, message: ProgressMessage): void {
   const { id, status, progressDetail } = message;
   if (id === undefined || status === undefined) return;
-  const { current = 0, total = 0 } = progressDetail ?? {};
-  const amount = total > 0 ? `${Math.floor((100 * current) / total)}%` : "";
+  const amount = percentage(progressDetail);
   report({
     id,
     parent,
@@ -105,29 +104,68 @@ function reportLayer(report: Report, parent: string, message: ProgressMessage): 
   });
 }
 
-/** Pushes the image of a service. */
-export async function pushImage(
+export interface PushOptions extends PullOptions {
+  /** Hears of an image that could not be pushed, and the others go on. Without it that is the end. */
+  readonly onFailure?: (name: string, error: unknown) => void;
+}
+
+/** The names under which the image of a service is pushed; none where it has no name of its own, or is not built. */
+export function pushedNames({ build, image = "" }: Service): readonly string[] {
+  return build === undefined || image === "" ? [] : [image, ...(build.tags ?? [])];
+}
+
+/** Pushes the images of services, and says which are skipped. */
+export async function pushServices(
+  session: Session,
+  project: Project,
+  names: readonly string[],
+  { onFailure, ...options }: PushOptions,
+): Promise<void> {
+  const push = async (name: string, image: string): Promise<void> => {
+    try {
+      await pushImage(session, image, options);
+    } catch (error) {
+      if (onFailure === undefined) throw error;
+      onFailure(name, error);
+    }
+  };
+  const work: Promise<void>[] = [];
+  for (const name of names) {
+    const images = pushedNames(project.services[name]!);
+    if (images.length === 0) session.report({ id: name, what: "Skipped", kind: "done", text: "" });
+    for (const image of images) work.push(session.limit(() => push(name, image)));
+  }
+  await settle(work);
+}
+
+/** Pushes an image, telling of its layers in the words of Docker Compose. */
+async function pushImage(
   { client, report, registryAuth }: Session,
-  { name, image }: Pick<Pull, "name" | "image">,
+  image: string,
   { quiet = false }: PullOptions,
 ): Promise<void> {
-  report({ id: name, kind: "working", text: "Pushing" });
-  try {
-    const reference = parseReference(image);
-    const { tag } = withDefaultTag(reference);
-    const messages = client.imagePush({
-      image: repositoryName(reference),
-      ...defined({ tag, registryAuth: await registryAuth(image) }),
-    });
-    for await (const message of messages) if (!quiet) reportLayer(report, name, message);
-    report({ id: name, kind: "done", text: "Pushed" });
-  } catch (error) {
-    report({
-      id: name,
-      kind: "error",
-      text: "Error",
-      detail: errorText(error),
-    });
-    throw error;
-  }
+  const reference = parseReference(image);
+  const { tag } = withDefaultTag(reference);
+  const messages = client.imagePush({
+    image: repositoryName(reference),
+    ...defined({ tag, registryAuth: await registryAuth(image) }),
+  });
+  for await (const message of messages) if (!quiet) reportPushed(report, image, message);
+}
+
+/** A message about a layer as a line of its own: one layer may go to several images. */
+function reportPushed(report: Report, image: string, { id, status, progressDetail }: ProgressMessage): void {
+  if (id === undefined || status === undefined) return;
+  const amount = percentage(progressDetail);
+  report({
+    id: `Pushing ${image}: ${id}`,
+    what: status,
+    kind: finished.has(status) ? "done" : "working",
+    text: amount,
+    ...(amount === "" ? {} : { fleeting: true }),
+  });
+}
+
+function percentage({ current = 0, total = 0 }: ProgressMessage["progressDetail"] = {}): string {
+  return total > 0 ? `${Math.floor((100 * current) / total)}%` : "";
 }

@@ -1,5 +1,5 @@
 import { buildServices } from "../../../compose/act/build.ts";
-import { pushImage } from "../../../compose/act/images.ts";
+import { pushServices } from "../../../compose/act/images.ts";
 import { ComposeError } from "../../../compose/errors.ts";
 import { imageOf, namesOf, type Project } from "../../../compose/model/project.ts";
 import { composeCommand } from "../app.ts";
@@ -64,11 +64,7 @@ export default composeCommand({
         ...given,
         ...(parsed.changed("memory") ? { memoryBytes: parsed.number("memory") } : {}),
       });
-      if (parsed.bool("push")) {
-        for (const name of names) {
-          await pushImage(session, { name, image: imageOf(project, name, project.services[name]!) }, {});
-        }
-      }
+      if (parsed.bool("push")) await pushServices(session, project, names, { quiet: parsed.bool("quiet") });
       return 0;
     });
   },

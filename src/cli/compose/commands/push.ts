@@ -1,6 +1,5 @@
-import { pushImage } from "../../../compose/act/images.ts";
-import { settle } from "../../../compose/dependency-order.ts";
-import { imageOf, namesOf } from "../../../compose/model/project.ts";
+import { pushedNames, pushServices } from "../../../compose/act/images.ts";
+import { namesOf } from "../../../compose/model/project.ts";
 import { errorLine } from "../../each.ts";
 import { composeCommand } from "../app.ts";
 
@@ -8,6 +7,7 @@ export default composeCommand({
   name: "push",
   usage: "[OPTIONS] [SERVICE...]",
   short: "Push images of services that are built",
+  long: "Pushes the images that have a name of their own in the file. Services without `build`, or without `image`, are skipped.",
   completes: "services",
   flags: [
     { name: "ignore-push-failures", type: "bool", help: "Go on when an image cannot be pushed" },
@@ -16,33 +16,25 @@ export default composeCommand({
   ],
   async run(app, parsed) {
     const project = app.project(parsed.positional, { dependencies: parsed.bool("include-deps") });
-    const wanted = namesOf(project.services).filter((name) => project.services[name]!.build !== undefined);
-    const images = wanted.flatMap((name) => {
-      const service = project.services[name]!;
-      return [imageOf(project, name, service), ...(service.build?.tags ?? [])].map((image) => ({
-        name,
-        image,
-      }));
-    });
+    const names = namesOf(project.services);
     if (app.isDryRun) {
-      app.context.print(images.map(({ name, image }) => `Image ${image}  push (for ${name})\n`).join(""));
+      const lines = names.flatMap((name) =>
+        pushedNames(project.services[name]!).map((image) => `Image ${image}  push (for ${name})\n`),
+      );
+      app.context.print(lines.join(""));
       return 0;
     }
-    return await app.during(
+    const quiet = parsed.bool("quiet");
+    const onFailure = (name: string, error: unknown): void => app.say(`Pushing ${name}: ${errorLine(error)}`);
+    await app.during(
       "Pushing",
-      async (session) => {
-        const push = async (each: { name: string; image: string }): Promise<void> => {
-          try {
-            await pushImage(session, each, { quiet: parsed.bool("quiet") });
-          } catch (error) {
-            if (!parsed.bool("ignore-push-failures")) throw error;
-            app.warn(errorLine(error));
-          }
-        };
-        await settle(images.map((each) => session.limit(() => push(each))));
-        return 0;
-      },
-      parsed.bool("quiet"),
+      (session) =>
+        pushServices(session, project, names, {
+          quiet,
+          ...(parsed.bool("ignore-push-failures") ? { onFailure } : {}),
+        }),
+      quiet,
     );
+    return 0;
   },
 });
