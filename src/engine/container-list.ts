@@ -9,7 +9,7 @@ import { networkId, sizes } from "./container-inspect.ts";
 import type { EngineContext } from "./context.ts";
 import { linkNames } from "./links.ts";
 import type { ContainerListOptions } from "./engine.ts";
-import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
+import { checkFilterKeys, filterBoolean, filterValues, matchesText, matchLabels } from "./filters.ts";
 import { endpointSettings, portSummaries } from "./network-settings.ts";
 import { shownMounts } from "./prepared-mounts.ts";
 
@@ -158,16 +158,6 @@ function buildTests(context: EngineContext, filters: Filters): Test[] {
   const isTask = filterBoolean(filters, "is-task");
   if (isTask !== undefined) tests.push(() => !isTask);
   return tests;
-}
-
-/** Docker's match: a regular expression, or a part of the text. */
-function matchesText(text: string, wanted: string): boolean {
-  if (text.includes(wanted)) return true;
-  try {
-    return new RegExp(wanted).test(text);
-  } catch {
-    return false;
-  }
 }
 
 function ancestorTest(context: EngineContext, references: readonly string[]): Test {

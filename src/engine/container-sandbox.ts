@@ -20,6 +20,16 @@ export function networkOwner(
     : undefined;
 }
 
+/** Who shares another's network has its host name, too, from this start on: Docker records it so. */
+export function withOwnersName(context: EngineContext, container: ContainerRecord): ContainerRecord {
+  const owner = networkOwner(context, container);
+  if (owner === undefined) return container;
+  const { Hostname = "", Domainname = "" } = owner.config;
+  const { config } = container;
+  if ((config.Hostname ?? "") === Hostname && (config.Domainname ?? "") === Domainname) return container;
+  return context.containers.update(container.id, { config: { ...config, Hostname, Domainname } });
+}
+
 /**
  * The network namespace that the container gets; undefined for the host's. Throws `conflict` when the container that it
  * is to share does not run.

@@ -22,6 +22,16 @@ export function matchLabels(labels: Readonly<Record<string, string>>, wanted: re
   });
 }
 
+/** Docker's match: a regular expression, or a part of the text. (moby, filters.Args.Match) */
+export function matchesText(text: string, wanted: string): boolean {
+  if (text.includes(wanted)) return true;
+  try {
+    return new RegExp(wanted).test(text);
+  } catch {
+    return false;
+  }
+}
+
 /** A filter that takes one boolean; undefined when it is not given. Docker takes 1/true and 0/false. */
 export function filterBoolean(filters: Filters, key: string): boolean | undefined {
   const values = filterValues(filters, key);

@@ -22,13 +22,19 @@ export function findLinks(
       throw invalidArgument(noLinks("container type network"));
     return [];
   }
-  return (asked ?? []).map((text) => {
+  const found = (asked ?? []).map((text) => {
     const link = parseLink(text);
     if (link === undefined) throw invalidArgument(`bad format for links: ${text}`);
     const child = linkTarget(context, link.name);
     if (child.hostConfig.NetworkMode === "host") throw invalidArgument(noLinks("host type networking"));
     return { containerId: child.id, alias: link.alias };
   });
+  // What is said twice is one link.
+  return found.filter(
+    (link, i) =>
+      i ===
+      found.findIndex(({ containerId, alias }) => containerId === link.containerId && alias === link.alias),
+  );
 }
 
 /** A missing one is no 404: clients would take that for a missing image, and pull it. */

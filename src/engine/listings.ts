@@ -4,7 +4,7 @@ import { log } from "../base/log.ts";
 import type { Filters } from "../wire/system.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { EngineContext } from "./context.ts";
-import { checkFilterKeys, filterBoolean, filterValues, matchLabels } from "./filters.ts";
+import { checkFilterKeys, filterBoolean, filterValues, matchesText, matchLabels } from "./filters.ts";
 
 const networkKeys = new Set("dangling driver id label name scope type".split(" "));
 const volumeKeys = new Set("dangling driver label name".split(" "));
@@ -24,8 +24,8 @@ export async function networkList(context: EngineContext, filters: Filters): Pro
     .list()
     .filter(
       (network) =>
-        anyOf(filterValues(filters, "id"), (id) => network.Id.startsWith(id)) &&
-        anyOf(filterValues(filters, "name"), (name) => network.Name.includes(name)) &&
+        anyOf(filterValues(filters, "id"), (id) => matchesText(network.Id, id)) &&
+        anyOf(filterValues(filters, "name"), (name) => matchesText(network.Name, name)) &&
         anyOf(filterValues(filters, "driver"), (driver) => network.Driver === driver) &&
         anyOf(filterValues(filters, "scope"), (scope) => network.Scope === scope) &&
         anyOf(filterValues(filters, "type"), (type) => (type === "builtin") === builtin.has(network.Name)) &&
@@ -62,7 +62,7 @@ export async function volumeList(
     warnings,
     volumes: volumes.filter(
       (volume) =>
-        anyOf(filterValues(filters, "name"), (name) => volume.Name.includes(name)) &&
+        anyOf(filterValues(filters, "name"), (name) => matchesText(volume.Name, name)) &&
         anyOf(filterValues(filters, "driver"), (driver) => volume.Driver === driver) &&
         matchLabels(volume.Labels ?? {}, filterValues(filters, "label")) &&
         (dangling === undefined || dangling === !used.has(volume.Name)),

@@ -42,6 +42,12 @@ test("a subnet of a family that is off is left out, as with Docker", () => {
   assert.deepEqual(check({ EnableIPv6: false, ...ipam({ Subnet: "fd00::/64" }) }).definition.subnets, []);
 });
 
+test("macvlan can be without addresses, and names have slashes, as with Docker", () => {
+  const { definition } = check({ Driver: "macvlan", EnableIPv4: false, IPAM: { Driver: "null" } });
+  assert.deepEqual(definition.subnets, []);
+  assert.equal(check({ Name: "team/web" }).name, "team/web");
+});
+
 test("the device that the options name is part of the definition", () => {
   assert.equal(check({ Options: { "com.docker.network.bridge.name": "br9" } }).definition.device, "br9");
   assert.equal(check({ Driver: "macvlan", Options: { parent: "eth0" } }).definition.device, "eth0");
@@ -51,7 +57,7 @@ test("what makes no sense is refused in Docker's words", () => {
   const table: readonly (readonly [NetworkCreateRequest, ErrorKind, RegExp])[] = [
     [{ Name: "" }, "invalidArgument", /^invalid name: name is empty$/],
     [{ Name: "  " }, "invalidArgument", /name is empty/],
-    [{ Name: "a/b" }, "invalidArgument", /slash/],
+    [{ Name: "a\nb" }, "invalidArgument", /control character/],
     [{ Name: "host" }, "permissionDenied", /^operation is not permitted on predefined host network$/],
     [{ Name: "default" }, "permissionDenied", /predefined default network/],
     [{ Driver: "host" }, "permissionDenied", /^only one instance of "host" network is allowed$/],
@@ -114,7 +120,40 @@ test("what makes no sense is refused in Docker's words", () => {
     [
       { IPAM: { Driver: "null", Config: [{ Subnet: "10.0.0.0/24" }] } },
       "invalidArgument",
+      /^ipv4 pool is empty$/,
+    ],
+    [
+      {
+        Driver: "macvlan",
+        EnableIPv4: false,
+        IPAM: { Driver: "null", Config: [{ Subnet: "10.0.0.0/24" }] },
+      },
+      "invalidArgument",
       /null IPAM driver/,
+    ],
+    [{ Driver: "macvlan", IPAM: { Driver: "null" } }, "invalidArgument", /^ipv4 pool is empty$/],
+    [
+      { EnableIPv4: false, EnableIPv6: true, IPAM: { Driver: "null" } },
+      "invalidArgument",
+      /^ipv6 pool is empty$/,
+    ],
+    ...["10.0.0.0", "10.0.0.255"].map(
+      (Gateway) =>
+        [
+          ipam({ Subnet: "10.0.0.0/24", Gateway }),
+          "permissionDenied",
+          /^failed to allocate gateway \(10\.0\.0\.\d+\): Address already in use$/,
+        ] as const,
+    ),
+    [
+      ipam({ Subnet: "10.0.0.0/24", AuxiliaryAddresses: { a: "10.0.0.5", b: "10.0.0.5" } }),
+      "permissionDenied",
+      /^failed to allocate secondary ip address \(b:10\.0\.0\.5\): Address already in use$/,
+    ],
+    [
+      { Driver: "macvlan", Options: { parent: "lo" } },
+      "invalidArgument",
+      /^loopback interface is not a valid macvlan parent link$/,
     ],
     [{ ConfigOnly: true, Internal: true }, "permissionDenied", /configuration network can only contain/],
     [{ ConfigOnly: true, ConfigFrom: { Network: "x" } }, "permissionDenied", /cannot depend on another/],
@@ -146,7 +185,11 @@ test("a template gives all but the use of the network", () => {
     () => checkCreateRequest({ Name: "n", Labels: { x: "y" }, ConfigFrom: { Network: "t" } }, template),
     {
       kind: "permissionDenied",
-      message: /user specified configurations are not supported/,
+      message: /^user-specified configurations are not supported/,
     },
+  );
+  assert.throws(
+    () => checkCreateRequest({ Name: "n", Options: { x: "y" }, ConfigFrom: { Network: "t" } }, template),
+    { kind: "permissionDenied", message: /^network driver options are not supported/ },
   );
 });

@@ -1,6 +1,7 @@
 /** What a network is to be: reads and checks the body of `POST /networks/create`. Pure; rules and words are Docker's. */
 import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import type { IpamConfig, NetworkCreateRequest } from "../wire/network.ts";
+import { AddressPool } from "./address-pool.ts";
 import { checkDriverOptions } from "./driver-options.ts";
 import {
   type Address,
@@ -89,16 +90,17 @@ export function checkCreateRequest(
 ): CheckedRequest {
   const name = request.Name ?? "";
   if (name.trim() === "") throw invalidArgument("invalid name: name is empty");
-  if (/[\p{Cc}/]/u.test(name))
-    throw invalidArgument(`invalid name: ${JSON.stringify(name)} has a slash or a control character`);
+  if (/\p{Cc}/u.test(name))
+    throw invalidArgument(`invalid name: ${JSON.stringify(name)} has a control character`);
   if (predefinedNames.has(name)) throw forbidden(`operation is not permitted on predefined ${name} network`);
   refuseSwarm(request);
   const driver = checkDriver(request.Driver ?? "");
   const asked = askedDefinition(request);
   if (asked.configOnly) checkConfigOnly(request);
   const definition = template === undefined ? asked : fromTemplate(asked, request, template);
-  if (!asked.configOnly) checkFamilies(definition);
+  if (!asked.configOnly) checkFamilies(driver, definition);
   checkIpam(definition, request.IPAM?.Config ?? []);
+  definition.subnets.forEach(checkFixedAddresses);
   const { device } = checkDriverOptions(driver, definition);
   return { name, driver: asked.configOnly ? "null" : driver, definition: { ...definition, device } };
 }
@@ -173,15 +175,14 @@ function fromTemplate(
   request: NetworkCreateRequest,
   template: NetworkDefinition,
 ): NetworkDefinition {
+  const refused = "are not supported if the network depends on a configuration network";
   const hasOwn =
     asked.ipamDriver !== "default" ||
     asked.enableIPv6 ||
-    [asked.labels, asked.ipamOptions, asked.options].some((map) => Object.keys(map).length > 0) ||
+    [asked.labels, asked.ipamOptions].some((map) => Object.keys(map).length > 0) ||
     (request.IPAM?.Config ?? []).length > 0;
-  if (hasOwn)
-    throw forbidden(
-      "user specified configurations are not supported if the network depends on a configuration network",
-    );
+  if (hasOwn) throw forbidden(`user-specified configurations ${refused}`);
+  if (Object.keys(asked.options).length > 0) throw forbidden(`network driver options ${refused}`);
   return {
     ...template,
     internal: asked.internal,
@@ -191,8 +192,17 @@ function fromTemplate(
   };
 }
 
-function checkFamilies({ enableIPv4, enableIPv6 }: NetworkDefinition): void {
-  if (!enableIPv4 && !enableIPv6) throw invalidArgument("IPv4 or IPv6 must be enabled");
+/** macvlan and ipvlan alone can be without addresses; the null IPAM driver has none to give. */
+function checkFamilies(
+  driver: NetworkDriver,
+  { enableIPv4, enableIPv6, ipamDriver }: NetworkDefinition,
+): void {
+  if (driver === "bridge" && !enableIPv4 && !enableIPv6)
+    throw invalidArgument("IPv4 or IPv6 must be enabled");
+  if (ipamDriver !== "null" || (!enableIPv4 && !enableIPv6)) return;
+  throw invalidArgument(`${enableIPv4 ? "ipv4" : "ipv6"} pool is empty`, {
+    hint: "the null IPAM driver gives no addresses: use macvlan or ipvlan with it, with --ipv4=false and without --ipv6",
+  });
 }
 
 const familyName = (prefix: Prefix): string => `IPv${prefix.family}`;
@@ -262,13 +272,14 @@ function checkIpam(definition: NetworkDefinition, asked: readonly IpamConfig[]):
     throw invalidArgument(
       "the null IPAM driver gives no addresses: leave --subnet, --gateway and --ip-range out",
     );
-  const own = definition.subnets.flatMap((subnet) => {
-    const { prefix } = parsePrefix(subnet.subnet)!;
-    return subnet.gateway === ""
-      ? []
-      : [{ prefix, gateway: subnet.gateway, aux: Object.values(subnet.auxiliaryAddresses) }];
-  });
-  for (const { gateway, aux } of own)
-    if (aux.includes(gateway))
-      throw forbidden(`failed to allocate secondary ip address (${gateway}): Address already in use`);
+}
+
+/** Gateway and auxiliary addresses are taken one after the other, and none that nobody can have. */
+function checkFixedAddresses({ subnet, gateway, auxiliaryAddresses }: SubnetDefinition): void {
+  const pool = new AddressPool({ subnet: parsePrefix(subnet)!.prefix, gateway: undefined });
+  if (gateway !== "" && !pool.takeExactly(gateway))
+    throw forbidden(`failed to allocate gateway (${gateway}): Address already in use`);
+  for (const [name, address] of Object.entries(auxiliaryAddresses))
+    if (!pool.takeExactly(address))
+      throw forbidden(`failed to allocate secondary ip address (${name}:${address}): Address already in use`);
 }

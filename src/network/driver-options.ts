@@ -161,9 +161,13 @@ export function bridgeOptions(options: Options, internal: boolean): BridgeOption
 }
 
 /** An internal network has a parent of its own, whatever is asked for: so it is with Docker. */
-function readParent(options: Options, internal: boolean): string {
+function readParent(driver: "macvlan" | "ipvlan", options: Options, internal: boolean): string {
   const parent = options["parent"] ?? "";
   if (parent === "") return "";
+  if (parent === "lo")
+    throw invalidArgument(`loopback interface is not a valid ${driver} parent link`, {
+      hint: "leave -o parent out for a network among containers alone",
+    });
   checkInterfaceName(parent, "parent");
   return internal ? "" : parent;
 }
@@ -172,7 +176,7 @@ export function macvlanOptions(options: Options, internal: boolean): MacvlanOpti
   const mode = options["macvlan_mode"] ?? "";
   return {
     kind: "macvlan",
-    parent: readParent(options, internal),
+    parent: readParent("macvlan", options, internal),
     mode: knownMode("macvlan mode", mode, ["bridge", "private", "vepa", "passthru"]),
     mtu: readMtu(options),
   };
@@ -183,7 +187,7 @@ export function ipvlanOptions(options: Options, internal: boolean): IpvlanOption
   const flag = options["ipvlan_flag"] ?? "";
   return {
     kind: "ipvlan",
-    parent: readParent(options, internal),
+    parent: readParent("ipvlan", options, internal),
     mode: knownMode("ipvlan mode", mode, ["l2", "l3", "l3s"]),
     flag: knownMode("ipvlan flag", flag, ["bridge", "private", "vepa"]),
     mtu: readMtu(options),

@@ -8,6 +8,7 @@ import type { NetworkDefinition, SubnetDefinition } from "./definition.ts";
 import { bridgeOptions, ipvlanOptions, macvlanOptions } from "./driver-options.ts";
 import type { SlavePlan } from "./endpoint-kernel.ts";
 import { type Address, parseAddress, parsePrefix, type Prefix } from "./ip.ts";
+import type { NetworkDriver } from "./network.ts";
 import type { NetworkAddresses } from "./network-addresses.ts";
 import { defaultNetworkConfig, type NetworkConfig } from "./network-config.ts";
 import type { NetworkRecord } from "./records.ts";
@@ -22,10 +23,19 @@ export interface LiveNetwork {
   readonly ranges: readonly AddressRange[];
 }
 
-/** The range of addresses that a subnet of a definition is. */
-export function rangeOf({ subnet, gateway, ipRange, auxiliaryAddresses }: SubnetDefinition): AddressRange {
+/**
+ * The range of addresses that a subnet of a definition is. An auxiliary address `DefaultGatewayIPv4` or `…IPv6` of a
+ * bridge is where its containers' default routes lead to. (moby, drivers/bridge, DefaultGatewayV4AuxKey)
+ */
+export function rangeOf(
+  { subnet, gateway, ipRange, auxiliaryAddresses }: SubnetDefinition,
+  driver: NetworkDriver,
+): AddressRange {
+  const { prefix } = parsePrefix(subnet)!;
+  const wayOut = auxiliaryAddresses[`DefaultGatewayIPv${prefix.family}`];
   return {
-    subnet: parsePrefix(subnet)!.prefix,
+    subnet: prefix,
+    ...(driver === "bridge" && wayOut !== undefined && { containerGateway: parseAddress(wayOut) }),
     gateway: gateway === "" ? undefined : parseAddress(gateway),
     allocationRange: ipRange === "" ? undefined : parsePrefix(ipRange)!.prefix,
     reserved: Object.values(auxiliaryAddresses).map((address) => parseAddress(address) as Address),

@@ -8,7 +8,7 @@ import { parsePrefix } from "./ip.ts";
 import { cutPool, defaultPools, parseCidr } from "./ipv4.ts";
 
 const subnet = (text: string, gateway = "", ipRange = "") =>
-  rangeOf({ subnet: text, gateway, ipRange, auxiliaryAddresses: {} });
+  rangeOf({ subnet: text, gateway, ipRange, auxiliaryAddresses: {} }, "bridge");
 const prefix = (text: string) => parsePrefix(text)!.prefix;
 
 test("several pools are used one after the other, each family by itself", () => {
@@ -28,6 +28,19 @@ test("several pools are used one after the other, each family by itself", () => 
   });
   addresses.release("10.0.0.2");
   assert.equal(addresses.mustTake(4).address, "10.0.0.2");
+});
+
+test("an auxiliary address leads a bridge's containers out, when it has the name for it", () => {
+  const definition = {
+    subnet: "10.0.0.0/24",
+    gateway: "10.0.0.1",
+    ipRange: "",
+    auxiliaryAddresses: { DefaultGatewayIPv4: "10.0.0.254", other: "10.0.0.2" },
+  };
+  const bridge = new NetworkAddresses("n", [rangeOf(definition, "bridge")]);
+  assert.deepEqual(bridge.take(4), { address: "10.0.0.3", prefixLength: 24, gateway: "10.0.0.254" });
+  const macvlan = new NetworkAddresses("n", [rangeOf(definition, "macvlan")]);
+  assert.equal(macvlan.take(4)?.gateway, "10.0.0.1");
 });
 
 test("an address asked for: given, in use, never to be had, or not the network's", () => {

@@ -66,7 +66,8 @@ export class Networks {
 
   #put(network: Pick<LiveNetwork, "record" | "isPredefined"> & Partial<LiveNetwork>): LiveNetwork {
     const { record } = network;
-    const ranges = network.ranges ?? record.definition.subnets.map(rangeOf);
+    const ranges =
+      network.ranges ?? record.definition.subnets.map((subnet) => rangeOf(subnet, record.driver));
     const live: LiveNetwork = {
       bridge: undefined,
       ...network,
@@ -241,7 +242,11 @@ export class Networks {
 
   #withDefaultOptions(request: NetworkCreateRequest): NetworkCreateRequest {
     const defaults = this.#config.defaultOptions[request.Driver || "bridge"];
-    return defaults === undefined ? request : { ...request, Options: { ...defaults, ...request.Options } };
+    // Options beside a configuration network are refused; it has its own.
+    const isFromTemplate = (request.ConfigFrom?.Network ?? "") !== "";
+    return defaults === undefined || isFromTemplate
+      ? request
+      : { ...request, Options: { ...defaults, ...request.Options } };
   }
 
   #template(name: string): NetworkDefinition {
@@ -372,7 +377,7 @@ function needsGateway(
 function withGateway(subnet: SubnetDefinition, needed: { v4: boolean; v6: boolean }): SubnetDefinition {
   const { prefix } = parsePrefix(subnet.subnet)!;
   if (subnet.gateway !== "" || !(prefix.family === 4 ? needed.v4 : needed.v6)) return subnet;
-  const gateway = new AddressPool(rangeOf({ ...subnet, ipRange: "" })).take();
+  const gateway = new AddressPool(rangeOf({ ...subnet, ipRange: "" }, "bridge")).take();
   if (gateway === undefined)
     throw invalidArgument(`subnet ${subnet.subnet} has no address that a gateway could have`);
   return { ...subnet, gateway };

@@ -186,6 +186,11 @@ describe("network flags of the daemon", { skip: process.env["GANTRY_TEST_ENGINE"
       );
       assert.match(told, /1333.*10\.199\.0\.0\/24.*fd42:199::\/64/);
       assert.match(told, /1444.*10\.199\.1\.0\/24/);
+      // A network that takes its configuration from another one has its options, and cannot be given any.
+      await docker("network", "create", "--config-only", "--subnet", "10.199.9.0/24", "gt-shape");
+      await docker("network", "create", "--config-from", "gt-shape", "gt-shaped");
+      assert.match(await docker("network", "inspect", "-f", "{{json .Options}}", "gt-shaped"), /1333/);
+      await docker("network", "rm", "gt-shaped", "gt-shape");
       const mtu = await docker("run", "--rm", "--network", "gt-opts", busybox, "ip", "link", "show", "eth0");
       assert.match(mtu, /mtu 1333/);
       // Nobody passes IPv6 on: such a port is not published at all for a container that has IPv4 alone.

@@ -95,6 +95,23 @@ describe("links", () => {
     }
   });
 
+  test("a link that is given twice is one line", async () => {
+    await ok("run", "-d", "--name", "twice", busybox, "sleep", "600");
+    const hosts = await ok(
+      "run",
+      "--rm",
+      "--link",
+      "twice:db",
+      "--link",
+      "twice:db",
+      busybox,
+      "cat",
+      "/etc/hosts",
+    );
+    assert.equal(hosts.match(/\tdb /g)?.length, 1, hosts);
+    await suite.daemon.removeContainers();
+  });
+
   test("on a network of a user's a link is a name", async () => {
     await ok("network", "create", "gt-nam-l");
     try {

@@ -253,6 +253,8 @@ describe("endpoints", () => {
       for (const file of ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"])
         assert.equal(await inside("two", `cat ${file}`), await inside("one", `cat ${file}`), file);
       assert.match(await inside("two", "cat /etc/hosts"), /10\.1\.2\.3\s+db/);
+      assert.equal(await inside("two", "echo $(hostname) $HOSTNAME"), "first first");
+      assert.equal(await docker("inspect -f {{.Config.Hostname}} two"), "first");
       assert.equal(
         await inside("two", "readlink /proc/self/ns/net"),
         await inside("one", "readlink /proc/self/ns/net"),

@@ -41,8 +41,8 @@ async function disconnect(x: Exchange): Promise<void> {
 export const networkRoutes: readonly Route[] = [
   { method: "GET", path: "/networks", handle: list },
   { method: "POST", path: "/networks/create", handle: create },
-  { method: "POST", path: "/networks/{id}/connect", handle: connect },
-  { method: "POST", path: "/networks/{id}/disconnect", handle: disconnect },
-  { method: "DELETE", path: "/networks/{id}", handle: remove },
-  { method: "GET", path: "/networks/{id}", handle: inspect },
+  { method: "POST", path: "/networks/{id...}/connect", handle: connect },
+  { method: "POST", path: "/networks/{id...}/disconnect", handle: disconnect },
+  { method: "DELETE", path: "/networks/{id...}", handle: remove },
+  { method: "GET", path: "/networks/{id...}", handle: inspect },
 ];
