@@ -173,7 +173,7 @@ services:
 services:
   job:
     image: ${busybox}
-    command: ["sh", "-c", "while ! [ -e /count/end ]; do sleep 0.1; done; exit 4"]
+    command: ["sh", "-c", "echo before; while ! [ -e /count/end ]; do sleep 0.1; done; echo last; echo words >&2; exit 4"]
     volumes: [ ./count:/count ]
   slow:
     image: ${busybox}
@@ -184,6 +184,8 @@ services:
     const slow = `["sh", "-c", "trap 'touch /count/told; until [ -e /count/go ]; do sleep 0.1; done; exit' TERM; while :; do sleep 0.1; done"]`;
     await using app = await project(file(slow));
     await app.ok(["up", "-d"]);
+    const said = async (): Promise<boolean> => (await app.ok(["logs", "job"])).includes("before");
+    await eventually(said, { ...waiting, what: "what the job says first" });
     await app.write("compose.yaml", file(`["echo", "anew"]`));
     const up = app.start(["up"]);
     const told = join(app.directory, "count/told");
@@ -198,7 +200,10 @@ services:
     );
     await app.write("count/go", "");
     assert.equal((await up.wait(60_000)).code, 0);
-    assert.match(up.stdout(), /job-1 exited with code 4\n/);
+    // What it has said since is in its log; what it said before up is not for up to show.
+    assert.match(up.stdout(), /job-1 +\| last\n[^]*job-1 exited with code 4\n/);
+    assert.deepEqual([count(up.stdout(), "| last"), count(up.stderr(), "| words")], [1, 1]);
+    assert.doesNotMatch(up.stdout(), /before/);
     assert.match(up.stdout(), /slow-1 {2}\| anew\n[^]*slow-1 exited with code 0\n/);
   });
 
@@ -228,6 +233,33 @@ services:
     }
     await app.ok(["down"]);
     assert.equal((await logs.wait(60_000)).code, 0);
+  });
+
+  test("show a long line between lines of the other stream, and words without an end, once a run", async () => {
+    const xs = `head -c 20000 /dev/zero | tr '\\0' x`;
+    await using app = await project(`
+services:
+  long:
+    image: ${busybox}
+    restart: on-failure:2
+    command: ["sh", "-c", ${JSON.stringify(`${xs}; sleep 0.2; echo between >&2; sleep 0.2; ${xs}; echo; exit 3`)}]
+  open:
+    image: ${busybox}
+    restart: on-failure:2
+    command: ["sh", "-c", "echo first; printf 'no end'; exit 3"]
+`);
+    await app.ok(["up", "--no-start"]);
+    const following = app.start(["logs", "-f"]);
+    await app.ok(["start"]);
+    const { code, stdout, stderr } = await following.wait(60_000);
+    assert.equal(code, 0, stderr);
+    const said = (name: string): string[] =>
+      stdout.split("\n").flatMap((line) => {
+        const [, text] = line.split(`${name}-1  | `);
+        return text === undefined ? [] : [text.replace(/x+/g, (each) => `${each.length} x`)];
+      });
+    assert.deepEqual(said("long"), ["between", "40000 x", "between", "40000 x", "between", "40000 x"]);
+    assert.deepEqual(said("open"), ["first", "no end", "first", "no end", "first", "no end"]);
   });
 
   test("up waits for what was asked for, and stops the others when it is to", async () => {

@@ -24,6 +24,8 @@ export interface FollowOptions {
   readonly required?: ReadonlySet<string>;
   /** Says whether the output of a service is shown; all are when undefined. */
   readonly isShown?: (service: string) => boolean;
+  /** When somebody began to watch, ms since the epoch by this machine's clock; what was said before is not shown. */
+  readonly beganMs?: number;
   /** Bounds of what is read, as the API takes them. */
   readonly since?: string;
   readonly until?: string;

@@ -94,7 +94,10 @@ export class Follower implements Disposable {
       track.position ??= await this.#output.lastTime(track);
       return;
     }
-    if (this.#options.timestamps) return void this.#begin(track, () => this.#output.read(track, {}));
+    if (this.#options.timestamps) {
+      track.position = await this.#output.beginning();
+      return void this.#begin(track, () => this.#output.read(track, {}));
+    }
     track.awaitsStart = !isRunning;
     track.endsAtPosition = true;
     void this.#begin(track, await this.#connectOrRead(track));
@@ -110,17 +113,20 @@ export class Follower implements Disposable {
     }
   }
 
-  /** Tells of the end of what was seen running, and has ended before there was anybody to hear of it. */
+  /**
+   * Tells of the end of what was seen running, and has ended before there was anybody to hear of it. Its last words are in
+   * its log.
+   */
   async #hasEnded(track: Track): Promise<boolean> {
     const state = (await this.#output.inspect(track.id))?.State;
     if (state?.Restarting === true) void this.#watchBackOff(track);
     if (state?.Running === true) return false;
     track.isUp = false;
     track.isEndTold = true;
-    const isSeen = !this.#options.timestamps;
-    if (isSeen && track.isShown) track.position = await this.#output.lastTime(track);
-    if (state !== undefined)
-      track.telling = this.#tellEnd(track, state.ExitCode, { isSeen, isReplaced: false });
+    if (state !== undefined) {
+      if (track.isShown) track.position = await this.#output.beginning();
+      track.telling = this.#tellEnd(track, state.ExitCode, { isSeen: false, isReplaced: false });
+    }
     void this.#leaveAfter(track, track.telling);
     return true;
   }

@@ -11,6 +11,8 @@ import type { Ended, Followed } from "./follow-track.ts";
 import { LogView } from "./log-view.ts";
 
 export interface AttachedRun {
+  /** When the command began, ms since the epoch: what was said before is not shown. */
+  readonly beganMs: number;
   readonly project: Project;
   readonly containers: ReadonlyMap<string, readonly Ready[]>;
   /** The services that were asked for; all when there are none. They are waited for, and stopped at the end. */
@@ -73,7 +75,7 @@ export async function runAttached(app: ComposeApp, run: AttachedRun): Promise<nu
  */
 async function openFollower(
   app: ComposeApp,
-  { project, asked, shown, timestamps, exitCodeFrom }: AttachedRun,
+  { project, asked, shown, timestamps, exitCodeFrom, beganMs }: AttachedRun,
   { view, stopping }: { readonly view: LogView; readonly stopping: Stopping },
 ): Promise<Follower> {
   const wanted = exitCodeFrom === "" ? [] : [exitCodeFrom];
@@ -82,6 +84,7 @@ async function openFollower(
   return await Follower.open(app.context.client, view, {
     project: project.name,
     timestamps,
+    beganMs,
     isOfInterest: (service) => followed.has(service),
     required: asked.length === 0 ? followed : new Set([...asked, ...wanted]),
     isShown: (service) => shown.has(service),

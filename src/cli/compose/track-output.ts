@@ -1,4 +1,5 @@
 /** What the containers that are followed say: read from their logs, or heard where they run. */
+import { fixedRfc3339, rfc3339Nano } from "../../base/time.ts";
 import type { Client } from "../../client/client.ts";
 import type { LogsQuery } from "../../client/containers.ts";
 import { isNotFound } from "../../client/errors.ts";
@@ -37,8 +38,8 @@ export class TrackOutput {
   async lastTime(track: Track): Promise<string | undefined> {
     let last = "";
     try {
-      for await (const { time } of await this.#openLog(track, { follow: false, tail: "1" }))
-        if (time > last) last = time;
+      for await (const { endTime } of await this.#openLog(track, { follow: false, tail: "1" }))
+        if (endTime > last) last = endTime;
     } catch (error) {
       if (isNotFound(error) || this.#signal.aborted) return "";
       if (!hasStatus(error, 501)) throw error;
@@ -47,13 +48,13 @@ export class TrackOutput {
     return last;
   }
 
-  async #openLog(track: Track, query: LogsQuery): Promise<AsyncIterable<TimedLine>> {
+  async #openLog(track: Track, query: LogsQuery, seen = ""): Promise<AsyncIterable<TimedLine>> {
     track.tty ??= (await this.#client.containerInspect(track.id)).Config.Tty === true;
     const { tty } = track;
     const signal = this.#signal;
     const asked = { stdout: true, stderr: true, timestamps: true, tty, ...query, signal };
     const reader = await this.#client.containerLogs(track.id, asked);
-    return timedLines(reader.output(), tty);
+    return timedLines(reader.output(), { tty, seen });
   }
 
   /** Shows what of a log has not been seen, from `position` on, and keeps that up to date. */
@@ -63,15 +64,13 @@ export class TrackOutput {
     const seen = track.position ?? "";
     const from = seen === "" ? since : unixTime(seen);
     try {
-      const lines = await this.#openLog(track, {
-        follow: true,
+      const bounds = {
         ...(from === undefined ? {} : { since: from }),
         ...(until === undefined ? {} : { until }),
-        ...query,
-      });
-      for await (const { time, text, stream } of lines) {
-        if (time <= seen && time !== "") continue;
-        if (time > (track.position ?? "")) track.position = time;
+      };
+      const lines = await this.#openLog(track, { follow: true, ...bounds, ...query }, seen);
+      for await (const { time, endTime, text, stream } of lines) {
+        if (endTime > (track.position ?? "")) track.position = endTime;
         await this.#view.line(name, timestamps ? `${time} ${text}` : text, stream);
       }
     } catch (error) {
@@ -107,6 +106,19 @@ export class TrackOutput {
         if (error instanceof CliError) throw error;
       });
     };
+  }
+
+  /** When somebody began to watch, by the daemon's clock, which may be another machine's; undefined where nobody says. */
+  async beginning(): Promise<string | undefined> {
+    const { beganMs } = this.#options;
+    if (beganMs === undefined) return undefined;
+    const askedMs = Date.now();
+    const { SystemTime } = await this.#client.info();
+    const answeredMs = Date.now();
+    const daemonMs = Date.parse(String(SystemTime));
+    const isSameClock = daemonMs >= askedMs && daemonMs <= answeredMs;
+    const aheadMs = isSameClock ? 0 : daemonMs - (askedMs + answeredMs) / 2;
+    return fixedRfc3339(rfc3339Nano(BigInt(Math.floor(beganMs + aheadMs)) * 1_000_000n));
   }
 
   /** Undefined for a container that is gone. */

@@ -49,6 +49,7 @@ export default composeCommand({
   ],
   async run(app, parsed) {
     check(parsed);
+    const beganMs = Date.now();
     const services = parsed.positional;
     const { result: project, answers: disk } = noteAnswers(() =>
       scaled(app.project(services, { dependencies: !parsed.bool("no-deps") }), parsed.list("scale")),
@@ -77,7 +78,7 @@ export default composeCommand({
         waitTimeoutSeconds: parsed.number("wait-timeout"),
       });
       app.finish();
-    } else return await attached(app, parsed, { project, containers });
+    } else return await attached(app, parsed, { beganMs, project, containers });
     return 0;
   },
 });
@@ -85,7 +86,7 @@ export default composeCommand({
 async function attached(
   app: ComposeApp,
   parsed: ParsedArguments,
-  run: Pick<AttachedRun, "project" | "containers">,
+  run: Pick<AttachedRun, "beganMs" | "project" | "containers">,
 ): Promise<number> {
   const names = Object.keys(run.project.services);
   const asked =
