@@ -134,7 +134,7 @@ test("networks and volumes", async () => {
     networkInspect: async () => network,
     volumeList: async () => ({ volumes: [], warnings: [] }),
   });
-  const [listed] = (await t.call("GET", "/v1.50/networks")).json() as Record<string, unknown>[];
+  const [listed] = (await t.call("GET", "/v1.52/networks")).json() as Record<string, unknown>[];
   assert.ok(listed !== undefined && !("Containers" in listed) && listed["EnableIPv4"] === true);
   const inspected = (await t.call("GET", "/v1.47/networks/bridge")).json() as object;
   assert.ok("Containers" in inspected && !("EnableIPv4" in inspected));

@@ -25,6 +25,11 @@ export class Query {
     return this.#params.getAll(name).filter((value) => value !== "");
   }
 
+  /** All values of a parameter that may be repeated, empty ones too. */
+  all(name: string): string[] {
+    return this.#params.getAll(name);
+  }
+
   /** Missing, empty, `0`, `no`, `false` and `none` are false, anything else is true. */
   flag(name: string): boolean {
     return !falseWords.has((this.#params.get(name) ?? "").trim().toLowerCase());

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ContainerInspect, ContainerSummary, EndpointSettings } from "../wire/container.ts";
 import type { ImageInspect, ImageSummary } from "../wire/image.ts";
+import type { NetworkInspect } from "../wire/network.ts";
 import * as shape from "./shape.ts";
 
 const endpoint: EndpointSettings = {
@@ -26,6 +27,8 @@ const id = "0123456789abcdef".repeat(4);
 const container = {
   Id: id,
   HostConfig: { Annotations: { a: "b" }, Memory: 0 },
+  Config: {},
+  GraphDriver: { Name: "vfs", Data: null },
   NetworkSettings: {
     SandboxID: "box",
     SandboxKey: "/key",
@@ -81,6 +84,7 @@ test("container inspect: addresses beside Networks are the default bridge's only
 test("container list keeps its own words and follows the endpoints' versions", () => {
   const summary = {
     Id: id,
+    Labels: {},
     NetworkSettings: { Networks: { bridge: endpoint } },
   } as unknown as ContainerSummary;
   const shaped = shape.shapeContainerSummary(summary, 41) as {
@@ -88,6 +92,92 @@ test("container list keeps its own words and follows the endpoints' versions", (
   };
   assert.ok(!("DNSNames" in shaped.NetworkSettings.Networks.bridge));
   assert.deepEqual(shape.shapeContainerSummary(summary, 55), summary);
+});
+
+/** The keys of an object as they come, and those of what is in it under their path. */
+function keysOf(value: unknown, path = ""): string[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [
+    `${path}${key}`,
+    ...keysOf(inner, `${path}${key}.`),
+  ]);
+}
+
+test("fields come in the order of Docker's structures, keys of maps are sorted", () => {
+  const given = {
+    NetworkSettings: {
+      SandboxKey: "",
+      SandboxID: "",
+      Ports: { "9/tcp": null, "10/udp": null },
+      Networks: { web: endpoint, back: endpoint },
+    },
+    Config: { Shell: ["sh"], Labels: { b: "", a: "" }, Cmd: ["x"], Env: [], ExposedPorts: {}, Hostname: "h" },
+    HostConfig: {
+      Init: true,
+      Memory: 0,
+      Sysctls: { "net.b": "1", "net.a": "1" },
+      Runtime: "crun",
+      LogConfig: { Config: { tag: "", "max-size": "1" }, Type: "local" },
+      Mounts: [{ Target: "/t", Type: "tmpfs" }],
+      Binds: null,
+    },
+    GraphDriver: { Name: "x", Data: { WorkDir: "", UpperDir: "" } },
+    Mounts: [],
+    State: {},
+    Id: id,
+  } as unknown as ContainerInspect;
+  const shaped = shape.shapeContainerInspect(given, 52) as Record<string, Record<string, unknown>>;
+  assert.deepEqual(
+    keysOf(shaped).filter((key) => !/^NetworkSettings\.Networks\../.test(key) || key.split(".").length === 3),
+    words(`
+      Id State HostConfig HostConfig.Binds HostConfig.LogConfig HostConfig.LogConfig.Type HostConfig.LogConfig.Config
+      HostConfig.LogConfig.Config.max-size HostConfig.LogConfig.Config.tag HostConfig.Sysctls HostConfig.Sysctls.net.a
+      HostConfig.Sysctls.net.b HostConfig.Runtime HostConfig.Memory HostConfig.Mounts HostConfig.Init
+      GraphDriver GraphDriver.Name GraphDriver.Data GraphDriver.Data.UpperDir GraphDriver.Data.WorkDir Mounts
+      Config Config.Hostname Config.ExposedPorts Config.Env Config.Cmd Config.Labels Config.Labels.a Config.Labels.b
+      Config.Shell NetworkSettings NetworkSettings.SandboxID NetworkSettings.SandboxKey NetworkSettings.Ports
+      NetworkSettings.Ports.10/udp NetworkSettings.Ports.9/tcp NetworkSettings.Networks NetworkSettings.Networks.back
+      NetworkSettings.Networks.web`),
+  );
+  assert.deepEqual(Object.keys((shaped["HostConfig"]!["Mounts"] as object[])[0]!), ["Type", "Target"]);
+  const image45 = shape.shapeImageInspect({ ...image, Parent: "", DockerVersion: "" }, 45);
+  assert.deepEqual(
+    Object.keys(image45),
+    words(`Id RepoTags RepoDigests Parent Comment DockerVersion Author Config Architecture Os Size GraphDriver RootFS
+      Metadata`),
+  );
+  assert.deepEqual(
+    Object.keys(shape.shapeInfo({ Warnings: [], NCPU: 1, ID: "" }, 50)),
+    words("ID NCPU Warnings"),
+  );
+});
+
+const words = (text: string): string[] => text.trim().split(/\s+/);
+
+test("the list of networks tells who is connected before 1.28, and has the field until 1.52", () => {
+  const network = { Name: "n", Containers: { c: {} } } as unknown as NetworkInspect;
+  const at = (minor: number): unknown => shape.shapeListedNetwork(network, minor)["Containers"];
+  assert.deepEqual([at(27), at(28), at(51), at(52)], [{ c: {} }, {}, {}, undefined]);
+});
+
+test("the list of containers leaves sizes out that are 0", () => {
+  const summary = {
+    Id: id,
+    SizeRw: 0,
+    SizeRootFs: 7,
+    Labels: {},
+    NetworkSettings: { Networks: {} },
+  } as unknown as ContainerSummary;
+  assert.deepEqual(
+    Object.keys(shape.shapeContainerSummary(summary, 45)),
+    words("Id SizeRootFs Labels NetworkSettings"),
+  );
+});
+
+test("info before 1.25 tells an option by its name alone", () => {
+  const info = { SecurityOptions: ["name=seccomp,profile=builtin", "name=userns"] };
+  assert.deepEqual(shape.shapeInfo(info, 24)["SecurityOptions"], ["seccomp", "userns"]);
+  assert.deepEqual(shape.shapeInfo(info, 25)["SecurityOptions"], info.SecurityOptions);
 });
 
 const image: ImageInspect = {

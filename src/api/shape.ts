@@ -4,17 +4,22 @@
  */
 import type { ImageConfig } from "../oci/image-spec.ts";
 import type {
+  ContainerConfig,
   ContainerCreateRequest,
   ContainerInspect,
   ContainerSummary,
   EndpointSettings,
+  HostConfig,
   NetworkSettings,
 } from "../wire/container.ts";
 import type { ExecCreateRequest, ExecStartRequest } from "../wire/exec.ts";
-import type { ImageInspect, ImageSummary } from "../wire/image.ts";
+import type { VolumeUsage } from "../wire/disk-usage.ts";
+import type { ImageHistoryEntry, ImageInspect, ImageSummary } from "../wire/image.ts";
 import type { NetworkInspect } from "../wire/network.ts";
-import type { EventMessage, SystemInfo } from "../wire/system.ts";
+import type { EventMessage, SystemInfo, VersionInfo } from "../wire/system.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
+import * as order from "./field-order.ts";
+import { inOrder, sortedMap, withSortedMaps } from "./field-order.ts";
 
 type Json = Record<string, unknown>;
 
@@ -22,8 +27,9 @@ function without<T extends object>(value: T, ...names: string[]): Partial<T> {
   return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name))) as Partial<T>;
 }
 
+/** With the keys sorted, as Go writes maps. */
 function mapValues<T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+  return sortedMap(Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)])));
 }
 
 // requests
@@ -87,6 +93,10 @@ function legacyAddresses({ Networks }: NetworkSettings): Partial<NetworkSettings
 
 function shapeEndpoint(endpoint: EndpointSettings, apiMinor: number): EndpointSettings {
   let shaped = endpoint;
+  if (apiMinor < 46) {
+    const { DriverOpts, DNSNames, ...rest } = shaped;
+    shaped = { ...rest, DriverOpts, DNSNames };
+  }
   if (apiMinor < 48) shaped = without(shaped, "GwPriority");
   if (apiMinor < 44) shaped = without(shaped, "DNSNames");
   return shaped;
@@ -106,21 +116,58 @@ export function shapeContainerInspect(container: ContainerInspect, apiMinor: num
     return shapeEndpoint(apiMinor < 45 ? withShortId(endpoint, container.Id) : endpoint, apiMinor);
   });
   const legacy = apiMinor < 52 ? legacyAddresses(container.NetworkSettings) : {};
-  let hostConfig: Json = { ...container.HostConfig };
+  let hostConfig: HostConfig & Json = { ...container.HostConfig };
   if (apiMinor < 43) hostConfig = without(hostConfig, "Annotations");
   if (apiMinor < 42) hostConfig = { KernelMemory: 0, KernelMemoryTCP: 0, ...hostConfig };
+  const networkSettings = { ...legacy, SandboxID, SandboxKey, Ports: sortedMap(Ports), Networks: networks };
+  return inOrder(
+    {
+      ...container,
+      HostConfig: orderedHostConfig(hostConfig),
+      Config: orderedConfig(container.Config),
+      GraphDriver: withSortedMaps(container.GraphDriver, ["Data"]),
+      NetworkSettings: inOrder(networkSettings, order.networkSettingsFields),
+    },
+    order.containerFields,
+  );
+}
+
+const configMaps = ["ExposedPorts", "Volumes", "Labels"];
+
+/** The configuration of a container or an image. */
+function orderedConfig<T extends ContainerConfig | ImageConfig>(config: T): T {
+  const shaped = { ...withSortedMaps(inOrder(config, order.configFields), configMaps) } as Json;
+  const check = shaped["Healthcheck"];
+  if (typeof check === "object" && check !== null)
+    shaped["Healthcheck"] = inOrder(check, order.healthcheckFields);
+  return shaped as T;
+}
+
+const hostConfigMaps = ["PortBindings", "Annotations", "StorageOpt", "Tmpfs", "Sysctls"];
+
+function orderedHostConfig(hostConfig: HostConfig): Json {
+  const { LogConfig, Mounts } = hostConfig;
   return {
-    ...container,
-    HostConfig: hostConfig,
-    NetworkSettings: { ...legacy, SandboxID, SandboxKey, Ports, Networks: networks },
+    ...withSortedMaps(inOrder(hostConfig, order.hostConfigFields), hostConfigMaps),
+    ...(LogConfig && { LogConfig: withSortedMaps(inOrder(LogConfig, ["Type"]), ["Config"]) }),
+    ...(Mounts && { Mounts: Mounts.map((mount) => inOrder(mount, order.mountRequestFields)) }),
   };
 }
 
 export function shapeContainerSummary(container: ContainerSummary, apiMinor: number): Json {
   const { Networks } = container.NetworkSettings;
   const networks = mapValues(Networks, (endpoint) => shapeEndpoint(endpoint, apiMinor));
-  const shaped = apiMinor < 52 ? without(container, "Health") : container;
-  return { ...shaped, NetworkSettings: { Networks: networks } };
+  const { Health, SizeRw, SizeRootFs, ...rest } = container;
+  const shaped: Json = {
+    ...rest,
+    // Go leaves numbers out that are 0.
+    ...(SizeRw ? { SizeRw } : {}),
+    ...(SizeRootFs ? { SizeRootFs } : {}),
+    Labels: sortedMap(container.Labels),
+    ...(Health !== undefined && apiMinor >= 52 && { Health }),
+    NetworkSettings: { Networks: networks },
+  };
+  return inOrder(shaped, order.summaryFields);
 }
 
 // images
@@ -157,9 +204,11 @@ function isEmpty(value: unknown): boolean {
 
 function shapeImageConfig(config: ImageConfig, apiMinor: number): Json {
   if (apiMinor >= 52) {
-    return Object.fromEntries(Object.entries(config).filter(([, value]) => !isEmpty(value)));
+    const filled = Object.fromEntries(Object.entries(config).filter(([, value]) => !isEmpty(value)));
+    return { ...orderedConfig<ImageConfig>(filled) };
   }
-  return { ...(apiMinor < 50 ? emptyContainerFields : {}), ...emptyImageFields, ...config };
+  const all = { ...(apiMinor < 50 ? emptyContainerFields : {}), ...emptyImageFields, ...config };
+  return { ...orderedConfig<ImageConfig>(all) };
 }
 
 /**
@@ -186,14 +235,15 @@ export function shapeImageInspect(
     shaped = {
       ...shaped,
       Container: "",
-      ContainerConfig: { ...emptyContainerFields, ...emptyImageFields },
+      ContainerConfig: inOrder({ ...emptyContainerFields, ...emptyImageFields }, order.configFields),
     };
   }
-  return shaped;
+  return inOrder({ ...shaped, GraphDriver: withSortedMaps(image.GraphDriver, ["Data"]) }, order.imageFields);
 }
 
+/** An entry of the list of images; Docker's structure for it has its fields in the order of their names. */
 export function shapeImageSummary(image: ImageSummary, apiMinor: number): Json {
-  const shaped: Json = { ...image };
+  const shaped: Json = { ...image, Labels: sortedMap(image.Labels) };
   delete shaped["VirtualSize"];
   if (apiMinor < 51) shaped["Containers"] = -1;
   if (apiMinor < 44) shaped["VirtualSize"] = image.Size;
@@ -201,24 +251,36 @@ export function shapeImageSummary(image: ImageSummary, apiMinor: number): Json {
     if (image.RepoTags.length === 0) shaped["RepoTags"] = ["<none>:<none>"];
     if (image.RepoDigests.length === 0) shaped["RepoDigests"] = ["<none>@<none>"];
   }
-  return shaped;
+  return sortedMap(shaped);
+}
+
+/** What an image's steps were, the last one first. */
+export function shapeHistory(entries: readonly ImageHistoryEntry[]): ImageHistoryEntry[] {
+  return entries.map((entry) => inOrder(entry, order.historyFields));
 }
 
 // networks
 
 export function shapeNetwork(network: NetworkInspect, apiMinor: number): Json {
-  if (apiMinor < 48) return without(network, "EnableIPv4");
-  return { ...network, EnableIPv4: network.EnableIPv4 ?? true };
+  const shaped = withSortedMaps(inOrder(network, order.networkFields), ["Containers", "Options", "Labels"]);
+  if (apiMinor < 48) return without(shaped, "EnableIPv4");
+  return inOrder({ ...shaped, EnableIPv4: network.EnableIPv4 ?? true }, order.networkFields);
+}
+
+/**
+ * An entry of the list of networks. Who is connected is told before 1.28 alone; the empty field stays until 1.52 takes it
+ * away.
+ */
+export function shapeListedNetwork(network: NetworkInspect, apiMinor: number): Json {
+  if (apiMinor >= 52) return without(shapeNetwork(network, apiMinor), "Containers");
+  return shapeNetwork(apiMinor < 28 ? network : { ...network, Containers: {} }, apiMinor);
 }
 
 /** Fields, options and labels in the order in which Docker writes them, which command lines show as it comes. */
-export function shapeVolume(volume: VolumeInspect): Json {
+export function shapeVolume(volume: VolumeInspect | VolumeUsage): Json {
   const { Labels, Options } = volume;
-  return sorted({ ...volume, Labels: Labels && sorted(Labels), Options: Options && sorted(Options) });
-}
-
-function sorted(map: Json): Json {
-  return Object.fromEntries(Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const usage = "UsageData" in volume && { UsageData: sortedMap(volume.UsageData) };
+  return sortedMap({ ...volume, Labels: sortedMap(Labels), Options: sortedMap(Options), ...usage });
 }
 
 // system
@@ -232,9 +294,24 @@ export function shapeInfo(info: SystemInfo, apiMinor: number): Json {
     const commit = shaped[name];
     if (typeof commit !== "object" || commit === null) continue;
     const { ID = "" } = commit as { ID?: string };
-    shaped[name] = apiMinor < 49 ? { Expected: ID, ...commit, ID } : without(commit, "Expected");
+    shaped[name] = apiMinor < 49 ? { ...commit, ID, Expected: ID } : without(commit, "Expected");
   }
-  return shaped;
+  if (apiMinor < 25) {
+    shaped["ExecutionDriver"] = "<not supported>";
+    shaped["SecurityOptions"] = (info["SecurityOptions"] as string[] | undefined)?.map(oldSecurityOption);
+  }
+  return inOrder(shaped, order.infoFields);
+}
+
+/** Before 1.25 an option was told by its name alone. */
+function oldSecurityOption(option: string): string {
+  return /^name=([^,]*)/.exec(option)?.[1] ?? option;
+}
+
+export function shapeVersion(version: VersionInfo): Json {
+  const { Components } = version;
+  const components = Components.map((component) => withSortedMaps(component, ["Details"]));
+  return inOrder({ ...version, Components: components }, order.versionFields);
 }
 
 /** Before 1.52 events of containers and images repeat their action and id at the top. */

@@ -1,3 +1,4 @@
+import { hostname as osHostname } from "node:os";
 import { appendFileSync, mkdirSync, rmSync } from "node:fs";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
@@ -187,7 +188,7 @@ function finishConfig(id: string, config: ContainerConfig, hostConfig: HostConfi
   }
   return {
     ...config,
-    Hostname: config.Hostname || (mode === "host" ? "" : id.slice(0, 12)),
+    Hostname: config.Hostname || (mode === "host" ? osHostname() : id.slice(0, 12)),
     ...(Object.keys(exposed).length > 0 ? { ExposedPorts: exposed } : {}),
   };
 }

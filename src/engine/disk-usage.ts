@@ -1,6 +1,5 @@
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import { diskUsage as bytesOf } from "../snapshot/usage.ts";
-import { needsMount } from "../volume/local-options.ts";
 import type { ContainerSummary } from "../wire/container.ts";
 import type { ImageSummary } from "../wire/image.ts";
 import type { DiskUsage, VolumeUsage } from "../wire/disk-usage.ts";
@@ -44,12 +43,12 @@ async function layerBytes(context: EngineContext): Promise<number> {
 async function volumes(context: EngineContext): Promise<VolumeUsage[]> {
   const found: VolumeUsage[] = [];
   for (const volume of (await context.volumes.list()).volumes) {
+    // As with Docker: what another driver has, or is mounted from elsewhere, is not this data root's room.
+    if (volume.Driver !== "local" || Object.keys(volume.Options ?? {}).length > 0) continue;
     const RefCount = context.containers
       .list()
       .filter(({ mounts }) => mounts.some(({ Name }) => Name === volume.Name)).length;
-    // What a volume has from elsewhere is not this machine's room, and its server may not answer.
-    const Size = needsMount(volume.Options) ? -1 : await sizeOf(volume.Mountpoint);
-    found.push({ ...volume, UsageData: { Size, RefCount } });
+    found.push({ ...volume, UsageData: { Size: await sizeOf(volume.Mountpoint), RefCount } });
   }
   return found;
 }

@@ -5,6 +5,7 @@ import type { Filters } from "../wire/system.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { EngineContext } from "./context.ts";
 import { checkFilterKeys, filterBoolean, filterValues, matchesText, matchLabels } from "./filters.ts";
+import { hostEndpointId } from "./network-settings.ts";
 
 const networkKeys = new Set("dangling driver id label name scope type".split(" "));
 const volumeKeys = new Set("dangling driver label name".split(" "));
@@ -12,7 +13,7 @@ const volumeKeys = new Set("dangling driver label name".split(" "));
 const anyOf = (wanted: readonly string[], test: (value: string) => boolean): boolean =>
   wanted.length === 0 || wanted.some(test);
 
-/** Networks, without their containers, as listings have them. Throws `invalidArgument` for a filter. */
+/** Networks with the containers that are on them now. Throws `invalidArgument` for a filter. */
 export async function networkList(context: EngineContext, filters: Filters): Promise<NetworkInspect[]> {
   checkFilterKeys(filters, networkKeys);
   for (const type of filterValues(filters, "type"))
@@ -31,20 +32,26 @@ export async function networkList(context: EngineContext, filters: Filters): Pro
         anyOf(filterValues(filters, "type"), (type) => (type === "builtin") === builtin.has(network.Name)) &&
         matchLabels(network.Labels ?? {}, filterValues(filters, "label")) &&
         (dangling === undefined || dangling === (!builtin.has(network.Name) && !hasContainers(network.Id))),
-    );
+    )
+    .map((network) => withHostContainers(context, network));
 }
 
 /** One network with the containers that are on it now. */
 export async function networkInspect(context: EngineContext, nameOrId: string): Promise<NetworkInspect> {
-  const network = context.network.inspect(nameOrId);
+  return withHostContainers(context, context.network.inspect(nameOrId));
+}
+
+/** Containers in the host's namespace have no endpoint that the network could know of. */
+function withHostContainers(context: EngineContext, network: NetworkInspect): NetworkInspect {
   if (network.Driver !== "host") return network;
-  // Containers in the host's namespace have no endpoint.
   const containers: NonNullable<NetworkInspect["Containers"]> = {};
   for (const { id, name, endpoints, state } of context.containers.list())
     if (Object.hasOwn(endpoints, network.Name) && state.pid !== 0)
-      containers[id] = { Name: name, EndpointID: "", MacAddress: "", IPv4Address: "", IPv6Address: "" };
+      containers[id] = { Name: name, EndpointID: hostEndpointId(id), ...noAddresses };
   return { ...network, Containers: containers };
 }
+
+const noAddresses = { MacAddress: "", IPv4Address: "", IPv6Address: "" };
 
 /** Volumes. Throws `invalidArgument` for a filter. */
 export async function volumeList(

@@ -1,7 +1,13 @@
+import { createHash } from "node:crypto";
 import type { ContainerRecord } from "../container/container.ts";
 import { dnsNames } from "../network/endpoint-request.ts";
 import type { Endpoint, Sandbox } from "../network/network.ts";
 import type { EndpointSettings, NetworkSettings, PortBinding, PortSummary } from "../wire/container.ts";
+
+/** Where there is nothing to connect clients still look for an endpoint: with the host's network it has a name alone. */
+export function hostEndpointId(containerId: string): string {
+  return createHash("sha256").update(`host endpoint of ${containerId}`).digest("hex");
+}
 
 /** A container's endpoints by network name, as inspect and listings show them: all fields, empty ones too. */
 export function endpointSettings(
@@ -21,7 +27,8 @@ export function endpointSettings(
       DriverOpts: asked.DriverOpts ?? null,
       GwPriority: asked.GwPriority ?? 0,
       NetworkID: endpoint?.networkId ?? (container.state.status === "created" ? "" : networkIds(name)),
-      EndpointID: endpoint?.id ?? "",
+      EndpointID:
+        endpoint?.id ?? (name === "host" && container.state.pid !== 0 ? hostEndpointId(container.id) : ""),
       Gateway: endpoint?.ipv4Gateway ?? "",
       IPAddress: endpoint?.ipv4Address ?? "",
       IPPrefixLen: endpoint?.ipv4PrefixLength ?? 0,

@@ -79,3 +79,11 @@ test("a tag moves, is taken away, and removal takes all names", () => {
   assert.equal(store.byId(idA), undefined);
   assert.throws(() => store.tag("x", idA), /No such image/);
 });
+
+test("an image's names come in the order of their whole form", () => {
+  const store = createImageStore(database);
+  store.put(image(idB));
+  for (const name of ["a-host.example/a:1", "aaa:1", "app/x:1"]) store.tag(name, idB);
+  assert.deepEqual(store.resolve(idB).repoTags, ["a-host.example/a:1", "app/x:1", "aaa:1"]);
+  for (const name of ["a-host.example/a:1", "aaa:1", "app/x:1"]) store.untag(name);
+});

@@ -140,8 +140,9 @@ class SqliteImageStore implements ImageStore {
     const repoTags: string[] = [];
     const repoDigests: string[] = [];
     let lastTagTime = zeroTime;
-    for (const [name, { id, taggedAt }] of this.#names) {
-      if (id !== image.id) continue;
+    // In the order of the whole names, as Docker has them: `docker.io/app/x` is before `docker.io/library/aaa`.
+    const own = [...this.#names].filter(([, { id }]) => id === image.id);
+    for (const [name, { taggedAt }] of own.toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       const familiar = familiarReference(parseReference(name));
       if (name.includes("@")) repoDigests.push(familiar);
       else {
@@ -149,7 +150,7 @@ class SqliteImageStore implements ImageStore {
         if (taggedAt > lastTagTime) lastTagTime = taggedAt;
       }
     }
-    return { ...image, repoTags: repoTags.sort(), repoDigests: repoDigests.sort(), lastTagTime };
+    return { ...image, repoTags, repoDigests, lastTagTime };
   }
 
   put(given: StoredImage): ImageRecord {

@@ -74,7 +74,8 @@ export function describeNetwork(
     IPAM: {
       Driver: definition.ipamDriver,
       Options: isPredefined ? null : definition.ipamOptions,
-      Config: ipamConfigs(network),
+      // Docker writes null for host and none, which have no addresses to give.
+      Config: isPredefined && !isDefaultBridge ? null : ipamConfigs(network),
     },
     Internal: definition.internal,
     Attachable: definition.attachable,

@@ -42,6 +42,12 @@ describe("system df", () => {
       (await ok("system", "df", "--format", format)).split("\n")[2] ?? "",
       /^Local Volumes\|1\|0\|3kB\|3kB \(100%\)$/,
     );
+    await ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "elsewhere");
+    assert.match(
+      (await ok("system", "df", "--format", format)).split("\n")[2] ?? "",
+      /^Local Volumes\|1\|0\|/,
+    );
+    await ok("volume", "rm", "elsewhere");
     await ok("system", "df", "-v");
     await ok("volume", "rm", "data");
   });
@@ -49,7 +55,16 @@ describe("system df", () => {
   test("the API: types, and the fields of both ages", async (context) => {
     if (flavour === "docker") return context.skip("20.10 knows neither");
     const ask = (path: string): Promise<Record<string, unknown>> => getJson(suite.daemon.socket, path);
-    assert.deepEqual(Object.keys(await ask("/v1.45/system/df?type=volume")), ["Volumes"]);
+    assert.deepEqual(await ask("/v1.45/system/df?type=volume"), {
+      LayersSize: 0,
+      Images: null,
+      Containers: null,
+      Volumes: [],
+      BuildCache: null,
+    });
+    assert.equal((await ask("/v1.45/system/df?type="))["message"], "unknown object type: ");
+    const old = (await ask("/v1.42/system/df"))["Images"] as Record<string, unknown>[];
+    assert.deepEqual([old.length, old[0]?.["VirtualSize"], old[0]?.["Containers"]], [1, old[0]?.["Size"], 0]);
     assert.deepEqual(Object.keys(await ask("/v1.55/system/df?type=image")), ["ImageUsage"]);
     assert.match(
       String((await ask("/v1.45/system/df?type=nonsense"))["message"]),

@@ -4,7 +4,7 @@ import type { Filters } from "../../wire/system.ts";
 import type { Exchange, Route } from "../exchange.ts";
 import { registryCredentials } from "../registry-header.ts";
 import { parsePlatformJson } from "../platform.ts";
-import { shapeImageInspect, shapeImageSummary } from "../shape.ts";
+import { shapeHistory, shapeImageInspect, shapeImageSummary } from "../shape.ts";
 import { sendProgress, StreamAnswer, untilAborted } from "../stream.ts";
 
 /** `filter=NAME` of API versions before 1.41 is the filter `reference` of today. */
@@ -129,7 +129,7 @@ async function remove(x: Exchange): Promise<void> {
 
 async function history(x: Exchange): Promise<void> {
   await checkPlatform(x, [x.param("name")]);
-  x.json(200, await x.engine.imageHistory(x.param("name")));
+  x.json(200, shapeHistory(await x.engine.imageHistory(x.param("name"))));
 }
 
 /** A name that is empty, as a script's unset variable makes it, is not the same as none. */

@@ -1,13 +1,12 @@
 import type { Exchange, Route } from "../exchange.ts";
 import { networkConnectRequest, networkCreateRequest, networkDisconnectRequest } from "../requests.ts";
-import { shapeNetwork } from "../shape.ts";
+import { shapeListedNetwork, shapeNetwork } from "../shape.ts";
 
-/** Listings leave out who is connected. */
 async function list(x: Exchange): Promise<void> {
   const networks = await x.engine.networkList(x.query.filters());
   x.json(
     200,
-    networks.map((network) => shapeNetwork({ ...network, Containers: undefined }, x.apiMinor)),
+    networks.map((network) => shapeListedNetwork(network, x.apiMinor)),
   );
 }
 

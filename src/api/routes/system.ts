@@ -1,6 +1,6 @@
 import { invalidArgument } from "../../base/errors.ts";
 import type { Exchange, Route } from "../exchange.ts";
-import { shapeEvent, shapeInfo } from "../shape.ts";
+import { shapeEvent, shapeInfo, shapeVersion } from "../shape.ts";
 import { StreamAnswer, untilAborted } from "../stream.ts";
 
 function ping({ request, response }: Exchange): void {
@@ -52,7 +52,11 @@ async function events(exchange: Exchange): Promise<void> {
 export const systemRoutes: readonly Route[] = [
   { method: "GET", path: "/_ping", handle: ping },
   { method: "HEAD", path: "/_ping", handle: ping },
-  { method: "GET", path: "/version", handle: async (x) => x.json(200, await x.engine.version()) },
+  {
+    method: "GET",
+    path: "/version",
+    handle: async (x) => x.json(200, shapeVersion(await x.engine.version())),
+  },
   {
     method: "GET",
     path: "/info",
