@@ -4,8 +4,20 @@ import type { ImageRecord } from "../image/image.ts";
 import { chainIds } from "../oci/chain-id.ts";
 import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
 import { digestOf } from "../oci/digest.ts";
-import { formatPlatform, hostPlatform, platformMatches, selectPlatform } from "../oci/platform.ts";
-import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
+import {
+  formatPlatform,
+  hostPlatform,
+  normalizePlatform,
+  platformMatches,
+  selectPlatform,
+} from "../oci/platform.ts";
+import {
+  familiarName,
+  familiarReference,
+  formatReference,
+  parseReference,
+  withDefaultTag,
+} from "../oci/reference.ts";
 import type { BuildRequest, ContextSource } from "./build.ts";
 import { imageFromLayout, type LayoutSource } from "./layout-image.ts";
 import type { BuildHost, BuildLease } from "./host.ts";
@@ -24,7 +36,10 @@ export interface BaseImage {
 }
 
 /** What of a build's request says how images are brought in. */
-export type BaseImagesRequest = Pick<BuildRequest, "signal" | "credentials" | "pull">;
+export type BaseImagesRequest = Pick<BuildRequest, "signal" | "credentials" | "pull" | "platforms">;
+
+/** How registries and their absence say that an image cannot be had from them. */
+const notThere = ["notFound", "unavailable", "unauthenticated", "permissionDenied"] as const;
 
 export class BaseImages {
   readonly #host: BuildHost;
@@ -115,6 +130,7 @@ export class BaseImages {
     const shown = familiarReference(parsed);
     const credentials = await this.#request.credentials?.get(parsed.domain);
     const isForeign = formatPlatform(platform) !== formatPlatform(hostPlatform());
+    let pulled: string | undefined;
     try {
       for await (const message of this.#host.pull({
         image: shown,
@@ -122,6 +138,9 @@ export class BaseImages {
         platform: isForeign ? formatPlatform(platform) : undefined,
         ...(credentials === undefined ? {} : { credentials }),
         signal: this.#request.signal,
+        // The stage is built on what there is; the build checks say so.
+        isBase: true,
+        onImage: (id) => (pulled = id),
       })) {
         // Without details it is about the image, not about a layer.
         const { id, status = "", progressDetail } = message;
@@ -132,20 +151,35 @@ export class BaseImages {
       }
     } catch (error) {
       if (known !== undefined && isKind(error, "unavailable")) return known;
+      const other = this.#other(reference, platform);
+      if (other !== undefined && isKind(error, ...notThere)) return other;
       if (!(error instanceof EngineError)) throw error;
       throw new EngineError(
         error.kind,
         `failed to resolve source metadata for ${canonicalName(reference)}: ${errorText(error)}`,
-        {
-          cause: error,
-          ...(error.hint === undefined ? {} : { hint: error.hint }),
-        },
+        { cause: error, ...this.#hint(reference, platform, error) },
       );
     }
-    const image = this.#local(reference, platform);
+    const image = pulled === undefined ? this.#local(reference, platform) : this.#host.images.byId(pulled);
     if (image === undefined)
       throw notFound(`image ${shown} was found, but not for the platform ${formatPlatform(platform)}`);
     return image;
+  }
+
+  /** An image that is here alone, whatever it is for: where nobody has asked for a platform, it is the one that is meant. */
+  #other(reference: string, platform: Platform): ImageRecord | undefined {
+    const isAsked = (this.#request.platforms ?? []).length > 0 || !platformMatches(platform, hostPlatform());
+    return isAsked ? undefined : this.#host.images.find(reference);
+  }
+
+  /** What is here under the name, for another platform, explains why a registry was asked at all. */
+  #hint(reference: string, platform: Platform, { hint }: EngineError): { hint?: string } {
+    const here = this.#host.images.find(reference);
+    if (here === undefined || platformMatches(platform, here.config))
+      return hint === undefined ? {} : { hint };
+    return {
+      hint: `The image of that name that is here is for ${formatPlatform(normalizePlatform(here.config))}, and ${formatPlatform(platform)} was asked for.`,
+    };
   }
 
   #opened(image: ImageRecord, name: string): BaseImage {
@@ -157,7 +191,11 @@ export class BaseImages {
       chainId: chain[index]!,
       descriptor: image.manifest.layers[index]!,
     }));
-    const digest = image.repoDigests[0]?.split("@")[1];
+    // An image may be known by digests of several repositories.
+    const repository = `${familiarName(parseReference(name))}@`;
+    const digest = (
+      image.repoDigests.find((known) => known.startsWith(repository)) ?? image.repoDigests[0]
+    )?.split("@")[1];
     return {
       id: image.id,
       config: image.config,

@@ -35,6 +35,7 @@ import type { BuildHost } from "./host.ts";
 import { stepsDirectory } from "./layers.ts";
 import { imageConfig, openFiles } from "./look.ts";
 import {
+  findWarnings,
   type OpenedDockerfile,
   openDockerfile,
   planPlatform,
@@ -167,12 +168,25 @@ class ImageBuilder implements Builder {
       mainContext: () => opened.mainContext(),
       stateOf: (platform: Platform) => states.get(formatPlatform(platform))!,
     };
-    withPlace(opened.source, () => tellWarnings(opened, dockerfile, { request, platform: platforms[0]! }));
+    const checking = { request, platform: platforms[0]! };
+    const { isStrict } = withPlace(opened.source, () => findWarnings(opened, dockerfile, checking));
     const sessions = platforms.map((platform) => {
       const { meta, plan } = withPlace(opened.source, () => planPlatform(dockerfile, request, platform));
       return new BuildSession({ ...shared, meta, plan, platform });
     });
-    const results = await runSessions(sessions, opened, stop);
+    const check = async (): Promise<void> => {
+      const bases = await sessions[0]!.baseFacts();
+      tellWarnings(opened, findWarnings(opened, dockerfile, { ...checking, bases }));
+    };
+    // Findings come when the base images are known. Where they fail the build, nothing is done before.
+    if (isStrict) await check();
+    const [ran, told] = await Promise.allSettled([
+      runSessions(sessions, opened, stop),
+      isStrict ? undefined : check(),
+    ]);
+    if (ran.status === "rejected") throw ran.reason;
+    if (told.status === "rejected") throw told.reason;
+    const results = ran.value;
     for (const { platform, state } of results) states.set(formatPlatform(platform), state);
     const exported = await exportResult(sessions[0]!.parts, results);
     const metadata = { ...exported.metadata, ...(await exportCaches(cacheParts, usedRecords, results)) };

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { emulationOf, requireRunnable } from "./emulators.ts";
+import { emulationOf, foreignProgram, requireRunnable } from "./emulators.ts";
 
 const entry = (state: string, flags: string, magic: string): string =>
   `${state}\ninterpreter /usr/bin/emulator\nflags: ${flags}\noffset 0\nmagic ${magic}\nmask ffffffffffffff00fffffffffffffffffeffffff\n`;
@@ -36,6 +36,19 @@ test("registrations are known by what they take, not by their names", () => {
     "none",
   ]);
   assert.equal(emulationOf("arm64", join(directory, "none")), "none");
+});
+
+test("a command that is no program here is explained by the image's platform, others are not", () => {
+  const of = (architecture: string, ...lines: string[]): string | undefined =>
+    foreignProgram({ os: "linux", architecture }, lines, directory)?.why;
+  assert.equal(
+    of("ppc64le", "exec /bin/sh: exec format error"),
+    "the base image is for linux/ppc64le, and no emulator is registered (binfmt_misc has no qemu-ppc64le)",
+  );
+  assert.match(of("s390x", "exec container process `/bin/sh`: Exec format error") ?? "", /lacks the flag F/);
+  assert.equal(of("riscv64", "exec /bin/sh: exec format error"), undefined);
+  assert.equal(of("ppc64le", "exec format error", "make: failed"), undefined);
+  assert.equal(foreignProgram(undefined, ["exec format error"], directory), undefined);
 });
 
 test("what cannot run is refused with what is missing", () => {

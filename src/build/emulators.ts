@@ -73,23 +73,53 @@ function readEntry(path: string): string {
   }
 }
 
+/** Whether this machine runs programs of a platform without an emulator. */
+function isNative(platform: Platform): boolean {
+  const host = hostPlatform();
+  if (platformMatches(platform, host) || platformMatches(host, platform)) return true;
+  return platform.os === host.os && platform.architecture === "386" && host.architecture === "amd64";
+}
+
+const hint =
+  "Install qemu-user-static and binfmt-support, or build this stage with FROM --platform=$BUILDPLATFORM.";
+
+/** Why programs of a platform do not run here; undefined when they do. */
+function obstacle(platform: Platform, directory?: string): string | undefined {
+  if (isNative(platform)) return undefined;
+  const emulation = emulationOf(platform.architecture, directory);
+  if (emulation === "ready") return undefined;
+  const emulator = `qemu-${machines[platform.architecture]?.emulator ?? platform.architecture}`;
+  return emulation === "outside"
+    ? `the emulator that is registered is not reached from containers (${emulator} lacks the flag F)`
+    : `no emulator is registered (binfmt_misc has no ${emulator})`;
+}
+
+/** Whether this machine runs programs of a platform, by itself or with an emulator. */
+export const isRunnable = (platform: Platform): boolean => obstacle(platform) === undefined;
+
 /** Throws `unavailable` when this machine cannot run programs of a platform. */
 export function requireRunnable(platform: Platform, what: string, directory?: string): void {
-  const host = hostPlatform();
-  if (platformMatches(platform, host) || platformMatches(host, platform)) return;
-  if (platform.architecture === "386" && host.architecture === "amd64") return;
-  const emulation = emulationOf(platform.architecture, directory);
-  if (emulation === "ready") return;
-  const emulator = `qemu-${machines[platform.architecture]?.emulator ?? platform.architecture}`;
-  const why =
-    emulation === "outside"
-      ? `the emulator that is registered is not reached from containers (${emulator} lacks the flag F)`
-      : `no emulator is registered (binfmt_misc has no ${emulator})`;
+  const why = obstacle(platform, directory);
+  if (why === undefined) return;
   throw new EngineError(
     "unavailable",
-    `${what} needs programs for ${formatPlatform(platform)} to run on ${formatPlatform(host)}, and ${why}`,
-    {
-      hint: "Install qemu-user-static and binfmt-support, or build this stage with FROM --platform=$BUILDPLATFORM.",
-    },
+    `${what} needs programs for ${formatPlatform(platform)} to run on ${formatPlatform(hostPlatform())}, and ${why}`,
+    { hint },
   );
+}
+
+/**
+ * Why a command could not be started on a base image of another platform than was asked for, when that is why: the
+ * kernel's own word for it explains nothing.
+ */
+export function foreignProgram(
+  base: Platform | undefined,
+  lastLines: readonly string[],
+  directory?: string,
+): { readonly why: string; readonly hint: string } | undefined {
+  if (base === undefined || !/exec format error/i.test(lastLines.at(-1) ?? "")) return undefined;
+  const why = obstacle(base, directory);
+  return why === undefined
+    ? undefined
+    : { why: `the base image is for ${formatPlatform(base)}, and ${why}`, hint };
 }

@@ -124,7 +124,7 @@ export async function exportResult(
   return {
     images: results.map(({ platform, state }) => ({
       platform,
-      config: fileOf(parts, state, platform),
+      config: fileOf(parts, state),
       layers: state.layers,
     })),
     imageId: first?.stored.configDigest,
@@ -144,12 +144,8 @@ function canonical(name: string): string {
 }
 
 /** The configuration of what comes out, with the labels that were asked for. */
-const fileOf = (
-  { epochNs, request }: Omit<SessionParts, "platform">,
-  state: StageState,
-  platform: Platform,
-): ImageConfigFile =>
-  imageFile(state, platform, {
+const fileOf = ({ epochNs, request }: Omit<SessionParts, "platform">, state: StageState): ImageConfigFile =>
+  imageFile(state, {
     epochNs,
     ...(request.labels === undefined ? {} : { labels: request.labels }),
   });
@@ -161,7 +157,7 @@ async function makeImages(
 ): Promise<MadeImage[]> {
   const made: MadeImage[] = [];
   for (const { platform, state } of results) {
-    const config = { ...fileOf(parts, state, platform), ...inlineCache(parts, state) };
+    const config = { ...fileOf(parts, state), ...inlineCache(parts, state) };
     const layers: Descriptor[] = [];
     for (const { descriptor } of state.layers) {
       parts.lease.add(descriptor.digest);

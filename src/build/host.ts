@@ -56,6 +56,10 @@ export interface BuildHost {
     readonly platform: string | undefined;
     readonly credentials?: RegistryCredentials;
     readonly signal: AbortSignal;
+    /** An image that has no index is taken whatever platform it is for. */
+    readonly isBase?: boolean;
+    /** Told the id of each image that was brought in. */
+    readonly onImage?: (id: string) => void;
   }): AsyncIterable<ProgressMessage>;
   push(options: {
     readonly image: string;

@@ -1,5 +1,7 @@
 /** Looking at files and images without a build: for clients that drive builds themselves. */
-import { hostPlatform } from "../oci/platform.ts";
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import { hostPlatform, platformMatches } from "../oci/platform.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import { type BaseImage, BaseImages } from "./base-images.ts";
 import type { ContextSource, LookingRequest, OpenedFiles } from "./build.ts";
@@ -8,6 +10,7 @@ import type { BuildHost } from "./host.ts";
 import { openRoot, topOf } from "./layers.ts";
 import { openContextTree } from "./open-context.ts";
 import { Progress } from "./progress.ts";
+import { remoteConfig } from "./remote-config.ts";
 
 interface LookingParts {
   readonly host: BuildHost;
@@ -54,7 +57,7 @@ async function findImage(images: BaseImages, source: ContextSource): Promise<Bas
 const nameOf = (source: ContextSource): string =>
   source.kind === "http" || source.kind === "git" ? source.url : source.kind;
 
-/** The configuration's bytes, and the digest that the image is known by. */
+/** The configuration's bytes, and the digest that the image is known by. Of an image in a registry nothing else is fetched. */
 export async function imageConfig(
   { host }: LookingParts,
   reference: string,
@@ -62,7 +65,19 @@ export async function imageConfig(
   asked: LookingRequest,
 ): Promise<{ digest: string; config: Uint8Array }> {
   using lease = host.lease();
+  const wanted = platform ?? hostPlatform();
+  const local = host.images.find(reference);
+  if (asked.pull === true || local === undefined || !platformMatches(wanted, local.config)) {
+    try {
+      const { digest, bytes } = await remoteConfig({ host, request: asked, lease }, reference, wanted);
+      return { digest, config: bytes };
+    } catch (error) {
+      // An older one here, or one that is made here: bringing it in says what cannot be had.
+      asked.signal.throwIfAborted();
+      log.debug("no configuration from a registry", { reference, error: errorText(error) });
+    }
+  }
   const images = new BaseImages({ host, request: asked, progress: new Progress(asked.onEvent), lease });
-  const { id, digest } = await images.get(reference, platform ?? hostPlatform());
+  const { id, digest } = await images.get(reference, wanted);
   return { digest: digest ?? id, config: host.content.read(id) };
 }

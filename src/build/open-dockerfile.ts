@@ -5,8 +5,8 @@ import type { Platform } from "../oci/image-spec.ts";
 import { hostPlatform } from "../oci/platform.ts";
 import { byteStringOf } from "../oci/tar-reader.ts";
 import { type BuildRequest, maxDockerfileBytes, withBuildFailure } from "./build.ts";
-import type { Dockerfile, SourceFile } from "./dockerfile/ast.ts";
-import { checkDockerfile } from "./dockerfile/check.ts";
+import type { Dockerfile, SourceFile, Stage } from "./dockerfile/ast.ts";
+import { type BaseFacts, checkDockerfile, type CheckReport } from "./dockerfile/check.ts";
 import { DockerfileError } from "./dockerfile/error.ts";
 import { metaVariables, platformArgs } from "./dockerfile/scope.ts";
 import { type FileTree, findEntry } from "./files/file-tree.ts";
@@ -105,7 +105,7 @@ async function openAround(
 }
 
 /** A small text file of a tree; undefined when it is not there. */
-function readText(tree: FileTree, path: string): string | undefined {
+export function readText(tree: FileTree, path: string): string | undefined {
   const entry = findEntry(tree, byteStringOf(path));
   if (entry === undefined || entry.type !== "file") return undefined;
   if (entry.sizeBytes > maxDockerfileBytes)
@@ -138,22 +138,37 @@ export function planPlatform(
   return { predefined, meta, plan: planBuild(dockerfile, { target, meta, contexts }) };
 }
 
-/** Tells what the build checks find. Throws when the Dockerfile wants that to fail the build. */
-export function tellWarnings(
-  { source, vertex, ignore }: OpenedDockerfile,
+interface Checking {
+  readonly request: BuildRequest;
+  readonly platform: Platform;
+  /** What the images are that the stages stand on; none are known before they were looked for. */
+  readonly bases?: ReadonlyMap<Stage, BaseFacts>;
+}
+
+/** What the build checks find. Throws what {@link checkDockerfile} throws. */
+export function findWarnings(
+  { ignore }: OpenedDockerfile,
   dockerfile: Dockerfile,
-  { request, platform }: { readonly request: BuildRequest; readonly platform: Platform },
-): void {
+  { request, platform, bases }: Checking,
+): CheckReport {
   const { predefined, plan } = planPlatform(dockerfile, request, platform);
   const buildArgs = request.buildArgs ?? {};
   const config = buildArgs["BUILDKIT_DOCKERFILE_CHECK"];
-  const { warnings, failure } = checkDockerfile(dockerfile, {
+  return checkDockerfile(dockerfile, {
     buildArgs,
     predefined,
     stages: new Set(plan.stages),
     ignore: ignore.patterns,
     ...(config === undefined ? {} : { config }),
+    ...(bases === undefined ? {} : { baseOf: (stage) => bases.get(stage) }),
   });
+}
+
+/** Tells what the build checks have found. Throws when the Dockerfile wants that to fail the build. */
+export function tellWarnings(
+  { source, vertex }: OpenedDockerfile,
+  { warnings, failure }: Pick<CheckReport, "warnings" | "failure">,
+): void {
   for (const { rule, message, description, url, range } of warnings)
     vertex.warn({
       short: `${rule}: ${message} (line ${range.start.line})`,

@@ -23,6 +23,10 @@ export interface StageState extends ConfigDraft {
   layers: Layers;
   scope: StageScope;
   readonly platform: Platform;
+  /** What the image of it says that it is for: the platform that was asked for, or without one that of its base. */
+  readonly imagePlatform: Platform;
+  /** What the image of its FROM says that it is for; undefined for none, and for one that does not say. */
+  readonly basePlatform: Platform | undefined;
   /** The image of its FROM, or of the stage that it is made from. */
   readonly baseId: string | undefined;
   /** What its steps came to, when the build keeps them. */

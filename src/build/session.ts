@@ -3,10 +3,13 @@
  * at the same time. The first failure ends all of them.
  */
 import { decompress } from "../image/decompress.ts";
-import { formatPlatform, parsePlatform } from "../oci/platform.ts";
+import type { Platform } from "../oci/image-spec.ts";
+import { formatPlatform, parsePlatform, platformOf } from "../oci/platform.ts";
+import { factsOf, stagePlatform } from "./base-platform.ts";
 import { withBuildFailure } from "./build.ts";
 import type { CacheRecord } from "./cache-store.ts";
 import type { Instruction, SourceRange, Stage } from "./dockerfile/ast.ts";
+import type { BaseFacts } from "./dockerfile/check.ts";
 import { DockerfileError } from "./dockerfile/error.ts";
 import { expandInstruction, expandText } from "./dockerfile/expand.ts";
 import { parseTriggers } from "./dockerfile/parse.ts";
@@ -150,25 +153,49 @@ export class BuildSession {
     return originOf(name, { stage, isBase: true }, { dockerfile, contexts });
   }
 
-  async #base(stage: Stage): Promise<StageState> {
-    const { dockerfile, meta, platform: target } = this.parts;
+  /** The platform that a FROM is for, and whether somebody has asked for it. Throws `invalidArgument`. */
+  #platformOf(stage: Stage): { readonly platform: Platform; readonly isAsked: boolean } {
+    const { dockerfile, meta, platform, request } = this.parts;
     const written =
       stage.platform === undefined ? "" : expandText(stage.platform, meta, dockerfile.directives.escape);
-    const platform = written === "" ? target : parsePlatform(written);
+    if (written !== "") return { platform: parsePlatform(written), isAsked: true };
+    return { platform, isAsked: (request.platforms ?? []).length > 0 };
+  }
+
+  /** What the build checks want to know of the images that stages stand on; of one that cannot be had nothing. */
+  async baseFacts(): Promise<ReadonlyMap<Stage, BaseFacts>> {
+    const facts = new Map<Stage, BaseFacts>();
+    await Promise.allSettled(
+      this.parts.plan.stages.map(async (stage) => {
+        const origin = this.#originOf(stage);
+        if (origin.kind !== "image" && origin.kind !== "context") return;
+        const asked = this.#platformOf(stage);
+        const { config } = await this.#origins.baseImage(origin, asked.platform);
+        facts.set(stage, factsOf(config, asked, origin.kind === "image"));
+      }),
+    );
+    return facts;
+  }
+
+  async #base(stage: Stage): Promise<StageState> {
+    const { dockerfile, platform: target, request } = this.parts;
+    const asked = this.#platformOf(stage);
     const origin = this.#originOf(stage);
-    const draft = { stage, history: [], author: undefined, hasOwnCmd: false, platform, steps: [] };
+    const draft = { stage, history: [], author: undefined, hasOwnCmd: false, steps: [] };
     const step = this.#counter.indexOf(stage, -1);
     const tell = (vertex: VertexProgress, id?: string): void => {
       this.#tellStep(vertex, step, { text: stage.code, state: "begin" });
       this.#tellStep(vertex, step, { text: stage.code, state: "done", ...(id === undefined ? {} : { id }) });
     };
-    const identity = `from ${formatPlatform(platform)} ${stage.index} ${dockerfile.source.text}`;
+    const identity = `from ${formatPlatform(asked.platform)} ${stage.index} ${dockerfile.source.text}`;
     if (origin.kind === "stage") {
       const below = await this.stage(origin.stage);
       tell(this.parts.progress.vertex(identity, stage.code));
       return {
         ...draft,
         platform: below.platform,
+        imagePlatform: below.imagePlatform,
+        basePlatform: below.basePlatform,
         author: below.author,
         baseId: below.baseId,
         steps: below.steps,
@@ -182,16 +209,29 @@ export class BuildSession {
       tell(this.parts.progress.vertex(identity, stage.code));
       const env = [`PATH=${defaultPath}`];
       const config = { Env: env, WorkingDir: "/" };
-      return { ...draft, baseId: undefined, config, layers: [], scope: StageScope.onImage(env) };
+      const platforms = { platform: asked.platform, imagePlatform: target, basePlatform: undefined };
+      return {
+        ...draft,
+        ...platforms,
+        baseId: undefined,
+        config,
+        layers: [],
+        scope: StageScope.onImage(env),
+      };
     }
-    const base = await this.#origins.baseImage(origin, platform);
+    const base = await this.#origins.baseImage(origin, asked.platform);
     const { author, config = {}, history = [] } = base.config;
+    const basePlatform = platformOf(base.config);
+    const isTargeted = (request.platforms ?? []).length > 0;
     const title = fromTitle(this.parts, stage, base.name);
     const vertex = this.parts.progress.vertex(identity, title);
     vertex.cached();
     tell(vertex, base.id);
     return {
       ...draft,
+      platform: stagePlatform(base.config, asked),
+      imagePlatform: isTargeted ? target : (basePlatform ?? target),
+      basePlatform,
       author,
       baseId: base.id,
       config: { ...structuredClone(config), Env: config.Env ?? [`PATH=${defaultPath}`] },

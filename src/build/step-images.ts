@@ -5,7 +5,7 @@
  */
 import { storeManifest } from "../image/build-manifest.ts";
 import type { StoredImage } from "../image/register.ts";
-import type { ImageConfigFile, Platform } from "../oci/image-spec.ts";
+import type { ImageConfigFile } from "../oci/image-spec.ts";
 import { digestOf } from "../oci/digest.ts";
 import { datedHistory } from "./image-config.ts";
 import type { Layers } from "./layers.ts";
@@ -22,8 +22,7 @@ const epochZero = "1970-01-01T00:00:00Z";
 
 /** The configuration file of what a stage has come to. The same build gives the same bytes. */
 export function imageFile(
-  state: Pick<StageState, "config" | "history" | "layers" | "author">,
-  platform: Platform,
+  state: Pick<StageState, "config" | "history" | "layers" | "author" | "imagePlatform">,
   options: { readonly epochNs: bigint | undefined; readonly labels?: Readonly<Record<string, string>> },
 ): ImageConfigFile {
   const { epochNs } = options;
@@ -36,10 +35,11 @@ export function imageFile(
       : { ...entry, created: isoOf(epochNs) },
   );
   const created = epochNs === undefined ? (history.at(-1)?.created ?? epochZero) : isoOf(epochNs);
+  const { architecture, os, variant } = state.imagePlatform;
   return {
-    architecture: platform.architecture,
-    os: platform.os,
-    ...(platform.variant === undefined ? {} : { variant: platform.variant }),
+    architecture,
+    os,
+    ...(variant === undefined ? {} : { variant }),
     config,
     created,
     ...(state.author === undefined ? {} : { author: state.author }),
@@ -56,7 +56,7 @@ export function noteStep(
   state: StageState,
 ): { readonly id?: string } {
   if (request.keepsSteps !== true) return {};
-  const config = structuredClone(imageFile(state, state.platform, { epochNs }));
+  const config = structuredClone(imageFile(state, { epochNs }));
   const id = digestOf(JSON.stringify(config));
   if (state.steps.at(-1)?.id !== id) state.steps = [...state.steps, { id, config, layers: state.layers }];
   return { id };

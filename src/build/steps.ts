@@ -7,7 +7,7 @@ import { type DeviceEdits, deviceEdits } from "../container/cdi.ts";
 import type { Instruction, RunInstruction, WorkdirInstruction } from "./dockerfile/ast.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { proxyEnvironment } from "./dockerfile/scope.ts";
-import { requireRunnable } from "./emulators.ts";
+import { foreignProgram, requireRunnable } from "./emulators.ts";
 import { type StepPlace, takeCached } from "./cached-step.ts";
 import { takeCopy } from "./copy-step.ts";
 import { runScript } from "./dockerfile/heredoc.ts";
@@ -41,10 +41,19 @@ export class StepFailure extends EngineError {
   readonly command: string;
   readonly lastLines: readonly string[];
 
-  constructor(command: string, exitCode: number, lastLines: readonly string[]) {
+  constructor(
+    command: string,
+    ended: {
+      readonly exitCode: number;
+      readonly lastLines: readonly string[];
+      readonly reason: { readonly why: string; readonly hint: string } | undefined;
+    },
+  ) {
+    const { exitCode, lastLines, reason } = ended;
     super(
       "invalidArgument",
-      `process ${goQuote(command)} did not complete successfully: exit code: ${exitCode}`,
+      `process ${goQuote(command)} did not complete successfully: exit code: ${exitCode}${reason === undefined ? "" : `: ${reason.why}`}`,
+      reason === undefined ? {} : { hint: reason.hint },
     );
     this.exitCode = exitCode;
     this.command = command;
@@ -244,7 +253,12 @@ async function makeLayer(
     return session.parts.request.outputRoom?.();
   };
   const { exitCode, destinations } = await execute(session, state, run, { place, snapshot, onOutput });
-  if (exitCode !== 0) throw new StepFailure(run.argv.join(" "), exitCode, last.lines);
+  if (exitCode !== 0)
+    throw new StepFailure(run.argv.join(" "), {
+      exitCode,
+      lastLines: last.lines,
+      reason: foreignProgram(state.basePlatform, last.lines),
+    });
   const hidden = new Set(mountPlaces);
   for (const destination of destinations) hideStubs(hidden, destination);
   return await layerOfSnapshot(host, { key: snapshot, parent, hidden }, { latestNs: epochNs, lease });

@@ -31,12 +31,21 @@ export interface ImagePullOptions {
   readonly platform: string | undefined;
   readonly credentials?: RegistryCredentials;
   readonly signal: AbortSignal;
+  /**
+   * For a build: an image that has no index is taken whatever platform it is for, and a name that stands for an image of
+   * this machine's is not given to one of another platform.
+   */
+  readonly isBase?: boolean;
+  /** Told the id of each image that was brought in. */
+  readonly onImage?: (id: string) => void;
 }
 
 /** One name that is being pulled. */
 interface PullTask {
   readonly reference: Reference;
   readonly platform: Platform | undefined;
+  readonly isBase: boolean;
+  readonly onImage: ((id: string) => void) | undefined;
   readonly sessions: readonly RegistrySession[];
   readonly report: Report;
   readonly signal: AbortSignal;
@@ -65,7 +74,8 @@ export async function* imagePull(
   yield* reportWhile(options.signal, async (report, signal) => {
     const opened = { reference, action: "pull", credentials: options.credentials ?? {}, signal } as const;
     const sessions = await Array.fromAsync(context.registry.open(opened));
-    const task = { reference, platform, sessions, report, signal };
+    const { isBase = false, onImage } = options;
+    const task = { reference, platform, isBase, onImage, sessions, report, signal };
     const isOne = reference.tag !== undefined || reference.digest !== undefined;
     const isNewer = isOne ? await pullOne(context, task) : await pullAllTags(context, task);
     const shown = isOne ? familiarReference(reference) : familiarName(reference);
@@ -103,13 +113,22 @@ async function pullOne(context: ImageContext, task: PullTask): Promise<boolean> 
   const { tag } = reference;
   context.images.atomically(() => {
     context.images.tag(formatReference(withDigest(reference, resolved.digest)), id);
-    if (tag !== undefined && before?.id !== id)
+    if (tag !== undefined && before?.id !== id && !(task.isBase && keepsName(context, reference, id)))
       context.images.tag(formatReference(withTag(reference, tag)), id);
   });
+  task.onImage?.(id);
   const labels = context.images.byId(id)?.config.config?.Labels;
   context.emit("image", "pull", familiarReference(reference), { ...labels, name });
   report({ status: `Digest: ${resolved.digest}` });
   return before?.id !== id;
+}
+
+/** Whether a name stands for an image of this machine's, and another image is for another platform. */
+function keepsName({ images }: ImageContext, reference: Reference, id: string): boolean {
+  const now = images.find(familiarReference(reference));
+  if (now === undefined) return false;
+  const isOwn = (image: ImageRecord): boolean => platformMatches(hostPlatform(), image.config);
+  return isOwn(now) && !isOwn(images.byId(id)!);
 }
 
 /** Its blobs and layers are all here; after a loss of power, or when some were damaged, they may not be. */
@@ -154,13 +173,13 @@ async function bringIn(
 }
 
 /** An image without an index may be for another machine than was asked for. */
-function checkPlatform({ reference, platform }: PullTask, actual: Platform): void {
+function checkPlatform({ reference, platform, isBase }: PullTask, actual: Platform): void {
   if (actual.os !== "linux")
     throw new EngineError(
       "invalidArgument",
       `${familiarReference(reference)} is an image for ${actual.os}: only Linux images run here`,
     );
-  if (platform === undefined || platformMatches(platform, actual)) return;
+  if (platform === undefined || isBase || platformMatches(platform, actual)) return;
   throw notFound(
     `image with reference ${familiarReference(reference)} was found but does not match the specified platform: ` +
       `wanted ${formatPlatform(platform)}, actual: ${formatPlatform(actual)}`,

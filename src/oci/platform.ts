@@ -103,6 +103,12 @@ export function parsePlatform(text: string): Platform {
   });
 }
 
+/** What an image's configuration says that it is for; undefined when it does not say. */
+export function platformOf({ os, architecture, variant }: Platform): Platform | undefined {
+  if (!os || !architecture) return undefined;
+  return normalizePlatform({ os, architecture, ...(variant === undefined ? {} : { variant }) });
+}
+
 /** `os/architecture[/variant]`. */
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant } = platform;

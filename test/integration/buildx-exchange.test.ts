@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { hostPlatform } from "../../src/oci/platform.ts";
 import { copyProgram } from "../helpers/build.ts";
 import { findBuildx, useBuildx } from "../helpers/buildx.ts";
 import { busybox } from "../helpers/images.ts";
@@ -93,6 +94,41 @@ describe("exchanges of docker buildx", { skip }, () => {
     await ok(["-t", "127.0.0.1:5000/made/both", "--push", directory]);
     const later = await suite.daemon.host.run([process.execPath, "-e", program]);
     assert.doesNotMatch(later.stdout, /"manifests"/);
+  });
+
+  test("a base image of another platform is built on, and the build checks say so", async () => {
+    const name = "127.0.0.1:5000/made/foreign";
+    const base = await at.context("foreign", { file: "", Dockerfile: "FROM scratch\nCOPY file /\n" });
+    await ok(["--platform", "linux/mips64le", "-t", name, "--push", base]);
+    await forget(name);
+    const above = await at.context("above", { file: "", Dockerfile: `FROM ${name}\nCOPY file /above\n` });
+    const built = async (image: string, ...flags: string[]): Promise<string> => {
+      const text = await ok([...flags, "-t", image, above]);
+      assert.match(
+        text,
+        /InvalidBaseImagePlatform: Base image 127\.0\.0\.1:5000\/made\/foreign was pulled with platform "linux\/mips64le", expected "linux\/\w+" for current build \(line 1\)/,
+      );
+      return await suite.daemon.dockerOk(["image", "inspect", "-f", "{{.Architecture}}", image]);
+    };
+    assert.equal((await built("made/above")).trim(), "mips64le");
+    assert.equal((await built("made/above-s390x", "--platform", "linux/s390x")).trim(), "s390x");
+    await forget("made/above", "made/above-s390x", name);
+  });
+
+  test("a base image for several platforms leaves its name to the one of this machine", async () => {
+    const name = "127.0.0.1:5000/made/several";
+    const platforms = ["--platform", "linux/mips64le,linux/amd64,linux/arm64,linux/s390x"];
+    const base = await at.context("several", {
+      Dockerfile: "FROM scratch\nARG TARGETARCH\nCOPY Dockerfile /$TARGETARCH\n",
+    });
+    await ok([...platforms, "-t", name, "--push", base]);
+    await forget(name);
+    const above = await at.context("above-several", { Dockerfile: `FROM ${name}\nCOPY Dockerfile /above\n` });
+    await ok([...platforms, "-o", "type=oci,dest=/dev/null", above]);
+    const { architecture } = hostPlatform();
+    const now = await suite.daemon.dockerOk(["image", "inspect", "-f", "{{.Architecture}}", name]);
+    assert.equal(now.trim(), architecture);
+    await forget(name);
   });
 
   const caches: readonly (readonly [string, (work: string) => readonly [string[], string[]]])[] = [

@@ -229,11 +229,13 @@ describe("gantry build", { skip: flavour === "docker" }, () => {
 
   test("questions are answered without a build", async () => {
     const directory = await context("questions", {
-      Dockerfile: `# app is the program\nFROM ${busybox} AS app\nARG COLOUR=red\nFROM app as Last\nCMD echo hi\n`,
+      Dockerfile: `# app is the program\nFROM ${busybox} AS app\nARG COLOUR=red\nFROM app as Last\nCMD echo hi\nENV WAY=$PTAH\n`,
     });
     const checked = await gantry(["build", "--check", directory]);
     assert.equal(checked.code, 1);
-    assert.match(checked.stdout, /^Check complete, 3 warnings have been found!\n/);
+    assert.match(checked.stdout, /^Check complete, 4 warnings have been found!\n/);
+    // The base image says which variables there are.
+    assert.match(checked.stdout, /^Usage of undefined variable '\$PTAH' \(did you mean \$PATH\?\)$/m);
     assert.match(
       checked.stdout,
       /WARNING: StageNameCasing - https:.*\nStage name 'Last' should be lowercase\nDockerfile:4\n/,

@@ -166,7 +166,7 @@ async function solve(
   const subrequest = attributes.get("requestid");
   if (subrequest !== undefined && subrequest !== "") {
     try {
-      return { result: { metadata: await answerSubrequest(subrequest, input), ref: {} } };
+      return { result: { metadata: await answerSubrequest(solver.builder, subrequest, input), ref: {} } };
     } catch (error) {
       throw withDetails(error);
     }

@@ -70,6 +70,10 @@ export class Solver {
     this.#context = context;
   }
 
+  get builder(): Builder {
+    return this.#context.builder;
+  }
+
   /** `Control.Solve`: builds, or waits for a client that drives the build itself. */
   async solve(request: SolveMessage, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
     if (request.Definition !== undefined && request.Definition.def.length > 0) refuseGraph();

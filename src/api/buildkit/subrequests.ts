@@ -1,9 +1,16 @@
 /** Questions about a Dockerfile (`docker build --call=…`), answered without a build. */
 import { EngineError, errorText, invalidArgument } from "../../base/errors.ts";
 import { PathPatterns, parseIgnoreFile } from "../../base/path-patterns.ts";
-import { type FileListing, maxDockerfileBytes } from "../../build/build.ts";
-import type { CheckWarning, SourceFile } from "../../build/dockerfile/ast.ts";
-import { checkDockerfile } from "../../build/dockerfile/check.ts";
+import { factsOf } from "../../build/base-platform.ts";
+import {
+  type Builder,
+  type BuildRequest,
+  type ContextSource,
+  type FileListing,
+  maxDockerfileBytes,
+} from "../../build/build.ts";
+import type { CheckWarning, Dockerfile, SourceFile, Stage } from "../../build/dockerfile/ast.ts";
+import { type BaseFacts, checkDockerfile } from "../../build/dockerfile/check.ts";
 import {
   type Description,
   describeChecks,
@@ -12,27 +19,32 @@ import {
   describeTargets,
 } from "../../build/dockerfile/describe.ts";
 import { DockerfileError } from "../../build/dockerfile/error.ts";
+import { expandText } from "../../build/dockerfile/expand.ts";
 import { parseDockerfile } from "../../build/dockerfile/parse.ts";
 import { metaVariables, platformArgs } from "../../build/dockerfile/scope.ts";
 import { neededStages, targetStage } from "../../build/dockerfile/stages.ts";
-import { hostPlatform } from "../../oci/platform.ts";
+import { readText } from "../../build/open-dockerfile.ts";
+import type { ImageConfigFile } from "../../oci/image-spec.ts";
+import { hostPlatform, parsePlatform } from "../../oci/platform.ts";
 import { type SolveInput, buildRequest } from "./solve-options.ts";
 
 const version = "1.0.0";
 
 /** Answers in BuildKit's metadata: `result.json`, `result.txt`, … Throws `EngineError`. */
 export async function answerSubrequest(
+  builder: Builder,
   request: string,
   input: SolveInput,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
   if (request === "frontend.subrequests.describe") return metadataOf(describeRequests());
   if (!["frontend.outline", "frontend.targets", "frontend.lint"].includes(request))
     throw new EngineError("notImplemented", `unsupported request ${request}`);
-  const { source, ignore } = await readSources(input);
-  if (request === "frontend.lint") return lint(source, ignore, input);
+  const asked = buildRequest(input);
+  const { source, ignore } = await readSources(builder, asked);
+  if (request === "frontend.lint") return lint(builder, { source, ignore }, asked);
   const dockerfile = parseDockerfile(source);
   if (request === "frontend.targets") return metadataOf(describeTargets(dockerfile));
-  return metadataOf(describeOutline(dockerfile, askedOf(input)));
+  return metadataOf(describeOutline(dockerfile, askedOf(asked)));
 }
 
 function metadataOf(description: Description, more: Record<string, string> = {}): Map<string, Uint8Array> {
@@ -45,12 +57,13 @@ function metadataOf(description: Description, more: Record<string, string> = {})
   return new Map(Object.entries(values).map(([key, value]) => [key, Buffer.from(value)]));
 }
 
-function askedOf(input: SolveInput): {
-  target: string;
-  buildArgs: Readonly<Record<string, string>>;
-  predefined: Map<string, string>;
-} {
-  const { target = "", buildArgs = {}, platforms = [] } = buildRequest(input);
+interface Asked {
+  readonly target: string;
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly predefined: ReadonlyMap<string, string>;
+}
+
+function askedOf({ target = "", buildArgs = {}, platforms = [] }: BuildRequest): Asked {
   const host = hostPlatform();
   return {
     target,
@@ -59,26 +72,34 @@ function askedOf(input: SolveInput): {
   };
 }
 
-function lint(
-  source: SourceFile,
-  ignore: PathPatterns | undefined,
-  input: SolveInput,
-): ReadonlyMap<string, Uint8Array> {
+interface Sources {
+  readonly source: SourceFile;
+  readonly ignore: PathPatterns | undefined;
+}
+
+async function lint(
+  builder: Builder,
+  { source, ignore }: Sources,
+  request: BuildRequest,
+): Promise<ReadonlyMap<string, Uint8Array>> {
   let warnings: readonly CheckWarning[] = [];
   let fault: { message: string; range: DockerfileError["range"] } | undefined;
   try {
     const dockerfile = parseDockerfile(source);
-    const asked = askedOf(input);
+    const asked = askedOf(request);
     const config = asked.buildArgs["BUILDKIT_DOCKERFILE_CHECK"];
     const meta = metaVariables(dockerfile, asked.predefined, asked.buildArgs);
+    // Without a target all of the file is looked at.
+    const stages =
+      asked.target === "" ? undefined : neededStages(dockerfile, targetStage(dockerfile, asked.target), meta);
+    const looked = { dockerfile, meta, request, stages };
+    const bases = await basesOf(builder, looked);
     warnings = checkDockerfile(dockerfile, {
       ...asked,
+      baseOf: (stage) => bases.get(stage),
       ...(config === undefined ? {} : { config }),
       ...(ignore === undefined ? {} : { ignore }),
-      // Without a target all of the file is looked at.
-      ...(asked.target === ""
-        ? {}
-        : { stages: neededStages(dockerfile, targetStage(dockerfile, asked.target), meta) }),
+      ...(stages === undefined ? {} : { stages }),
     }).warnings;
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
@@ -88,28 +109,83 @@ function lint(
   return metadataOf(describeChecks(source, warnings, fault), { "result.statuscode": statusCode });
 }
 
-/** The Dockerfile and the ignore file that goes with it, from the client's directories. */
-async function readSources(
-  input: SolveInput,
-): Promise<{ readonly source: SourceFile; readonly ignore: PathPatterns | undefined }> {
-  const { dockerfile, context } = buildRequest(input);
+/** The images that stages stand on. Checks go without one that cannot be had: the build itself says why. */
+async function basesOf(
+  builder: Builder,
+  {
+    dockerfile,
+    meta,
+    request,
+    stages,
+  }: {
+    readonly dockerfile: Dockerfile;
+    readonly meta: ReadonlyMap<string, string>;
+    readonly request: BuildRequest;
+    readonly stages: ReadonlySet<Stage> | undefined;
+  },
+): Promise<ReadonlyMap<Stage, BaseFacts>> {
+  const { escape } = dockerfile.directives;
+  const facts = new Map<Stage, BaseFacts>();
+  const contexts = new Set(Object.keys(request.namedContexts ?? {}));
+  const isImage = (base: string, { index }: Stage): boolean =>
+    base !== "scratch" &&
+    !contexts.has(base) &&
+    !dockerfile.stages.slice(0, index).some(({ name }) => name === base.toLowerCase());
+  await Promise.allSettled(
+    dockerfile.stages.map(async (stage) => {
+      const base = expandText(stage.base, meta, escape);
+      if (!isImage(base, stage) || stages?.has(stage) === false) return;
+      const written = stage.platform === undefined ? "" : expandText(stage.platform, meta, escape);
+      const asked = {
+        platform: written === "" ? (request.platforms?.[0] ?? hostPlatform()) : parsePlatform(written),
+        isAsked: written !== "" || (request.platforms ?? []).length > 0,
+      };
+      const { config } = await builder.imageConfig(base, asked.platform, request);
+      const image = JSON.parse(Buffer.from(config).toString()) as ImageConfigFile;
+      facts.set(stage, factsOf(image, asked, true));
+    }),
+  );
+  return facts;
+}
+
+/** The Dockerfile and the ignore file that goes with it. */
+async function readSources(builder: Builder, request: BuildRequest): Promise<Sources> {
+  const { dockerfile, context } = request;
   const name = dockerfile?.name ?? "Dockerfile";
   const where = dockerfile?.source ?? context;
-  if (where.kind !== "remote")
-    throw new EngineError("notImplemented", "questions about a Dockerfile need it in a local directory");
-  const open = (directory: typeof where, include: readonly string[]): Promise<FileListing> =>
-    directory.open({ include, exclude: [], followPaths: include, signal: input.signal });
-  const own = await readFiles(await open(where, [name, `${name}.dockerignore`]));
+  const isApart = dockerfile?.source !== undefined && context.kind === "remote";
+  const paths = [name, `${name}.dockerignore`, ...(isApart ? [] : [".dockerignore"])];
+  const own = await readTexts(builder, request, where, paths);
   const text = own.get(name);
   if (text === undefined)
     throw new EngineError("notFound", `failed to read dockerfile: open ${name}: no such file or directory`);
-  let ignore = own.get(`${name}.dockerignore`);
-  if (ignore === undefined && context.kind === "remote")
-    ignore = (await readFiles(await open(context, [".dockerignore"]))).get(".dockerignore");
+  let ignore = own.get(`${name}.dockerignore`) ?? own.get(".dockerignore");
+  if (ignore === undefined && isApart)
+    ignore = (await readTexts(builder, request, context, [".dockerignore"])).get(".dockerignore");
   return {
     source: { name, text },
     ignore: ignore === undefined ? undefined : new PathPatterns(parseIgnoreFile(ignore)),
   };
+}
+
+/** Small files of a source, by their paths. */
+async function readTexts(
+  builder: Builder,
+  request: BuildRequest,
+  source: ContextSource,
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  if (source.kind === "remote") {
+    const options = { include: paths, exclude: [], followPaths: paths, signal: request.signal };
+    return readFiles(await source.open(options));
+  }
+  await using files = await builder.openFiles(source, request);
+  return new Map(
+    paths.flatMap((path) => {
+      const text = readText(files.tree, path);
+      return text === undefined ? [] : [[path, text] as const];
+    }),
+  );
 }
 
 async function readFiles(listing: FileListing): Promise<Map<string, string>> {

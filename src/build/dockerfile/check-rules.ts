@@ -164,6 +164,10 @@ export class Findings {
     });
   }
 
+  get isStrict(): boolean {
+    return this.#config.error;
+  }
+
   /** BuildKit's words for a build that findings fail; undefined when they do not. */
   get failure(): string | undefined {
     if (!this.#config.error || this.warnings.length === 0) return undefined;

@@ -3,7 +3,7 @@ import { type PathPatterns, cleanPath } from "../../base/path-patterns.ts";
 import type { Dockerfile, Instruction, Stage } from "./ast.ts";
 import type { Findings } from "./check-rules.ts";
 import { expandInstruction } from "./expand.ts";
-import type { BuildArgs, StageScope } from "./scope.ts";
+import { type BuildArgs, builderArgs, type StageScope } from "./scope.ts";
 import { nearest } from "./suggest.ts";
 
 /** Carried on from stage to stage. */
@@ -34,7 +34,7 @@ export function checkInstructions(stage: Stage, state: StageState, around: Aroun
     const onUnset = (name: string): void => reportUnset(name, instruction, state, around.findings);
     if (instruction.kind === "arg") {
       for (const { key } of instruction.entries) checkSecret("ARG", key, instruction, around.findings);
-      state.scope.declare(instruction, { ...around, onUnset });
+      state.scope.declare(instruction, { ...around, onUnset, isPartial: !state.known });
       continue;
     }
     const expanded = expandInstruction(instruction, {
@@ -42,6 +42,7 @@ export function checkInstructions(stage: Stage, state: StageState, around: Aroun
       escape: around.dockerfile.directives.escape,
       source: around.dockerfile.source,
       onUnset,
+      isPartial: !state.known,
     });
     checkOne(expanded, state, around);
     if (["cmd", "entrypoint", "healthcheck"].includes(instruction.kind)) {
@@ -59,7 +60,7 @@ export function checkInstructions(stage: Stage, state: StageState, around: Aroun
 }
 
 function reportUnset(name: string, instruction: Instruction, state: StageState, findings: Findings): void {
-  if (!state.known || state.scope.args.some(({ key }) => key === name)) return;
+  if (!state.known || builderArgs.has(name) || state.scope.args.some(({ key }) => key === name)) return;
   const near = nearest(name, state.scope.variables.keys());
   findings.add(
     "UndefinedVar",

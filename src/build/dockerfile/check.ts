@@ -7,6 +7,14 @@ import { checkInstructions } from "./check-stage.ts";
 import { expandText } from "./expand.ts";
 import { type BuildArgs, StageScope, metaVariables } from "./scope.ts";
 
+/** What the checks want to know of a base image. */
+export interface BaseFacts {
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  /** Set when it is for another platform than the stage. */
+  readonly mismatch?: { readonly expected: string; readonly actual: string };
+}
+
 export interface CheckOptions {
   readonly buildArgs: BuildArgs;
   /** The predefined arguments (`platformArgs`). */
@@ -15,11 +23,8 @@ export interface CheckOptions {
   readonly stages?: ReadonlySet<Stage>;
   /** The `.dockerignore` that holds for the context. */
   readonly ignore?: PathPatterns;
-  /**
-   * ENV of a stage's base image (`NAME=value`), and whether it sets a platform other than the wanted one. Undefined when
-   * it is not known: then unknown variables of that stage are not told.
-   */
-  readonly baseOf?: (stage: Stage) => { readonly env: readonly string[] } | undefined;
+  /** What is known of a stage's base image. Undefined for nothing: then unknown variables of that stage are not told. */
+  readonly baseOf?: (stage: Stage) => BaseFacts | undefined;
   /** What `--build-arg BUILDKIT_DOCKERFILE_CHECK=` says, which counts more than the file's directive. */
   readonly config?: string;
 }
@@ -28,6 +33,8 @@ export interface CheckReport {
   readonly warnings: readonly CheckWarning[];
   /** Set when findings are to fail the build (`error=true`). */
   readonly failure: string | undefined;
+  /** Whether findings fail the build, if there are any. */
+  readonly isStrict: boolean;
 }
 
 /** Throws `invalidArgument` for options that are none, and {@link DockerfileError} for words that cannot be expanded. */
@@ -42,6 +49,8 @@ export function checkDockerfile(dockerfile: Dockerfile, options: CheckOptions): 
     const base = expandText(stage.base, meta, dockerfile.directives.escape);
     const below = states.get(base.toLowerCase());
     const image = below === undefined ? imageBase(base, stage, options) : undefined;
+    const silent = options.stages !== undefined && !options.stages.has(stage);
+    if (image?.mismatch !== undefined && !silent) checkBasePlatform(stage, base, image.mismatch, findings);
     const state = {
       scope: below === undefined ? StageScope.onImage(image?.env ?? []) : StageScope.onStage(below.scope),
       workdir: below?.workdir ?? false,
@@ -49,7 +58,6 @@ export function checkDockerfile(dockerfile: Dockerfile, options: CheckOptions): 
     };
     if (stage.name !== undefined) states.set(stage.name, state);
     // Their variables count for stages above also when they are not looked at themselves.
-    const silent = options.stages !== undefined && !options.stages.has(stage);
     checkInstructions(stage, state, {
       dockerfile,
       meta,
@@ -58,20 +66,30 @@ export function checkDockerfile(dockerfile: Dockerfile, options: CheckOptions): 
       findings: silent ? new Findings(parseCheckConfig("skip=all")) : findings,
     });
   }
-  return { warnings: findings.warnings, failure: findings.failure };
+  return { warnings: findings.warnings, failure: findings.failure, isStrict: findings.isStrict };
+}
+
+function checkBasePlatform(
+  stage: Stage,
+  base: string,
+  { expected, actual }: NonNullable<BaseFacts["mismatch"]>,
+  findings: Findings,
+): void {
+  findings.add(
+    "InvalidBaseImagePlatform",
+    `Base image ${base} was pulled with platform ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)} for current build`,
+    stage,
+  );
 }
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-function imageBase(
-  base: string,
-  stage: Stage,
-  options: CheckOptions,
-): { readonly env: readonly string[] } | undefined {
+function imageBase(base: string, stage: Stage, options: CheckOptions): BaseFacts | undefined {
   if (base === "scratch") return { env: [defaultPath] };
   const image = options.baseOf?.(stage);
   if (image === undefined) return undefined;
   return {
+    ...image,
     env: image.env.some((entry) => entry.startsWith("PATH=")) ? image.env : [...image.env, defaultPath],
   };
 }

@@ -13,6 +13,8 @@ export interface Expansion {
   readonly source: SourceFile;
   /** Called with each variable that has no value; the build checks listen. */
   readonly onUnset?: (name: string) => void;
+  /** Not all variables are known, so that none is missed that must be set. */
+  readonly isPartial?: boolean;
 }
 
 /**
@@ -20,9 +22,9 @@ export interface Expansion {
  * counts is the scope's matter (scope.ts). Throws {@link DockerfileError}.
  */
 export function expandInstruction<T extends Instruction>(instruction: T, expansion: Expansion): T {
-  const { variables, escape, source, onUnset } = expansion;
+  const { variables, escape, source, onUnset, isPartial = false } = expansion;
   const word = (text: string): string => {
-    const result = processWord(text, variables, { escape });
+    const result = processWord(text, variables, { escape, isPartial });
     for (const name of result.unmatched) onUnset?.(name);
     return result.text;
   };
@@ -90,16 +92,19 @@ function expandEntry(entry: KeyValue, word: (text: string) => string): KeyValue 
   return { ...entry, key: word(entry.key), value: word(entry.value) };
 }
 
-function expandWords(text: string, { variables, escape, onUnset }: Expansion): readonly string[] {
-  const result = processWord(text, variables, { escape });
+function expandWords(
+  text: string,
+  { variables, escape, onUnset, isPartial = false }: Expansion,
+): readonly string[] {
+  const result = processWord(text, variables, { escape, isPartial });
   for (const name of result.unmatched) onUnset?.(name);
   return result.words;
 }
 
 /** Quotes are text in a document; its escape character is the backslash whatever the file's is. */
-function expandHeredoc(document: Heredoc, { variables, onUnset }: Expansion): Heredoc {
+function expandHeredoc(document: Heredoc, { variables, onUnset, isPartial = false }: Expansion): Heredoc {
   if (!document.expand) return document;
-  const result = processWord(document.data, variables, { escape: "\\", plainQuotes: true });
+  const result = processWord(document.data, variables, { escape: "\\", plainQuotes: true, isPartial });
   for (const name of result.unmatched) onUnset?.(name);
   return { ...document, data: result.text };
 }

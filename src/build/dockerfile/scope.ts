@@ -11,7 +11,10 @@ export type BuildArgs = Readonly<Record<string, string>>;
 /** Known without ARG, given to RUN, and never in history or the cache key. */
 const proxyArgs = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 /** They are for the builder alone and never in the environment. */
-const builderArgs = new Set(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"]);
+export const builderArgs: ReadonlySet<string> = new Set([
+  "BUILDKIT_SBOM_SCAN_CONTEXT",
+  "BUILDKIT_SBOM_SCAN_STAGE",
+]);
 
 /** Own properties only: a build argument may be called `constructor`. */
 function given(buildArgs: BuildArgs, key: string): string | undefined {
@@ -65,10 +68,15 @@ function argDefault(
   value: string,
   variables: ReadonlyMap<string, string>,
   instruction: ArgInstruction,
-  dockerfile: { readonly source: SourceFile; readonly directives: Dockerfile["directives"] },
+  dockerfile: {
+    readonly source: SourceFile;
+    readonly directives: Dockerfile["directives"];
+    readonly isPartial?: boolean;
+  },
 ): ReturnType<typeof processWord> {
   try {
-    return processWord(value, variables, { escape: dockerfile.directives.escape });
+    const { directives, isPartial = false } = dockerfile;
+    return processWord(value, variables, { escape: directives.escape, isPartial });
   } catch (error) {
     throw new DockerfileError(
       errorText(error),
@@ -134,13 +142,16 @@ export class StageScope {
       readonly meta: ReadonlyMap<string, string>;
       readonly buildArgs: BuildArgs;
       readonly onUnset?: (name: string) => void;
+      readonly isPartial?: boolean;
     },
   ): DeclaredArg[] {
     return instruction.entries.map(({ key, value: written }) => {
       let value = given(outside.buildArgs, key);
       if (value === undefined && written === undefined) value = outside.meta.get(key);
       if (value === undefined && written !== undefined) {
-        const result = argDefault(written, this.#variables, instruction, outside.dockerfile);
+        const { source, directives } = outside.dockerfile;
+        const { isPartial = false } = outside;
+        const result = argDefault(written, this.#variables, instruction, { source, directives, isPartial });
         for (const name of result.unmatched) outside.onUnset?.(name);
         value = result.text;
       }

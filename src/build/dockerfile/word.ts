@@ -15,6 +15,8 @@ export interface WordOptions {
   readonly plainQuotes?: boolean;
   /** A variable without a value stays as it is written. */
   readonly keepUnset?: boolean;
+  /** Not all variables are known: `${name:?message}` lets one be missing. */
+  readonly isPartial?: boolean;
 }
 
 export interface WordResult {
@@ -262,7 +264,7 @@ class WordScanner {
       case "+":
         return missing ? "" : word;
       case "?":
-        if (!missing) return value;
+        if (!missing || this.#options.isPartial === true) return value ?? "";
         throw new WordFault(
           `${name}: ${word || `is not allowed to be ${value === undefined ? "unset" : "empty"}`}`,
         );
