@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { EngineError, invalidArgument } from "../base/errors.ts";
+import { mountRestrictions } from "../linux/mount.ts";
 import type { RuntimeMount } from "../oci/runtime-spec.ts";
 import type { HostConfig, MountPoint, MountRequest } from "../wire/container.ts";
 import { cleanPath } from "./binds.ts";
@@ -156,6 +157,8 @@ function pointMount(mount: MountPoint, { hostConfig }: ContainerRecord): Runtime
       ...(request?.BindOptions?.NonRecursive === true
         ? ["bind", (mount.Propagation || "private").replace(/^r/, "")]
         : ["rbind", mount.Propagation || "rprivate"]),
+      // crun sets the options of a bind mount as they are here; those that its source has stay only when they are named.
+      ...mountRestrictions(mount.Source).filter((word) => mount.RW || word !== "ro"),
       // Nothing is mounted below a file, and crun 1.8 takes a recursive mount for one of a directory.
       ...(mount.RW ? [] : [isFile(mount.Source) ? "ro" : readOnlyOption(request?.BindOptions ?? {})]),
     ],

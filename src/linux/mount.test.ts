@@ -11,10 +11,29 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { isMountPoint, mount, removeMountDirectory, unmountAll } from "./mount.ts";
+import { isMountPoint, mount, mountRestrictions, removeMountDirectory, unmountAll } from "./mount.ts";
 
 const bind = (source: string, target: string): void =>
   mount({ type: "", source, options: ["bind", "private"] }, target);
+
+test("what a mount forbids is told for every path on it", (t) => {
+  const root = mkdtempSync(join(tmpdir(), "gantry-mount-"));
+  t.after(() => {
+    unmountAll(root);
+    rmSync(root, { recursive: true, force: true });
+  });
+  const target = join(root, "target");
+  mkdirSync(target);
+  const before = mountRestrictions(target);
+  mount({ type: "tmpfs", source: "tmpfs", options: ["nosuid", "noexec"] }, target);
+  mkdirSync(join(target, "inner"));
+  assert.deepEqual(mountRestrictions(join(target, "inner")), ["nosuid", "noexec"]);
+  const bound = join(target, "bound");
+  mkdirSync(bound);
+  mount({ type: "", source: root, options: ["bind", "ro"] }, bound);
+  assert.deepEqual(mountRestrictions(bound), ["ro", ...before.filter((word) => word !== "ro")]);
+  assert.deepEqual(mountRestrictions(join(root, "nothing")), []);
+});
 
 test("a directory goes with the mounts in it, and what they show stays", (t) => {
   const root = mkdtempSync(join(tmpdir(), "gantry-mount-"));

@@ -14,6 +14,7 @@ export interface Mount {
 }
 
 const mountCall = libc.func("int mount(str source, str target, str type, unsigned long flags, str data)");
+const statvfsCall = libc.func("int statvfs(str path, void *buffer)");
 const umount2Call = libc.func("int umount2(str target, int flags)");
 
 const MS_REMOUNT = 0x20;
@@ -118,6 +119,24 @@ export function mount(what: Mount, target: string): void {
       throw failure;
     }
   }
+}
+
+/** Of statvfs(3): where its flags are in the structure of 64-bit machines, and those that a bind mount can have. */
+const statvfsBytes = 128;
+const statvfsFlagOffset = 72;
+const restrictions: readonly (readonly [flag: number, word: string])[] = [
+  [0x1, "ro"],
+  [0x2, "nosuid"],
+  [0x4, "nodev"],
+  [0x8, "noexec"],
+];
+
+/** What is not allowed on the mount that `path` lies on, as option words; nothing for a path that is not there. */
+export function mountRestrictions(path: string): string[] {
+  const buffer = Buffer.alloc(statvfsBytes);
+  if (statvfsCall(path, buffer) !== 0) return [];
+  const flags = buffer.readUInt32LE(statvfsFlagOffset);
+  return restrictions.flatMap(([flag, word]) => ((flags & flag) !== 0 ? [word] : []));
 }
 
 /**

@@ -55,7 +55,7 @@ export class LocalDriver implements VolumeDriver {
   }
 
   async create(name: string, options: LocalOptions): Promise<void> {
-    if (name.length === 1)
+    if (Buffer.byteLength(name) === 1)
       throw invalidArgument(
         `create ${name}: volume name is too short, names should be at least two alphanumeric characters`,
       );

@@ -84,6 +84,37 @@ describe("volumes", () => {
     }
   });
 
+  test("what a mount forbids, it forbids in containers: by a volume's options, and where a bind's source is mounted", async () => {
+    const { daemon } = suite;
+    const directory = mkdtempSync(join(daemon.root, "forbids-"));
+    const forbidden = (volume: string): Promise<string> =>
+      ok("run", "--rm", "-v", volume, busybox, "sh", "-c", "grep ' /d ' /proc/mounts; touch /d/file");
+    const options = ["-o", `device=${directory}`];
+    await ok("volume", "create", "-o", "type=none", "-o", "o=bind,ro", ...options, "readonly");
+    await assert.rejects(forbidden("readonly:/d:nocopy"), /Read-only file system/);
+    await ok(
+      "volume",
+      "create",
+      "-o",
+      "type=tmpfs",
+      "-o",
+      "device=tmpfs",
+      "-o",
+      "o=noexec,nosuid,nodev",
+      "strict",
+    );
+    assert.match(await forbidden("strict:/d"), /^tmpfs \/d tmpfs rw,nosuid,nodev,noexec,/);
+    await ok("volume", "rm", "readonly", "strict");
+    await daemon.host.run(["mount", "-t", "tmpfs", "-o", "nosuid,nodev", "tmpfs", directory]);
+    try {
+      assert.match(await forbidden(`${directory}:/d`), /^tmpfs \/d tmpfs rw,nosuid,nodev,/);
+      await daemon.host.run(["mount", "-o", "remount,bind,ro", directory]);
+      await assert.rejects(forbidden(`${directory}:/d`), /Read-only file system/);
+    } finally {
+      await daemon.host.run(["umount", directory]);
+    }
+  });
+
   test("what cannot be mounted fails the start, names the reason, and leaves nothing", async () => {
     await ok("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=/no/such", "bad");
     const failed = await suite.daemon.docker(["run", "--rm", "-v", "bad:/d:nocopy", busybox, "true"]);
