@@ -23,6 +23,7 @@ import { claimRoots } from "./daemon-roots.ts";
 import { networkConfig } from "./daemon-network-options.ts";
 import { createMonitor } from "./container/conmon.ts";
 import { createContainerStore } from "./container/container-store.ts";
+import { RecordCopies } from "./container/record-copies.ts";
 import { openLabelling } from "./container/labelling.ts";
 import { ContainerLogs } from "./container/logging/container-logs.ts";
 import { findRuntimes, type Runtimes } from "./container/runtime.ts";
@@ -187,7 +188,10 @@ async function assemble(
     config,
     database,
     content,
-    containers: createContainerStore(database, new DiskReserve(join(dataRoot, "reserve"))),
+    containers: createContainerStore(database, {
+      reserve: new DiskReserve(join(dataRoot, "reserve")),
+      copies: new RecordCopies(join(dataRoot, "containers")),
+    }),
     images: createImageStore(database),
     snapshotter: createSnapshotter({
       driver: options.storageDriver || undefined,

@@ -9,7 +9,9 @@ import { defaultConfigFile } from "./base/paths.ts";
 import { CacheStore } from "./build/cache-store.ts";
 import type { Maintenance, Places } from "./cli/system/maintenance.ts";
 import { createMonitor } from "./container/conmon.ts";
+import type { ContainerStore } from "./container/container.ts";
 import { createContainerStore } from "./container/container-store.ts";
+import { RecordCopies } from "./container/record-copies.ts";
 import { FsContentStore } from "./content/fs-content-store.ts";
 import { isUnrecordedRoot, openRecords, recordsPath } from "./daemon-records.ts";
 import { claimRoots } from "./daemon-roots.ts";
@@ -77,7 +79,7 @@ function requireRoot(what: string): void {
 async function soundStore(
   options: DaemonOptions,
   repair: boolean,
-): Promise<{ readonly store: CheckedStore; readonly fault?: Fault }> {
+): Promise<{ readonly store: StoreAtRest; readonly fault?: Fault }> {
   try {
     const store = storeAtRest(options);
     const [complaint] = repair ? databaseComplaints(store) : [];
@@ -113,15 +115,22 @@ async function salvageStore(options: DaemonOptions, damage: DamagedRecords): Pro
 async function saveFiles(options: DaemonOptions, salvage: Salvage): Promise<string[]> {
   const store = storeAtRest(options, salvage.path);
   try {
+    const restored = store.containers.restoreLost();
     const images = await rescueImages(partsAtRest(store, options), options.dataRoot);
     const kept = keepContainerFiles(options.dataRoot, store.containers, salvage);
     const list = (what: string, names: readonly string[]): string[] => {
       const more = names.length > mostNamed ? [`and ${names.length - mostNamed} more`] : [];
       return names.length === 0 ? [] : [`${what}: ${[...names.slice(0, mostNamed), ...more].join(", ")}`];
     };
+    const back = new Set(restored.map(({ name }) => `containers ${name}`));
+    const lost = salvage.lost.filter((each) => !back.has(each));
     const short = (id: string): string => id.replace("sha256:", "").slice(0, 12);
     return [
-      ...list("lost", salvage.lost),
+      ...list("lost", lost),
+      ...list(
+        "containers that have a record again, by the copy beside their files",
+        restored.map(({ name }) => name),
+      ),
       ...list("images that have a record again, without their names", images.map(short)),
       ...list("containers without a record, whose files were set aside", kept.map(short)),
       `what was set aside is in ${salvage.directory}`,
@@ -131,7 +140,7 @@ async function saveFiles(options: DaemonOptions, salvage: Salvage): Promise<stri
   }
 }
 
-function storeAtRest(options: DaemonOptions, path?: string): CheckedStore {
+function storeAtRest(options: DaemonOptions, path?: string): StoreAtRest {
   const database = openRecords(options.dataRoot, path);
   try {
     return storeOf(database, options);
@@ -141,16 +150,22 @@ function storeAtRest(options: DaemonOptions, path?: string): CheckedStore {
   }
 }
 
-function storeOf(database: Database, options: DaemonOptions): CheckedStore {
+/** The store of a data root at rest. */
+interface StoreAtRest extends CheckedStore {
+  readonly containers: ContainerStore;
+}
+
+function storeOf(database: Database, options: DaemonOptions): StoreAtRest {
   const cache = new CacheStore(database);
+  const { dataRoot, execRoot } = options;
   return {
-    dataRoot: options.dataRoot,
-    execRoot: options.execRoot,
+    dataRoot,
+    execRoot,
     cgroupParent: options.cgroupParent,
     bridge: options.bridge,
     database,
     images: createImageStore(database),
-    containers: createContainerStore(database),
+    containers: createContainerStore(database, { copies: new RecordCopies(join(dataRoot, "containers")) }),
     networks: new NetworkRecords(database),
     // Repairs write to them.
     volumes: () => new VolumeRecords(database).list(),
@@ -160,7 +175,7 @@ function storeOf(database: Database, options: DaemonOptions): CheckedStore {
 }
 
 /** The drivers are opened when the first fault is repaired: that alone puts some things right. */
-function partsAtRest(store: CheckedStore, options: DaemonOptions): RepairParts {
+function partsAtRest(store: StoreAtRest, options: DaemonOptions): RepairParts {
   const { dataRoot, execRoot } = options;
   const once = <T>(make: () => T): (() => T) => {
     let made: { readonly value: T } | undefined;
@@ -194,6 +209,7 @@ function partsAtRest(store: CheckedStore, options: DaemonOptions): RepairParts {
       garbage.collect(candidates);
     },
     closeSandbox: (id) => store.networks.remove(id),
+    restoreContainers: () => void store.containers.restoreLost(),
     repairFirewall() {
       throw new EngineError("unavailable", "the daemon writes the firewall's table when it starts");
     },

@@ -4,14 +4,24 @@ import { conflict, errorText, invalidArgument, notFound } from "../base/errors.t
 import { log } from "../base/log.ts";
 import { openTables } from "../base/schema.ts";
 import type { ContainerRecord, ContainerState, ContainerStore } from "./container.ts";
+import type { RecordCopies } from "./record-copies.ts";
+
+export interface ContainerStoreOptions {
+  /** What has become of a container is stored and containers are removed on a full disk, too. */
+  readonly reserve?: DiskReserve;
+  /** Where the containers' files say whose they are. */
+  readonly copies?: RecordCopies;
+}
 
 /**
  * Container records in the engine's database, with all of them in memory too: reading costs nothing, and a write is one
- * transaction that is on disk before the caller goes on. With a `reserve`, what has become of a container is stored and
- * containers are removed on a full disk, too.
+ * transaction that is on disk before the caller goes on.
  */
-export function createContainerStore(database: Database, reserve?: DiskReserve): ContainerStore {
-  return new SqliteContainerStore(database, reserve);
+export function createContainerStore(
+  database: Database,
+  options: ContainerStoreOptions = {},
+): ContainerStore {
+  return new SqliteContainerStore(database, options);
 }
 
 /** How long after a state could not be stored it is tried again. */
@@ -27,10 +37,12 @@ class SqliteContainerStore implements ContainerStore {
   readonly #delete;
 
   readonly #reserve: DiskReserve | undefined;
+  readonly #copies: RecordCopies | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(database: Database, reserve: DiskReserve | undefined) {
+  constructor(database: Database, { reserve, copies }: ContainerStoreOptions) {
     this.#reserve = reserve;
+    this.#copies = copies;
     openTables(database, {
       room: "container",
       tables: `CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT`,
@@ -88,6 +100,7 @@ class SqliteContainerStore implements ContainerStore {
     this.#insert.run(record.id, record.name, JSON.stringify(record));
     this.#storeRest();
     this.#remember(record);
+    this.#copies?.write(record);
   }
 
   update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord {
@@ -100,6 +113,7 @@ class SqliteContainerStore implements ContainerStore {
     this.#storeRest();
     if (after.name !== before.name) this.#idByName.delete(before.name);
     this.#remember(after);
+    if (isWorthACopy(before, after)) this.#copies?.write(after);
     return after;
   }
 
@@ -151,12 +165,57 @@ class SqliteContainerStore implements ContainerStore {
     }
   }
 
+  restoreLost(): ContainerRecord[] {
+    const restored: ContainerRecord[] = [];
+    for (const id of this.#copies?.ids() ?? []) {
+      if (this.#byId.has(id)) continue;
+      const lost = this.#copies?.read(id);
+      if (lost === undefined) continue;
+      // Nobody waits for the disk when one of `--rm` is made or removed: a loss of power leaves such, and they are not missed.
+      if (lost.hostConfig.AutoRemove === true && !["running", "paused"].includes(lost.state.status)) {
+        this.#copies?.remove(id);
+        continue;
+      }
+      const isFree = !this.#idByName.has(lost.name);
+      const record = isFree ? lost : { ...lost, name: `${lost.name}-${id.slice(0, 12)}` };
+      this.#insert.run(id, record.name, JSON.stringify(record));
+      this.#remember(record);
+      restored.push(record);
+    }
+    return restored;
+  }
+
+  refreshCopies(): void {
+    for (const record of this.list()) this.#copies?.refresh(record);
+  }
+
+  unrecorded(id: string): { readonly name: string | undefined } | undefined {
+    if (this.#byId.has(id) || this.#copies?.has(id) !== true) return undefined;
+    return { name: this.#copies.read(id)?.name };
+  }
+
   remove(id: string): void {
     const record = this.#byId.get(id);
     if (record === undefined) return;
-    this.#withReserve(() => this.#delete.run(id));
+    // First: a copy without a record is taken for one that was lost.
+    this.#copies?.remove(id);
+    try {
+      this.#withReserve(() => this.#delete.run(id));
+    } catch (error) {
+      this.#copies?.write(record);
+      throw error;
+    }
     this.#unstored.delete(id);
     this.#byId.delete(id);
     this.#idByName.delete(record.name);
   }
+}
+
+/** Health and counts come and go with every probe and every restart. */
+function isWorthACopy(before: ContainerRecord, after: ContainerRecord): boolean {
+  const lasting = ({ restartCount: _count, state, ...rest }: ContainerRecord): string => {
+    const { health: _health, ...life } = state;
+    return JSON.stringify([rest, life]);
+  };
+  return lasting(before) !== lasting(after);
 }

@@ -96,6 +96,18 @@ export interface ContainerStore {
    */
   updateState(id: string, change: Partial<ContainerState>): ContainerRecord;
   remove(id: string): void;
+  /**
+   * Puts containers on record again whose records were lost, by the copies beside their files, and returns them. One whose
+   * name is taken has a part of its id added to it. What each is said to be doing is what was last known.
+   */
+  restoreLost(): ContainerRecord[];
+  /** Writes the copies that are missing or say something else than the records. */
+  refreshCopies(): void;
+  /**
+   * For the id of a container that has no record, and files that say that it had one: its name, which is undefined when
+   * the copy of its record cannot be read. Undefined for others.
+   */
+  unrecorded(id: string): { readonly name: string | undefined } | undefined;
   /** Stores what could not be stored before, if that can be done now; before the database is closed. */
   close(): void;
 }

@@ -9,7 +9,9 @@ import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { containerIdForm } from "../container/record-copies.ts";
 import { attempt, attemptNow } from "./attempt.ts";
+import { rescueImages } from "./check/rescue-images.ts";
 import { releaseTask, removeBundle } from "./container-cleanup.ts";
 import { unmountVolumes, volumeNames } from "./volume-mounts.ts";
 import { scheduleRestart, watchTask } from "./container-exit.ts";
@@ -27,6 +29,7 @@ export async function recover(context: EngineContext): Promise<void> {
   const { config } = context;
   mkdirSync(join(config.dataRoot, "containers"), { recursive: true, mode: 0o710 });
   mkdirSync(join(config.execRoot, "containers"), { recursive: true, mode: 0o711 });
+  await restoreRecords(context);
   // A leftover that cannot be removed is no reason not to start.
   attemptNow("remove unfinished downloads", () => context.content.sweep());
   attemptNow("remove unfinished layers", () => context.snapshotter.sweep());
@@ -40,6 +43,27 @@ export async function recover(context: EngineContext): Promise<void> {
   restoreDirectories(context);
   await attempt("unmount volumes that nobody uses", () => context.volumes.unmountUnused());
   await sweepFiles(context);
+}
+
+/**
+ * Before anything is taken for a leftover: containers whose records were lost with an older database in the place of the
+ * present one, or with what it had written last. With them may have gone those of images.
+ */
+async function restoreRecords(context: EngineContext): Promise<void> {
+  let restored: ContainerRecord[] = [];
+  // What has none meanwhile is not swept.
+  attemptNow("put containers on record again", () => (restored = context.containers.restoreLost()));
+  context.containers.refreshCopies();
+  for (const { id, name } of restored)
+    log.warn("a container's record was lost; it has one again by the copy beside its files", {
+      container: id,
+      name,
+    });
+  if (restored.every(({ imageId }) => context.images.byId(imageId) !== undefined)) return;
+  await attempt("give images their records again", async () => {
+    for (const image of await rescueImages(context, context.config.dataRoot))
+      log.warn("an image's record was lost; it has one again, without its names", { image });
+  });
 }
 
 function isRecordedAsRunning(container: ContainerRecord | undefined): boolean {
@@ -141,22 +165,48 @@ function restoreDirectories(context: EngineContext): void {
   }
 }
 
-/** Removes container directories and writable layers that have no record. */
+/**
+ * Removes container directories and writable layers that have no record and never had: what a create or a removal that was
+ * cut off has left. What says that it had one, or says nothing of the kind and has files in it, is kept.
+ */
 async function sweepFiles(context: EngineContext): Promise<void> {
+  const { containers, snapshotter } = context;
   const directory = join(context.config.dataRoot, "containers");
-  for (const id of readdirSync(directory)) {
-    if (context.containers.byId(id) !== undefined) continue;
+  const ids = readdirSync(directory).filter((name) => containerIdForm.test(name));
+  for (const id of ids) {
+    if (containers.byId(id) !== undefined) continue;
+    if (containers.unrecorded(id) !== undefined) {
+      log.error("the record of a container is lost, and could not be had of its copy: its files are kept", {
+        id,
+      });
+      continue;
+    }
     for (const name of unownedVolumes(context, id))
       await attempt(`remove volume ${name}`, () => context.volumes.remove(name));
     await attempt(`remove ${id}`, () => rm(join(directory, id), { recursive: true, force: true }));
   }
-  for (const snapshot of context.snapshotter.list())
-    if (snapshot.kind === "active" && context.containers.byId(snapshot.key) === undefined)
-      await attempt(`remove snapshot ${snapshot.key}`, () => context.snapshotter.remove(snapshot.key));
+  for (const { key, kind } of snapshotter.list()) {
+    if (kind !== "active" || containers.byId(key) !== undefined) continue;
+    if (containers.unrecorded(key) !== undefined) continue;
+    // A create makes it before the directory, a removal removes it before that.
+    if (containerIdForm.test(key) && !ids.includes(key) && hasChanges(context, key)) {
+      log.error("a writable layer belongs to no container and has files in it: it is kept", { id: key });
+      continue;
+    }
+    await attempt(`remove snapshot ${key}`, () => snapshotter.remove(key));
+  }
   // A daemon that was killed leaves its temporary files.
   attemptNow("remove temporary files", () =>
     rmSync(join(context.config.dataRoot, "tmp"), { recursive: true, force: true }),
   );
+}
+
+function hasChanges({ snapshotter }: EngineContext, key: string): boolean {
+  try {
+    return snapshotter.changes(key, new Set()).changes.length > 0;
+  } catch {
+    return true;
+  }
 }
 
 /** Anonymous volumes of a container that was never put on record, or was being removed with them. */

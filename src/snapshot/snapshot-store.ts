@@ -213,12 +213,12 @@ export class SnapshotStore {
     if (this.#layers.delete(key)) this.#sync.forget(parseDigest(key).hex);
   }
 
-  /** Takes a layer out of the records, also one that something stands on; its directory goes to `path`. */
-  setAside(chainId: string, path: string): void {
-    const directory = this.directory(chainId);
-    withFileErrors(`set layer ${chainId} aside`, () => renameSync(directory, path));
-    this.#sync.forget(parseDigest(chainId).hex);
-    this.#layers.delete(chainId);
+  /** Takes a snapshot out of the records, also a layer that something stands on; its directory goes to `path`. */
+  setAside(key: string, path: string): void {
+    const directory = this.directory(key);
+    withFileErrors(`set layer ${key} aside`, () => renameSync(directory, path));
+    this.#active.delete(key);
+    if (this.#layers.delete(key)) this.#sync.forget(parseDigest(key).hex);
   }
 
   /** Moves a directory out of the way and deletes it in the background. */

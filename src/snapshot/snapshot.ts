@@ -74,8 +74,8 @@ export interface Snapshotter {
   flush(chainIds: readonly string[]): Promise<void>;
   /** Removes a snapshot at once by name, its files afterwards. No error when it is not there. */
   remove(key: string): void;
-  /** Takes a damaged layer out of use, whatever stands on it: its files go to `path` on the same file system. */
-  setAside(chainId: string, path: string): void;
+  /** Takes a snapshot out of use, a layer whatever stands on it: its files go to `path` on the same file system. */
+  setAside(key: string, path: string): void;
   /** Makes the driver's own short name of a layer anew; nothing for drivers without such. */
   relink?(chainId: string): void;
   list(): SnapshotInfo[];

@@ -86,7 +86,9 @@ describe("damaged records", { skip: flavour === "docker" }, () => {
     const { id } = database.prepare("SELECT id FROM containers WHERE name = 'writes'").get() as {
       id: string;
     };
-    database.exec("UPDATE containers SET record = substr(record, 1, 100) WHERE name = 'writes'");
+    database.exec("UPDATE containers SET record = substr(record, 1, 100) WHERE name IN ('writes', 'two')");
+    // Of the first the copy beside its files is spoilt, too.
+    await truncate(join(daemon.dataRoot, "containers", id, "record.json"), 100);
     database.exec("UPDATE images SET record = substr(record, 1, 100)");
     database.close();
     await refuses(/gantry\.db are damaged: a record is no JSON/);
@@ -94,8 +96,9 @@ describe("damaged records", { skip: flavour === "docker" }, () => {
     assert.equal(`${first?.Kind} ${first?.State}`, "database-damaged repaired");
     assert.match(
       first?.Message ?? "",
-      /lost: .*containers writes.*images that have a record again.*set aside is in/,
+      /lost: [^;]*containers writes[^;]*; containers that have a record again, by the copy beside their files: two; images that have a record again.*set aside is in/,
     );
+    assert.doesNotMatch(first?.Message ?? "", /lost: [^;]*containers two/);
     assert.deepEqual(
       others.filter(({ State }) => State !== "repaired"),
       [],
@@ -104,6 +107,7 @@ describe("damaged records", { skip: flavour === "docker" }, () => {
     const names = (await ok("ps", "-a", "--format", "{{.Names}}")).split("\n").toSorted();
     assert.deepEqual(names, ["one", "three", "two"]);
     assert.equal(await ok("start", "-a", "one"), "one", "its image has a record again");
+    assert.equal(await ok("start", "-a", "two"), "two", "it has its record again");
     const image = await ok("images", "-q", "--no-trunc");
     assert.equal(await ok("run", "--rm", "-v", "data:/data", image, "cat", "/data/file"), "kept");
     const aside = join(daemon.dataRoot, "damaged");

@@ -1,11 +1,10 @@
 /** Containers' directories and tasks against their records: bundles, monitors, mounts, control groups. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { containerIdForm } from "../../container/record-copies.ts";
 import { detectCgroups, isCgroupEmpty } from "../../linux/cgroup.ts";
 import { mountPoints, realPath } from "../../linux/mount.ts";
 import { type CheckedStore, type Found, isRunning } from "./store.ts";
-
-const idForm = /^[0-9a-f]{64}$/;
 
 export function checkContainers(store: CheckedStore): Found[] {
   return [
@@ -22,13 +21,18 @@ const namesIn = (directory: string): string[] => (existsSync(directory) ? readdi
 function checkDirectories(store: CheckedStore): Found[] {
   const root = join(store.dataRoot, "containers");
   const found: Found[] = [];
-  for (const id of namesIn(root))
-    if (store.containers.byId(id) === undefined && store.live?.isBusy(id) !== true)
+  // What has another name is not the engine's.
+  for (const id of namesIn(root).filter((name) => containerIdForm.test(name))) {
+    if (store.containers.byId(id) !== undefined || store.live?.isBusy(id) === true) continue;
+    const lost = store.containers.unrecorded(id);
+    if (lost !== undefined) found.push(unrecorded(store, join(root, id), lost.name));
+    else
       found.push({
         kind: "container-directory-orphan",
         object: join(root, id),
         message: "the files of a container that is not on record",
       });
+  }
   for (const { id, name } of store.containers.list())
     if (!existsSync(join(root, id)))
       found.push({
@@ -37,6 +41,29 @@ function checkDirectories(store: CheckedStore): Found[] {
         message: "the directory of its log and its network files is not there",
       });
   return found;
+}
+
+/** A container whose files say that it had a record. */
+function unrecorded(store: CheckedStore, path: string, name: string | undefined): Found {
+  const what = "the record of this container is lost";
+  const kind = "container-unrecorded";
+  if (name === undefined)
+    return {
+      kind,
+      object: path,
+      message: `${what}, and the copy beside its files cannot be read`,
+      isRepairable: false,
+      remedy: `its files are kept in ${path}: move them away when nobody needs them`,
+    };
+  return {
+    kind,
+    object: path,
+    message: `${what}; a copy of it is there: ${name}`,
+    isRepairable: store.live === undefined,
+    ...(store.live === undefined
+      ? {}
+      : { remedy: "restart the daemon: it puts the container on record again" }),
+  };
 }
 
 /** While a daemon runs; without one a task whose machine was started anew is no fault: the next daemon notes its end. */
@@ -53,9 +80,13 @@ function checkRunning(store: CheckedStore): Found[] {
     }));
 }
 
-/** Tasks that may have something on the exec root: of containers that run. */
+/** Tasks that may have something on the exec root: of containers that run, or may do so when they are on record again. */
 function mayHaveTask(store: CheckedStore, id: string): boolean {
-  return isRunning(store.containers.byId(id)) || store.live?.isBusy(id) === true;
+  return (
+    isRunning(store.containers.byId(id)) ||
+    store.live?.isBusy(id) === true ||
+    store.containers.unrecorded(id) !== undefined
+  );
 }
 
 /** Ids that have bundles, notes of monitors, states of runtimes or monitors on this exec root, and where. */
@@ -69,7 +100,7 @@ function tasksOnDisk({ execRoot }: CheckedStore): Map<string, string> {
   const ids = new Map<string, string>();
   for (const place of places)
     for (const name of namesIn(join(execRoot, place)))
-      if (idForm.test(name) && !ids.has(name)) ids.set(name, join(execRoot, place, name));
+      if (containerIdForm.test(name) && !ids.has(name)) ids.set(name, join(execRoot, place, name));
   for (const id of monitoredIds(execRoot)) if (!ids.has(id)) ids.set(id, "a monitor that runs");
   return ids;
 }
@@ -95,7 +126,7 @@ function monitoredIds(execRoot: string): string[] {
       // The daemon may have been told another name of the same directory.
       const named = words[words.indexOf("--exit-dir") + 1] ?? "";
       const isOurs = words[0]?.endsWith("conmon") === true && realPath(named) === exits;
-      if (isOurs && words[1] === "--cid" && idForm.test(words[2] ?? "")) ids.push(words[2]!);
+      if (isOurs && words[1] === "--cid" && containerIdForm.test(words[2] ?? "")) ids.push(words[2]!);
     } catch {
       // It ended meanwhile.
     }
@@ -135,7 +166,7 @@ function leftCgroups(store: CheckedStore): Found[] {
   for (const root of roots) {
     const parent = join(root, store.cgroupParent);
     if (existsSync(join(parent, "cgroup.procs")))
-      for (const name of namesIn(parent)) if (idForm.test(name)) ids.add(name);
+      for (const name of namesIn(parent)) if (containerIdForm.test(name)) ids.add(name);
   }
   if (ids.size === 0) return [];
   const layout = detectCgroups();

@@ -185,6 +185,8 @@ function checkActive(
   for (const key of active.keys()) {
     // Steps of builds that run.
     if (store.live !== undefined && key.startsWith("build-")) continue;
+    // It is told with the rest of the container.
+    if (store.containers.unrecorded(key) !== undefined) continue;
     if (store.containers.byId(key) === undefined && store.live?.isBusy(key) !== true)
       found.push({ kind: "snapshot-orphan", object: key, message: "a writable layer of no container" });
   }

@@ -55,6 +55,9 @@ function liveParts(context: EngineContext, store: CheckedStore): RepairParts {
     volumes: context.volumes,
     collect: (candidates) => context.imageWork?.collect(candidates),
     repairFirewall: () => context.network.repair(),
+    restoreContainers() {
+      throw conflict("the daemon puts it on record again with its next start");
+    },
     closeSandbox(id) {
       if (context.network.get(id) === undefined) store.networks.remove(id);
       else context.network.close(id);

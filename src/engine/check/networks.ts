@@ -50,6 +50,7 @@ function orphanSandboxes(store: CheckedStore, sandboxes: readonly SandboxRecord[
     sandboxes
       .filter(({ containerId }) => !isRunning(store.containers.byId(containerId)))
       .filter(({ containerId }) => store.live?.isBusy(containerId) !== true)
+      .filter(({ containerId }) => store.containers.unrecorded(containerId) === undefined)
       // Those of steps of builds that run.
       .filter(
         ({ containerId }) =>

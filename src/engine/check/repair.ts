@@ -25,6 +25,8 @@ export type Repairs = (found: Found) => Promise<void>;
 export interface RepairParts extends Pick<EngineContext, "content" | "snapshotter" | "images" | "volumes"> {
   /** Removes those of the blobs and layers that nothing refers to. */
   collect(candidates: ReadonlySet<string>): void;
+  /** Puts containers on record again whose records were lost. */
+  restoreContainers(): void;
   /** Ends and removes what is left of a task. */
   endTask(containerId: string): Promise<void>;
   /** Gives back what a container's network sandbox has. */
@@ -68,7 +70,8 @@ function repairActions(store: CheckedStore, parts: RepairParts): Partial<Record<
     "layer-link-missing": (chainId) => parts.snapshotter.relink?.(chainId),
     "layer-link-orphan": remove,
     "snapshot-orphan": async (key) => {
-      parts.snapshotter.remove(key);
+      if (isUsed(parts, key)) parts.snapshotter.setAside(key, placeAside(store, `writable-${key}`));
+      else parts.snapshotter.remove(key);
       await removeSnapshot(store, join("active", key));
     },
     "container-directory-missing": (name) => {
@@ -76,6 +79,7 @@ function repairActions(store: CheckedStore, parts: RepairParts): Partial<Record<
       mkdirSync(join(store.dataRoot, "containers", id), { recursive: true, mode: 0o710 });
     },
     "container-directory-orphan": remove,
+    "container-unrecorded": () => parts.restoreContainers(),
     "task-leftover": endTask,
     "mount-leftover": (target) => void unmount(target),
     "cgroup-leftover": (path) => endCgroup(store, parts, path),
@@ -117,10 +121,25 @@ async function removeSnapshot({ dataRoot }: CheckedStore, path: string): Promise
     await rm(join(root, driver, path), { recursive: true, force: true });
 }
 
-async function setAside(store: CheckedStore, path: string): Promise<void> {
+/** True for a writable layer with files of somebody's in it. */
+function isUsed({ snapshotter }: RepairParts, key: string): boolean {
+  if (!snapshotter.has(key)) return false;
+  try {
+    return snapshotter.changes(key, new Set()).changes.length > 0;
+  } catch {
+    return true;
+  }
+}
+
+/** A new path for what is set aside. */
+function placeAside(store: CheckedStore, name: string): string {
   const directory = asideDirectory(store.dataRoot);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  await rename(path, join(directory, `${basename(path)}-${Date.now()}`));
+  return join(directory, `${name}-${Date.now()}`);
+}
+
+async function setAside(store: CheckedStore, path: string): Promise<void> {
+  await rename(path, placeAside(store, basename(path)));
 }
 
 async function setBlobAside(store: CheckedStore, digest: string): Promise<void> {
@@ -146,9 +165,7 @@ async function unpackAgain(store: CheckedStore, parts: RepairParts, chainId: str
     throw conflict(
       `running containers are on this layer: stop ${users.map(({ name }) => name).join(", ")} first`,
     );
-  const aside = asideDirectory(store.dataRoot);
-  mkdirSync(aside, { recursive: true, mode: 0o700 });
-  parts.snapshotter.setAside(chainId, join(aside, `layer-${parseDigest(chainId).hex}-${Date.now()}`));
+  parts.snapshotter.setAside(chainId, placeAside(store, `layer-${parseDigest(chainId).hex}`));
   await unpack(parts, chainId);
 }
 

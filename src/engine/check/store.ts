@@ -23,7 +23,7 @@ export interface CheckedStore {
   readonly bridge: string;
   readonly database: Database;
   readonly images: Pick<ImageStore, "list">;
-  readonly containers: Pick<ContainerStore, "list" | "byId">;
+  readonly containers: Pick<ContainerStore, "list" | "byId" | "unrecorded">;
   readonly networks: NetworkRecords;
   volumes(): readonly VolumeInspect[];
   /** Blobs and layers that the build cache needs. */
@@ -68,6 +68,7 @@ export const faultKinds = {
   "container-layer-missing": damage(false),
   "container-directory-missing": damage(true),
   "container-directory-orphan": leftover,
+  "container-unrecorded": damage(true),
   "container-ended": damage(false),
   "task-leftover": leftover,
   "mount-leftover": leftover,
