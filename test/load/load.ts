@@ -5,12 +5,15 @@
  *
  * GANTRY_LOAD_CONTAINERS (300), GANTRY_LOAD_MINUTES (30), GANTRY_LOAD_CYCLES (2000), GANTRY_LOAD_CLIENTS (64).
  */
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { TestDaemon } from "../helpers/daemon.ts";
 import { busybox, ensureBusybox } from "../helpers/images.ts";
 import { assertNoLeaks, takeSettledSnapshot } from "../helpers/leak-check.ts";
-import { growthOf, type Sample, takeSample } from "./samples.ts";
+import { growthOf, heapEnvironment, heapGrowth, heapMib, type Sample, takeSample } from "./samples.ts";
 
 const setting = (name: string, value: number): number => Number(process.env[`GANTRY_LOAD_${name}`] ?? value);
 const containers = setting("CONTAINERS", 300);
@@ -66,7 +69,9 @@ async function crowd(daemon: TestDaemon): Promise<void> {
   say(`${containers} containers started in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
   const samples: Sample[] = [];
   const startedMs = performance.now();
+  let earlyHeap: number | undefined;
   while (performance.now() - startedMs < minutes * 60_000) {
+    if (performance.now() - startedMs > minutes * 9_000) earlyHeap ??= await heapMib(daemon);
     const sample = await takeSample(daemon, startedMs);
     samples.push(sample);
     say(
@@ -84,7 +89,11 @@ async function crowd(daemon: TestDaemon): Promise<void> {
     `${running.length} run, ${restarts.reduce((sum, count) => sum + count, 0)} restarts, ${unhealthy.length} unhealthy`,
   );
   if (unhealthy.length > 0) fail("a check that cannot fail has failed");
-  for (const { what, early, late, isGrowing } of growthOf(samples)) {
+  const lateHeap = await heapMib(daemon);
+  for (const { what, early, late, isGrowing } of [
+    ...growthOf(samples),
+    heapGrowth(earlyHeap ?? lateHeap, lateHeap),
+  ]) {
     say(`${what}: ${early.toFixed(1)} early, ${late.toFixed(1)} late`);
     if (isGrowing) fail(`${what} grows`);
   }
@@ -92,6 +101,7 @@ async function crowd(daemon: TestDaemon): Promise<void> {
 
 async function shortLives(daemon: TestDaemon): Promise<void> {
   const before = await takeSample(daemon, performance.now());
+  const heapBefore = await heapMib(daemon);
   const begun = performance.now();
   await inLanes(cycles, 4, async () => {
     const container = await daemon.client.createContainer({ Image: busybox, Cmd: ["true"] });
@@ -105,7 +115,9 @@ async function shortLives(daemon: TestDaemon): Promise<void> {
     `${cycles} cycles of create, start, remove in ${tookS.toFixed(0)} s (${(cycles / tookS).toFixed(1)} a second); memory ` +
       `${before.memoryMib.toFixed(0)} to ${after.memoryMib.toFixed(0)} MiB, descriptors ${before.descriptors} to ${after.descriptors}`,
   );
-  for (const { what, isGrowing } of growthOf([before, before, before, after, after]))
+  const heap = heapGrowth(heapBefore, await heapMib(daemon));
+  say(`alive in the heap: ${heap.early.toFixed(1)} to ${heap.late.toFixed(1)} MiB`);
+  for (const { what, isGrowing } of [...growthOf([before, before, before, after, after]), heap])
     if (isGrowing) fail(`${what} grows with short lives`);
 }
 
@@ -147,7 +159,8 @@ async function manyClients(daemon: TestDaemon): Promise<void> {
   );
 }
 
-await using daemon = await TestDaemon.start({ bip: "10.207.0.1/20" });
+const root = await mkdtemp(join(tmpdir(), "gantry-test-"));
+await using daemon = await TestDaemon.start({ bip: "10.207.0.1/20", root, env: heapEnvironment(root) });
 await ensureBusybox(daemon);
 // What is opened once and kept is no growth.
 await startOne(daemon, 0);
