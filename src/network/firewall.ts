@@ -19,6 +19,7 @@ import {
   wholeTable,
 } from "./ruleset.ts";
 import { readUserRules, type UserRules } from "./user-rules.ts";
+import type { DeviceNotes } from "./zone-leftovers.ts";
 
 const keyOf = ({ protocol, hostIp, hostPort }: PortForward): string => `${protocol} ${hostIp} ${hostPort}`;
 
@@ -42,7 +43,7 @@ export class Firewall {
   readonly #options: FirewallOptions;
   readonly #userRules: UserRules;
   readonly #foreign: ForeignChains;
-  readonly #firewalld = new Firewalld();
+  readonly #firewalld: Firewalld;
   readonly #bridges = new Map<string, BridgeRules>();
   readonly #forwards = new Map<string, PortForward>();
   /** By the container that they are for. */
@@ -54,8 +55,13 @@ export class Firewall {
   #timer: NodeJS.Timeout | undefined;
   #repairDelayMs = firstRepairMs;
 
-  constructor(table: string, userRules: UserRules, options: FirewallOptions) {
+  constructor(
+    table: string,
+    userRules: UserRules,
+    options: FirewallOptions & { readonly zoneNotes?: DeviceNotes },
+  ) {
     this.table = table;
+    this.#firewalld = new Firewalld(undefined, options.zoneNotes);
     this.#options = options;
     this.#userRules = userRules;
     this.#foreign = new ForeignChains(table);

@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { openDatabase } from "../base/database.ts";
 import { Firewalld } from "./firewalld.ts";
+import { ZoneLeftovers } from "./zone-leftovers.ts";
 import { host, newRoot, rejects, started } from "./manager.fixture.ts";
 import { testManager } from "./network.fixture.ts";
 
@@ -218,6 +220,64 @@ test("while firewalld fails, changes on the host start no process each", async (
   assert.equal(firewalld.calls().length, before);
   bridges.sync([]);
   await bridges.settled();
+});
+
+/** As after `kill -9`: what it would have tried again later it does not. */
+const cutOff = { ...quick, firstDelayMs: 3_600_000, longestDelayMs: 3_600_000 };
+
+test("a bridge that went while firewalld was silent is taken out of the zone by the next daemon", async (t) => {
+  const firewalld = fakeFirewalld(t);
+  nft(table);
+  const database = openDatabase(":memory:");
+  t.after(() => database.close());
+  const first = new Firewalld(cutOff, new ZoneLeftovers(database));
+  first.sync(["gt-fwd9", "gt-fwda"]);
+  await first.settled();
+  assert.deepEqual(inZones(), ["gt-fwd9", "gt-fwda"]);
+  assert.deepEqual(new ZoneLeftovers(database).read(), []);
+  firewalld.set("down");
+  first.sync(["gt-fwd9"]);
+  await first.settled();
+  assert.deepEqual(new ZoneLeftovers(database).read(), ["gt-fwda"]);
+  firewalld.unset("down");
+  const second = new Firewalld(quick, new ZoneLeftovers(database));
+  second.sync(["gt-fwd9"]);
+  await second.settled();
+  assert.deepEqual(inZones(), ["gt-fwd9"]);
+  assert.deepEqual(new ZoneLeftovers(database).read(), []);
+  second.sync([]);
+  await second.settled();
+  assert.deepEqual(inZones(), []);
+});
+
+test("a network that goes while firewalld is away is noted before its record goes", async (t) => {
+  const firewalld = fakeFirewalld(t);
+  nft(table);
+  const manager = await started(t, { bridge: "gt-fwdc", bip: "10.202.22.1/24" });
+  const options = { "com.docker.network.bridge.name": "gt-fwdd" };
+  const { id } = await manager.create({ Name: "noted", Options: options });
+  assert.deepEqual(inZones(), ["gt-fwdc", "gt-fwdd"]);
+  firewalld.set("down");
+  await manager.remove(id);
+  assert.deepEqual(new ZoneLeftovers(manager.database).read(), ["gt-fwdd"]);
+  firewalld.unset("down");
+  await becomesInZones(["gt-fwdc"], "well again");
+  await becomes(() => new ZoneLeftovers(manager.database).read().length === 0, "nothing is left to do");
+});
+
+test("the last bridge of a daemon that has no other goes from the zone when firewalld is well again", async (t) => {
+  const firewalld = fakeFirewalld(t);
+  nft(table);
+  const bridges = new Firewalld(quick);
+  bridges.sync(["gt-fwdb"]);
+  await becomesInZones(["gt-fwdb"], "at first");
+  await bridges.settled();
+  firewalld.set("down");
+  bridges.sync([]);
+  await bridges.settled();
+  assert.deepEqual(inZones(), ["gt-fwdb"]);
+  firewalld.unset("down");
+  await becomesInZones([], "well again");
 });
 
 test("a network that is removed while firewalld is told of it is not there", async (t) => {

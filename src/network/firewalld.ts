@@ -8,6 +8,7 @@ import { crashpoint } from "../base/failpoint.ts";
 import { log } from "../base/log.ts";
 import { nftList } from "../linux/nftables.ts";
 import { runProcess } from "../linux/spawn.ts";
+import { type DeviceNotes, noNotes } from "./zone-leftovers.ts";
 
 const zone = "docker";
 const policy = "docker-forwarding";
@@ -165,10 +166,18 @@ export class Firewalld {
   /** It has its time to start from then on. */
   #unavailableSince: number | undefined;
   #lastFailure = "";
+  readonly #notes: DeviceNotes;
+  /** What the notes say. */
+  #noted: string;
 
-  constructor(times = usualTimes) {
+  /** `notes` last longer than the daemon. Throws when they cannot be read. */
+  constructor(times = usualTimes, notes = noNotes) {
     this.#times = times;
     this.#delayMs = times.firstDelayMs;
+    this.#notes = notes;
+    const left = notes.read();
+    this.#noted = left.join();
+    for (const bridge of left) this.#admitted.add(bridge);
   }
 
   /**
@@ -176,10 +185,11 @@ export class Firewalld {
    * administrator has put into a zone. To be called again after every change of firewalld's table.
    */
   sync(bridges: readonly string[]): void {
+    // After the last there is perhaps no other time.
+    const isNowEmpty = bridges.length === 0 && this.#wanted.length > 0;
     this.#wanted = bridges;
     for (const bridge of bridges) this.#admitted.add(bridge);
-    // After the last there is no other time.
-    if (bridges.length > 0 && performance.now() < this.#notBefore) return;
+    if (!isNowEmpty && performance.now() < this.#notBefore) return;
     this.#work ??= this.#run();
   }
 
@@ -188,13 +198,34 @@ export class Firewalld {
     this.#admitted.add(bridge);
   }
 
-  /** Resolves when what was asked for is done, or could not be done at once; a slow firewalld is not waited for longer. */
+  /**
+   * Resolves when what was asked for is done, or could not be done at once; a slow firewalld is not waited for longer. What
+   * it has not taken out by then is noted for the next daemon.
+   */
   async settled(): Promise<void> {
-    if (this.#work === undefined) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#times.settleTimeoutMs);
-    await Promise.race([this.#work, promise]);
-    clearTimeout(timer);
+    if (this.#work !== undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, this.#times.settleTimeoutMs);
+      await Promise.race([this.#work, promise]);
+      clearTimeout(timer);
+    }
+    this.#note();
+  }
+
+  /** Those that are in the zone, as far as is known, and are not to be. */
+  #gone(): string[] {
+    return [...this.#admitted].filter((bridge) => !this.#wanted.includes(bridge));
+  }
+
+  #note(): void {
+    const gone = this.#gone().toSorted();
+    if (gone.join() === this.#noted) return;
+    try {
+      this.#notes.write(gone);
+      this.#noted = gone.join();
+    } catch (error) {
+      log.warn("bridges that firewalld has still to forget cannot be noted", { error: errorText(error) });
+    }
   }
 
   async #run(): Promise<void> {
@@ -206,6 +237,7 @@ export class Firewalld {
       this.#delayMs = this.#times.firstDelayMs;
       this.#unavailableSince = undefined;
       this.#lastFailure = "";
+      if (this.#noted !== "") this.#note();
       if (!isDone) this.#runAfter(this.#times.firstDelayMs);
     } catch (error) {
       this.#fail(error);
@@ -230,7 +262,8 @@ export class Firewalld {
       this.#lastFailure = text;
     }
     this.#notBefore = now + delayMs;
-    if (this.#wanted.length > 0) this.#runAfter(delayMs);
+    // For what is gone it is tried again, too.
+    if (this.#admitted.size > 0) this.#runAfter(delayMs);
   }
 
   #runAfter(delayMs: number): void {
@@ -243,7 +276,7 @@ export class Firewalld {
   /** True when something had to be done. */
   async #change(): Promise<boolean> {
     const isThere = devicesInZones() !== undefined;
-    const gone = [...this.#admitted].filter((bridge) => !this.#wanted.includes(bridge));
+    const gone = this.#gone();
     for (const bridge of gone) {
       // The administrator may have taken it out, or put it elsewhere.
       if (isThere) await firewallCmdIfTaken(`--zone=${zone}`, `--remove-interface=${bridge}`);

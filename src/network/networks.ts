@@ -56,6 +56,7 @@ export class Networks {
           families: { ipv4: config.iptables, ipv6: config.ip6tables },
           acceptMark: config.acceptMark,
           allowDirectRouting: config.allowDirectRouting,
+          zoneNotes: records.zoneLeftovers,
         })
       : undefined;
     for (const record of records.predefined())

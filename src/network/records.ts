@@ -8,6 +8,7 @@ import { emptyDefinition, type NetworkDefinition } from "./definition.ts";
 import type { Endpoint, NetworkDriver, PortRequest, PublishedPort, Sandbox } from "./network.ts";
 import { networkSchema } from "./records-schema.ts";
 import { UserRules } from "./user-rules.ts";
+import { ZoneLeftovers } from "./zone-leftovers.ts";
 
 export interface NetworkRecord {
   readonly id: string;
@@ -78,12 +79,14 @@ export class NetworkRecords {
 
   /** The administrator's own rules of the firewall. */
   readonly userRules: UserRules;
+  readonly zoneLeftovers: ZoneLeftovers;
 
   constructor(database: Database) {
     this.#database = database;
     openTables(database, networkSchema);
     this.#statements = prepare(database);
     this.userRules = new UserRules(database);
+    this.zoneLeftovers = new ZoneLeftovers(database);
   }
 
   /** The predefined networks, made with new ids when this is the first start. */
