@@ -172,18 +172,37 @@ test("outputs that cannot be as they are asked for are refused before anything i
   const local = { type: "local", send: async () => assert.fail("files were sent") } as const;
   const image = { type: "image", names: ["test/x:1"] } as const;
   const { target: archive } = collected("oci");
-  const refused: readonly (readonly [BuildRequest["exports"][number], RegExp])[] = [
+  const { target: docker } = collected("docker");
+  const provenance = { mode: "min" } as const;
+  const platforms = ["amd64", "arm64"].map((architecture) => ({ os: "linux", architecture }));
+  const refused: readonly (readonly [
+    BuildRequest["exports"][number],
+    RegExp,
+    Pick<BuildRequest, "provenance" | "sbom" | "platforms">?,
+  ])[] = [
+    [docker, /cannot export attestations with "oci-mediatypes=false"/, { provenance }],
+    [docker, /cannot export attestations with "oci-mediatypes=false"/, { sbom: {} }],
+    [
+      { ...image, attributes: { "oci-mediatypes": "false" } },
+      /cannot export attestations with "oci-mediatypes=false"/,
+      { provenance },
+    ],
+    [docker, /docker exporter does not support exporting manifest lists/, { platforms }],
     [{ ...image, attributes: { compression: "lzma" } }, /unsupported layer compression type "lzma"/],
     [{ ...image, attributes: { "push-by-digest": "true" } }, /can't push tagged ref test\/x:1 by digest/],
     [{ ...archive, attributes: { "annotation-index.a": "b" } }, /index annotations not supported/],
     [{ ...local, attributes: { "platform-split": "x" } }, /non-bool value for platform-split: x/],
     [{ ...local, attributes: { "attestation-prefix": "reports/" } }, /invalid attestation-prefix: reports\//],
   ];
-  for (const [target, words] of refused) {
+  for (const [target, words, more] of refused) {
     const told: unknown[] = [];
     const building = it.build(
       { Dockerfile: scratch, a: "1", b: "2" },
-      { exports: [{ type: "image", names: ["test/first:1"] }, target], onEvent: (event) => told.push(event) },
+      {
+        exports: [{ type: "image", names: ["test/first:1"] }, target],
+        onEvent: (event) => told.push(event),
+        ...more,
+      },
     );
     await assert.rejects(building, words);
     assert.deepEqual(told, [], String(words));

@@ -133,7 +133,7 @@ class ImageBuilder implements Builder {
     const platforms =
       request.platforms && request.platforms.length > 0 ? request.platforms : [hostPlatform()];
     checkCacheExports(request.cacheTo);
-    checkExports(request.exports, platforms);
+    checkExports(request, platforms);
     const startedAt = new Date().toISOString();
     const { signal } = stop;
     const { host, cache, contexts } = this.#parts;

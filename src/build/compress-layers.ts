@@ -15,8 +15,25 @@ const types: Readonly<Record<LayerCompression, string>> = {
 const presentOf = (mediaType: string): LayerCompression =>
   mediaType.endsWith("gzip") ? "gzip" : mediaType.endsWith("zstd") ? "zstd" : "uncompressed";
 
+const dockerTypes: Readonly<Record<LayerCompression, string>> = {
+  uncompressed: mediaTypes.dockerLayer,
+  gzip: mediaTypes.dockerLayerGzip,
+  zstd: mediaTypes.dockerLayerZstd,
+};
+
+/** A layer's blob and its type as the options want them. */
+export async function exportedLayer(
+  parts: Pick<SessionParts, "host" | "lease" | "signal">,
+  layer: Descriptor,
+  options: ImageOptions,
+): Promise<Descriptor> {
+  const compressed = await compressedLayer(parts, layer, options);
+  if (options.hasOciTypes) return compressed;
+  return { ...compressed, mediaType: dockerTypes[presentOf(compressed.mediaType)] };
+}
+
 /** A layer's blob as the options want it; a layer that came compressed stays unless they force it. */
-export async function compressedLayer(
+async function compressedLayer(
   { host, lease, signal }: Pick<SessionParts, "host" | "lease" | "signal">,
   layer: Descriptor,
   options: Pick<ImageOptions, "compression" | "compressionLevel" | "isForced">,

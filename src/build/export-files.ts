@@ -10,6 +10,7 @@ import { type Attested, type Subject, statementOf } from "./attestations.ts";
 import type { BuildExport, ContextFile, FileListing } from "./build.ts";
 import { parseBoolean } from "./dockerfile/values.ts";
 import type { AttestedResult } from "./export.ts";
+import { epochOf } from "./export-options.ts";
 import type { FileEntry, FileTree } from "./files/file-tree.ts";
 import { fileTypeBits, joinPath, rootEntry } from "./files/file-tree.ts";
 import { type LayerItem, layerTar } from "./files/layer-tar.ts";
@@ -64,9 +65,7 @@ export function fileExportOf(
     throw invalidArgument(
       `non-bool value for platform-split: ${split}: strconv.ParseBool: parsing ${JSON.stringify(split)}: invalid syntax`,
     );
-  const epoch = attributes["source-date-epoch"];
-  if (epoch !== undefined && epoch !== "" && !/^\d{1,12}$/.test(epoch))
-    throw invalidArgument(`invalid source-date-epoch: ${epoch}`);
+  const epoch = epochOf(attributes);
   const attestationPrefix = attributes["attestation-prefix"] ?? "";
   if (attestationPrefix.includes("/"))
     throw invalidArgument(`invalid attestation-prefix: ${attestationPrefix}`, {
@@ -75,7 +74,7 @@ export function fileExportOf(
   return {
     isSplit: about.platforms > 1 && (split === undefined || parseBoolean(split) === true),
     attestationPrefix,
-    epochNs: epoch === undefined ? about.epochNs : epoch === "" ? undefined : BigInt(epoch) * 1_000_000_000n,
+    epochNs: epoch === undefined ? about.epochNs : epoch.ns,
   };
 }
 

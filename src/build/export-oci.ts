@@ -52,15 +52,16 @@ function rootOf(layout: Layout): {
   readonly extra: ReadonlyMap<string, Buffer>;
 } {
   if (!layout.isIndex) return { root: layout.images[0]!, extra: new Map() };
+  const mediaType = layout.options.hasOciTypes ? mediaTypes.ociIndex : mediaTypes.dockerManifestList;
   const index: ImageIndex = {
     schemaVersion: 2,
-    mediaType: mediaTypes.ociIndex,
+    mediaType,
     manifests: [...layout.images],
     ...annotationsFor(layout.options, "index"),
   };
   const bytes = Buffer.from(JSON.stringify(index));
   const root: Descriptor = {
-    mediaType: mediaTypes.ociIndex,
+    mediaType,
     digest: digestOf(bytes),
     size: bytes.length,
     ...annotationsFor(layout.options, "index-descriptor"),

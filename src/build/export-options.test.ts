@@ -19,6 +19,20 @@ const refused: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] 
   [{ "annotation-foo.a": "b" }, /unknown annotation type "foo"/],
   [{ "annotation[linux/s390x].a": "b" }, /invalid annotation: no platform linux\/s390x found in source/],
   [{ "annotation-index.a": "b" }, /index annotations not supported for single platform export/],
+  [
+    { "oci-mediatypes": "false", compression: "zstd" },
+    /exporter option "compression=zstd" conflicts with "oci-mediatypes=false"/,
+  ],
+  [
+    { "oci-mediatypes": "false", "annotation.a": "b" },
+    /cannot export annotations with "oci-mediatypes=false"/,
+  ],
+  [{ "oci-artifact": "true" }, /"oci-artifact=true" is not served/],
+  [{ "rewrite-timestamp": "true", "source-date-epoch": "1" }, /needs the time as a build argument/],
+  [{ "source-date-epoch": "x" }, /invalid source-date-epoch: x/],
+  ...["store", "unpack", "name-canonical", "registry.insecure", "push", "rewrite-timestamp"].map(
+    (name) => [{ [name]: "x" }, new RegExp(`non-bool value x specified for ${name}`)] as const,
+  ),
 ];
 for (const [attributes, words] of refused)
   test(`refused: ${JSON.stringify(attributes)}`, () => {
@@ -81,6 +95,64 @@ for (const [compression, read] of compressions)
     assert.equal(layers[0]!.size, data.length);
     assert.equal(digestOf(read(data)), rootfs.diff_ids[0]);
   });
+
+test("media types are Docker's when those of the OCI are not wanted", async () => {
+  await using it = await testBuilder();
+  const attributes = { "oci-mediatypes": "false", compression: "gzip" };
+  const archive = await exported(it, attributes, [amd64, arm64]);
+  assert.equal(archive.top.mediaType, "application/vnd.docker.distribution.manifest.list.v2+json");
+  const index = parsed(archive, archive.top) as ImageIndex;
+  assert.equal(index.mediaType, archive.top.mediaType);
+  for (const descriptor of index.manifests) {
+    assert.equal(descriptor.mediaType, "application/vnd.docker.distribution.manifest.v2+json");
+    const manifest = parsed(archive, descriptor) as ImageManifest;
+    assert.equal(manifest.mediaType, descriptor.mediaType);
+    assert.equal(manifest.config.mediaType, "application/vnd.docker.container.image.v1+json");
+    assert.equal(manifest.layers[0]!.mediaType, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+  }
+  const plain = await exported(it, { "oci-mediatypes": "false" });
+  assert.equal(
+    (parsed(plain, plain.top) as ImageManifest).layers[0]!.mediaType,
+    "application/vnd.docker.image.rootfs.diff.tar",
+  );
+});
+
+test("an image is called by its digest too, or not stored at all", async () => {
+  await using it = await testBuilder();
+  const files = { Dockerfile: "FROM scratch\nCOPY a /a\n", a: "" };
+  const built = async (
+    names: readonly string[],
+    attributes: Readonly<Record<string, string>>,
+  ): Promise<string[]> => {
+    const { descriptor } = await it.build(files, { exports: [{ type: "image", names, attributes }] });
+    return it.host.images.list().flatMap(({ id, repoTags, repoDigests }) => {
+      const names = [...repoTags, ...repoDigests];
+      for (const name of names) if (name.includes("@")) assert.ok(name.endsWith(`@${descriptor!.digest}`));
+      it.host.images.remove(id);
+      return names.map((name) => name.replace(/@.*/, "@"));
+    });
+  };
+  assert.deepEqual(await built(["test/x:1"], { store: "false" }), []);
+  assert.deepEqual(await built(["test/x:1"], {}), ["test/x:1"]);
+  assert.deepEqual(await built(["test/x:1"], { "name-canonical": "true" }), ["test/x:1", "test/x@"]);
+  assert.deepEqual(await built([], { "dangling-name-prefix": "lost" }), ["lost@"]);
+  assert.deepEqual(await built(["test/x:1"], { "dangling-name-prefix": "lost" }), ["test/x:1", "lost@"]);
+  assert.deepEqual(
+    await built(["test/x:1"], { "dangling-name-prefix": "lost", "danging-name-empty-only": "true" }),
+    ["test/x:1"],
+  );
+});
+
+test("an output's own time is that of its image", async () => {
+  await using it = await testBuilder();
+  const created = async (attributes: Readonly<Record<string, string>>): Promise<unknown> => {
+    const archive = await exported(it, attributes);
+    const { config } = parsed(archive, archive.top) as ImageManifest;
+    return (parsed(archive, config) as { created: string }).created;
+  };
+  assert.equal(await created({ "source-date-epoch": "86400" }), "1970-01-02T00:00:00Z");
+  assert.notEqual(await created({}), "1970-01-02T00:00:00Z");
+});
 
 test("annotations go where they are asked for", async () => {
   await using it = await testBuilder();

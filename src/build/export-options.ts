@@ -1,5 +1,5 @@
 /** What an exporter's attributes ask of an image (BuildKit, exporter/containerimage): compression of layers, annotations. */
-import { invalidArgument } from "../base/errors.ts";
+import { EngineError, invalidArgument } from "../base/errors.ts";
 import { formatPlatform, parsePlatform } from "../oci/platform.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import { parseBoolean } from "./dockerfile/values.ts";
@@ -14,6 +14,20 @@ export interface ImageOptions {
   readonly isForced: boolean;
   /** Pushed without a tag of the repository. */
   readonly isByDigest: boolean;
+  /** Media types of the OCI, not of Docker. */
+  readonly hasOciTypes: boolean;
+  /** The image store gets it; else it is pushed alone. */
+  readonly isStored: boolean;
+  /** It is also called by each name with its digest. */
+  readonly isCanonical: boolean;
+  /** What it is called with its digest; empty for nothing. */
+  readonly danglingPrefix: string;
+  /** … only when it has no name. */
+  readonly isDanglingOnly: boolean;
+  /** The registry may speak in the clear, or with any certificate. */
+  readonly isInsecure: boolean;
+  /** The time of the image, instead of the build's. */
+  readonly epoch: { readonly ns: bigint | undefined } | undefined;
   readonly annotations: readonly Annotation[];
 }
 
@@ -34,6 +48,7 @@ export function imageOptionsOf(
   attributes: Readonly<Record<string, string>> = {},
   platforms: readonly Platform[],
 ): ImageOptions {
+  checkKnown(attributes);
   const annotations = Object.entries(attributes).flatMap(([key, value]) => annotationOf(key, value) ?? []);
   const known = platforms.map(formatPlatform);
   for (const { place, platform } of annotations) {
@@ -42,13 +57,63 @@ export function imageOptionsOf(
     if (place.startsWith("index") && platforms.length === 1)
       throw invalidArgument("index annotations not supported for single platform export");
   }
-  return { ...compressionOf(attributes), isByDigest: isSet(attributes, "push-by-digest"), annotations };
+  const hasOciTypes = isSet(attributes, "oci-mediatypes", true);
+  if (!hasOciTypes) refuseForDocker(attributes, annotations);
+  return {
+    ...compressionOf(attributes),
+    isByDigest: isSet(attributes, "push-by-digest"),
+    hasOciTypes,
+    isStored: isSet(attributes, "store", true),
+    isCanonical: isSet(attributes, "name-canonical"),
+    danglingPrefix: attributes["dangling-name-prefix"] ?? "",
+    isDanglingOnly:
+      isSet(attributes, "danging-name-empty-only") || isSet(attributes, "dangling-name-empty-only"),
+    isInsecure: isSet(attributes, "registry.insecure"),
+    epoch: epochOf(attributes),
+    annotations,
+  };
+}
+
+/** Throws for what is not served, and for values of what needs nothing done: images here are unpacked, and times are rewritten as layers are made. */
+function checkKnown(attributes: Readonly<Record<string, string>>): void {
+  for (const name of ["push", "unpack", "prefer-nondist-layers", "attestation-inline"])
+    isSet(attributes, name);
+  if (isSet(attributes, "oci-artifact"))
+    throw new EngineError("notImplemented", 'the exporter option "oci-artifact=true" is not served', {
+      hint: "Leave it out: attestations are image manifests then.",
+    });
+  if (isSet(attributes, "rewrite-timestamp") && (attributes["source-date-epoch"] ?? "") !== "")
+    throw invalidArgument(
+      'the exporter option "rewrite-timestamp" needs the time as a build argument: layers are made with it',
+      { hint: "Set --build-arg SOURCE_DATE_EPOCH=… instead of source-date-epoch=…" },
+    );
+}
+
+/** What Docker's types have no place for (BuildKit's words). */
+function refuseForDocker(
+  { compression }: Readonly<Record<string, string>>,
+  annotations: readonly Annotation[],
+): void {
+  if (compression === "zstd")
+    throw invalidArgument('exporter option "compression=zstd" conflicts with "oci-mediatypes=false"');
+  if (annotations.length > 0) throw invalidArgument('cannot export annotations with "oci-mediatypes=false"');
+}
+
+/** `source-date-epoch=`; undefined when nothing is said. Throws `invalidArgument`. */
+export function epochOf(
+  attributes: Readonly<Record<string, string>>,
+): { readonly ns: bigint | undefined } | undefined {
+  const epoch = attributes["source-date-epoch"];
+  if (epoch === undefined) return undefined;
+  if (epoch === "") return { ns: undefined };
+  if (!/^\d{1,12}$/.test(epoch)) throw invalidArgument(`invalid source-date-epoch: ${epoch}`);
+  return { ns: BigInt(epoch) * 1_000_000_000n };
 }
 
 /** A word alone is true. */
-function isSet(attributes: Readonly<Record<string, string>>, name: string): boolean {
+function isSet(attributes: Readonly<Record<string, string>>, name: string, otherwise = false): boolean {
   const text = attributes[name];
-  if (text === undefined) return false;
+  if (text === undefined) return otherwise;
   const value = text === "" ? true : parseBoolean(text);
   if (value === undefined) throw invalidArgument(`non-bool value ${text} specified for ${name}`);
   return value;
@@ -56,7 +121,7 @@ function isSet(attributes: Readonly<Record<string, string>>, name: string): bool
 
 function compressionOf(
   attributes: Readonly<Record<string, string>>,
-): Omit<ImageOptions, "annotations" | "isByDigest"> {
+): Pick<ImageOptions, "compression" | "compressionLevel" | "isForced"> {
   const { compression, "compression-level": level } = attributes;
   if (compression !== undefined && !["uncompressed", "gzip", "zstd"].includes(compression))
     throw invalidArgument(`unsupported layer compression type ${JSON.stringify(compression)}`, {

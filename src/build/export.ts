@@ -1,35 +1,23 @@
 /** What becomes of a build's result: an image in the store, an archive, files, a push. */
 import { Readable } from "node:stream";
 import { invalidArgument } from "../base/errors.ts";
-import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { type SavedImage, writeArchive } from "../image/archive-writer.ts";
 import { storeManifest } from "../image/build-manifest.ts";
-import type { ImageRecord } from "../image/image.ts";
 import type { StoredImage } from "../image/register.ts";
-import {
-  type Descriptor,
-  type ImageConfigFile,
-  type ImageIndex,
-  mediaTypes,
-  type Platform,
-} from "../oci/image-spec.ts";
-import { digestOf } from "../oci/digest.ts";
-import { formatPlatform, hostPlatform } from "../oci/platform.ts";
+import { type Descriptor, type ImageConfigFile, type Platform } from "../oci/image-spec.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../oci/reference.ts";
-import type { BuildExport, BuildResult } from "./build.ts";
-import { type Attested, attestationBlobs, attested, attestImages } from "./attestations.ts";
-import { noteIndex } from "./built-indexes.ts";
-import { compressedLayer } from "./compress-layers.ts";
+import type { BuildExport, BuildRequest, BuildResult } from "./build.ts";
+import { type Attested, attested, attestImages } from "./attestations.ts";
+import { exportedLayer } from "./compress-layers.ts";
+import { exportImage, ownImage } from "./export-image.ts";
 import { drain, exportLocal, exportTar, fileExportOf } from "./export-files.ts";
 import { sendOciLayout, writeOciLayout } from "./export-oci.ts";
 import { annotationsFor, type ImageOptions, imageOptionsOf } from "./export-options.ts";
 import { inlineField, inlineText, listRecords } from "./cache-transfer.ts";
 import { provenanceOf } from "./provenance.ts";
-import type { Progress } from "./progress.ts";
-import { pushIndex } from "./registry-transfer.ts";
 import type { BuildSession } from "./session.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
-import { imageFile, recordSteps } from "./step-images.ts";
+import { imageFile } from "./step-images.ts";
 
 export interface PlatformResult {
   readonly platform: Platform;
@@ -51,19 +39,34 @@ export interface MadeImage {
   readonly state: StageState;
 }
 
-interface ExportedImages {
+export interface ExportedImages {
   readonly made: readonly MadeImage[];
   /** Manifests that say something of them. */
   readonly attestations: readonly Descriptor[];
   readonly options: ImageOptions;
 }
 
+type ImageExport = Extract<BuildExport, { readonly names: readonly string[] }>;
+
 /** What an output asks of the images in it. Throws `invalidArgument`. */
 function imageExportOf(
-  { attributes, names }: Pick<Extract<BuildExport, { type: "image" }>, "attributes" | "names">,
+  { attributes, names, type }: ImageExport,
+  { provenance, sbom }: Pick<BuildRequest, "provenance" | "sbom">,
   platforms: readonly Platform[],
 ): ImageOptions {
   const options = imageOptionsOf(attributes, platforms);
+  if (type === "docker" && platforms.length > 1)
+    throw invalidArgument(
+      "docker exporter does not support exporting manifest lists, use the oci exporter instead",
+    );
+  const isAttested = provenance !== undefined || sbom !== undefined;
+  if (isAttested && (type === "docker" || !options.hasOciTypes))
+    throw invalidArgument('cannot export attestations with "oci-mediatypes=false"', {
+      hint:
+        type === "docker"
+          ? "An archive of the type docker has no place for them: write one of the type oci."
+          : "Manifest lists of Docker have no place for them.",
+    });
   const tagged = names.find((name) => parseReference(name).tag !== undefined);
   if (options.isByDigest && tagged !== undefined)
     throw invalidArgument(`can't push tagged ref ${tagged} by digest`);
@@ -71,11 +74,11 @@ function imageExportOf(
 }
 
 /** Throws `invalidArgument` for outputs that cannot be as they are asked for, before anything is built for them. */
-export function checkExports(exports: readonly BuildExport[], platforms: readonly Platform[]): void {
-  for (const target of exports)
+export function checkExports(request: BuildRequest, platforms: readonly Platform[]): void {
+  for (const target of request.exports)
     if (target.type === "local" || target.type === "tar")
       fileExportOf(target.attributes, { platforms: platforms.length, epochNs: undefined });
-    else if (target.type !== "none") imageExportOf(target, platforms);
+    else if (target.type !== "none") imageExportOf(target, request, platforms);
 }
 
 /** Sends the result wherever it was asked for, one after another. */
@@ -97,15 +100,11 @@ export async function exportResult(
     else if (target.type !== "none") {
       names = target.names.map(canonical);
       const platforms = results.map(({ platform }) => platform);
-      const options = imageExportOf(target, platforms);
+      const options = imageExportOf(target, request, platforms);
       const made = await makeImages(parts, results, options);
       first = ownImage(made);
       const images = made.map((image, index) => ({ image, attested: known[index]!.attested }));
       const attestations = await attestImages(parts, images, names);
-      if (target.type === "docker" && attestations.length > 0)
-        throw invalidArgument('cannot export attestations with "oci-mediatypes=false"', {
-          hint: "An archive of the type docker has no place for them: write one of the type oci.",
-        });
       root = await (target.type === "image"
         ? exportImage(parts, { made, attestations, options }, target, names)
         : exportArchive(parts, { made, attestations, options }, { ...target, type: target.type }, names));
@@ -144,9 +143,13 @@ function canonical(name: string): string {
 }
 
 /** The configuration of what comes out, with the labels that were asked for. */
-const fileOf = ({ epochNs, request }: Omit<SessionParts, "platform">, state: StageState): ImageConfigFile =>
+const fileOf = (
+  { epochNs, request }: Omit<SessionParts, "platform">,
+  state: StageState,
+  epoch?: ImageOptions["epoch"],
+): ImageConfigFile =>
   imageFile(state, {
-    epochNs,
+    epochNs: epoch === undefined ? epochNs : epoch.ns,
     ...(request.labels === undefined ? {} : { labels: request.labels }),
   });
 
@@ -157,13 +160,14 @@ async function makeImages(
 ): Promise<MadeImage[]> {
   const made: MadeImage[] = [];
   for (const { platform, state } of results) {
-    const config = { ...fileOf(parts, state), ...inlineCache(parts, state) };
+    const config = { ...fileOf(parts, state, options.epoch), ...inlineCache(parts, state) };
     const layers: Descriptor[] = [];
     for (const { descriptor } of state.layers) {
       parts.lease.add(descriptor.digest);
-      layers.push(await compressedLayer(parts, descriptor, options));
+      layers.push(await exportedLayer(parts, descriptor, options));
     }
-    const image = { config, layers, ...annotationsFor(options, "manifest", platform) };
+    const isDocker = !options.hasOciTypes;
+    const image = { config, layers, isDocker, ...annotationsFor(options, "manifest", platform) };
     const stored = await storeManifest(parts.host.content, image, parts.lease);
     const { sizeBytes } = parts.host.content.info(stored.manifestDigest);
     made.push({
@@ -199,104 +203,6 @@ function inlineCache(
   return { [inlineField]: inlineText(listRecords(cache, own)) };
 }
 
-/** Puts the images on record under their names; the one of this machine has the names. */
-async function exportImage(
-  parts: Omit<SessionParts, "platform">,
-  { made, attestations, options }: ExportedImages,
-  target: Extract<BuildExport, { type: "image" }>,
-  names: readonly string[],
-): Promise<Descriptor> {
-  const { host, lease, progress, signal } = parts;
-  const vertex = progress.vertex(`export ${parts.request.id}`, "exporting to image");
-  return vertex.run(async () => {
-    const layers = made.flatMap(({ stored }) => stored.manifest.layers.map(({ digest }) => digest));
-    const blobs = attestationBlobs(host.content, attestations);
-    await vertex.part("exporting layers", () => host.content.persist([...layers, ...blobs]));
-    signal.throwIfAborted();
-    failpoint("build-export.flushed");
-    const own = ownImage(made);
-    const manifests = [...made.map(({ descriptor }) => descriptor), ...attestations];
-    const records = new Map<MadeImage, ImageRecord>();
-    for (const image of made)
-      await vertex.part(`writing image ${image.stored.configDigest}`, async () => {
-        const parentId =
-          parts.request.keepsSteps === true
-            ? await recordSteps(parts, image.state, image.stored.configDigest)
-            : undefined;
-        const stored = { ...image.stored, ...(parentId === undefined ? {} : { parentId }) };
-        records.set(image, await host.register(stored, lease));
-      });
-    crashpoint("build-export.registered");
-    const record = records.get(own)!;
-    for (const name of names)
-      await vertex.part(`naming to ${name}`, () => {
-        host.images.tag(name, record.id);
-        noteIndex(parts.cache, name, { manifests, blobs });
-        host.emit("image", "tag", record.id, {
-          ...record.config.config?.Labels,
-          name: familiarReference(parseReference(name)),
-        });
-      });
-    await host.database.synced();
-    return target.push === true ? await pushImage(parts, { own, manifests, options }, names) : own.descriptor;
-  });
-}
-
-/** Pushes under all names, or by digest alone. Returns what the names mean in their registries. */
-async function pushImage(
-  parts: Omit<SessionParts, "platform">,
-  {
-    own,
-    manifests,
-    options,
-  }: {
-    readonly own: MadeImage;
-    readonly manifests: readonly Descriptor[];
-    readonly options: ImageOptions;
-  },
-  names: readonly string[],
-): Promise<Descriptor> {
-  const { progress, request } = parts;
-  const { isByDigest } = options;
-  if (manifests.length === 1 && !isByDigest) {
-    for (const name of names) await push(parts, name, progress);
-    return own.descriptor;
-  }
-  const value: ImageIndex = {
-    schemaVersion: 2,
-    mediaType: mediaTypes.ociIndex,
-    manifests: [...manifests],
-    ...annotationsFor(options, "index"),
-  };
-  const bytes = Buffer.from(JSON.stringify(value));
-  const index = manifests.length === 1 ? undefined : { bytes, mediaType: mediaTypes.ociIndex };
-  for (const name of names) {
-    const pushing = progress.vertex(`push ${request.id} ${name}`, `pushing ${name}`);
-    await pushing.run(() => pushIndex(parts, { name, index, manifests, isByDigest }, pushing));
-  }
-  return index === undefined
-    ? own.descriptor
-    : { mediaType: mediaTypes.ociIndex, digest: digestOf(bytes), size: bytes.length };
-}
-
-const ownImage = (made: readonly MadeImage[]): MadeImage =>
-  made.find(({ platform }) => formatPlatform(platform) === formatPlatform(hostPlatform())) ?? made[0]!;
-
-async function push(parts: Omit<SessionParts, "platform">, name: string, progress: Progress): Promise<void> {
-  const { host, request, signal } = parts;
-  const reference = parseReference(name);
-  const vertex = progress.vertex(`push ${request.id} ${name}`, `pushing ${name}`);
-  await vertex.run(async () => {
-    const credentials = (await request.credentials?.get(reference.domain)) ?? {};
-    const image = familiarReference(reference);
-    for await (const message of host.push({ image, tag: undefined, credentials, signal }))
-      if (message.id !== undefined) {
-        const { current = 0, total = 0 } = message.progressDetail ?? {};
-        vertex.status(message.id, { current, total, name: message.status ?? "" });
-      }
-  });
-}
-
 /** An archive of the image: `docker load` reads both kinds; `oci` also holds several platforms. */
 async function exportArchive(
   parts: Omit<SessionParts, "platform">,
@@ -305,10 +211,6 @@ async function exportArchive(
   names: readonly string[],
 ): Promise<Descriptor> {
   const { host, progress, request } = parts;
-  if (target.type === "docker" && made.length > 1)
-    throw invalidArgument(
-      "docker exporter does not support exporting manifest lists, use the oci exporter instead",
-    );
   const title = `exporting to ${target.type === "oci" ? "oci image" : "docker image"} format`;
   const vertex = progress.vertex(`export ${request.id} ${target.type}`, title);
   return vertex.run(async () => {

@@ -52,3 +52,33 @@ test("images of several platforms are pushed as an index", { skip }, async () =>
     ["amd64", "arm64"],
   );
 });
+
+test(
+  "a registry without TLS is pushed to when the output says so, also what is not stored",
+  { skip },
+  async () => {
+    await using registry = await startRegistry();
+    await using it = await testBuilder();
+    // The kernel takes this address for the loopback's; nobody trusts it by itself.
+    const name = `0.0.0.0:${registry.port}/team/app:3`;
+    const push = (attributes: Readonly<Record<string, string>>) =>
+      it.build(
+        { Dockerfile: "FROM scratch\nCOPY a /a\n", a: "" },
+        {
+          exports: [
+            { type: "image", names: [name], push: true, attributes: { store: "false", ...attributes } },
+          ],
+        },
+      );
+    await assert.rejects(push({}), { kind: "unavailable" });
+    const { descriptor } = await push({ "registry.insecure": "true", "oci-mediatypes": "false" });
+    const answer = await fetch(`http://${registry.address}/v2/team/app/manifests/3`, {
+      headers: { Accept: "application/vnd.docker.distribution.manifest.v2+json" },
+    });
+    assert.equal(answer.headers.get("docker-content-digest"), descriptor?.digest);
+    assert.equal(answer.headers.get("content-type"), "application/vnd.docker.distribution.manifest.v2+json");
+    assert.deepEqual(it.host.images.list(), []);
+    // The word holds for that push alone.
+    await assert.rejects(push({}), { kind: "unavailable" });
+  },
+);

@@ -20,9 +20,10 @@ export async function openRegistry(
   { host, request, signal }: TransferParts,
   reference: Reference,
   action: "pull" | "pull,push",
+  options: { readonly isInsecure?: boolean } = {},
 ): Promise<RegistrySession> {
   const credentials = (await request.credentials?.get(reference.domain)) ?? {};
-  return host.registry.openOwn({ reference, action, credentials, signal });
+  return host.registry.openOwn({ reference, action, credentials, signal, ...options });
 }
 
 /** Sends blobs that are stored here. */
@@ -45,11 +46,13 @@ export async function sendBlobs(
 
 export interface IndexPush {
   readonly name: string;
-  /** Undefined for manifests that stand for themselves. */
+  /** What the name means; undefined for manifests that stand for themselves. */
   readonly index: { readonly bytes: Buffer; readonly mediaType: string } | undefined;
   readonly manifests: readonly Descriptor[];
   /** No tag of the repository is set. */
   readonly isByDigest: boolean;
+  /** The registry may speak in the clear, or with any certificate. */
+  readonly isInsecure: boolean;
 }
 
 /** Pushes manifests, and an index of them under a name or by its digest. */
@@ -60,7 +63,7 @@ export async function pushIndex(
 ): Promise<void> {
   const { host, signal } = parts;
   const reference = withDefaultTag(parseReference(push.name));
-  const session = await openRegistry(parts, reference, "pull,push");
+  const session = await openRegistry(parts, reference, "pull,push", push);
   for (const { digest, mediaType } of push.manifests) {
     const bytes = host.content.read(digest);
     const { config, layers } = JSON.parse(bytes.toString()) as ImageManifest;

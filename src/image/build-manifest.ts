@@ -16,6 +16,8 @@ export async function storeManifest(
     configBytes?: Buffer;
     layers: readonly Descriptor[];
     annotations?: Record<string, string>;
+    /** With Docker's types in place of the OCI's. */
+    isDocker?: boolean;
   },
   lease: Pick<Lease, "add">,
 ): Promise<StoredImage> {
@@ -25,10 +27,13 @@ export async function storeManifest(
     return content.ingest(bytes, { digest });
   };
   const config = await store(image.configBytes ?? Buffer.from(JSON.stringify(image.config)));
+  const isDocker = image.isDocker === true;
+  const mediaType = isDocker ? mediaTypes.dockerManifest : mediaTypes.ociManifest;
+  const configType = isDocker ? mediaTypes.dockerConfig : mediaTypes.ociConfig;
   const manifest: ImageManifest = {
     schemaVersion: 2,
-    mediaType: mediaTypes.ociManifest,
-    config: { mediaType: mediaTypes.ociConfig, digest: config.digest, size: config.sizeBytes },
+    mediaType,
+    config: { mediaType: configType, digest: config.digest, size: config.sizeBytes },
     layers: [...image.layers],
     ...(image.annotations === undefined ? {} : { annotations: image.annotations }),
   };
@@ -37,7 +42,7 @@ export async function storeManifest(
   failpoint("image-manifest.stored");
   return {
     manifestDigest: blob.digest,
-    manifestMediaType: mediaTypes.ociManifest,
+    manifestMediaType: mediaType,
     manifest,
     configDigest: config.digest,
     config: image.config,

@@ -19,6 +19,8 @@ export interface OpenOptions {
   readonly action: RepositoryAction;
   readonly credentials: RegistryCredentials;
   readonly signal: AbortSignal;
+  /** The registry may speak in the clear, or with any certificate, as if the settings said so. */
+  readonly isInsecure?: boolean;
 }
 
 export class RegistryClient {
@@ -61,7 +63,13 @@ export class RegistryClient {
 
   /** A conversation with the registry itself. Throws `unavailable` when it cannot be reached. */
   async openOwn(options: OpenOptions): Promise<RegistrySession> {
-    const endpoints = registryEndpoints(options.reference.domain, this.#settings, "push");
+    const { domain } = options.reference;
+    const { insecureRegistries } = this.#settings;
+    const settings =
+      options.isInsecure === true
+        ? { ...this.#settings, insecureRegistries: [...insecureRegistries, domain] }
+        : this.#settings;
+    const endpoints = registryEndpoints(domain, settings, "push");
     return await this.#firstThatAnswers(endpoints, options.signal, async (endpoint) => {
       const session = this.#session(endpoint, options);
       await session.ping(options.signal);
