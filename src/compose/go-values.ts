@@ -15,6 +15,11 @@ export function sprint(value: Tree): string {
   return String(value);
 }
 
+/** `utils.StringToBool` of Docker Compose: what is no word for true is false. */
+export function isTrue(text: string | undefined): boolean {
+  return ["1", "t", "true", "y"].includes((text ?? "").trim().toLowerCase());
+}
+
 function formatNumber(value: number): string {
   if (Number.isInteger(value)) return Math.abs(value) < 1e21 ? String(value) : exponentForm(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";

@@ -1,6 +1,7 @@
 /** A project from its files and its environment: everything between the words of a command line and a {@link Project}. */
 import { basename, dirname, join, resolve } from "node:path";
 import { ComposeError } from "./errors.ts";
+import { isTrue } from "./go-values.ts";
 import { kindAt, readInput, readText, realPath } from "./file/disk.ts";
 import { DotenvError, parseDotenv } from "./file/dotenv.ts";
 import { interpolate } from "./file/interpolate.ts";
@@ -109,10 +110,6 @@ export function loadProject(options: LoadOptions): Project {
     checkConsistency(project, (path, message) => positions.error(path, message));
   }
   return withLabelFiles(options.resolveEnvironment === false ? project : withEnvFiles(project));
-}
-
-function isTrue(text: string | undefined): boolean {
-  return ["1", "t", "true"].includes((text ?? "").toLowerCase());
 }
 
 function withoutNulls<T>(parts: Record<string, T | null> | undefined): Record<string, T> {

@@ -247,15 +247,23 @@ services:
     image: ${busybox}
     restart: on-failure:2
     command: ["sh", "-c", "echo first; printf 'no end'; exit 3"]
+  web: { image: ${busybox}, command: ${service("echo web")} }
 `);
-    await app.ok(["up", "--no-start"]);
+    await app.ok(["up", "-d", "web"]);
     const following = app.start(["logs", "-f"]);
-    await app.ok(["start"]);
+    await eventually(() => count(following.stdout(), "| web") === 1, { ...waiting, what: "the log" });
+    await app.ok(["up", "-d"]);
+    const ends = (name: string): number => count(following.stdout(), `${name}-1 exited with code 3`);
+    await eventually(() => ends("long") === 3 && ends("open") === 3, {
+      ...waiting,
+      what: () => `the ends in ${following.stdout()}`,
+    });
+    await app.ok(["down"]);
     const { code, stdout, stderr } = await following.wait(60_000);
     assert.equal(code, 0, stderr);
     const said = (name: string): string[] =>
       stdout.split("\n").flatMap((line) => {
-        const [, text] = line.split(`${name}-1  | `);
+        const [, text] = line.split(new RegExp(`^${name}-1 +\\| `));
         return text === undefined ? [] : [text.replace(/x+/g, (each) => `${each.length} x`)];
       });
     assert.deepEqual(said("long"), ["between", "40000 x", "between", "40000 x", "between", "40000 x"]);

@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import { ComposeProject, service } from "../helpers/compose.ts";
 import { busybox } from "../helpers/images.ts";
 import { eventually, type RunningProgram } from "../helpers/process.ts";
+import { startOnPty } from "../helpers/pty.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
 const waiting = { timeoutMs: 90_000 };
@@ -142,6 +144,37 @@ describe("compose watch", () => {
       what: "the second command",
     });
     await end(watching);
+  });
+
+  test("up --menu turns it on and off by a key, detaches by another, and ends on Ctrl-C", async () => {
+    await using app = await ComposeProject.make(suite.daemon, {
+      "compose.yaml": withRules("{ path: ./src, target: /app, action: sync }"),
+      "src/a.py": "first",
+    });
+    const flags = ["compose", "-f", join(app.directory, "compose.yaml"), "up"];
+    const up = startOnPty(suite.daemon.gantryCommand([...flags, "--menu"]));
+    const plain = (): string => stripVTControlCharacters(up.output());
+    const shows = (pattern: RegExp): Promise<void> =>
+      eventually(() => pattern.test(plain()), { ...waiting, what: () => `${pattern} in ${plain()}` });
+    await shows(/app-1 {2}\| up\r\n(.*\r)?w Enable Watch {3}d Detach$/);
+    up.type("w");
+    await shows(/Watch enabled\r\n.*w Disable Watch {3}d Detach$/);
+    await app.write("src/a.py", "second");
+    await eventually(async () => /a\.py/.test(await files(app)), { ...waiting, what: "the copy" });
+    up.type("w");
+    await shows(/Watch disabled\r\n.*w Enable Watch {3}d Detach$/);
+    up.type("d");
+    assert.equal(await up.wait(), 0);
+    // What is left of the line: nothing.
+    assert.ok(up.output().endsWith("\r\u001b[J"), JSON.stringify(up.output()));
+    assert.match(await app.ok(["ps", "app"]), /Up/);
+
+    const again = startOnPty(suite.daemon.gantryCommand(flags), { env: { COMPOSE_MENU: "1" } });
+    await again.waitFor(/Detach/, waiting.timeoutMs);
+    again.type("\u0003");
+    assert.equal(await again.wait(), 130);
+    assert.match(again.output(), /Gracefully stopping/);
+    assert.doesNotMatch(await app.ok(["ps", "app"]), /Up/);
   });
 
   test("says what it cannot watch", async () => {

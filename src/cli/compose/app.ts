@@ -13,6 +13,7 @@ import { CliError } from "../errors.ts";
 import type { FlagSpec } from "../flags.ts";
 import { parseArguments, type ParsedArguments } from "../parser.ts";
 import projectFlags, { dryRunFlag } from "./flags.ts";
+import type { Footer } from "./footer.ts";
 import { ProgressView, type ProgressMode } from "./progress-view.ts";
 
 export interface ProjectSelection {
@@ -29,6 +30,8 @@ export class ComposeApp {
   readonly #group: ParsedArguments;
   readonly #warned = new Set<string>();
   #view: ProgressView | undefined;
+  /** What stays below everything else on the terminal of standard output. */
+  footer: Footer | undefined;
 
   constructor(context: CommandContext, parsed: ParsedArguments, group: GroupArguments | undefined) {
     this.context = context;
@@ -103,14 +106,23 @@ export class ComposeApp {
 
   /** Shows a line on standard error, above what is being drawn. */
   say(line: string): void {
-    if (this.#view === undefined) this.context.printError(line);
-    else this.#view.print(line);
+    if (this.#view !== undefined) this.#view.print(line);
+    else if (!this.writeAbove(2, `${line}\n`)) this.context.printError(line);
+  }
+
+  /** Writes whole lines above what is drawn on the terminal. False when the stream goes elsewhere. */
+  writeAbove(fd: 1 | 2, lines: string): boolean {
+    if (!isatty(1) || !isatty(fd)) return false;
+    const view = isatty(2) ? this.#view : undefined;
+    this.context.print(view?.above(lines) ?? this.footer?.above(lines) ?? lines);
+    return true;
   }
 
   /** A session whose progress is shown under `title` until {@link finish}. */
   session(title: string, quiet = false): Session {
     const { client } = this.context;
     this.#view ??= this.#makeView(title, quiet);
+    this.footer?.hide();
     const view = this.#view;
     return {
       client,
@@ -128,6 +140,7 @@ export class ComposeApp {
   finish(): void {
     this.#view?.finish();
     this.#view = undefined;
+    this.footer?.show();
   }
 
   /** Does a piece of work under a title. */

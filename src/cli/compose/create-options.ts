@@ -1,5 +1,6 @@
 /** Flags of the commands that make containers. */
 import { ComposeError } from "../../compose/errors.ts";
+import { isTrue } from "../../compose/go-values.ts";
 import type { Project, Service } from "../../compose/model/project.ts";
 import type { CreateOptions } from "../../compose/up.ts";
 import type { FlagSpec } from "../flags.ts";
@@ -77,10 +78,6 @@ export function createOptions(app: ComposeApp, parsed: ParsedArguments, project:
     build: parsed.bool("build") ? true : parsed.bool("no-build") ? false : undefined,
     buildOptions: buildOptions(app),
   };
-}
-
-function isTrue(text: string | undefined): boolean {
-  return ["1", "t", "true"].includes((text ?? "").toLowerCase());
 }
 
 /** The project with other numbers of containers. Throws {@link ComposeError} for what is no `SERVICE=NUM`. */

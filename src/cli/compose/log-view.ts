@@ -9,13 +9,14 @@ export interface LogViewOptions {
   readonly prefix: boolean;
   /** Everything goes to standard output. */
   readonly oneStream?: boolean;
+  /** Writes whole lines to the terminal that this stream is, among what is drawn there; false when it is none. */
+  readonly onTerminal?: (fd: 1 | 2, lines: string) => boolean;
 }
 
 /** Writes lines of containers to standard output. */
 export class LogView {
   readonly #options: LogViewOptions;
-  readonly #stdout = new FdWriter(1);
-  readonly #stderr = new FdWriter(2);
+  readonly #writers = { 1: new FdWriter(1), 2: new FdWriter(2) };
   readonly #colours = new Map<string, string>();
   #width = 0;
   #isSilent = false;
@@ -39,15 +40,19 @@ export class LogView {
   async line(name: string, line: string, stream: "stdout" | "stderr" = "stdout"): Promise<void> {
     if (this.#isSilent) return;
     this.register(name);
-    const writer = stream === "stderr" && this.#options.oneStream !== true ? this.#stderr : this.#stdout;
-    await writer.write(Buffer.from(`${this.#prefix(name)}${line}\n`));
+    const fd = stream === "stderr" && this.#options.oneStream !== true ? 2 : 1;
+    await this.#write(fd, `${this.#prefix(name)}${line}\n`);
   }
 
   /** A line about a container rather than of it. */
   async status(name: string, text: string): Promise<void> {
     if (this.#isSilent) return;
     this.register(name);
-    await this.#stdout.write(Buffer.from(`${this.#paint(name, `${name} ${text}`)}\n`));
+    await this.#write(1, `${this.#paint(name, `${name} ${text}`)}\n`);
+  }
+
+  async #write(fd: 1 | 2, lines: string): Promise<void> {
+    if (this.#options.onTerminal?.(fd, lines) !== true) await this.#writers[fd].write(Buffer.from(lines));
   }
 
   #prefix(name: string): string {

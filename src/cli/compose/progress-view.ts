@@ -73,8 +73,13 @@ export class ProgressView {
 
   /** Shows a line that is no progress, above what is being drawn. */
   print(line: string): void {
-    this.#target.write(`${this.#erasure()}${line}\n`);
+    this.#target.write(this.above(`${line}\n`));
     if (this.#timer !== undefined) this.#draw();
+  }
+
+  /** What writes whole lines in the place of what is drawn, which is drawn again below them at its next turn. */
+  above(lines: string): string {
+    return this.#erasure() + lines;
   }
 
   /** Leaves what was drawn as it stands. */

@@ -9,6 +9,8 @@ import type { ComposeApp } from "./app.ts";
 import { Follower } from "./follow.ts";
 import type { Ended, Followed } from "./follow-track.ts";
 import { LogView } from "./log-view.ts";
+import { canHaveMenu, Menu } from "./menu.ts";
+import { WatchSwitch } from "./watch-switch.ts";
 
 export interface AttachedRun {
   /** When the command began, ms since the epoch: what was said before is not shown. */
@@ -26,6 +28,8 @@ export interface AttachedRun {
   readonly colours: boolean;
   readonly prefix: boolean;
   readonly watch: boolean;
+  /** Shows shortcuts on a terminal. */
+  readonly menu: boolean;
   readonly timeoutSeconds?: number;
 }
 
@@ -35,7 +39,11 @@ const interrupted = 130;
 /** Starts the containers and shows what they say. Returns the exit code. */
 export async function runAttached(app: ComposeApp, run: AttachedRun): Promise<number> {
   const { project, containers } = run;
-  const view = new LogView({ colours: run.colours && app.hasAnsi(1), prefix: run.prefix });
+  const view = new LogView({
+    colours: run.colours && app.hasAnsi(1),
+    prefix: run.prefix,
+    onTerminal: (fd, lines) => app.writeAbove(fd, lines),
+  });
   const stopping = new Stopping(app, run, view);
   using follower = await openFollower(app, run, { view, stopping });
   using _signals = stopping.listen(follower);
@@ -63,10 +71,52 @@ export async function runAttached(app: ComposeApp, run: AttachedRun): Promise<nu
   } finally {
     app.finish();
   }
-  const watching = run.watch && !stopping.signal.aborted ? startWatch(app, run, stopping.signal) : undefined;
-  await Promise.race([follower.ended(), stopping.done]);
-  if (watching !== undefined && !stopping.signal.aborted) await Promise.race([watching, stopping.done]);
+  if (!stopping.signal.aborted && (await goesOnAlone(app, run, { follower, stopping }))) return 0;
   return await stopping.finish(follower);
+}
+
+/**
+ * Waits until everything that is waited for has ended, and the watch with it, or is about to be stopped. True when it is to
+ * go on without anybody who listens.
+ */
+async function goesOnAlone(
+  app: ComposeApp,
+  { project, watch: isWatching, menu: isMenuWanted }: AttachedRun,
+  { follower, stopping }: { readonly follower: Follower; readonly stopping: Stopping },
+): Promise<boolean> {
+  const left = Promise.withResolvers<boolean>();
+  const stopped = stopping.done.then(() => false);
+  stopped.catch(() => {});
+  let menu: Menu | undefined;
+  const watch = new WatchSwitch(app, project, () => menu?.update());
+  if (isMenuWanted && canHaveMenu(app)) {
+    menu = Menu.open(app, {
+      shortcuts: () => [
+        ["w", watch.isOn ? "Disable Watch" : "Enable Watch"],
+        ["d", "Detach"],
+      ],
+      onKey(key) {
+        if (key === "w") watch.toggle();
+        else if (key === "d") left.resolve(true);
+      },
+    });
+  }
+  using _menu = menu;
+  stopping.signal.addEventListener("abort", () => {
+    watch.stop();
+    menu?.close();
+  });
+  if (isWatching) watch.start();
+  const waited = async (): Promise<boolean> => {
+    await follower.ended();
+    await watch.ended();
+    return false;
+  };
+  const isAlone = await Promise.race([waited(), stopped, left.promise]);
+  if (stopping.signal.aborted) return false;
+  watch.stop();
+  if (isAlone) await watch.ended();
+  return isAlone;
 }
 
 /**
@@ -91,11 +141,6 @@ async function openFollower(
     onEnd: (ended) => stopping.ended(ended),
     warn: (message) => app.warn(message),
   });
-}
-
-async function startWatch(app: ComposeApp, { project }: AttachedRun, signal: AbortSignal): Promise<void> {
-  const { watchProject } = await import("./watch-project.ts");
-  await watchProject(app, project, { signal });
 }
 
 function shownName({ name: project, separator }: Project, { name, service, number }: Ready): string {

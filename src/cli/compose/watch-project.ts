@@ -150,10 +150,10 @@ class Worker {
 
   async #exec({ service, rule }: Trigger): Promise<void> {
     if (rule.exec === undefined) return;
-    const session = this.#app.session("Running", true);
-    for (const container of await this.#containers(service)) {
-      await runHook(session, container, { hook: rule.exec, kind: "watch" });
-    }
+    const { exec: hook } = rule;
+    const { client } = this.#app.context;
+    for (const container of await this.#containers(service))
+      await runHook({ client }, container, { hook, kind: "watch" });
   }
 
   async #restart(service: string): Promise<void> {

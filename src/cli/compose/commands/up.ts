@@ -1,3 +1,4 @@
+import { isTrue } from "../../../compose/go-values.ts";
 import { noteAnswers } from "../../../compose/file/disk.ts";
 import type { Project } from "../../../compose/model/project.ts";
 import { createProject, describeProject, isRunning } from "../../../compose/up.ts";
@@ -31,7 +32,11 @@ export default composeCommand({
       placeholder: "SERVICE",
       help: "End with the exit code of this service's container; stops everything then",
     },
-    { name: "menu", type: "bool", help: "Accepted: there are no shortcuts to show", hidden: true },
+    {
+      name: "menu",
+      type: "bool",
+      help: "Show shortcuts below the output on a terminal: w watches sources, d detaches; COMPOSE_MENU=1 does, too",
+    },
     {
       name: "no-attach",
       type: "list",
@@ -55,6 +60,11 @@ export default composeCommand({
       scaled(app.project(services, { dependencies: !parsed.bool("no-deps") }), parsed.list("scale")),
     );
     checkNames(parsed, project);
+    if (parsed.bool("watch")) {
+      // What cannot be watched is told before anything is started.
+      const { watchTriggers } = await import("../../../compose/watch-triggers.ts");
+      watchTriggers(project, (message) => app.warn(message));
+    }
     const options = { ...createOptions(app, parsed, project), ...timeoutOf(parsed) };
     if (app.isDryRun) {
       const lines = await describeProject(app.session("Plan"), project, options);
@@ -108,6 +118,7 @@ async function attached(
     colours: !parsed.bool("no-color"),
     prefix: !parsed.bool("no-log-prefix"),
     watch: parsed.bool("watch"),
+    menu: parsed.changed("menu") ? parsed.bool("menu") : isTrue(run.project.environment["COMPOSE_MENU"]),
     ...(parsed.changed("timeout") ? { timeoutSeconds: parsed.number("timeout") } : {}),
   });
 }
@@ -145,6 +156,7 @@ function check(parsed: ParsedArguments): void {
     refuse(`--${background} cannot be combined with ${words}`);
   }
   if (both("attach", "attach-dependencies")) refuse("cannot combine --attach and --attach-dependencies");
+  if (parsed.bool("no-build") && parsed.bool("watch")) refuse("--no-build and --watch are incompatible");
   if (both("build", "no-build")) refuse("--build and --no-build are incompatible");
   if (parsed.bool("force-recreate") && parsed.bool("no-recreate")) {
     refuse("--force-recreate and --no-recreate are incompatible");
