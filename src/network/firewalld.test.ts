@@ -228,7 +228,7 @@ const cutOff = { ...quick, firstDelayMs: 3_600_000, longestDelayMs: 3_600_000 };
 test("a bridge that went while firewalld was silent is taken out of the zone by the next daemon", async (t) => {
   const firewalld = fakeFirewalld(t);
   nft(table);
-  const database = openDatabase(":memory:");
+  const database = openDatabase(join(newRoot(), "test.db"));
   t.after(() => database.close());
   const first = new Firewalld(cutOff, new ZoneLeftovers(database));
   first.sync(["gt-fwd9", "gt-fwda"]);
