@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
@@ -63,6 +64,75 @@ describe("a repository", { skip: !hasGit && "git is not installed" }, () => {
     await checkoutGit(source, checkout).catch(() => undefined);
     assert.equal(readFileSync(join(directory, "file"), "utf8"), "of the repository\n");
     assert.equal(existsSync(done), false);
+  });
+
+  const checkedOut = async (
+    name: string,
+    { ref = "main", subdirectory = "", keepGitDirectory = false } = {},
+  ): Promise<string> => {
+    const source = { remote: join(work, name), ref, subdirectory };
+    const { signal } = new AbortController();
+    const access = { env: {} };
+    const commit = await resolveGit(source, access, signal);
+    const directory = mkdtempSync(join(work, "out-"));
+    return (await checkoutGit(source, { directory, commit, keepGitDirectory, access, signal })).path;
+  };
+
+  test("has no directories but its own", async () => {
+    const git = repository("links", { file: "text\n" });
+    const at = join(work, "links");
+    mkdirSync(join(at, "in/deep"), { recursive: true });
+    writeFileSync(join(at, "in/deep/file"), "deep\n");
+    symlinkSync(work, join(at, "in/away"));
+    symlinkSync("deep", join(at, "in/near"));
+    git("add", ".");
+    git("commit", "-qm", "two");
+    assert.deepEqual(readdirSync(await checkedOut("links", { subdirectory: "in/./deep" })), ["file"]);
+    const refused: readonly (readonly [string, string])[] = [
+      ["in/away", "in/away"],
+      ["in/away/links", "in/away"],
+      ["in/near", "in/near"],
+      ["file", "file"],
+    ];
+    for (const [subdirectory, part] of refused)
+      await assert.rejects(checkedOut("links", { subdirectory }), {
+        message: `invalid subdir /${subdirectory}: git subpath "/${subdirectory}" contains non-directory "${part}"`,
+      });
+    for (const subdirectory of ["nowhere", "in/../file", "../links"])
+      await assert.rejects(checkedOut("links", { subdirectory }), { kind: "notFound" });
+  });
+
+  test("may have links to anywhere: nothing behind them is walked through or removed", async () => {
+    const git = repository("loops", { file: "text\n" });
+    const outside = join(work, "outside");
+    mkdirSync(outside);
+    writeFileSync(join(outside, ".git"), "gitdir: elsewhere\n");
+    symlinkSync(outside, join(work, "loops/away"));
+    symlinkSync("..", join(work, "loops/up"));
+    git("add", ".");
+    git("commit", "-qm", "two");
+    assert.deepEqual(readdirSync(await checkedOut("loops")).sort(), ["away", "file", "up"]);
+    assert.equal(readFileSync(join(outside, ".git"), "utf8"), "gitdir: elsewhere\n");
+  });
+
+  test("knows the tag or branch that was asked for, when it is kept", async () => {
+    const git = repository("tagged", { file: "text\n" });
+    git("tag", "-am", "one", "v1");
+    git("tag", "light");
+    git("branch", "side/way");
+    const refs = async (ref: string): Promise<string> => {
+      const path = await checkedOut("tagged", { ref, keepGitDirectory: true });
+      assert.equal(existsSync(join(path, ".git/FETCH_HEAD")), false);
+      return execFileSync("git", ["for-each-ref", "--format=%(objecttype) %(refname)"], {
+        cwd: path,
+        encoding: "utf8",
+      }).trim();
+    };
+    assert.equal(await refs("v1"), "tag refs/tags/v1");
+    assert.equal(await refs("light"), "commit refs/tags/light");
+    assert.equal(await refs("refs/tags/light"), "commit refs/tags/light");
+    assert.equal(await refs("side/way"), "commit refs/heads/side/way");
+    assert.equal(await refs(""), "");
   });
 
   test("keeps no password of its address in what it keeps of git", async () => {

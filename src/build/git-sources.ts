@@ -1,6 +1,6 @@
 /** Sources of ADD and contexts that are repositories of git. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { EngineError, invalidArgument, notFound } from "../base/errors.ts";
 import { redactCredentials } from "../base/redact-url.ts";
 import { findProgram } from "../container/conmon-process.ts";
@@ -135,22 +135,73 @@ export async function checkoutGit(
     await git(["fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"], here);
   }
   await git(["checkout", "--quiet", "--force", "--detach", commit], here);
+  if (options.keepGitDirectory) await nameCommit(source, commit, here);
   await git(["submodule", "update", "--quiet", "--init", "--recursive", "--depth", "1"], here);
   const full = (await git(["rev-parse", "HEAD"], here)).trim();
   if (options.keepGitDirectory) hideCredentials(join(directory, ".git"));
   else removeGitDirectories(directory);
-  if (source.subdirectory === "") return { path: directory, commit: full };
-  const inner = join(directory, source.subdirectory);
-  if (source.subdirectory.split("/").includes("..") || !existsSync(inner))
-    throw notFound(`repository ${redactCredentials(source.remote)} has no directory ${source.subdirectory}`);
-  return { path: inner, commit: full };
+  return { path: subdirectoryOf(source, directory), commit: full };
+}
+
+/**
+ * A directory of a checkout. Links lead nowhere: a repository says where they point to, and this machine's files are none
+ * of its business. Throws `notFound`; `invalidArgument` where something on the way is no directory.
+ */
+function subdirectoryOf({ remote, subdirectory }: GitReference, checkout: string): string {
+  let path = checkout;
+  const parts = subdirectory.split("/").filter((part) => part !== "" && part !== ".");
+  for (const [index, part] of parts.entries()) {
+    path = join(path, part);
+    const found = part === ".." ? undefined : lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined)
+      throw notFound(`repository ${redactCredentials(remote)} has no directory ${subdirectory}`);
+    if (!found.isDirectory())
+      throw invalidArgument(
+        `invalid subdir /${subdirectory}: git subpath "/${subdirectory}" contains non-directory "${parts.slice(0, index + 1).join("/")}"`,
+      );
+  }
+  return path;
+}
+
+/** What was asked for is the commit's name in a repository that is kept: a tag for `git describe`, or a branch. */
+async function nameCommit(
+  { ref }: GitReference,
+  commit: string,
+  here: { readonly cwd: string; readonly access: GitAccess; readonly signal: AbortSignal },
+): Promise<void> {
+  const name = ref.replace(/^refs\/(?:tags|heads)\//, "");
+  if (name !== "" && !/^[0-9a-f]{7,40}$/.test(name)) {
+    const known = await git(["ls-remote", "origin", `refs/tags/${name}`, `refs/heads/${name}`], here);
+    const named = known
+      .split("\n")
+      .map((line) => line.split("\t")[1] ?? "")
+      .filter((full) => full !== "" && full.endsWith(`/${ref.replace(/^refs\//, "")}`));
+    for (const full of named) {
+      if (full.startsWith("refs/tags/") && (await fetchTag(full, here))) continue;
+      await git(["update-ref", full, commit], here);
+    }
+  }
+  rmSync(join(here.cwd, ".git/FETCH_HEAD"), { force: true });
+}
+
+/** A tag with what it says; false when the server gives out no single one. */
+async function fetchTag(
+  full: string,
+  here: { readonly cwd: string; readonly access: GitAccess; readonly signal: AbortSignal },
+): Promise<boolean> {
+  try {
+    await git(["fetch", "--quiet", "--no-tags", "--depth", "1", "origin", `+${full}:${full}`], here);
+    return true;
+  } catch {
+    here.signal.throwIfAborted();
+    return false;
+  }
 }
 
 /** Git keeps the addresses of a repository and of its submodules, which may have passwords in them; it is for an image here. */
 function hideCredentials(gitDirectory: string): void {
-  for (const entry of readdirSync(gitDirectory, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !["config", "FETCH_HEAD"].includes(entry.name)) continue;
-    const path = join(entry.parentPath, entry.name);
+  for (const path of regularFiles(gitDirectory)) {
+    if (!["config", "FETCH_HEAD"].includes(basename(path))) continue;
     const text = readFileSync(path, "latin1");
     const shown = redactCredentials(text);
     if (shown !== text) writeFileSync(path, shown, "latin1");
@@ -159,6 +210,14 @@ function hideCredentials(gitDirectory: string): void {
 
 function removeGitDirectories(directory: string): void {
   rmSync(join(directory, ".git"), { recursive: true, force: true });
-  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
-    if (entry.name === ".git" && entry.isFile()) rmSync(join(entry.parentPath, entry.name), { force: true });
+  for (const path of regularFiles(directory)) if (basename(path) === ".git") rmSync(path, { force: true });
+}
+
+/** The regular files below a directory. Links are not followed, which Node's own recursion does: they lead anywhere. */
+function* regularFiles(directory: string): Generator<string> {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) yield* regularFiles(path);
+    else if (entry.isFile()) yield path;
+  }
 }
