@@ -29,7 +29,13 @@ export async function readJson<T>(request: IncomingMessage, decode: Decoder<T>):
   checkContentType(request.headers["content-type"] ?? "");
   const text = (await readAll(request)).toString("utf8");
   if (text.trim() === "") throw invalidArgument("invalid JSON: got EOF while reading request body");
-  return decode(parse(text), "");
+  // Go reads `null` into a structure without a change to it.
+  return decode(parse(text) ?? {}, "");
+}
+
+/** As {@link readJson}, but no body is as good as `{}`: what most routes of Docker's make of it. */
+export async function readJsonOrEmpty<T>(request: IncomingMessage, decode: Decoder<T>): Promise<T> {
+  return (await readOptionalJson(request, decode)) ?? decode({}, "");
 }
 
 /** As {@link readJson}, but a request without body gives undefined. */
@@ -43,6 +49,8 @@ export async function readOptionalJson<T>(
 function checkContentType(header: string): void {
   const [type = ""] = header.split(";", 1);
   if (type.trim().toLowerCase() === "application/json") return;
+  if (type.trim() === "")
+    throw invalidArgument(`malformed Content-Type header (${header}): mime: no media type`);
   throw invalidArgument(`unsupported Content-Type header (${header}): must be 'application/json'`);
 }
 

@@ -39,7 +39,7 @@ function playContainer(tty = false): Partial<Engine> {
       text = text.trim();
       sink.write("stdout", Buffer.from(`out ${text}\n`));
       sink.write("stderr", Buffer.from(`err ${text}\n`));
-      exited.resolve({ StatusCode: 7, Error: null });
+      exited.resolve({ StatusCode: 7 });
     },
   };
   return {
@@ -231,7 +231,7 @@ for (const hijack of [true, false]) {
     // Without upgrade this client has no way to end its input.
     stream.write("hel");
     stream.write("lo\n");
-    assert.deepEqual(await container.wait(), { StatusCode: 7, Error: null });
+    assert.deepEqual(await container.wait(), { StatusCode: 7 });
     await once(stream, "end");
     assert.equal(String(outputs.stdout.read()), "out hello\n");
     assert.equal(String(outputs.stderr.read()), "err hello\n");

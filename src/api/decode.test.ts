@@ -26,7 +26,9 @@ const accepted: readonly { what: string; body: object; expected: object }[] = [
   {
     what: "ports",
     body: { HostConfig: { PortBindings: { "80/tcp": [{ HostPort: "1" }], "81/tcp": null } } },
-    expected: { HostConfig: { PortBindings: { "80/tcp": [{ HostPort: "1" }], "81/tcp": null } } },
+    expected: {
+      HostConfig: { PortBindings: { "80/tcp": [{ HostIp: "", HostPort: "1" }], "81/tcp": null } },
+    },
   },
   {
     what: "endpoints",

@@ -4,7 +4,7 @@ import { invalidArgument } from "../base/errors.ts";
 import type { Builder } from "../build/build.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { BuildKit } from "./buildkit/buildkit.ts";
-import { readJson, readOptionalJson } from "./body.ts";
+import { readJson, readJsonOrEmpty, readOptionalJson } from "./body.ts";
 import type { Decoder } from "./decode.ts";
 import type { Query } from "./query.ts";
 
@@ -96,6 +96,10 @@ export class Exchange {
 
   readJson<T>(decode: Decoder<T>): Promise<T> {
     return readJson(this.request, decode);
+  }
+
+  readJsonOrEmpty<T>(decode: Decoder<T>): Promise<T> {
+    return readJsonOrEmpty(this.request, decode);
   }
 
   readOptionalJson<T>(decode: Decoder<T>): Promise<T | undefined> {

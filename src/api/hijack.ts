@@ -26,7 +26,9 @@ export async function serveStdio(
 ): Promise<void> {
   const isFramed = !session.tty;
   const { stream, head } = takeConnection(exchange);
-  stream.write(answerHead(exchange, streamContentType(isFramed, exchange.apiMinor)));
+  // The older way names frames in no version, as with Docker.
+  const isOlderWay = exchange.upgrade === undefined;
+  stream.write(answerHead(exchange, streamContentType(isFramed && !isOlderWay, exchange.apiMinor)));
   const sink = new SocketSink(stream, {
     isFramed,
     head,

@@ -1,4 +1,5 @@
 import { invalidArgument } from "../base/errors.ts";
+import { goQuote } from "../base/go-text.ts";
 import type { Filters } from "../wire/system.ts";
 
 const falseWords = new Set(["", "0", "no", "false", "none"]);
@@ -35,12 +36,12 @@ export class Query {
     return !falseWords.has((this.#params.get(name) ?? "").trim().toLowerCase());
   }
 
-  /** A whole number, undefined when missing. Throws `invalidArgument` for anything else. */
+  /** A whole number, undefined when missing. Throws `invalidArgument` for anything else, in the words of Go's `strconv`. */
   integer(name: string): number | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
     if (!/^[+-]?\d{1,15}$/.test(value)) {
-      throw invalidArgument(`invalid value for query parameter ${name}: "${value}" is not a whole number`);
+      throw invalidArgument(`strconv.Atoi: parsing ${goQuote(value)}: invalid syntax`);
     }
     return Number(value);
   }
@@ -54,9 +55,7 @@ export class Query {
     if (value === undefined) return undefined;
     const match = /^(-?)(\d{1,12})(?:\.(\d{0,9}))?\d*$/.exec(value);
     if (match === null) {
-      throw invalidArgument(
-        `invalid value for query parameter ${name}: "${value}" is not a unix time (seconds, with an optional fraction)`,
-      );
+      throw invalidArgument(`strconv.ParseInt: parsing ${goQuote(value)}: invalid syntax`);
     }
     const ns = BigInt(match[2]!) * 1_000_000_000n + BigInt((match[3] ?? "").padEnd(9, "0"));
     return match[1] === "-" ? -ns : ns;

@@ -114,8 +114,14 @@ const mount = object<MountRequest>({
   ImageOptions: object<{ Subpath?: string }>({ Subpath: string }),
 });
 
-const portBinding = object<PortBinding>({ HostIp: string, HostPort: string });
-const portBindings: Decoder<PortBinding[] | null> = arrayOf(portBinding, {});
+const readPortBinding = object<PortBinding>({ HostIp: string, HostPort: string });
+/** Both fields are there, as in a structure of Go's. */
+const portBinding: Decoder<PortBinding> = (value, field) => ({
+  HostIp: "",
+  HostPort: "",
+  ...readPortBinding(value, field),
+});
+const portBindings: Decoder<PortBinding[] | null> = arrayOf(portBinding, { HostIp: "", HostPort: "" });
 const throttleDevices = arrayOf(object<ThrottleDevice>({ Path: string, Rate: integer }), {});
 
 const hostConfig = object<HostConfig>({

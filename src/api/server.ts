@@ -28,7 +28,7 @@ import { Query } from "./query.ts";
 import { dropRest, isMuchLeft } from "./rest-of-body.ts";
 import { type Match, Router } from "./router.ts";
 import { routes } from "./routes.ts";
-import { PlainTextError, type ServerVersion, splitVersion, VersionRange } from "./version.ts";
+import { type ServerVersion, splitVersion, VersionRange } from "./version.ts";
 
 /** As Go's server: requests carry settings and credentials in headers, some of them long. */
 const maxHeaderBytes = 1024 * 1024;
@@ -290,14 +290,14 @@ class DockerApiServer implements ApiServer {
       if (!response.writableEnded) response.destroy();
       return;
     }
-    const text = error instanceof PlainTextError ? `${message}\n` : `${JSON.stringify({ message })}\n`;
+    const text = `${JSON.stringify({ message })}\n`;
     if (status === 408 || status === 413 || isMuchLeft(response.req)) response.shouldKeepAlive = false;
     if (status === 304) {
       response.writeHead(304).end();
       return;
     }
     response.writeHead(status, {
-      "Content-Type": error instanceof PlainTextError ? "text/plain; charset=utf-8" : "application/json",
+      "Content-Type": "application/json",
       "Content-Length": Buffer.byteLength(text),
     });
     response.end(text);

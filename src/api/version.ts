@@ -1,5 +1,4 @@
 import { invalidArgument } from "../base/errors.ts";
-import { HttpError } from "./http-error.ts";
 
 /** What the daemon says of itself in headers. Versions of the API are `major.minor`. */
 export interface ServerVersion {
@@ -37,7 +36,7 @@ export class VersionRange {
 
   /**
    * The minor number of the version to answer in: 41 for `1.41`, the newest without a version. Throws when the client's
-   * version is out of range; below 1.24 the answer is plain text, as clients of that age want it.
+   * version is out of range.
    */
   minorOf(version: string | undefined): number {
     if (version === undefined) return parts(this.newest)[1];
@@ -50,16 +49,9 @@ export class VersionRange {
       const message =
         `client version ${version} is too old. Minimum supported API version is ${this.oldest}, ` +
         `please upgrade your client to a newer version`;
-      throw compare(version, "1.24") < 0 ? new PlainTextError(message) : invalidArgument(message);
+      throw invalidArgument(message);
     }
     return parts(version)[1];
-  }
-}
-
-/** An error that is answered as text instead of JSON. */
-export class PlainTextError extends HttpError {
-  constructor(message: string) {
-    super(400, message);
   }
 }
 

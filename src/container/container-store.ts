@@ -64,6 +64,7 @@ class SqliteContainerStore implements ContainerStore {
   }
 
   resolve(nameOrId: string): ContainerRecord {
+    if (nameOrId === "") throw invalidArgument('invalid name or ID supplied: ""');
     const exact = this.#byId.get(nameOrId) ?? this.byName(nameOrId.replace(/^\//, ""));
     if (exact !== undefined) return exact;
     if (nameOrId !== "" && /^[0-9a-f]+$/.test(nameOrId)) {

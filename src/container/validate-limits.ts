@@ -31,7 +31,8 @@ function discarded(feature: string, what: string): string {
 
 function checkMemory(host: HostConfig, limits: KernelLimits, warnings: string[]): void {
   const { Memory: memory = 0, MemorySwap: swap = 0, MemoryReservation: reservation = 0 } = host;
-  if (memory < 0 || reservation < 0 || swap < -1)
+  if (memory < 0) throw invalidArgument("Minimum memory limit allowed is 6MB");
+  if (reservation < 0 || swap < -1)
     throw invalidArgument("memory limits can not be negative (only a memory-swap of -1: unlimited)");
   if (memory > 0 && memory < minimumMemoryBytes) throw invalidArgument("Minimum memory limit allowed is 6MB");
   if (memory > 0 && !limits.memory) warnings.push(discarded("memory limit capabilities", "Limitation"));
@@ -89,6 +90,7 @@ function checkCpu(host: HostConfig, limits: KernelLimits, warnings: string[]): v
     throw invalidArgument("Your kernel does not support CPU real-time scheduler");
   if (realtimePeriod !== 0 && realtimeRuntime > realtimePeriod)
     throw invalidArgument("cpu real-time runtime cannot be higher than cpu real-time period");
+  if ((host.CpuPercent ?? 0) > 0) warnings.push("linux does not support CPU percent. Percent discarded.");
   if ((period !== 0 || quota !== 0) && !limits.cpuQuota)
     warnings.push(discarded("CPU CFS scheduler", "Period and quota"));
 }
@@ -161,5 +163,9 @@ function checkBlockIo(host: HostConfig, limits: KernelLimits, warnings: string[]
   ];
   for (const { Path: path = "", Rate: rate = 0 } of rates)
     if (path === "" || rate < 0) throw invalidArgument(`invalid block I/O limit: ${path}:${rate}`);
+  if ((host.IOMaximumBandwidth ?? 0) !== 0 || (host.IOMaximumIOps ?? 0) !== 0)
+    throw invalidArgument(
+      "Invalid QoS settings: linux does not support configuration of maximum bandwidth or maximum IOPs",
+    );
   if (rates.length > 0 && !limits.blkioThrottle) warnings.push(discarded("Block I/O throttling", "Limit"));
 }

@@ -79,6 +79,7 @@ async function runAttach(
   if (options.logs && (options.stdout || options.stderr)) await replayLog(context, container, options, sink);
   if (!options.stream || sink.signal.aborted) return;
   emitContainer(context, container, "attach");
+  if (!options.stdin && !options.stdout && !options.stderr) return;
   // Looked up again: it may have started or ended while its log was sent.
   const isRunning = context.containers.byId(id)?.state.status === "running";
   const parks = isWatcher(container, options);

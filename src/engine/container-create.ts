@@ -211,12 +211,14 @@ function chooseEndpoints(
   }
   const endpoints: Record<string, EndpointSettings> = {};
   const nameOf = (text: string): string => findNetwork(context, text)?.name ?? text;
-  endpoints[nameOf(mode)] = {};
-  for (const [text, settings] of Object.entries(asked))
-    endpoints[nameOf(text === "default" ? mode : text)] = settings ?? {};
-  const first = endpoints[nameOf(mode)]!;
+  // A client that names endpoints means these alone: the mode's network is left out that it does not name.
+  const named = Object.keys(asked).map((text) => nameOf(text === "default" ? mode : text));
+  const isShared = mode === "host" || mode === "none";
+  if (isShared || named.length === 0 || named.includes(nameOf(mode))) endpoints[nameOf(mode)] = {};
+  for (const [i, settings] of Object.values(asked).entries()) endpoints[named[i]!] = settings ?? {};
+  const first = endpoints[nameOf(mode)];
   // Clients of Docker's old API give them here for any network.
-  if (findNetwork(context, mode)?.isUserDefined && (hostConfig.Links ?? []).length > 0)
+  if (first !== undefined && findNetwork(context, mode)?.isUserDefined && (hostConfig.Links ?? []).length > 0)
     endpoints[nameOf(mode)] = { ...first, Links: first.Links ?? hostConfig.Links };
   for (const [name, settings] of Object.entries(endpoints))
     checkEndpointSettings(settings, findNetwork(context, name), `invalid config for network ${name}: `);

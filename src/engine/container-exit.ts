@@ -111,7 +111,7 @@ async function handleExit(context: EngineContext, task: Task, exit: TaskExit): P
     if (willRestart) scheduleRestart(context, container, performance.now() - live.watchedSinceMs);
     crashpoint("container-exit.before-answer");
   });
-  live.notifyExit({ StatusCode: container.state.exitCode, Error: null });
+  live.notifyExit({ StatusCode: container.state.exitCode });
   if (container.hostConfig.AutoRemove === true && !willRestart && !live.stopping)
     await removeAutomatically(context, container);
 }

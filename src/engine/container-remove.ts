@@ -119,7 +119,7 @@ export async function removeLocked(
   }
   crashpoint("container-remove.before-answer");
   emitContainer(context, container, "destroy");
-  live.notifyRemoval({ StatusCode: container.state.exitCode, Error: null });
+  live.notifyRemoval({ StatusCode: container.state.exitCode });
   for (const pending of live.pending) pending.giveUp();
   context.live.forget(id);
 }

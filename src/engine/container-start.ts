@@ -359,6 +359,6 @@ async function noteFailure(
   const live = context.live.of(container.id);
   for (const pending of live.pending) pending.giveUp();
   // Whoever asked for this start learns it from the answer; who waits for a restarting one, that this was its end.
-  if (container.state.status === "restarting") live.notifyExit({ StatusCode: exitCode, Error: null });
+  if (container.state.status === "restarting") live.notifyExit({ StatusCode: exitCode });
   if (container.hostConfig.AutoRemove === true) await removeAutomatically(context, failed);
 }

@@ -65,6 +65,8 @@ function sample(context: EngineContext, id: string, before: ContainerStats | und
   const counters = running ? cgroupCounters(context.cgroups, `/${parent}/${id}`) : nothing;
   const networks = running ? networksOf(container) : undefined;
   const { pids } = counters;
+  // Version 1 has counters that nothing counts into any more.
+  const uncounted = running && context.cgroups.version === 1 ? [] : null;
   return {
     id,
     name: `/${container.name}`,
@@ -78,12 +80,12 @@ function sample(context: EngineContext, id: string, before: ContainerStats | und
     blkio_stats: {
       io_service_bytes_recursive: blockEntries(counters.blockBytes),
       io_serviced_recursive: blockEntries(counters.blockOperations),
-      io_queue_recursive: null,
-      io_service_time_recursive: null,
-      io_wait_time_recursive: null,
-      io_merged_recursive: null,
-      io_time_recursive: null,
-      sectors_recursive: null,
+      io_queue_recursive: uncounted,
+      io_service_time_recursive: uncounted,
+      io_wait_time_recursive: uncounted,
+      io_merged_recursive: uncounted,
+      io_time_recursive: uncounted,
+      sectors_recursive: uncounted,
     },
     num_procs: 0,
     storage_stats: {},
@@ -128,7 +130,9 @@ function cpuStats({ cpu }: CgroupCounters): CpuStats {
 
 function memoryStats({ memory }: CgroupCounters): ContainerStats["memory_stats"] {
   if (memory === undefined) return {};
-  const details = Object.entries(memory.details).filter(([, value]) => Number.isSafeInteger(value));
+  const details = Object.entries(memory.details).filter(
+    ([, value]) => Number.isInteger(value) && value < 2 ** 63,
+  );
   return {
     usage: memory.usageBytes,
     ...(memory.maxUsageBytes === undefined ? {} : { max_usage: memory.maxUsageBytes }),

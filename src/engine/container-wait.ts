@@ -15,8 +15,7 @@ export function containerWait(
   const container = context.containers.resolve(nameOrId);
   const { status, exitCode } = container.state;
   const isRunning = status === "running" || status === "paused" || status === "restarting";
-  if (condition === "not-running" && !isRunning)
-    return { result: Promise.resolve({ StatusCode: exitCode, Error: null }) };
+  if (condition === "not-running" && !isRunning) return { result: Promise.resolve({ StatusCode: exitCode }) };
   const live = context.live.of(container.id);
   const { promise, resolve } = Promise.withResolvers<WaitResponse>();
   const cancel = condition === "removed" ? live.onRemoval(resolve) : live.onExit(resolve);

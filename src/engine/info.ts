@@ -72,7 +72,7 @@ export async function info(context: EngineContext): Promise<SystemInfo> {
     ...(config.defaultAddressPools.length > 0 && {
       DefaultAddressPools: config.defaultAddressPools.map(({ base: Base, size: Size }) => ({ Base, Size })),
     }),
-    Warnings: [...context.runtimes.warnings],
+    Warnings: context.runtimes.warnings.length > 0 ? [...context.runtimes.warnings] : null,
   };
 }
 
@@ -139,7 +139,7 @@ function registryConfig(context: EngineContext): SystemInfo {
   return {
     InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...ranges],
     IndexConfigs: { "docker.io": official, ...Object.fromEntries(named) },
-    Mirrors: [...context.config.registryMirrors],
+    Mirrors: context.config.registryMirrors.length > 0 ? [...context.config.registryMirrors] : null,
   };
 }
 

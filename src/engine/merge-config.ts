@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { invalidArgument } from "../base/errors.ts";
 import type { ImageConfig } from "../oci/image-spec.ts";
 import type { ContainerConfig } from "../wire/container.ts";
@@ -26,7 +27,7 @@ type PortOrPathSet = Record<string, Record<string, never>>;
 export function mergeConfig(request: ContainerConfig, image: ImageConfig): ContainerConfig {
   const merged: ContainerConfig = { ...emptyConfig, ...request };
   merged.User = request.User || image.User || "";
-  merged.WorkingDir = request.WorkingDir || image.WorkingDir || "";
+  merged.WorkingDir = cleaned(request.WorkingDir || image.WorkingDir || "");
   if (request.StopSignal || image.StopSignal) merged.StopSignal = request.StopSignal || image.StopSignal!;
   merged.Env = request.Env || image.Env ? mergeEnv(image.Env ?? [], request.Env ?? []) : null;
   merged.Labels = { ...image.Labels, ...request.Labels };
@@ -43,6 +44,11 @@ export function mergeConfig(request: ContainerConfig, image: ImageConfig): Conta
   if ((merged.Entrypoint ?? []).length === 0 && (merged.Cmd ?? []).length === 0)
     throw invalidArgument("no command specified");
   return merged;
+}
+
+/** A path without the slash at its end and what else leads nowhere. */
+function cleaned(path: string): string {
+  return path === "" ? "" : posix.normalize(path).replace(/(?<=.)\/$/, "");
 }
 
 function mergeCommand(merged: ContainerConfig, request: ContainerConfig, image: ImageConfig): void {

@@ -348,7 +348,8 @@ export interface ContainerSummary {
 
 export interface WaitResponse {
   StatusCode: number;
-  Error: { Message: string } | null;
+  /** Left out when there is none. */
+  Error?: { Message: string };
 }
 
 export interface TopResponse {

@@ -34,12 +34,12 @@ export interface BlkioEntry {
 export interface BlkioStats {
   io_service_bytes_recursive: BlkioEntry[] | null;
   io_serviced_recursive: BlkioEntry[] | null;
-  io_queue_recursive: null;
-  io_service_time_recursive: null;
-  io_wait_time_recursive: null;
-  io_merged_recursive: null;
-  io_time_recursive: null;
-  sectors_recursive: null;
+  io_queue_recursive: BlkioEntry[] | null;
+  io_service_time_recursive: BlkioEntry[] | null;
+  io_wait_time_recursive: BlkioEntry[] | null;
+  io_merged_recursive: BlkioEntry[] | null;
+  io_time_recursive: BlkioEntry[] | null;
+  sectors_recursive: BlkioEntry[] | null;
 }
 
 export interface NetworkStats {

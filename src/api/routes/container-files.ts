@@ -55,7 +55,7 @@ async function exportContainer(x: Exchange): Promise<void> {
 
 async function commit(x: Exchange): Promise<void> {
   const config = await x.readOptionalJson(optionalConfig);
-  const Id = await x.engine.containerCommit(x.requiredQuery("container"), {
+  const Id = await x.engine.containerCommit(x.query.text("container") ?? "", {
     repository: x.query.text("repo"),
     tag: x.query.text("tag"),
     author: x.query.text("author") ?? "",

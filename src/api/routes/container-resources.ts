@@ -5,7 +5,8 @@ import { StreamAnswer, untilAborted } from "../stream.ts";
 
 async function stats(x: Exchange): Promise<void> {
   const stream = x.query.has("stream") ? x.query.flag("stream") : true;
-  const oneShot = x.query.flag("one-shot");
+  // Unknown before 1.41.
+  const oneShot = x.apiMinor >= 41 && x.query.flag("one-shot");
   if (stream && oneShot) throw invalidArgument("cannot have stream=true and one-shot=true");
   const all = x.engine.containerStats(x.param("id"), {
     stream,
@@ -18,8 +19,9 @@ async function stats(x: Exchange): Promise<void> {
 }
 
 async function update(x: Exchange): Promise<void> {
-  const change = await x.readJson(containerUpdateRequest);
-  x.json(200, { Warnings: await x.engine.containerUpdate(x.param("id"), change) });
+  const change = await x.readJsonOrEmpty(containerUpdateRequest);
+  const warnings = await x.engine.containerUpdate(x.param("id"), change);
+  x.json(200, { Warnings: warnings.length > 0 ? warnings : null });
 }
 
 export const containerResourceRoutes: readonly Route[] = [

@@ -25,6 +25,8 @@ async function list(x: Exchange): Promise<void> {
 
 async function create(x: Exchange): Promise<void> {
   const request = await x.readJson(containerCreateRequest);
+  if (Object.keys(request).length === 0)
+    throw invalidArgument("config cannot be empty in order to create a container");
   const endpoints = Object.keys(request.NetworkingConfig?.EndpointsConfig ?? {});
   if (x.apiMinor < 44 && endpoints.length > 1) {
     throw invalidArgument(
@@ -42,8 +44,12 @@ async function create(x: Exchange): Promise<void> {
     platform: x.apiMinor < 41 ? undefined : x.query.text("platform"),
     request: shapeCreateRequest(request, x.apiMinor),
   });
-  x.json(201, created);
+  const isOldAddress = x.apiMinor >= 44 && (request.MacAddress ?? "") !== "";
+  x.json(201, isOldAddress ? { ...created, Warnings: [oldMacAddress, ...created.Warnings] } : created);
 }
+
+const oldMacAddress =
+  "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.";
 
 async function inspect(x: Exchange): Promise<void> {
   const container = await x.engine.containerInspect(x.param("id"), { size: x.query.flag("size") });
@@ -80,7 +86,8 @@ const waitConditions: Readonly<Record<string, WaitCondition>> = {
 };
 
 async function wait(x: Exchange): Promise<void> {
-  const name = x.query.text("condition") ?? "";
+  // Unknown before 1.30.
+  const name = x.apiMinor >= 30 ? (x.query.text("condition") ?? "") : "";
   const condition = Object.hasOwn(waitConditions, name) ? waitConditions[name] : undefined;
   if (condition === undefined) throw invalidArgument(`invalid condition: "${name}"`);
   const { result } = x.engine.containerWait(x.param("id"), condition, x.signal);
@@ -155,7 +162,7 @@ export function terminalSize(x: Exchange, name: "h" | "w"): number {
   const value = x.query.integer(name);
   const what = name === "h" ? "height" : "width";
   if (value === undefined)
-    throw invalidArgument(`invalid resize ${what}: query parameter ${name} is required`);
+    throw invalidArgument(`invalid resize ${what} "": strconv.Atoi: parsing "": invalid syntax`);
   if (value < 0 || value > 65535)
     throw invalidArgument(`invalid resize ${what} "${value}": value out of range`);
   return value;

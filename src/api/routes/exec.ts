@@ -5,7 +5,7 @@ import { shapeExecRequest } from "../shape.ts";
 import { terminalSize } from "./containers.ts";
 
 async function create(x: Exchange): Promise<void> {
-  const request = shapeExecRequest(await x.readJson(execCreateRequest), x.apiMinor);
+  const request = shapeExecRequest(await x.readJsonOrEmpty(execCreateRequest), x.apiMinor);
   x.json(201, await x.engine.execCreate(x.param("id"), request));
 }
 

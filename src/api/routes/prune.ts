@@ -13,7 +13,7 @@ async function images(x: Exchange): Promise<void> {
 
 async function volumes(x: Exchange): Promise<void> {
   const { removed, reclaimedBytes } = await x.engine.volumePrune(volumeFilters(x));
-  x.json(200, { VolumesDeleted: orNull(removed), SpaceReclaimed: reclaimedBytes });
+  x.json(200, { VolumesDeleted: removed, SpaceReclaimed: reclaimedBytes });
 }
 
 async function networks(x: Exchange): Promise<void> {
