@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,6 +31,9 @@ import {
 } from "./local-options.ts";
 
 export const volumeNameForm = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+/** Beside the volumes: files of removed ones that are not deleted yet, and notes of which are being removed. No volume's name. */
+const doomedPrefix = ".removing-";
+const notePrefix = ".removed-";
 
 /** A server that is away makes mount(2) wait. */
 const networkMountTimeoutMs = 120_000;
@@ -113,6 +125,10 @@ export class LocalDriver implements VolumeDriver {
 
   async mount(volume: VolumeInspect): Promise<string> {
     const path = this.pathOf(volume.Name);
+    if (!this.#isThere(volume.Name))
+      throw new EngineError("internal", `error while mounting volume '${path}': its directory is not there`, {
+        hint: `Bring it back (is the file system of ${this.#root} mounted?), or remove the volume and make it anew.`,
+      });
     if (!needsMount(volume.Options)) return path;
     if (isMountPoint(path)) {
       await this.requireAnswer(volume, `error while mounting volume '${path}': `);
@@ -182,7 +198,7 @@ export class LocalDriver implements VolumeDriver {
       throw conflict(`remove ${name}: something is mounted on ${path}: unmount it, then remove the volume`);
     if (quotaBytes(volume.Options) > 0 && existsSync(path)) clearProjectQuota(path, projectOf(path));
     // Renamed first: a volume of that name may be made again while the old files go.
-    const doomed = join(this.#root, `.removing-${randomBytes(6).toString("hex")}`);
+    const doomed = join(this.#root, `${doomedPrefix}${randomBytes(6).toString("hex")}`);
     try {
       renameSync(join(this.#root, name), doomed);
     } catch (error) {
@@ -191,6 +207,36 @@ export class LocalDriver implements VolumeDriver {
     this.#doomed.set(doomed, name);
     crashpoint("volume-remove.renamed");
     this.#deleteDoomed(name);
+  }
+
+  /**
+   * Notes that a volume is being removed, until that is disposed of: a record whose directory is gone is forgotten for no
+   * other reason. A file system on which nothing can be noted any more has volumes removed all the same.
+   */
+  noteRemoval(name: string): Disposable {
+    const note = join(this.#root, `${notePrefix}${randomBytes(6).toString("hex")}`);
+    try {
+      symlinkSync(name, note);
+    } catch (error) {
+      log.debug("the removal of a volume is not noted", { volume: name, error: errorText(error) });
+    }
+    return { [Symbol.dispose]: () => rmSync(note, { force: true }) };
+  }
+
+  /** Names of volumes whose removal was cut off; the notes of it go. */
+  takeRemovalNotes(): Set<string> {
+    const names = new Set<string>();
+    for (const entry of readdirSync(this.#root).filter((each) => each.startsWith(notePrefix))) {
+      const note = join(this.#root, entry);
+      try {
+        names.add(readlinkSync(note));
+      } catch {
+        // It is none.
+        continue;
+      }
+      rmSync(note, { force: true });
+    }
+    return names;
   }
 
   /**
@@ -228,6 +274,23 @@ export function hasVolumeDirectory(path: string): boolean {
     return readdirSync(path).includes("_data");
   } catch {
     return false;
+  }
+}
+
+/** What of a removed volume, or of its removal, is left beside the volumes. */
+export const isRemovalLeftover = (name: string): boolean =>
+  name.startsWith(doomedPrefix) || name.startsWith(notePrefix);
+
+/** Removes what a creation that was cut off has made, an empty directory. False for everything else, which stays. */
+export function removeEmptyVolume(path: string): boolean {
+  try {
+    if (hasVolumeDirectory(path)) rmdirSync(join(path, "_data"));
+    rmdirSync(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return true;
+    if (isErrno(error, "ENOTDIR", "ENOTEMPTY", "EEXIST", "EBUSY")) return false;
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   chownSync,
+  existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -8,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -230,11 +232,38 @@ test("what a crash left is put right, and nobody's data is lost", async () => {
   writeFileSync(join(root, "unrecorded", "_data", "f"), "precious");
   await createVolumeStore(database, root, noPlugins).create({ name: "gone" });
   rmSync(join(root, "gone"), { recursive: true });
+  symlinkSync("gone", join(root, ".removed-1"));
   const store = createVolumeStore(database, root, noPlugins);
-  for (const name of ["half-made", ".removing-1"])
-    assert.equal(statSync(join(root, name), { throwIfNoEntry: false }), undefined);
+  for (const name of ["half-made", ".removing-1", ".removed-1"])
+    assert.equal(lstatSync(join(root, name), { throwIfNoEntry: false }), undefined);
   assert.equal(readFileSync(join((await store.inspect("unrecorded")).Mountpoint, "f"), "utf8"), "precious");
   await assert.rejects(store.inspect("gone"), /no such volume/);
+});
+
+test("a directory that is not there does not take the volume's record with it; what is no volume stays", async () => {
+  const first = createVolumeStore(database, root, noPlugins);
+  const labels = { what: "kept" };
+  const { Mountpoint } = (await first.create({ name: "elsewhere", labels })).volume;
+  await first.create({ name: "removed" });
+  await first.remove("removed");
+  assert.deepEqual(
+    readdirSync(root).filter((name) => name.startsWith(".")),
+    [],
+  );
+  writeFileSync(join(Mountpoint, "f"), "precious");
+  // As when their file system is not mounted.
+  renameSync(root, `${root}.away`);
+  mkdirSync(join(root, "backup/of/somebody"), { recursive: true });
+  writeFileSync(join(root, "notes"), "mine");
+  const store = createVolumeStore(database, root, noPlugins);
+  assert.deepEqual((await store.inspect("elsewhere")).Labels, labels);
+  await assert.rejects(store.mount("elsewhere", "one"), /error while mounting volume.*is not there/);
+  assert.deepEqual(readdirSync(root).toSorted(), ["backup", "notes"]);
+  assert.ok(existsSync(join(root, "backup/of/somebody")));
+  rmSync(root, { recursive: true });
+  renameSync(`${root}.away`, root);
+  assert.equal(readFileSync(join(await store.mount("elsewhere", "one"), "f"), "utf8"), "precious");
+  await store.unmount("elsewhere", "one");
 });
 
 test("copy-up takes links, devices and attributes as they are, and no file for a directory", async () => {

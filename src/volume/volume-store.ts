@@ -12,7 +12,13 @@ import { namesIn, removeEntry } from "../linux/tree-fd.ts";
 import { withFileErrors } from "../linux/fs-error.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import type { DriverVolume, VolumeDriver } from "./driver.ts";
-import { holdsData, LocalDriver, volumeNameForm } from "./local-driver.ts";
+import {
+  holdsData,
+  isRemovalLeftover,
+  LocalDriver,
+  removeEmptyVolume,
+  volumeNameForm,
+} from "./local-driver.ts";
 import { PluginDriver } from "./plugin-driver.ts";
 import { type PluginDirectories, pluginDirectories, pluginNames } from "./plugin-registry.ts";
 import { VolumeRecords } from "./volume-records.ts";
@@ -53,22 +59,30 @@ class DriverVolumeStore implements VolumeStore {
   /**
    * Puts right what a crash left. An empty directory without a record was cut off while it was made. One with data is
    * somebody's data, whatever happened to the database: it becomes a volume again. A record without a directory was
-   * cut off while it was removed.
+   * cut off while it was removed when that is noted; else its directory may come back, with its file system. What is no
+   * volume is somebody else's.
    */
   #recover(root: string): void {
+    const removed = this.#local.takeRemovalNotes();
     const entries = new Set(readdirSync(root));
     for (const name of entries) {
+      const path = join(root, name);
       // The second is the file system's, where the volumes have one of their own.
       if (this.#records.get(name)?.Driver === "local" || name === "lost+found") continue;
-      const isSomebodys = volumeNameForm.test(name) && holdsData(join(root, name));
-      if (!isSomebodys) rmSync(join(root, name), { recursive: true, force: true });
-      else if (this.#records.get(name) === undefined)
+      const isSomebodys = volumeNameForm.test(name) && holdsData(path);
+      if (isRemovalLeftover(name)) rmSync(path, { recursive: true, force: true });
+      else if (!isSomebodys && !removeEmptyVolume(path))
+        log.warn("something beside the volumes is none; it is left alone", { path });
+      else if (isSomebodys && this.#records.get(name) === undefined)
         this.#records.insert(
           this.#newRecord({ name, driver: this.#local, scope: "local", labels: {}, options: {} }),
         );
     }
-    for (const { Name, Driver } of this.#records.list())
-      if (Driver === "local" && !entries.has(Name)) this.#records.remove(Name);
+    for (const { Name, Driver } of this.#records.list()) {
+      if (Driver !== "local" || entries.has(Name)) continue;
+      if (removed.has(Name)) this.#records.remove(Name);
+      else log.error("the directory of a volume is not there", { volume: Name, root });
+    }
   }
 
   records(): readonly VolumeInspect[] {
@@ -291,6 +305,7 @@ class DriverVolumeStore implements VolumeStore {
     const volume = this.#records.get(name) ?? (await this.#find(name));
     if (volume === undefined) throw notFound(`get ${name}: no such volume`);
     if (this.#users.has(name)) throw conflict(`remove ${name}: volume has active mounts`);
+    const note = volume.Driver === "local" ? this.#local.noteRemoval(name) : undefined;
     try {
       await named(`remove ${name}`, async () => {
         const driver = await this.#driver(volume.Driver, !force);
@@ -298,12 +313,15 @@ class DriverVolumeStore implements VolumeStore {
         if (driver === this.#local || (await driver.get(name)) !== undefined) await driver.remove(volume);
       });
     } catch (error) {
+      note?.[Symbol.dispose]();
       if (!force || volume.Driver === "local") throw error;
       log.warn(`volume ${name} is forgotten, its driver did not remove it`, { error: errorText(error) });
     }
     crashpoint("volume-remove.removed");
+    // When that fails, the note has the next start do it.
     this.#records.remove(name);
     crashpoint("volume-remove.recorded");
+    note?.[Symbol.dispose]();
   }
 
   /** Waits for containers that are gone and still being cleaned up. */

@@ -161,8 +161,12 @@ describe("system check", { skip: flavour === "docker" }, () => {
         damage() {
           rmSync(join(volumes, "lost"), { recursive: true });
           mkdirSync(join(volumes, ".removing-abc/_data"), { recursive: true });
+          // Nobody's volume, and nothing of the engine's.
+          mkdirSync(join(volumes, "backup/of/somebody"), { recursive: true });
         },
       });
+      rmSync(join(volumes, "backup/of/somebody"), { recursive: true });
+      rmSync(join(volumes, "backup"), { recursive: true });
       assert.equal((await store.daemon.docker(["volume", "inspect", "lost"])).code, 1);
       await store.daemon.stop();
       mkdirSync(join(volumes, "found/_data"), { recursive: true });

@@ -14,6 +14,7 @@ import { deleteNetns } from "../../linux/netns.ts";
 import { RouteSocket } from "../../linux/rtnetlink.ts";
 import { chainIds } from "../../oci/chain-id.ts";
 import { parseDigest } from "../../oci/digest.ts";
+import { isRemovalLeftover, removeEmptyVolume } from "../../volume/local-driver.ts";
 import type { EngineContext } from "../context.ts";
 import { ownIds } from "./containers.ts";
 import { type CheckedStore, type FaultKind, type Found, isRunning } from "./store.ts";
@@ -85,7 +86,10 @@ function repairActions(store: CheckedStore, parts: RepairParts): Partial<Record<
     "cgroup-leftover": (path) => endCgroup(store, parts, path),
     "volume-missing": (name) => parts.volumes.remove(name, { force: true }),
     "volume-unrecorded": (name) => parts.volumes.create({ name, driver: "local" }),
-    "volume-leftover": remove,
+    "volume-leftover": async (path) => {
+      if (isRemovalLeftover(basename(path))) await remove(path);
+      else if (!removeEmptyVolume(path)) throw conflict("somebody has put files into it");
+    },
     "network-incomplete": (name) => {
       if (store.live !== undefined) throw conflict("the daemon puts it right with its next start");
       const record = store.networks.networks().find((network) => network.name === name);
