@@ -48,7 +48,16 @@ function requireNothing(dataRoot: string, path: string): void {
 }
 
 /** What a data root has beside what needs records. */
-const others = ["gantry.db", "damaged", "engine-id", "events.jsonl", "lock", "reserve", "lost+found"];
+const others = [
+  "gantry.db",
+  "damaged",
+  "engine-id",
+  "events.jsonl",
+  "lock",
+  "reserve",
+  "reserve.inodes",
+  "lost+found",
+];
 
 /**
  * True when `dataRoot` has what needs records and nothing that is not gantry's: of another engine's directory, which has

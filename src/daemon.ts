@@ -9,10 +9,12 @@ import { hasGroup, type ServerTls } from "./api/listen.ts";
 import { createApiServer, type ApiServer } from "./api/server.ts";
 import type { Database } from "./base/database.ts";
 import { DiskReserve } from "./base/disk-reserve.ts";
-import { EngineError, errorText, invalidArgument } from "./base/errors.ts";
+import { EngineError, errorText, invalidArgument, isKind } from "./base/errors.ts";
 import type { InheritedSocket } from "./base/inherited-socket.ts";
 import { log, setLogLevel } from "./base/log.ts";
+import { asMachineFault } from "./base/machine-fault.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
+import type { Builder } from "./build/build.ts";
 import { createBuilder } from "./build/builder.ts";
 import { parseBuilderSettings } from "./build/gc-policy.ts";
 import { builtIndex } from "./build/built-indexes.ts";
@@ -96,17 +98,14 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   process.umask(0o022);
   adjustOomScore(options.oomScoreAdjust);
   leaveRootCgroup(detectCgroups());
-  claimRoots(options);
+  try {
+    claimRoots(options);
+  } catch (error) {
+    withoutRoom(error);
+  }
   using _bridge = options.bridge === "none" ? undefined : await claimBridge(options.bridge);
-  const database = openRecords(options.dataRoot);
-  const config = engineConfig(options);
-  const buildCache = new CacheStore(database);
-  const context = await assemble(options, config, database, buildCache);
-  serveNames(context);
-  followNetworks(context);
-  await recover(context);
-  const engine = createEngine(context);
-  const builder = await createBuilder(buildHost(context, engine, options), buildCache);
+  const { database, context, engine, builder } = await prepare(options).catch(withoutRoom);
+  const { config } = context;
   const api = createApiServer({
     engine,
     builder,
@@ -134,6 +133,38 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   context.containers.close();
   database.close();
   return 0;
+}
+
+/** Opens what is in the directories and takes over what runs: everything that is done before the first request. */
+async function prepare(options: DaemonOptions): Promise<Prepared> {
+  // First: on a full disk it gives the rest some room.
+  const reserve = new DiskReserve(join(options.dataRoot, "reserve"));
+  const database = openRecords(options.dataRoot);
+  const buildCache = new CacheStore(database);
+  const context = await assemble(options, { database, buildCache, reserve });
+  serveNames(context);
+  followNetworks(context);
+  await recover(context);
+  const engine = createEngine(context);
+  const builder = await createBuilder(buildHost(context, engine, options), buildCache);
+  return { database, context, engine, builder };
+}
+
+interface Prepared {
+  readonly database: Database;
+  readonly context: EngineContext;
+  readonly engine: Engine;
+  readonly builder: Builder;
+}
+
+/** A daemon that cannot start for want of room cannot be asked to prune either. */
+function withoutRoom(thrown: unknown): never {
+  const error = asMachineFault(thrown);
+  if (!isKind(error, "resourceExhausted")) throw error;
+  throw new EngineError("resourceExhausted", `cannot start the daemon: ${errorText(error)}`, {
+    hint: "Make room on that file system (df -h and df -i say how much there is), then start the daemon again. Nothing was lost, and containers that run go on.",
+    cause: error,
+  });
 }
 
 /** Without live restore containers that a killed daemon left running are stopped first, as with Docker. */
@@ -178,18 +209,18 @@ function engineConfig(options: DaemonOptions): EngineConfig {
 /** Picks the drivers. A missing program or a kernel that lacks something ends the start with a sentence. */
 async function assemble(
   options: DaemonOptions,
-  config: EngineConfig,
-  database: Database,
-  buildCache: CacheStore,
+  parts: { readonly database: Database; readonly buildCache: CacheStore; readonly reserve: DiskReserve },
 ): Promise<EngineContext> {
   const { dataRoot, execRoot } = options;
+  const { database, buildCache, reserve } = parts;
+  const config = engineConfig(options);
   const content = new FsContentStore(join(dataRoot, "content"), "soon");
   return createContext({
     config,
     database,
     content,
     containers: createContainerStore(database, {
-      reserve: new DiskReserve(join(dataRoot, "reserve")),
+      reserve,
       copies: new RecordCopies(join(dataRoot, "containers")),
     }),
     images: createImageStore(database),

@@ -8,6 +8,7 @@
  */
 import { type Duplex, Readable } from "node:stream";
 import { errorText } from "../base/errors.ts";
+import { asMachineFault } from "../base/machine-fault.ts";
 import { log } from "../base/log.ts";
 import type { StdioSession, StdioSink } from "../engine/engine.ts";
 import type { Exchange, Upgrade } from "./exchange.ts";
@@ -39,8 +40,12 @@ export async function serveStdio(
     await unlessAborted(session.run(sink), exchange.signal);
   } catch (error) {
     if (!exchange.signal.aborted) {
-      log.error("attached stream failed", { url: loggedUrl(exchange.request.url), error });
-      sink.write("system", Buffer.from(`${errorText(error)}\r\n`));
+      const told = asMachineFault(error);
+      const url = loggedUrl(exchange.request.url);
+      // What the machine refuses is no fault of ours.
+      if (told === error) log.error("attached stream failed", { url, error });
+      else log.warn("attached stream failed", { url, error: errorText(told) });
+      sink.write("system", Buffer.from(`${errorText(told)}\r\n`));
     }
   }
   sink.input?.destroy();

@@ -3,11 +3,19 @@
  * removed before it, so a copy without a record says that the record was lost (a database from a backup, one that could
  * not be read) and whose the files are. What has neither was never acknowledged, or is being removed.
  */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { isErrno } from "../linux/fs-error.ts";
+import { isErrno, withFileErrors } from "../linux/fs-error.ts";
 import type { ContainerRecord } from "./container.ts";
 
 /** Names in `containers/` that are the engine's; what else is there is somebody else's. */
@@ -96,6 +104,13 @@ export class RecordCopies {
 
   /** Throws when it cannot be removed. */
   remove(id: string): void {
-    rmSync(this.#path(id), { force: true });
+    const path = this.#path(id);
+    withFileErrors(`remove ${path}`, () => {
+      try {
+        unlinkSync(path);
+      } catch (error) {
+        if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
+      }
+    });
   }
 }

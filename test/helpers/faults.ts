@@ -74,7 +74,9 @@ export interface SmallDisk extends AsyncDisposable {
   readonly daemon: TestDaemon;
   /** Takes all the room that is left. */
   fill(): Promise<void>;
-  /** Gives it back. */
+  /** tmpfs only: leaves no inode for another file. */
+  fillInodes(): Promise<void>;
+  /** Gives both back. */
   makeRoom(): Promise<void>;
   /** ext4 only: the kernel treats it as it does a disk with errors, from now on nothing can be written. */
   breakDown(): Promise<void>;
@@ -116,8 +118,16 @@ export async function startOnSmallDisk(options: SmallDiskOptions): Promise<Small
     fill: async () => {
       await host.run(["sh", "-c", `cat /dev/zero > ${ballast}`], { timeoutMs: 60_000 });
     },
+    fillInodes: async () => {
+      const used = `$(($(stat -f -c %c ${dataRoot}) - $(stat -f -c %d ${dataRoot})))`;
+      await mustRun(
+        host.command(["sh", "-c", `mount -o remount,size=${options.sizeMiB}m,nr_inodes=${used} ${dataRoot}`]),
+      );
+    },
     makeRoom: async () => {
       await mustRun(host.command(["rm", "-f", ballast]));
+      const all = `remount,size=${options.sizeMiB}m,nr_inodes=0`;
+      if (options.kind !== "ext4") await mustRun(host.command(["mount", "-o", all, dataRoot]));
     },
     breakDown: async () => {
       await mustRun(host.command(["mount", "-o", "remount,abort", dataRoot]));
