@@ -101,7 +101,7 @@ class SqliteContainerStore implements ContainerStore {
     this.#insert.run(record.id, record.name, JSON.stringify(record));
     this.#storeRest();
     this.#remember(record);
-    this.#copies?.write(record);
+    if (deservesCopy(record)) this.#copies?.write(record);
   }
 
   update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord {
@@ -114,7 +114,7 @@ class SqliteContainerStore implements ContainerStore {
     this.#storeRest();
     if (after.name !== before.name) this.#idByName.delete(before.name);
     this.#remember(after);
-    if (isWorthACopy(before, after)) this.#copies?.write(after);
+    if (deservesCopy(after) && hasLastingChange(before, after)) this.#copies?.write(after);
     return after;
   }
 
@@ -172,11 +172,6 @@ class SqliteContainerStore implements ContainerStore {
       if (this.#byId.has(id)) continue;
       const lost = this.#copies?.read(id);
       if (lost === undefined) continue;
-      // Nobody waits for the disk when one of `--rm` is made or removed: a loss of power leaves such, and they are not missed.
-      if (lost.hostConfig.AutoRemove === true && !["running", "paused"].includes(lost.state.status)) {
-        this.#copies?.remove(id);
-        continue;
-      }
       const isFree = !this.#idByName.has(lost.name);
       const record = isFree ? lost : { ...lost, name: `${lost.name}-${id.slice(0, 12)}` };
       this.#insert.run(id, record.name, JSON.stringify(record));
@@ -187,7 +182,7 @@ class SqliteContainerStore implements ContainerStore {
   }
 
   refreshCopies(): void {
-    for (const record of this.list()) this.#copies?.refresh(record);
+    for (const record of this.list()) if (deservesCopy(record)) this.#copies?.refresh(record);
   }
 
   unrecorded(id: string): { readonly name: string | undefined } | undefined {
@@ -203,7 +198,7 @@ class SqliteContainerStore implements ContainerStore {
     try {
       this.#withReserve(() => this.#delete.run(id));
     } catch (error) {
-      this.#copies?.write(record);
+      if (deservesCopy(record)) this.#copies?.write(record);
       throw error;
     }
     this.#unstored.delete(id);
@@ -212,8 +207,13 @@ class SqliteContainerStore implements ContainerStore {
   }
 }
 
+/** Of `--rm` only what runs: it is removed at its end, and one that was not started is not missed. Most live for a moment. */
+function deservesCopy({ hostConfig, state }: ContainerRecord): boolean {
+  return hostConfig.AutoRemove !== true || state.status === "running" || state.status === "paused";
+}
+
 /** Health and counts come and go with every probe and every restart. */
-function isWorthACopy(before: ContainerRecord, after: ContainerRecord): boolean {
+function hasLastingChange(before: ContainerRecord, after: ContainerRecord): boolean {
   const lasting = ({ restartCount: _count, state, ...rest }: ContainerRecord): string => {
     const { health: _health, ...life } = state;
     return JSON.stringify([rest, life]);

@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -38,6 +48,7 @@ test("a copy is as the record is, for root alone, and goes before it", () => {
   store.update(made.id, { name: "other" });
   store.updateState(made.id, { status: "running", pid: 7 });
   assert.deepEqual(read("a"), store.byId(made.id));
+  assert.equal(existsSync(`${path("a")}.new`), false);
   const written = statSync(path("a")).ino;
   store.updateState(made.id, { health: { status: "healthy", failingStreak: 0, log: [] } });
   store.update(made.id, { restartCount: 3 });
@@ -77,6 +88,48 @@ test("what another database does not know is put on record; what cannot be read 
   const again = open("second.db");
   assert.equal(again.store.list().length, 3);
   again.database.close();
+});
+
+test("one of `--rm` has a copy from its start on, written once", () => {
+  const { database, store } = open("rm.db");
+  const { id } = record("a", "one");
+  store.insert(record("a", "one", { hostConfig: { AutoRemove: true } }));
+  store.refreshCopies();
+  assert.ok(!existsSync(path("a")));
+  assert.equal(store.unrecorded(id), undefined);
+  store.updateState(id, { status: "running", pid: 7 });
+  assert.deepEqual(read("a"), store.byId(id));
+  store.updateState(id, { status: "exited", pid: 0 });
+  store.refreshCopies();
+  assert.equal(read("a").state.status, "running");
+  database.exec("CREATE TRIGGER stays BEFORE DELETE ON containers BEGIN SELECT RAISE(ABORT, 'stays'); END");
+  assert.throws(() => store.remove(id), /stays/);
+  database.exec("DROP TRIGGER stays");
+  store.remove(id);
+  assert.ok(!existsSync(path("a")));
+  database.close();
+});
+
+test("a daemon that is killed while it writes a copy leaves one that can be read, and the next start makes it one", () => {
+  const first = open("first.db");
+  const made = record("a", "one");
+  first.store.insert(made);
+  first.database.close();
+  renameSync(path("a"), `${path("a")}.new`);
+  const second = open("second.db");
+  assert.deepEqual(second.store.unrecorded(made.id), { name: "one" });
+  assert.deepEqual(
+    second.store.restoreLost().map(({ name }) => name),
+    ["one"],
+  );
+  second.store.refreshCopies();
+  assert.deepEqual(readdirSync(join(root, "containers", made.id)), ["record.json"]);
+  assert.deepEqual(read("a"), made);
+  writeFileSync(`${path("a")}.new`, '{"id":');
+  second.store.refreshCopies();
+  second.store.remove(made.id);
+  assert.deepEqual(readdirSync(join(root, "containers", made.id)), []);
+  second.database.close();
 });
 
 test("a disk that takes no copy is no reason to fail", () => {

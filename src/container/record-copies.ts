@@ -1,7 +1,8 @@
 /**
  * A copy of each container's record beside its files: `containers/<id>/record.json`. It is written after the record and
  * removed before it, so a copy without a record says that the record was lost (a database from a backup, one that could
- * not be read) and whose the files are. What has neither was never acknowledged, or is being removed.
+ * not be read) and whose the files are. What has neither was never acknowledged, or is being removed, or was of `--rm` and
+ * did not run.
  */
 import {
   existsSync,
@@ -21,6 +22,10 @@ import type { ContainerRecord } from "./container.ts";
 /** Names in `containers/` that are the engine's; what else is there is somebody else's. */
 export const containerIdForm = /^[0-9a-f]{64}$/;
 
+const copyName = "record.json";
+/** One that is being written. */
+const newName = `${copyName}.new`;
+
 export class RecordCopies {
   readonly #root: string;
 
@@ -30,7 +35,7 @@ export class RecordCopies {
   }
 
   #path(id: string): string {
-    return join(this.#root, id, "record.json");
+    return join(this.#root, id, copyName);
   }
 
   /** Ids of containers that have a copy, whatever is in it. */
@@ -43,7 +48,7 @@ export class RecordCopies {
   has(id: string): boolean {
     try {
       // A directory that cannot be read is no sign that nobody needs it.
-      return readdirSync(join(this.#root, id)).includes("record.json");
+      return readdirSync(join(this.#root, id)).some((name) => name === copyName || name === newName);
     } catch (error) {
       return !isErrno(error, "ENOENT", "ENOTDIR");
     }
@@ -51,14 +56,19 @@ export class RecordCopies {
 
   /** Undefined for one that is not there or cannot be read. */
   read(id: string): ContainerRecord | undefined {
+    return this.#readFile(id, copyName) ?? this.#readFile(id, newName);
+  }
+
+  #readFile(id: string, name: string): ContainerRecord | undefined {
     try {
-      const record = JSON.parse(readFileSync(this.#path(id), "utf8")) as Partial<ContainerRecord> | null;
+      const text = readFileSync(join(this.#root, id, name), "utf8");
+      const record = JSON.parse(text) as Partial<ContainerRecord> | null;
       const isWhole =
         record?.id === id &&
         typeof record.name === "string" &&
         typeof record.imageId === "string" &&
-        typeof record.config === "object" &&
-        typeof record.hostConfig === "object" &&
+        isObject(record.config) &&
+        isObject(record.hostConfig) &&
         Array.isArray(record.mounts) &&
         typeof record.state?.status === "string";
       return isWhole ? (record as ContainerRecord) : undefined;
@@ -73,13 +83,16 @@ export class RecordCopies {
    */
   write(record: ContainerRecord): void {
     const path = this.#path(record.id);
+    const newPath = join(this.#root, record.id, newName);
     const text = JSON.stringify(record);
     try {
-      writeFileSync(`${path}.new`, text, { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      writeFileSync(newPath, text, { mode: 0o600 });
+      // A rename over another file has ext4 write the new one to the disk at once, which takes milliseconds.
+      this.#drop(path);
+      renameSync(newPath, path);
     } catch (error) {
       log.debug("no copy of a container's record", { container: record.name, error: errorText(error) });
-      this.#drop(`${path}.new`);
+      this.#drop(newPath);
     }
   }
 
@@ -93,6 +106,7 @@ export class RecordCopies {
 
   /** Writes one where it says something else, or is not there. */
   refresh(record: ContainerRecord): void {
+    this.#drop(join(this.#root, record.id, newName));
     let text: string | undefined;
     try {
       text = readFileSync(this.#path(record.id), "utf8");
@@ -113,4 +127,8 @@ export class RecordCopies {
       }
     });
   }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
