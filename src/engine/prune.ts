@@ -8,6 +8,7 @@ import { containerRemove } from "./container-remove.ts";
 import type { EngineContext } from "./context.ts";
 import type { Engine } from "./engine.ts";
 import { checkFilterKeys, filterBoolean, filterValues, matchLabels, untilMs } from "./filters.ts";
+import { findNetwork } from "./container-sandbox.ts";
 import { networkRemove } from "./networks.ts";
 import { volumeRemove } from "./volumes.ts";
 
@@ -47,10 +48,11 @@ export async function containerPrune(
     if (status !== "created" && status !== "exited" && status !== "dead") continue;
     if (!test({ labels: container.config.Labels ?? {}, createdMs: Date.parse(container.createdAt) }))
       continue;
-    const { sizeBytes } = await context.snapshotter.usage(container.id);
-    const isGone = await attemptRemoval(`container ${container.id}`, () =>
-      containerRemove(context, container.id, { force: false, volumes: false, link: false }),
-    );
+    let sizeBytes = 0;
+    const isGone = await attemptRemoval(`container ${container.id}`, async () => {
+      ({ sizeBytes } = await context.snapshotter.usage(container.id));
+      await containerRemove(context, container.id, { force: false, volumes: false, link: false });
+    });
     if (!isGone) continue;
     removed.push(container.id);
     reclaimedBytes += sizeBytes;
@@ -131,7 +133,10 @@ export async function networkPrune(context: EngineContext, filters: Filters): Pr
   const test = pruneTest(filters);
   const removed: string[] = [];
   for (const { Id, Name } of context.network.list()) {
-    const { isUserDefined, isConfigOnly, labels, createdAt } = context.network.find(Id);
+    // While others were removed it may have gone.
+    const network = findNetwork(context, Id);
+    if (network === undefined) continue;
+    const { isUserDefined, isConfigOnly, labels, createdAt } = network;
     if (!isUserDefined || isConfigOnly || context.network.members(Id).length > 0) continue;
     if (!test({ labels, createdMs: Date.parse(createdAt) })) continue;
     if (await attemptRemoval(`network ${Name}`, () => networkRemove(context, Id))) removed.push(Name);

@@ -79,6 +79,23 @@ describe("volumes and prune", () => {
       assert.equal((await call("container", "prune", "-f", "--filter", "nonsense=1")).code, 1);
     });
 
+    test(`${client}: two prunes at once both come to their end, and nothing is there then`, async () => {
+      for (const kind of ["network", "container"]) {
+        const count = 8;
+        for (let i = 0; i < count; i++)
+          if (kind === "network")
+            await ok("network", "create", "--subnet", `10.203.${i}.0/24`, `gt-prune${i}`);
+          else await ok("create", busybox);
+        const results = await Promise.all([0, 1, 2].map(() => call(kind, "prune", "-f")));
+        for (const { code, stderr } of results) assert.equal(code, 0, stderr);
+        const left =
+          kind === "network"
+            ? ["network", "ls", "-q", "-f", "type=custom"]
+            : ["ps", "-aq", "-f", "status=created"];
+        assert.equal(await ok(...left), "");
+      }
+    });
+
     test(`${client}: images without a name go, with -a all that are not used`, async () => {
       await ok("create", "--name", "box", busybox);
       const dangling = await ok("commit", "-m", "dangling", "box");
