@@ -20,15 +20,14 @@ const refusedSettings: readonly string[] = ["--log-driver=gelf", "--mount=type=c
 
 /** The engine's words when it does not serve a setting of `run`; undefined when it does. Throws for a bad setting. */
 function refusal(setting: string): string | undefined {
-  const parsed = parseArguments([setting, "image"], runCommand.flags, { stopAtFirstArgument: true });
+  // Aliases are for networks of a user's: the default one has none, with Docker as here.
+  const beside = /^--net(work)?-alias=/.test(setting) ? ["--network=own"] : [];
+  const parsed = parseArguments([setting, ...beside, "image"], runCommand.flags, { stopAtFirstArgument: true });
   try {
     const request = createRequest(parsed, { command: "run", env: {}, consoleSize: [0, 0] });
     const { HostConfig: hostConfig, NetworkingConfig: _networks, ...config } = request;
     validateCreate(config, hostConfig ?? {});
   } catch (error) {
-    // There are none, so the client's rule of Docker's leaves nothing that it could be used with.
-    if (error instanceof Error && error.message.includes("only supported for user-defined networks"))
-      return error.message;
     if (error instanceof EngineError && error.kind === "notImplemented") return error.message;
     // What this machine's kernel cannot do is no matter of the page.
     if (!(error instanceof EngineError)) throw error;
