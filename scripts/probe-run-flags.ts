@@ -22,7 +22,9 @@ const refusedSettings: readonly string[] = ["--log-driver=gelf", "--mount=type=c
 function refusal(setting: string): string | undefined {
   // Aliases are for networks of a user's: the default one has none, with Docker as here.
   const beside = /^--net(work)?-alias=/.test(setting) ? ["--network=own"] : [];
-  const parsed = parseArguments([setting, ...beside, "image"], runCommand.flags, { stopAtFirstArgument: true });
+  const parsed = parseArguments([setting, ...beside, "image"], runCommand.flags, {
+    stopAtFirstArgument: true,
+  });
   try {
     const request = createRequest(parsed, { command: "run", env: {}, consoleSize: [0, 0] });
     const { HostConfig: hostConfig, NetworkingConfig: _networks, ...config } = request;

@@ -113,6 +113,8 @@ export function defaultBridgeRules(
   };
 }
 
+/** Names that {@link planParent} gives. */
+const dummyForm = /^d[mi]-[0-9a-f]{12}$/;
 const vlanForm = /^(.+)\.(\d{1,4})$/;
 
 /**
@@ -132,6 +134,24 @@ export function planParent({ id, driver, definition }: NetworkRecord): {
   return { device, isDeviceOurs: true };
 }
 
+/** The one device of a macvlan network in mode passthru has its parent for itself. Throws `permissionDenied` in Docker's words. */
+export function checkPassthru(record: NetworkRecord, parent: string, others: readonly NetworkRecord[]): void {
+  const isPassthru = ({ driver, definition }: NetworkRecord): boolean =>
+    driver === "macvlan" && macvlanOptions(definition.options, definition.internal).mode === "passthru";
+  const [other] = others;
+  if (isPassthru(record) && other !== undefined)
+    throw new EngineError(
+      "permissionDenied",
+      `cannot use mode passthru, macvlan network ${other.id} is already using parent interface ${parent}`,
+    );
+  const sole = others.find(isPassthru);
+  if (sole !== undefined)
+    throw new EngineError(
+      "permissionDenied",
+      `macvlan network ${sole.id} is already using parent interface ${parent} in mode passthru`,
+    );
+}
+
 function vlanOf(host: RouteSocket, device: string): { parentIndex: number; vlan: number } {
   const [, parentName = "", vlanText = ""] = vlanForm.exec(device) ?? [];
   const parent = parentName === "" ? undefined : host.link(parentName);
@@ -148,7 +168,7 @@ export function setUpParent({ definition }: NetworkRecord): void {
   const { device, isDeviceOurs, options, internal } = definition;
   using host = RouteSocket.open();
   if (host.link(device) !== undefined || !isDeviceOurs) return;
-  if (internal || (options["parent"] ?? "") === "") host.createDummy(device);
+  if (internal || (options["parent"] ?? "") === "" || dummyForm.test(device)) host.createDummy(device);
   else host.createVlan(device, vlanOf(host, device));
 }
 

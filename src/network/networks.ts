@@ -25,6 +25,7 @@ import {
   bridgeRules,
   defaultBridgeRules,
   type LiveNetwork,
+  checkPassthru,
   planParent,
   rangeOf,
   setUpParent,
@@ -286,8 +287,7 @@ export class Networks {
   /** Decides which device it has and whose that is. Throws `permissionDenied` for a bridge that another network has. */
   #withDevice(record: NetworkRecord): NetworkRecord {
     if (record.definition.configOnly) return record;
-    if (record.driver !== "bridge")
-      return { ...record, definition: { ...record.definition, ...planParent(record) } };
+    if (record.driver !== "bridge") return this.#withParent(record);
     const { name } = bridgePlan(record);
     const other = [...this.#live.values()].find(({ bridge }) => bridge?.name === name);
     if (other !== undefined)
@@ -298,6 +298,17 @@ export class Networks {
     using route = RouteSocket.open();
     const isDeviceOurs = existingBridge(route, name) === undefined;
     return { ...record, definition: { ...record.definition, device: name, isDeviceOurs } };
+  }
+
+  /** A parent that another network has made is there for both, and goes with the last one. */
+  #withParent(record: NetworkRecord): NetworkRecord {
+    const planned = planParent(record);
+    const others = [...this.#live.values()]
+      .map((network) => network.record)
+      .filter(({ driver, definition }) => driver !== "bridge" && definition.device === planned.device);
+    checkPassthru(record, planned.device, others);
+    const isDeviceOurs = planned.isDeviceOurs || others.some(({ definition }) => definition.isDeviceOurs);
+    return { ...record, definition: { ...record.definition, ...planned, isDeviceOurs } };
   }
 
   /**

@@ -265,6 +265,32 @@ describe("network drivers", () => {
       }
     }));
 
+  test("macvlan: a parent that a network has made goes with the last network on it; passthru shares none", () =>
+    removing(["gt-first", "gt-second", "gt-sole"], async () => {
+      const create = (...args: string[]): string[] => ["network", "create", "-d", "macvlan", ...args];
+      const id = await docker(...create("gt-first"));
+      const parent = `dm-${id.slice(0, 12)}`;
+      const sole = ["-o", `parent=${parent}`, "-o", "macvlan_mode=passthru", "gt-sole"];
+      await fails(/cannot use mode passthru, macvlan network \w+ is already using/, ...create(...sole));
+      await docker(...create("-o", `parent=${parent}`, "gt-second"));
+      await docker("network", "rm", "gt-first");
+      assert.match(await host("ip", "-o", "link"), new RegExp(` ${parent}:`));
+      await docker("run", "--rm", "--network", "gt-second", busybox, "true");
+      await docker("network", "rm", "gt-second");
+      assert.doesNotMatch(await host("ip", "-o", "link"), / dm-/);
+      await host("ip", "link", "add", "gt-wire", "type", "veth", "peer", "name", "gt-wire1");
+      try {
+        await docker(...create("-o", "parent=gt-wire", "-o", "macvlan_mode=passthru", "gt-sole"));
+        await fails(
+          /is already using parent interface gt-wire in mode passthru/,
+          ...create("-o", "parent=gt-wire", "gt-first"),
+        );
+      } finally {
+        await docker("network", "rm", "gt-sole");
+        await host("ip", "link", "del", "gt-wire");
+      }
+    }));
+
   test("ipvlan: l2 has the parent's hardware address and a gateway, l3 a route by the device", async (t) => {
     if (!(await hasKind("ipvlan"))) {
       await fails(/ipvlan failed.*modprobe ipvlan/s, "network", "create", "-d", "ipvlan", "gt-l2");
