@@ -3,7 +3,7 @@ import type { ManifestRegistry, RegistryAccess } from "./cli/manifest/access.ts"
 import { EngineError } from "./base/errors.ts";
 import { type Reference, withDefaultTag } from "./oci/reference.ts";
 import { RegistryClient } from "./registry/client.ts";
-import { fetchManifest, fetchSmallBlob, putManifest } from "./registry/manifests.ts";
+import { fetchManifest, fetchSmallBlob, putManifest, putSmallBlob } from "./registry/manifests.ts";
 import type { RepositoryAction } from "./registry/registry.ts";
 import type { RegistrySession } from "./registry/session.ts";
 
@@ -31,6 +31,9 @@ export function manifestRegistry(): ManifestRegistry {
     async readBlob(reference, digest, access) {
       const session = await open(reference, access, "pull");
       return await fetchSmallBlob(session, digest, { maxBytes: maxConfigBytes, signal });
+    },
+    async putBlob(reference, bytes, access) {
+      await putSmallBlob(await open(reference, access, "pull,push"), bytes, signal);
     },
     async mountBlobs(from, to, digests, access) {
       const session = await open(to, access, "pull,push");

@@ -69,7 +69,15 @@ export function textWithHint(error: EngineError): string {
   return `${error.message}${/[.!?]$/.test(error.message) ? "" : "."} ${error.hint}`;
 }
 
+/**
+ * True for an {@link EngineError}, also for one of another bundle, which has a class of its own: the registry client throws
+ * at the command line.
+ */
+export function isEngineError(error: unknown): error is EngineError {
+  return error instanceof Error && error.name === "EngineError" && "kind" in error;
+}
+
 /** True when `error` is an {@link EngineError} of one of `kinds`. */
 export function isKind(error: unknown, ...kinds: ErrorKind[]): error is EngineError {
-  return error instanceof EngineError && kinds.includes(error.kind);
+  return isEngineError(error) && kinds.includes(error.kind);
 }

@@ -7,6 +7,7 @@ import { DotenvError, parseDotenv } from "./file/dotenv.ts";
 import { interpolate } from "./file/interpolate.ts";
 import { isVersionOne } from "./file/legacy.ts";
 import { loadFiles, type LoadedFiles, type SourceFile } from "./file/load-files.ts";
+import { isRemote, localFile, type RemoteFiles } from "./file/remote.ts";
 import { normalize } from "./file/normalize.ts";
 import { readYaml } from "./file/yaml.ts";
 import { checkConsistency } from "./model/consistency.ts";
@@ -37,6 +38,8 @@ export interface LoadOptions {
   readonly consistency?: boolean;
   /** Reads `env_file`s into the environments. */
   readonly resolveEnvironment?: boolean;
+  /** Files of registries that are here; a {@link RemoteNeededError} asks for others. Without it none can be used. */
+  readonly remotes?: RemoteFiles;
 }
 
 const fileNames = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -68,6 +71,7 @@ export function loadModel(options: LoadOptions): LoadedModel {
     lookup,
     interpolate: options.interpolate !== false,
     resolvePaths: options.resolvePaths !== false,
+    ...(options.remotes === undefined ? {} : { remotes: options.remotes }),
     warn,
   });
   if (Object.keys(loaded.tree).length === 0) throw new ComposeError("empty compose file", { exitCode: 15 });
@@ -120,6 +124,8 @@ interface Located {
   readonly environment: Record<string, string>;
   readonly sources: readonly SourceFile[];
   readonly directory: string;
+  /** What the project is named after. */
+  readonly nameDirectory: string;
 }
 
 function locate(options: LoadOptions, warn: (message: string) => void): Located {
@@ -134,10 +140,19 @@ function locate(options: LoadOptions, warn: (message: string) => void): Located 
   const directory = directoryOf(paths, base, options.cwd);
   if (directory !== early && (options.envFiles?.length ?? 0) === 0)
     readEnvFiles(environment, options, directory);
-  const sources = paths.map((path): SourceFile =>
-    path === "-" ? { path, text: readInput() } : { path: resolve(options.cwd, path) },
-  );
-  return { environment, sources, directory };
+  const sources = paths.map((path): SourceFile => {
+    if (path === "-") return { path, text: readInput() };
+    if (isRemote(path)) return { path: localFile(path, options.remotes), isRemote: true };
+    return { path: resolve(options.cwd, path) };
+  });
+  // Of a file in a registry it is the repository's directory, as with Docker Compose; its paths start where it is here.
+  const isElsewhere = base === undefined && sources[0]?.isRemote === true;
+  return {
+    environment,
+    sources,
+    directory: isElsewhere ? dirname(sources[0]!.path) : directory,
+    nameDirectory: directory,
+  };
 }
 
 function directoryOf(paths: readonly string[], base: string | undefined, cwd: string): string {
@@ -186,7 +201,7 @@ function findPaths(
   if (named !== undefined && named !== "") {
     return named
       .split(environment["COMPOSE_PATH_SEPARATOR"] || ":")
-      .map((path) => resolve(options.cwd, path));
+      .map((path) => (isRemote(path) ? path : resolve(options.cwd, path)));
   }
   const names = options.fig === true ? ["fig.yml", "fig.yaml", ...fileNames] : [...fileNames, "fig.yml"];
   for (let directory = base ?? options.cwd; ; directory = dirname(directory)) {
@@ -245,8 +260,8 @@ function projectName(located: Located, options: LoadOptions, warn: (message: str
   }
   const inFiles = nameInFiles(located);
   if (inFiles !== "") return inFiles;
-  const base = basename(located.directory);
-  warnOfLink(located.directory, base, warn);
+  const base = basename(located.nameDirectory);
+  warnOfLink(located.nameDirectory, base, warn);
   const name = options.fig === true ? base.toLowerCase().replace(/[^a-z0-9]/g, "") : normalizeName(base);
   if (name === "") throw new ComposeError("project name must not be empty: give one with -p");
   return name;

@@ -145,3 +145,43 @@ export async function fetchSmallBlob(
     );
   return bytes;
 }
+
+/** Makes sure that the repository has a blob that is small enough for one request (distribution spec 1.1, end-4a, end-6). */
+export async function putSmallBlob(
+  session: RegistrySession,
+  bytes: Buffer,
+  signal: AbortSignal,
+): Promise<void> {
+  const digest = digestOf(bytes);
+  const what = `blob ${digest} of ${session.options.repository}`;
+  const head = await session.send({
+    what,
+    method: "HEAD",
+    path: `/blobs/${digest}`,
+    accept: [200, 404],
+    signal,
+  });
+  head.body.resume();
+  if (head.status === 200) return;
+  const started = await session.send({
+    what: `starting the upload of ${what}`,
+    method: "POST",
+    path: "/blobs/uploads/",
+    headers: { "Content-Length": "0" },
+    accept: [202],
+    signal,
+  });
+  started.body.resume();
+  const location = session.locationOf(started);
+  location.searchParams.set("digest", digest);
+  const answer = await session.send({
+    what: `sending ${what}`,
+    method: "PUT",
+    path: location,
+    headers: { "Content-Type": "application/octet-stream", "Content-Length": String(bytes.length) },
+    body: () => bytes,
+    accept: [201, 204],
+    signal,
+  });
+  answer.body.resume();
+}

@@ -3,9 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { ComposeProject, service } from "../helpers/compose.ts";
+import { compose2, ComposeProject, service } from "../helpers/compose.ts";
+import { startGantryRegistry } from "../helpers/gantry-registry.ts";
 import { busybox } from "../helpers/images.ts";
-import { mustRun } from "../helpers/process.ts";
+import { eventually, mustRun } from "../helpers/process.ts";
 import { hasRegistry, startRegistry } from "../helpers/registry.ts";
 import { useDaemon } from "../helpers/suite.ts";
 
@@ -157,5 +158,116 @@ services:
     const built = await app.run(["build", "--push", "unnamed"]);
     assert.equal(built.code, 0);
     assert.match(built.stderr, /^ unnamed Skipped $/m);
+  });
+});
+
+describe("compose alpha publish and oci:// files", () => {
+  const suite = useDaemon();
+
+  const files = {
+    "compose.yaml": `
+services:
+  web:
+    image: ${busybox}
+    command: ${service("cat /data/word; echo $$WORD")}
+    env_file: [ { path: web.env, required: false } ]
+    volumes: [ "./data:/data" ]
+`,
+    "over.yaml": `
+services:
+  web: { environment: { WORD: "\${WORD:-none}" } }
+`,
+  };
+
+  /** Publishes, and runs what was published from a directory where nothing of it is. */
+  async function roundTrip(registry: string): Promise<void> {
+    await using shop = await ComposeProject.make(suite.daemon, files);
+    const name = `${registry}/somebody/shop`;
+    const published = await shop.run([
+      "-f",
+      "compose.yaml",
+      "-f",
+      "over.yaml",
+      "alpha",
+      "publish",
+      `${name}:1`,
+    ]);
+    assert.equal(published.code, 0, published.stderr);
+    const told = [
+      'WARNING: service "web": its env_file is not published',
+      " web Skipped ",
+      ` ${name}:1 publishing `,
+      ` ${name}:1 published `,
+    ];
+    assert.equal(published.stderr, told.map((line) => `${line}\n`).join(""));
+    await using user = await ComposeProject.make(
+      suite.daemon,
+      { "compose.yaml": `include: [ "oci://${name}:1" ]\n` },
+      "somebody",
+    );
+    const remote = ["-f", `oci://${name}:1`];
+    const text = await user.ok([...remote, "config"], { env: { WORD: "given" } });
+    assert.match(text, /^name: somebody$/m);
+    assert.match(text, /WORD: given/);
+    const source = /source: (\S+\/docker-compose\/[0-9a-f]{64}\/data)$/m.exec(text)?.[1];
+    assert.ok(source !== undefined, text);
+    await mustRun(["mkdir", "-p", source]);
+    await mustRun(["sh", "-c", `echo of the application > ${source}/word`]);
+    await user.ok([...remote, "up", "-d"], { env: { WORD: "given" } });
+    await eventually(async () => /of the application\n[^]*given/.test(await user.ok(["logs", "web"])), {
+      timeoutMs: 60_000,
+      what: "the words of what was published",
+    });
+    // The same by `include`, whose variables are those here.
+    assert.match(await user.ok(["config"], { env: { WORD: "included" } }), /WORD: included/);
+    // Docker Compose finds the project as it should be, in the same directory.
+    const other = await compose2();
+    if (other !== undefined) {
+      const before = await user.ids();
+      const variables = [
+        "COMPOSE_EXPERIMENTAL_OCI_REMOTE=1",
+        "WORD=given",
+        `XDG_CACHE_HOME=${user.cacheDirectory}`,
+      ];
+      await user.other(["env", ...variables, ...other], [...remote, "up", "-d"]);
+      assert.deepEqual(await user.ids(), before);
+    }
+    await user.ok([...remote, "down"]);
+
+    for (const [path, words] of [
+      [`oci://${name}:none`, /failed to pull OCI resource ".*:none": not found/],
+      ["oci://UPPER", /invalid reference format: UPPER/],
+    ] as const) {
+      const failed = await user.run(["-f", path, "config"]);
+      assert.equal(failed.code, 1);
+      assert.match(failed.stderr, words);
+    }
+    const off = await user.run([...remote, "config"], { env: { COMPOSE_EXPERIMENTAL_OCI_REMOTE: "0" } });
+    assert.match(off.stderr, /OCI remote resource is disabled/);
+  }
+
+  test("go through Debian's registry", async (context) => {
+    if (!(await hasRegistry())) return context.skip("no docker-registry");
+    await using registry = await startRegistry();
+    await roundTrip(registry.address);
+  });
+
+  test("go through gantry's registry, in the form of OCI 1.0, too", async () => {
+    await using registry = await startGantryRegistry();
+    await roundTrip(registry.address);
+    await using shop = await ComposeProject.make(suite.daemon, files);
+    const name = `${registry.address}/somebody/shop:old`;
+    await shop.ok(["alpha", "publish", "--oci-version", "1.0", name]);
+    assert.match(await shop.ok(["-f", `oci://${name}`, "config", "--services"]), /^web$/m);
+    for (const [args, words] of [
+      [["publish"], /accepts 1 arg\(s\), received 0/],
+      [["publish", "--oci-version", "2.0", name], /unsupported OCI version: 2\.0/],
+      [["publish", "--ports", name], /unknown flag: --ports/],
+      [["viz", name], /accepts 0 arg\(s\), received 1/],
+    ] as const) {
+      const refused = await shop.run(["alpha", ...args]);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, words);
+    }
   });
 });

@@ -114,6 +114,8 @@ for (const program of ["gantry", "docker"] as const)
     // What was of another repository is in this one now.
     assert.equal((await fetch(`${registry.origin}/v2/${program}/app/manifests/${arm.digest}`)).status, 200);
     // Ours reads what either has pushed.
+    const missing = await manifest("gantry", "inspect", "--insecure", `${name}:none`);
+    assert.deepEqual([missing.code, missing.stderr], [1, `no such manifest: ${name}:none\n`]);
     const inspected = await manifest("gantry", "inspect", "--insecure", `${name}:all`);
     assert.deepEqual(JSON.parse(inspected.stdout), index);
     const verbose = await manifest("gantry", "inspect", "--insecure", "-v", `${name}:all`);
@@ -135,7 +137,7 @@ test("lists are forgotten by rm; what is not there, or cannot be, is said", asyn
   assert.match((await manifest("gantry", "rm", `${name}:all`)).stderr, /No such manifest: .*\/rm\/app:all/);
   assert.match(
     (await manifest("gantry", "create", "--insecure", `${name}:x`, `${name}:none`)).stderr,
-    /manifest none of rm\/app at 127\.0\.0\.1:\d+: manifest unknown/,
+    /^no such manifest: 127\.0\.0\.1:\d+\/rm\/app:none\n$/,
   );
   await manifest("gantry", "create", "--insecure", "elsewhere.example:5000/x:1", `${name}:amd64`);
   assert.match(

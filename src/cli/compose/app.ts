@@ -3,6 +3,7 @@ import { isatty } from "node:tty";
 import { limiter } from "../../compose/dependency-order.ts";
 import type { Session } from "../../compose/engine.ts";
 import { ComposeError } from "../../compose/errors.ts";
+import { RemoteNeededError } from "../../compose/file/remote.ts";
 import { loadProject, normalizeName, type LoadOptions } from "../../compose/load.ts";
 import type { Project } from "../../compose/model/project.ts";
 import type { MemoView } from "../../compose/unchanged/memo.ts";
@@ -29,6 +30,7 @@ export class ComposeApp {
   readonly isFig: boolean;
   readonly #group: ParsedArguments;
   readonly #warned = new Set<string>();
+  readonly #remotes = new Map<string, string>();
   #view: ProgressView | undefined;
   /** What stays below everything else on the terminal of standard output. */
   footer: Footer | undefined;
@@ -62,8 +64,15 @@ export class ComposeApp {
       projectDirectory: group.string("project-directory"),
       compatibility: group.bool("compatibility"),
       fig: this.isFig,
+      remotes: this.#remotes,
       warn: (message) => this.warn(message),
     };
+  }
+
+  /** Brings a file of a registry here. Throws `ComposeError`, and what the registry says. */
+  async bring(path: string): Promise<void> {
+    const { bringArtifact } = await import("./bring-artifact.ts");
+    this.#remotes.set(path, await bringArtifact(this.context, path));
   }
 
   /** Loads the project with these services (all when there are none). */
@@ -224,7 +233,7 @@ export function composeCommand(command: ComposeCommand): Command {
         await new Promise((resolve) => setImmediate(resolve));
       }
       try {
-        return await command.run(app, parsed);
+        return await runWithRemotes(app, () => command.run(app, parsed));
       } catch (error) {
         app.finish();
         if (error instanceof ComposeError)
@@ -233,6 +242,18 @@ export function composeCommand(command: ComposeCommand): Command {
       }
     },
   };
+}
+
+/** Files are read before anything is done: where one has to be brought here first, the command begins anew. */
+async function runWithRemotes(app: ComposeApp, run: () => Promise<number>): Promise<number> {
+  for (;;) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof RemoteNeededError)) throw error;
+      await app.bring(error.path);
+    }
+  }
 }
 
 export const timeoutFlag: FlagSpec = {

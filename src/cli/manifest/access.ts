@@ -1,4 +1,4 @@
-/** A registry as the `manifest` commands need it. They ask it themselves, as Docker's do; the daemon has no part in it. */
+/** A registry as the `manifest` commands and compose's artifacts need it. They ask it themselves, as Docker's do; the daemon has no part in it. */
 import type { Reference } from "../../oci/reference.ts";
 import type { RegistryAuth } from "../../wire/registry.ts";
 
@@ -20,6 +20,8 @@ export interface ManifestRegistry {
   fetch(reference: Reference, access: RegistryAccess): Promise<RawManifest>;
   /** A small blob: a configuration. */
   readBlob(reference: Reference, digest: string, access: RegistryAccess): Promise<Buffer>;
+  /** Makes sure that the repository has a small blob. */
+  putBlob(reference: Reference, bytes: Buffer, access: RegistryAccess): Promise<void>;
   /** Makes sure that the repository of `to` has blobs of the repository of `from`, in the same registry. */
   mountBlobs(
     from: Reference,

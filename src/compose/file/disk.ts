@@ -27,6 +27,11 @@ export function noteAnswers<T>(work: () => T): { readonly result: T; readonly an
   }
 }
 
+/** Notes an answer that was not given by the disk. */
+export function noteAnswer(path: string, answer: string): void {
+  if (answers !== undefined) answers[path] = answer;
+}
+
 /** True when the disk gives the same answers as it did then. */
 export function sameAnswers(noted: DiskAnswers): boolean {
   try {
@@ -86,8 +91,10 @@ export function readText(path: string): string {
   }
 }
 
-/** The text of standard input, which is read once. */
+let input: string | undefined;
+
+/** The text of standard input, which can be read once: who asks again gets the same. */
 export function readInput(): string {
   if (answers !== undefined) answers["-"] = "read once";
-  return readFileSync(0, "utf8");
+  return (input ??= readFileSync(0, "utf8"));
 }

@@ -12,6 +12,7 @@ import { mergeFiles, mergeServices } from "./merge.ts";
 import { withDefaults, withEnvironment } from "./normalize.ts";
 import { expandHome, withAbsolutePaths } from "./paths.ts";
 import { Positions } from "./positions.ts";
+import { isRemote, localFile, type RemoteFiles } from "./remote.ts";
 import { checkResources, withoutEmptyDns, withoutPaths, withResources } from "./resources.ts";
 import { checkSchema } from "./schema.ts";
 import { withoutDoubles } from "./unique.ts";
@@ -21,6 +22,8 @@ import { readYaml, type YamlDocument } from "./yaml.ts";
 export interface SourceFile {
   readonly path: string;
   readonly text?: string;
+  /** Out of a registry: its relative paths start where it is. */
+  readonly isRemote?: boolean;
 }
 
 export interface FileOptions {
@@ -28,6 +31,8 @@ export interface FileOptions {
   readonly interpolate: boolean;
   /** Relative paths become absolute, from the directory given to {@link loadFiles}. */
   readonly resolvePaths: boolean;
+  /** Files of registries that are here; without it none can be. */
+  readonly remotes?: RemoteFiles;
   readonly warn: (message: string) => void;
 }
 
@@ -65,9 +70,12 @@ class Loader {
     let tree = treeMap();
     const loading = [...included];
     for (const file of files) {
-      loading.push(file.path);
+      if (file.isRemote !== true) loading.push(file.path);
+      const own = file.isRemote === true ? dirname(file.path) : directory;
+      const place = { file: file.path, directory: own, included: loading, positions };
       for (const document of this.#read(file)) {
-        tree = this.#onTop(tree, document, { file: file.path, directory, included: loading, positions });
+        const isElsewhere = own !== directory;
+        tree = this.#onTop(tree, document, { ...place, ...(isElsewhere ? { base: own } : {}) });
       }
     }
     tree = withDefaults(tree);
@@ -91,6 +99,7 @@ class Loader {
     const base = withoutPaths(tree, document.resets);
     return this.#located(positions, () => {
       own = this.#withIncludes(own, place);
+      if (place.base !== undefined) own = this.#atHome(own, place.base);
       const { file, taken } = takeVersionTwoKeys(own);
       if (this.#options.interpolate) this.#check(file, positions);
       let merged = withoutDoubles(mergeFiles(base, own));
@@ -104,6 +113,18 @@ class Loader {
       const long = canonical(merged, { lenient: !this.#options.interpolate, warn: this.#options.warn });
       return withoutDoubles(withoutEmptyDns(long));
     });
+  }
+
+  /** A document whose relative paths start elsewhere than those of the others. */
+  #atHome(file: TreeMap, directory: string): TreeMap {
+    const { interpolate: isRead, warn } = this.#options;
+    if (isRead) this.#check(takeVersionTwoKeys(file).file, new Positions());
+    return withAbsolutePaths(canonical(file, { lenient: !isRead, warn }), directory);
+  }
+
+  /** The path of a file that another names. */
+  #pathOf(file: string, directory: string): string {
+    return isRemote(file) ? localFile(file, this.#options.remotes) : resolve(directory, expandHome(file));
   }
 
   /** A document with its variables replaced, in today's form, and with what its services extend. */
@@ -198,7 +219,7 @@ class Loader {
   }
 
   /** A service with what it extends, and what that extends. */
-  #extended(name: string, services: TreeMap, place: Required<ExtendPlace>): Tree | undefined {
+  #extended(name: string, services: TreeMap, place: ExtendsFrom): Tree | undefined {
     const service = services[name];
     if (!isMap(service) || service["extends"] === undefined) return service;
     const { extends: extension, ...rest } = service;
@@ -234,14 +255,14 @@ class Loader {
   #fromFile(
     file: string,
     { name, ref }: { name: string; ref: string },
-    place: Required<ExtendPlace>,
+    place: ExtendsFrom,
   ): Tree | undefined {
     const fail = (message: string): ComposeError =>
       new ComposeError(`cannot extend service ${q(name)} in ${place.file}: ${message}`, {
         position: place.positions.get(["services", name, "extends"]),
         exitCode: 15,
       });
-    const path = resolve(place.directory, expandHome(file));
+    const path = this.#pathOf(file, place.directory);
     let documents: YamlDocument[];
     try {
       documents = this.#read({ path });
@@ -289,7 +310,7 @@ class Loader {
   #include(entry: TreeMap, index: number, place: Place): LoadedFiles {
     const { directory, positions, included } = place;
     const at = ["include", String(index)];
-    const paths = stringsOf(entry["path"]).map((path) => resolve(directory, expandHome(path)));
+    const paths = stringsOf(entry["path"]).map((path) => this.#pathOf(path, directory));
     if (paths.length === 0) throw positions.error(at, "path is required");
     const again = paths.find((path) => included.includes(path));
     if (again !== undefined) {
@@ -343,11 +364,16 @@ interface Place {
   readonly directory: string;
   readonly included: readonly string[];
   readonly positions: Positions;
+  /** Where its relative paths start, where that is not where the project's do. */
+  readonly base?: string;
 }
 
 interface ExtendPlace extends Place {
   readonly resets: readonly TreePath[];
-  readonly chain?: readonly Service[];
+}
+
+interface ExtendsFrom extends ExtendPlace {
+  readonly chain: readonly Service[];
 }
 
 const q = (text: string): string => JSON.stringify(text);
@@ -361,7 +387,7 @@ function existing(path: string): string[] {
   return kindAt(path) === "file" ? [path] : [];
 }
 
-function checkCircle({ chain, positions }: Required<ExtendPlace>, next: Service): void {
+function checkCircle({ chain, positions }: ExtendsFrom, next: Service): void {
   const start = chain.findIndex(({ file, name }) => file === next.file && name === next.name);
   if (start < 0) return;
   const first = chain[0] ?? next;

@@ -1,76 +1,61 @@
-import { imageOf, namesOf, type Project, type Service } from "../../../compose/model/project.ts";
 import { CliError } from "../../errors.ts";
+import { drawServices, vizFlags } from "../alpha/viz.ts";
 import { composeCommand } from "../app.ts";
+
+const publishFlags = ["oci-version", "resolve-image-digests"];
 
 export default composeCommand({
   name: "alpha",
   offline: true,
-  usage: "viz [OPTIONS]",
-  short: "Draw the services and what they depend on, in graphviz's language",
-  long: "Of Docker Compose's experimental commands `viz` is there.",
-  examples: [["gantry compose alpha viz --ports | dot -Tsvg > services.svg", "a picture of the services"]],
-  args: { min: 1, max: 1 },
+  usage: "viz [OPTIONS]\n       gantry compose alpha publish [OPTIONS] REPOSITORY",
+  short: "Draw the services, or publish the files in a registry",
+  long:
+    "Docker Compose's experimental commands. `viz` draws the services and what they depend on, in graphviz's language. " +
+    "`publish` pushes the images that are built, and then the compose files as they are, for `-f oci://REPOSITORY`.",
+  examples: [
+    ["gantry compose alpha viz --ports | dot -Tsvg > services.svg", "a picture of the services"],
+    ["gantry compose alpha publish registry.example.com/shop:1", "the files in a registry"],
+    ["gantry compose -f oci://registry.example.com/shop:1 up -d", "the application out of it"],
+  ],
+  args: { min: 1, max: 2 },
   flags: [
-    { name: "image", type: "bool", help: "Show the images, too" },
-    { name: "indentation-size", type: "int", default: 1, help: "Number of tabs or spaces to indent by" },
-    { name: "networks", type: "bool", help: "Show the networks, too" },
-    { name: "ports", type: "bool", help: "Show the ports, too" },
-    { name: "spaces", type: "bool", help: "Indent by spaces" },
+    { name: "image", type: "bool", help: "viz: show the images, too" },
+    {
+      name: "indentation-size",
+      type: "int",
+      default: 1,
+      help: "viz: number of tabs or spaces to indent by",
+    },
+    { name: "networks", type: "bool", help: "viz: show the networks, too" },
+    {
+      name: "oci-version",
+      type: "string",
+      placeholder: "VERSION",
+      help: "publish: form of the manifest, 1.0 or 1.1; what the registry takes unless given",
+    },
+    { name: "ports", type: "bool", help: "viz: show the ports, too" },
+    {
+      name: "resolve-image-digests",
+      type: "bool",
+      help: "publish: add a file that names images by what their tags are in the registry now",
+    },
+    { name: "spaces", type: "bool", help: "viz: indent by spaces" },
   ],
   async run(app, parsed) {
-    const [name = ""] = parsed.positional;
-    if (name !== "viz") throw new CliError(`unknown command: compose alpha ${name}: viz is there`, 1);
-    const size = parsed.number("indentation-size");
-    if (size < 0) throw new CliError(`invalid indentation size: ${size}`, 1);
-    const indent = (parsed.bool("spaces") ? " " : "\t").repeat(size);
-    const project = app.project();
-    const more = {
-      image: parsed.bool("image"),
-      networks: parsed.bool("networks"),
-      ports: parsed.bool("ports"),
-    };
-    const names = namesOf(project.services);
-    const nodes = names.map((each) => `"${each}" [style="filled" label=<${label(project, each, more)}>];`);
-    const edges = names.flatMap((each) =>
-      namesOf(project.services[each]!.depends_on ?? {}).map((other) => `"${each}" -> "${other}";`),
-    );
-    const lines = (list: readonly string[]): string => list.map((line) => `${indent}${line}\n`).join("");
-    const body = `${lines(["layout=dot;", ...nodes])}\n${lines(edges)}`;
-    app.context.print(`digraph "${project.name}" {\n${body}}\n\n`);
-    return 0;
+    const [name = "", ...rest] = parsed.positional;
+    const isPublish = name === "publish";
+    if (name !== "viz" && !isPublish)
+      throw new CliError(`unknown command: compose alpha ${name}: viz and publish are there`, 1);
+    const foreign = (isPublish ? vizFlags : publishFlags).find((flag) => parsed.changed(flag));
+    if (foreign !== undefined) throw new CliError(`unknown flag: --${foreign}`, 1);
+    const wanted = isPublish ? 1 : 0;
+    if (rest.length !== wanted)
+      throw new CliError(`compose alpha ${name} accepts ${wanted} arg(s), received ${rest.length}`, 1);
+    if (!isPublish) return drawServices(app, parsed);
+    const { publish } = await import("../alpha/publish.ts");
+    return await publish(app, rest[0]!, {
+      version: parsed.string("oci-version"),
+      withDigests: parsed.bool("resolve-image-digests"),
+    });
   },
 });
-
-interface Shown {
-  readonly image: boolean;
-  readonly networks: boolean;
-  readonly ports: boolean;
-}
-
-/** A node's text, in HTML as graphviz reads it. */
-function label(project: Project, name: string, shown: Shown): string {
-  const service = project.services[name]!;
-  const networks = shown.networks ? networksOf(service) : [];
-  const ports = shown.ports ? portsOf(service) : [];
-  return [
-    `<font point-size="15">${name}</font>`,
-    ...(networks.length > 0 ? [small("Networks", `<br/>${networks.join("<br/>")}`)] : []),
-    ...(ports.length > 0 ? [small("Ports", `<br/>${ports.join("<br/>")}`)] : []),
-    ...(shown.image ? [small("Image", `<br/>${imageOf(project, name, service)}`)] : []),
-  ].join("");
-}
-
-const small = (title: string, text: string): string =>
-  `<font point-size="10"><br/><br/><b>${title}:</b>${text}</font>`;
-
-function networksOf({ networks = {} }: Service): string[] {
-  const priority = (name: string): number => networks[name]?.priority ?? 0;
-  return namesOf(networks).toSorted((a, b) => priority(b) - priority(a));
-}
-
-function portsOf({ ports = [] }: Service): string[] {
-  return ports.map(({ host_ip: address, published = "", target, protocol = "tcp", mode = "ingress" }) => {
-    const host = address === undefined || address === "" ? "" : `${address}:`;
-    return `${host}${published}:${target} (${protocol}, ${mode})`;
-  });
-}

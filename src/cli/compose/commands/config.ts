@@ -5,16 +5,11 @@ import { modelText, projectText } from "../../../compose/model/output.ts";
 import { serviceHash } from "../../../compose/model/service-hash.ts";
 import { imageOf, namesOf, type Project } from "../../../compose/model/project.ts";
 import { isMap, type Tree } from "../../../compose/tree.ts";
-import {
-  familiarReference,
-  formatReference,
-  parseReference,
-  withDefaultTag,
-} from "../../../oci/reference.ts";
 import { CliError } from "../../errors.ts";
 import { alignTabs } from "../../output/tab-writer.ts";
 import type { ParsedArguments } from "../../parser.ts";
 import { composeCommand, oneOf, type ComposeApp } from "../app.ts";
+import { withDigests } from "../image-digests.ts";
 
 export default composeCommand({
   name: "config",
@@ -139,24 +134,4 @@ function variables(app: ComposeApp): string {
   walk(tree);
   const rows = [...found.keys()].sort().map((name) => found.get(name)!);
   return alignTabs(lines(["NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE", ...rows]));
-}
-
-async function withDigests(app: ComposeApp, project: Project): Promise<Project> {
-  const { registryAuthFor } = await import("../../credentials.ts");
-  const services = await Promise.all(
-    Object.entries(project.services).map(async ([name, service]) => {
-      if (service.image === undefined) return [name, service] as const;
-      const reference = withDefaultTag(parseReference(service.image));
-      if (reference.digest !== undefined) return [name, service] as const;
-      const auth = await registryAuthFor(app.context, reference.domain);
-      const { Descriptor: descriptor } = await app.context.client.transport.json<{
-        Descriptor: { digest: string };
-      }>("GET", `/distribution/${familiarReference(reference)}/json`, {
-        headers: auth === undefined ? {} : { "X-Registry-Auth": auth },
-      });
-      const image = `${formatReference(reference)}@${descriptor.digest}`;
-      return [name, { ...service, image }] as const;
-    }),
-  );
-  return { ...project, services: Object.fromEntries(services) };
 }
