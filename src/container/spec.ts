@@ -2,10 +2,11 @@
  * From a container's record to the OCI runtime's `config.json` (OCI runtime specification 1.1, config.md and
  * config-linux.md), with Docker's defaults.
  */
-import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
+import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, symlinkSync } from "node:fs";
 import { hostname as hostHostname } from "node:os";
 import { errorText } from "../base/errors.ts";
 import { isErrno } from "../linux/fs-error.ts";
+import { resolveInRoot } from "../linux/resolve-in-root.ts";
 import type { IdMap, IdRange } from "../linux/user-namespace.ts";
 import type {
   RuntimeIdMapping,
@@ -66,7 +67,7 @@ const umask = 0o022;
 
 /**
  * Builds the runtime's configuration. Reads the root's passwd and group, and puts the empty `/.dockerenv` into it, which
- * programs take as the sign that they run in a container. Synchronous: it is on the way of every start.
+ * programs take as the sign that they run in a container, and the link `/etc/mtab`. Synchronous: it is on the way of every start.
  * Throws `invalidArgument` for a user, device or propagation that is not there, `unavailable` for a missing init program.
  */
 export function buildSpec(container: ContainerRecord, inputs: SpecInputs): BuiltSpec {
@@ -94,7 +95,10 @@ export function buildSpec(container: ContainerRecord, inputs: SpecInputs): Built
   if (mounts.rootfsPropagation !== undefined) spec.linux.rootfsPropagation = mounts.rootfsPropagation;
   if (inputs.deviceEdits !== undefined) addDevices(spec, inputs.deviceEdits);
   // With ids of its own the root is marked by who mounts it.
-  if (inputs.userNamespace === undefined) markRoot(inputs.rootfs);
+  if (inputs.userNamespace === undefined) {
+    markRoot(inputs.rootfs);
+    linkMountTable(inputs.rootfs);
+  }
   return { spec, warnings };
 }
 
@@ -272,6 +276,22 @@ function thermalPaths(): string[] {
         .filter((path) => existsSync(path))
     : [];
   return knownThermalPaths;
+}
+
+/**
+ * Makes the link `/etc/mtab`, which old programs read as the table of mounts, where an image has an /etc and no such file.
+ * /etc itself may be a link: it is followed inside the root.
+ */
+function linkMountTable(rootfs: string): void {
+  const directory = resolveInRoot(rootfs, "/etc");
+  try {
+    if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+    if (lstatSync(`${directory}/mtab`, { throwIfNoEntry: false }) === undefined)
+      symlinkSync("/proc/mounts", `${directory}/mtab`);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST", "EROFS"))
+      throw new Error(`make /etc/mtab: ${errorText(error)}`, { cause: error });
+  }
 }
 
 /** Makes the empty `/.dockerenv`. It lies in the root itself and links are not followed, so nothing leads elsewhere. */

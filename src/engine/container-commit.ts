@@ -107,6 +107,7 @@ function imageConfigOf(config: ContainerConfig): ImageConfig {
     ...(config.WorkingDir ? { WorkingDir: config.WorkingDir } : {}),
     ...(config.Labels ? { Labels: config.Labels } : {}),
     ...(config.StopSignal ? { StopSignal: config.StopSignal } : {}),
+    ...(typeof config.StopTimeout === "number" ? { StopTimeout: config.StopTimeout } : {}),
     ...(config.Healthcheck ? { Healthcheck: config.Healthcheck } : {}),
     ...(config.OnBuild ? { OnBuild: config.OnBuild } : {}),
     ...(config.Shell ? { Shell: config.Shell } : {}),

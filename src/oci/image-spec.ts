@@ -59,6 +59,8 @@ export interface ImageConfig {
   WorkingDir?: string;
   Labels?: Record<string, string> | null;
   StopSignal?: string;
+  /** Seconds; Docker's `commit` keeps it, and nothing reads it from an image. */
+  StopTimeout?: number;
   ArgsEscaped?: boolean;
   Healthcheck?: {
     Test?: string[] | null;

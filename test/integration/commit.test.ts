@@ -24,6 +24,15 @@ for (const driver of flavour === "docker" ? ["overlay2"] : ["overlay2", "vfs"]) 
       await ok("exec", "box", "sh", "-c", "until test -e /tmp/done; do :; done");
     };
 
+    test("the time to stop is kept", async () => {
+      await ok("create", "--name", "slow", "--stop-timeout", "7", "--stop-signal", "INT", busybox);
+      const id = await ok("commit", "slow");
+      const { Config } = await suite.daemon.client.getImage(id).inspect();
+      const { StopSignal, StopTimeout } = Config as { StopSignal?: string; StopTimeout?: number };
+      assert.deepEqual([StopSignal, StopTimeout], ["INT", 7]);
+      await ok("rmi", id);
+    });
+
     test("changes, deletions, links and modes are in the image, over the parent's layers", async () => {
       const change =
         "mkdir -p /a/b; echo new >/a/b/file; ln /a/b/file /a/hard; ln -s b/file /a/soft; chmod 2750 /a/b";

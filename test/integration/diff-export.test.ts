@@ -38,6 +38,21 @@ for (const driver of flavour === "docker" ? ["overlay2"] : ["overlay2", "vfs"]) 
       );
     });
 
+    test("a container has the link /etc/mtab, which is no change", async () => {
+      await runBox("true");
+      const inside = (...args: string[]): Promise<string> => suite.daemon.dockerOk(["exec", "box", ...args]);
+      assert.equal(await inside("readlink", "/etc/mtab"), "/proc/mounts");
+      assert.match(await inside("cat", "/etc/mtab"), / \/proc proc /);
+      assert.deepEqual(await diff(), [""]);
+      // One that the image has stays: here a file of the commit's.
+      await inside("sh", "-c", "rm /etc/mtab; echo mine >/etc/mtab");
+      await suite.daemon.dockerOk(["commit", "box", "with-mtab"]);
+      const kept = ["run", "--rm", "with-mtab", "cat", "/etc/mtab"];
+      assert.equal(await suite.daemon.dockerOk(kept), "mine");
+      await suite.daemon.dockerOk(["rm", "-f", "box"]);
+      await suite.daemon.dockerOk(["rmi", "with-mtab"]);
+    });
+
     test("what was added, changed and deleted, running and stopped", async () => {
       await runBox(
         "mkdir /new; echo x >/new/file; echo y >>/etc/passwd; rm /bin/vi; chmod 711 /root; touch /tmp/t",

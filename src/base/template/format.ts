@@ -11,7 +11,7 @@ export function formatValue(value: GoValue, isNested = false): string {
     return `map[${pairs.join(" ")}]`;
   }
   if (value instanceof GoStruct) {
-    const fields = Object.values(value.fields).map((field) => formatValue(callField(field), true));
+    const fields = value.printed().map(([, field]) => formatValue(callField(field), true));
     return `{${fields.join(" ")}}`;
   }
   if (typeof value === "number") return formatNumber(value);
@@ -91,8 +91,9 @@ function verbBody(verb: Verb, value: GoValue): string {
     return `map[${pairs.join(" ")}]`;
   }
   if (value instanceof GoStruct) {
-    return `{${Object.values(value.fields)
-      .map((field) => verbBody(verb, callField(field)))
+    return `{${value
+      .printed()
+      .map(([, field]) => verbBody(verb, callField(field)))
       .join(" ")}}`;
   }
   const text = scalarVerb(verb, value);
@@ -102,7 +103,7 @@ function verbBody(verb: Verb, value: GoValue): string {
 }
 
 function structWithNames(value: GoStruct): string {
-  const fields = Object.entries(value.fields).map(([name, field]) => {
+  const fields = value.printed().map(([name, field]) => {
     const inner = callField(field);
     return `${name}:${inner instanceof GoStruct ? structWithNames(inner) : formatValue(inner, true)}`;
   });

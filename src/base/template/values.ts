@@ -23,15 +23,25 @@ export class GoStruct {
   readonly fields: Readonly<Record<string, GoValue>>;
   /** Fields that Go's struct has and that JSON leaves out when they are empty, with their zero values. */
   readonly zeros: Readonly<Record<string, GoValue>>;
+  /** All fields in the order in which the whole struct is printed; without it those that there are. */
+  readonly layout: readonly string[] | undefined;
 
   constructor(
     typeName: string,
     fields: Readonly<Record<string, GoValue>>,
     zeros: Readonly<Record<string, GoValue>> = {},
+    layout?: readonly string[],
   ) {
     this.typeName = typeName;
     this.fields = fields;
     this.zeros = zeros;
+    this.layout = layout;
+  }
+
+  /** The fields as the whole struct is printed: also those that JSON left out. */
+  printed(): [name: string, value: GoValue][] {
+    const names = this.layout ?? Object.keys(this.fields);
+    return names.map((name) => [name, this.fields[name] ?? this.zeros[name] ?? null]);
   }
 }
 
@@ -69,6 +79,8 @@ export interface StructShape {
   readonly pointers: ReadonlySet<string>;
   /** Names of fields that are left out when they are empty, with their zero values. */
   readonly zeros: Readonly<Record<string, GoValue>>;
+  /** All fields of structs that are printed whole, by the name of the field that holds them. */
+  readonly layouts?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Parsed JSON as structs, as Go decodes it into a typed value; fields of `shape.maps` become maps. */
@@ -87,7 +99,7 @@ export function structsFromJson(json: unknown, shape: StructShape, parent = ""):
       fields[key] = new Map(items);
     } else fields[key] = structsFromJson(value, shape, key);
   }
-  return new GoStruct("struct", fields, shape.zeros);
+  return new GoStruct("struct", fields, shape.zeros, shape.layouts?.[parent]);
 }
 
 /** Go's truth: false, 0, nil, and what is empty are not true. */

@@ -58,3 +58,16 @@ export const inspectShape: StructShape = {
     VirtualSize: 0,
   },
 };
+
+/** As {@link inspectShape}, for containers: their configuration is printed with all of its fields (`{{.Config}}`). */
+export const containerShape: StructShape = {
+  ...inspectShape,
+  zeros: { ...inspectShape.zeros, ExposedPorts: new Map() },
+  layouts: {
+    Config: (
+      "Hostname Domainname User AttachStdin AttachStdout AttachStderr ExposedPorts Tty OpenStdin StdinOnce Env Cmd " +
+      "Healthcheck ArgsEscaped Image Volumes WorkingDir Entrypoint NetworkDisabled MacAddress OnBuild Labels StopSignal " +
+      "StopTimeout Shell"
+    ).split(" "),
+  },
+};

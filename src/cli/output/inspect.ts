@@ -3,7 +3,7 @@ import { TemplateExecutionError } from "../../base/template/execute.ts";
 import { TemplateSyntaxError } from "../../base/template/lexer.ts";
 import { Template } from "../../base/template/template.ts";
 import { mapsFromJson, structsFromJson } from "../../base/template/values.ts";
-import { inspectShape } from "./inspect-shape.ts";
+import { containerShape, inspectShape } from "./inspect-shape.ts";
 import { unescapeBlanks } from "./table.ts";
 
 /** Prints what was found; made before anything is asked for, so that a bad template costs no request. */
@@ -37,7 +37,8 @@ function indentedJson(value: unknown): string {
 /** Runs a template over an object of the API: first with Go's types for it, then as plain JSON, as Docker does. */
 function applyTemplate(template: Template, object: unknown): string {
   try {
-    return template.execute(structsFromJson(object, inspectShape));
+    const isContainer = typeof object === "object" && object !== null && "HostConfig" in object;
+    return template.execute(structsFromJson(object, isContainer ? containerShape : inspectShape));
   } catch (error) {
     if (!(error instanceof TemplateExecutionError)) throw error;
   }
