@@ -97,7 +97,7 @@ async function copyKeys(
     ownerKey(session, state, instruction, place),
     instruction.chmod,
     JSON.stringify([
-      instruction.parents,
+      instruction.parents ? "names" : false,
       instruction.excludes,
       epochNs === undefined ? null : String(epochNs),
     ]),
@@ -197,7 +197,13 @@ function checkChecksum(instruction: CopyLike): void {
 function heredocPart({ heredocs }: CopyLike): Part {
   const files = new Map(heredocs.map(({ name, data }) => [byteStringOf(name), Buffer.from(data)]));
   const tree = memoryTree(files, (data) => hashParts([data.toString("latin1")]));
-  const selections = [...files.keys()].map((name) => ({ top: tree.stat(name)!, name, kept: [], inner: [] }));
+  const selections = [...files.keys()].map((name) => ({
+    top: tree.stat(name)!,
+    name,
+    keepsName: false,
+    kept: [],
+    inner: [],
+  }));
   return { tree, selections, digest: () => selectionDigest(tree, selections) };
 }
 
@@ -353,5 +359,5 @@ async function httpPart(
     const unpacked = await unpack(session, tree, entry);
     if (unpacked !== undefined) return { ...unpacked, digest: () => hashParts(["unpacked", digest()]) };
   }
-  return { tree, selections: [{ top: entry, name, kept: [], inner: [] }], digest };
+  return { tree, selections: [{ top: entry, name, keepsName: false, kept: [], inner: [] }], digest };
 }

@@ -112,6 +112,27 @@ test("the digest of files knows names, modes and bytes, and no times", () => {
   assert.notEqual(digest({ a: "1" }), digest({ a: "-> 1" }));
 });
 
+test("with --parents sources keep their ways, from /./ on, directories their names too", () => {
+  using source = tree({ f: "1", "d/g": "2", "d/s/h": "3", "d/s/i.md": "4", "e/j": "5" });
+  using target = tree({});
+  const placed = (sources: readonly string[], excluded?: string): string => {
+    const options = { destination: "/to", owner: undefined, chmod: undefined, nowNs: 0n, timeNs: undefined };
+    const plan = new LayerPlan(target, options);
+    const isExcluded = excluded === undefined ? undefined : (path: string) => path === excluded;
+    plan.add(source, selectSources(source, { sources, parents: true, isExcluded, treeName: "" }));
+    return plan.items.map(({ path }) => path).join(" ");
+  };
+  assert.equal(placed(["e"]), "to to/e to/e/j");
+  assert.equal(placed(["e/"]), "to to/e to/e/j");
+  assert.equal(placed(["f"]), "to to/f");
+  assert.equal(placed(["d/s"]), "to to/d to/d/s to/d/s/h to/d/s/i.md");
+  assert.equal(placed(["d/./s"]), "to to/s to/s/h to/s/i.md");
+  assert.equal(placed(["e/./"]), "to to/j");
+  assert.equal(placed(["d/./s"], "s/i.md"), "to to/s to/s/h");
+  assert.equal(placed(["d"], "d/s/h"), "to to/d to/d/g to/d/s to/d/s/i.md");
+  assert.equal(placed(["d/s/h", "f"], "d/s/h"), "to to/f");
+});
+
 test("where files go", () => {
   using source = tree({ f: "1", "d/g": "2", "d/s/h": "3" });
   using target = tree({ "there/x": "", file: "", "real/x": "", link: "-> /real", filelink: "-> file" });

@@ -55,11 +55,11 @@ export class LayerPlan {
     }
   }
 
-  #addOne(tree: FileTree, { top, name, kept, inner }: Selection): void {
+  #addOne(tree: FileTree, { top, name, keepsName, kept, inner }: Selection): void {
     const { destination } = this.#options;
     let base = cleanParts(byteStringOf(destination)).join("/");
-    const isDirectory = destination.endsWith("/") || kept.length > 0 || this.#typeAt(base) === "directory";
-    if (kept.length > 0 || (isDirectory && top.type !== "directory")) base = this.#directory(base);
+    const isDirectory = destination.endsWith("/") || keepsName || this.#typeAt(base) === "directory";
+    if (keepsName || (isDirectory && top.type !== "directory")) base = this.#directory(base);
     for (const parent of kept) {
       base = joinPath(base, parent.name);
       this.#put(tree, base, parent.entry);
@@ -69,7 +69,7 @@ export class LayerPlan {
       this.#put(tree, this.#inDirectory(path), top);
       return;
     }
-    if (kept.length > 0) {
+    if (keepsName) {
       base = joinPath(base, name);
       this.#put(tree, base, top);
     }

@@ -10,7 +10,7 @@ export interface SelectOptions {
   readonly sources: readonly string[];
   /** Keep the sources' directories; `/./` says from where. */
   readonly parents: boolean;
-  /** True for what `--exclude` leaves out; paths are relative to the source directory. */
+  /** True for what `--exclude` leaves out; paths are relative to the source directory, with `parents` to where they are kept from. */
   readonly isExcluded: ((path: string, isDirectory: boolean) => boolean) | undefined;
   /** How messages call the tree: `the build context`, `stage build`. */
   readonly treeName: string;
@@ -22,6 +22,8 @@ export interface Selection {
   readonly top: FileEntry;
   /** Last part of the path that was asked for. */
   readonly name: string;
+  /** With `--parents`: it arrives under its own name, also when it is a directory. */
+  readonly keepsName: boolean;
   /** With `--parents`: the directories that are kept, each with its entry. */
   readonly kept: readonly { readonly name: string; readonly entry: FileEntry }[];
   /** What is below a directory, parents first; `path` is relative to it. */
@@ -48,9 +50,15 @@ export function selectSources(tree: FileTree, options: SelectOptions): Selection
           },
         );
       const name = path.slice(path.lastIndexOf("/") + 1);
-      if (top.type !== "directory" && options.isExcluded?.(name, false) === true) continue;
       const kept = options.parents ? keptParents(tree, path, pivot) : [];
-      selections.push({ top, name, kept, inner: collect(tree, top, options.isExcluded) });
+      const keepsName = options.parents && path !== "" && path.split("/").length > pivot;
+      const below = keepsName ? path.split("/").slice(pivot).join("/") : "";
+      const isOut: typeof options.isExcluded =
+        options.isExcluded === undefined
+          ? undefined
+          : (inner, isDirectory) => options.isExcluded!(joinPath(below, inner), isDirectory);
+      if (top.type !== "directory" && options.isExcluded?.(below || name, false) === true) continue;
+      selections.push({ top, name, keepsName, kept, inner: collect(tree, top, isOut) });
     }
   }
   return selections;
@@ -140,13 +148,11 @@ export function selectionDigest(tree: FileTree, selections: readonly Selection[]
     for (const [name, value] of [...entry.xattrs].sort(([a], [b]) => (a < b ? -1 : 1)))
       hash.update(`${name}\0`).update(value);
   };
-  for (const { top, name, kept, inner } of selections) {
+  for (const { top, name, keepsName, kept, inner } of selections) {
     hash.update(`${kept.map((parent) => `${parent.name}:${parent.entry.mode}`).join("/")}\0`, "latin1");
-    // A directory's own name and mode never arrive.
-    add(
-      top.type === "directory" && kept.length === 0 ? "" : name,
-      top.type === "directory" ? { ...top, mode: 0o755 } : top,
-    );
+    // A directory's own name and mode do not arrive without `--parents`.
+    const isNameless = top.type === "directory" && !keepsName;
+    add(isNameless ? "" : name, isNameless ? { ...top, mode: 0o755 } : top);
     for (const { path, entry } of inner) add(path, entry);
   }
   return hash.digest("hex");
