@@ -2,17 +2,16 @@
  * Composition root of the daemon: reads the options, picks the drivers, wires the rooms together and minds the
  * process's signals. Nothing else decides where things lie or which driver is used.
  */
-import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { rmSync, writeFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { hasGroup, type ServerTls } from "./api/listen.ts";
+import { hasGroup } from "./api/listen.ts";
 import { createApiServer, type ApiServer } from "./api/server.ts";
 import type { Database } from "./base/database.ts";
 import { DiskReserve } from "./base/disk-reserve.ts";
-import { EngineError, errorText, invalidArgument, isKind } from "./base/errors.ts";
+import { EngineError, errorText } from "./base/errors.ts";
 import type { InheritedSocket } from "./base/inherited-socket.ts";
 import { log, setLogLevel } from "./base/log.ts";
-import { asMachineFault } from "./base/machine-fault.ts";
 import type { ParsedArguments } from "./cli/parser.ts";
 import type { Builder } from "./build/build.ts";
 import { createBuilder } from "./build/builder.ts";
@@ -39,6 +38,8 @@ import {
 } from "./daemon-config.ts";
 import { adjustOomScore, containerConfig } from "./daemon-container-options.ts";
 import { type DaemonStart, daemonStart } from "./daemon-flags.ts";
+import { rethrowStartFailure } from "./daemon-start-failure.ts";
+import { readServerTls } from "./daemon-tls.ts";
 import { apiVersion, type EngineConfig, engineVersion, minApiVersion } from "./engine/config.ts";
 import { createContext, type EngineContext } from "./engine/context.ts";
 import { createEngine } from "./engine/create-engine.ts";
@@ -101,10 +102,10 @@ export async function runDaemon(start: DaemonStart): Promise<number> {
   try {
     claimRoots(options);
   } catch (error) {
-    withoutRoom(error);
+    rethrowStartFailure(error);
   }
   using _bridge = options.bridge === "none" ? undefined : await claimBridge(options.bridge);
-  const { database, context, engine, builder } = await prepare(options).catch(withoutRoom);
+  const { database, context, engine, builder } = await prepare(options).catch(rethrowStartFailure);
   const { config } = context;
   const api = createApiServer({
     engine,
@@ -155,16 +156,6 @@ interface Prepared {
   readonly context: EngineContext;
   readonly engine: Engine;
   readonly builder: Builder;
-}
-
-/** A daemon that cannot start for want of room cannot be asked to prune either. */
-function withoutRoom(thrown: unknown): never {
-  const error = asMachineFault(thrown);
-  if (!isKind(error, "resourceExhausted")) throw error;
-  throw new EngineError("resourceExhausted", `cannot start the daemon: ${errorText(error)}`, {
-    hint: "Make room on that file system (df -h and df -i say how much there is), then start the daemon again. Nothing was lost, and containers that run go on.",
-    cause: error,
-  });
 }
 
 /** Without live restore containers that a killed daemon left running are stopped first, as with Docker. */
@@ -286,27 +277,6 @@ function configuredRuntimes(options: DaemonOptions): Promise<Runtimes> {
     added: options.runtimes,
     defaultName: options.defaultRuntime || undefined,
   });
-}
-
-/** Reads the files of `--tls*`. Throws `invalidArgument` with Docker's words for one that cannot be read. */
-function readServerTls(options: DaemonOptions): ServerTls | undefined {
-  if (!options.tls && !options.tlsVerify) return undefined;
-  const directory = process.env["DOCKER_CERT_PATH"] || join(process.env["HOME"] ?? "/root", ".docker");
-  const read = (path: string, name: string): string => {
-    const file = path || join(directory, name);
-    try {
-      return readFileSync(file, "utf8");
-    } catch (error) {
-      throw invalidArgument(`could not read the file ${file} for TLS: ${errorText(error)}`, {
-        hint: "Name the files with --tlscacert, --tlscert and --tlskey.",
-      });
-    }
-  };
-  return {
-    cert: read(options.tlsCert, "cert.pem"),
-    key: read(options.tlsKey, "key.pem"),
-    clientCa: options.tlsVerify ? read(options.tlsCaCert, "ca.pem") : undefined,
-  };
 }
 
 /** The group need not exist unless it was asked for. */
