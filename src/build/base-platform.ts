@@ -19,15 +19,15 @@ export function stagePlatform(base: ImageConfigFile, { platform, isAsked }: Aske
 
 /** What the build checks want to know of a base image; contexts may be for any platform. */
 export function factsOf(base: ImageConfigFile, asked: AskedPlatform, isImage: boolean): BaseFacts {
-  const env = base.config?.Env ?? [];
+  const known = { env: base.config?.Env ?? [], hasShell: (base.config?.Shell ?? []).length > 0 };
   const expected = stagePlatform(base, asked);
   const actual = platformOf(base);
   const isOther =
     actual !== undefined && (actual.os !== expected.os || actual.architecture !== expected.architecture);
   // An image without layers has nothing that could be for a platform.
-  if (!isImage || !isOther || base.rootfs.diff_ids.length === 0) return { env };
+  if (!isImage || !isOther || base.rootfs.diff_ids.length === 0) return known;
   return {
-    env,
+    ...known,
     mismatch: { expected: formatPlatform(normalizePlatform(expected)), actual: formatPlatform(actual) },
   };
 }

@@ -30,6 +30,20 @@ test("build checks know what the base image sets", async () => {
   ]);
 });
 
+test("a shell that somebody has chosen is meant, in the stage, the one below or the base image", async () => {
+  await using it = await testBuilder();
+  const shell = 'SHELL ["/bin/sh", "-ec"]';
+  const found = async (text: string): Promise<number> => {
+    const { events } = await it.build({ Dockerfile: text, a: "" }, image("test/shell:1"));
+    return warnings(events).filter((short) => short.startsWith("JSONArgsRecommended: ")).length;
+  };
+  assert.equal(await found("FROM scratch\nCOPY a /a\nCMD echo\nENTRYPOINT echo\n"), 2);
+  assert.equal(await found(`FROM scratch\nCOPY a /a\n${shell}\nCMD echo\nENTRYPOINT echo\n`), 0);
+  assert.equal(await found("FROM test/shell:1\nCMD echo\n"), 0);
+  assert.equal(await found(`FROM scratch AS one\nCOPY a /a\n${shell}\nFROM one\nCMD echo\n`), 0);
+  assert.equal(await found(`FROM scratch\nCOPY a /a\nCMD echo\n${shell}\n`), 1);
+});
+
 test("findings about the base fail a strict build before its first step", async () => {
   await using it = await testBuilder();
   await it.build({ Dockerfile: "FROM scratch\nCOPY a /a\n", a: "" }, image("test/base:1"));

@@ -7,10 +7,12 @@ import { type BuildArgs, builderArgs, type StageScope } from "./scope.ts";
 import { nearest } from "./suggest.ts";
 
 /** Carried on from stage to stage. */
-interface StageState {
+export interface StageState {
   readonly scope: StageScope;
   /** Whether a WORKDIR has been there. */
   workdir: boolean;
+  /** Whether somebody has chosen the shell that CMD and ENTRYPOINT of the shell form run in. */
+  hasShell: boolean;
   /** Whether the base image's ENV is known. */
   readonly known: boolean;
 }
@@ -52,7 +54,7 @@ export function checkInstructions(stage: Stage, state: StageState, around: Aroun
         around.findings.add(
           "MultipleInstructionsDisallowed",
           `Multiple ${instruction.name} instructions should not be used in the same stage because only the last one will be used`,
-          before,
+          { range: before.range, comments: instruction.comments },
         );
       once.set(instruction.kind, instruction);
     }
@@ -97,7 +99,7 @@ function checkOne(instruction: Instruction, state: StageState, { findings, ignor
       return;
     case "cmd":
     case "entrypoint":
-      if (instruction.command.form === "shell" && instruction.command.words.length > 0)
+      if (instruction.command.form === "shell" && instruction.command.words.length > 0 && !state.hasShell)
         findings.add(
           "JSONArgsRecommended",
           `JSON arguments recommended for ${name} to prevent unintended behavior related to OS signals`,
@@ -112,6 +114,9 @@ function checkOne(instruction: Instruction, state: StageState, { findings, ignor
           instruction,
         );
       state.workdir = true;
+      return;
+    case "shell":
+      state.hasShell = instruction.words.length > 0;
       return;
     case "expose":
       for (const port of instruction.ports) checkPort(port, instruction, findings);

@@ -3,7 +3,7 @@ import type { PathPatterns } from "../../base/path-patterns.ts";
 import type { CheckWarning, Dockerfile, Stage } from "./ast.ts";
 import { Findings, parseCheckConfig } from "./check-rules.ts";
 import { checkFrom, checkStageNames, checkText } from "./check-text.ts";
-import { checkInstructions } from "./check-stage.ts";
+import { checkInstructions, type StageState } from "./check-stage.ts";
 import { expandText } from "./expand.ts";
 import { type BuildArgs, StageScope, metaVariables } from "./scope.ts";
 
@@ -11,6 +11,8 @@ import { type BuildArgs, StageScope, metaVariables } from "./scope.ts";
 export interface BaseFacts {
   /** `NAME=value`. */
   readonly env: readonly string[];
+  /** Whether it sets a SHELL. */
+  readonly hasShell?: boolean;
   /** Set when it is for another platform than the stage. */
   readonly mismatch?: { readonly expected: string; readonly actual: string };
 }
@@ -44,7 +46,7 @@ export function checkDockerfile(dockerfile: Dockerfile, options: CheckOptions): 
   checkStageNames(dockerfile, findings);
   const meta = metaVariables(dockerfile, options.predefined, options.buildArgs);
   checkFrom(dockerfile, { meta, predefined: options.predefined }, findings);
-  const states = new Map<string, { scope: StageScope; workdir: boolean; known: boolean }>();
+  const states = new Map<string, StageState>();
   for (const stage of dockerfile.stages) {
     const base = expandText(stage.base, meta, dockerfile.directives.escape);
     const below = states.get(base.toLowerCase());
@@ -54,6 +56,7 @@ export function checkDockerfile(dockerfile: Dockerfile, options: CheckOptions): 
     const state = {
       scope: below === undefined ? StageScope.onImage(image?.env ?? []) : StageScope.onStage(below.scope),
       workdir: below?.workdir ?? false,
+      hasShell: below?.hasShell ?? image?.hasShell === true,
       known: below?.known ?? image !== undefined,
     };
     if (stage.name !== undefined) states.set(stage.name, state);
