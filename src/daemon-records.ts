@@ -53,6 +53,7 @@ const others = [
   "damaged",
   "engine-id",
   "events.jsonl",
+  "images",
   "lock",
   "reserve",
   "reserve.inodes",

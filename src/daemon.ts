@@ -53,6 +53,7 @@ import { followNetworks, serveNames } from "./engine/name-service.ts";
 import { containerPaths } from "./engine/paths.ts";
 import { recover, startByPolicy } from "./engine/recover.ts";
 import { stopAll } from "./engine/stop-all.ts";
+import { ImageCopies } from "./image/image-copies.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups, leaveRootCgroup, removeCgroupIfEmpty } from "./linux/cgroup.ts";
 import { descriptorLimit } from "./linux/descriptor-limit.ts";
@@ -214,7 +215,7 @@ async function assemble(
       reserve,
       copies: new RecordCopies(join(dataRoot, "containers")),
     }),
-    images: createImageStore(database),
+    images: createImageStore(database, new ImageCopies(join(dataRoot, "images"))),
     snapshotter: createSnapshotter({
       driver: options.storageDriver || undefined,
       root: join(dataRoot, "snapshots"),

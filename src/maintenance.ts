@@ -19,11 +19,13 @@ import { type DaemonOptions, mergeDaemonOptions, readConfigFile } from "./daemon
 import { checkStore, databaseComplaints } from "./engine/check/check.ts";
 import { createRepairs, type RepairParts } from "./engine/check/repair.ts";
 import type { CheckedStore } from "./engine/check/store.ts";
-import { rescueImages } from "./engine/check/rescue-images.ts";
-import { keepContainerFiles, type Salvage, salvageRecords } from "./engine/check/salvage.ts";
+import { rescueImages, restoreImages } from "./engine/check/rescue-images.ts";
+import { keepBlobs, keepContainerFiles, type Salvage, salvageRecords } from "./engine/check/salvage.ts";
 import { endCgroupOf } from "./engine/check/tasks.ts";
 import { examine } from "./engine/doctor/doctor.ts";
-import { ImageGarbage } from "./image/garbage.ts";
+import { ImageGarbage, lostPins } from "./image/garbage.ts";
+import { ImageCopies } from "./image/image-copies.ts";
+import type { ImageStore } from "./image/image.ts";
 import { createImageStore } from "./image/image-store.ts";
 import { detectCgroups } from "./linux/cgroup.ts";
 import { removeMountDirectory } from "./linux/mount.ts";
@@ -116,7 +118,16 @@ async function saveFiles(options: DaemonOptions, salvage: Salvage): Promise<stri
   const store = storeAtRest(options, salvage.path);
   try {
     const restored = store.containers.restoreLost();
-    const images = await rescueImages(partsAtRest(store, options), options.dataRoot);
+    const parts = partsAtRest(store, options);
+    const noted = await restoreImages(parts);
+    const found = await rescueImages(parts, options.dataRoot);
+    const unread = [...noted.unread, ...found.unread];
+    keepBlobs(
+      options.dataRoot,
+      unread.flatMap(({ needs }) => needs),
+      parts.images,
+      salvage,
+    );
     const kept = keepContainerFiles(options.dataRoot, store.containers, salvage);
     const list = (what: string, names: readonly string[]): string[] => {
       const more = names.length > mostNamed ? [`and ${names.length - mostNamed} more`] : [];
@@ -131,7 +142,18 @@ async function saveFiles(options: DaemonOptions, salvage: Salvage): Promise<stri
         "containers that have a record again, by the copy beside their files",
         restored.map(({ name }) => name),
       ),
-      ...list("images that have a record again, without their names", images.map(short)),
+      ...list(
+        "images that have a record again",
+        noted.rescued.map(({ id, repoTags }) => repoTags[0] ?? short(id)),
+      ),
+      ...list(
+        "images that have a record again, without their names",
+        found.rescued.map(({ id }) => short(id)),
+      ),
+      ...list(
+        "images that cannot be read, of which what there is was set aside",
+        unread.map(({ name, reason }) => `${name} (${reason})`),
+      ),
       ...list("containers without a record, whose files were set aside", kept.map(short)),
       `what was set aside is in ${salvage.directory}`,
     ];
@@ -152,24 +174,26 @@ function storeAtRest(options: DaemonOptions, path?: string): StoreAtRest {
 
 /** The store of a data root at rest. */
 interface StoreAtRest extends CheckedStore {
+  readonly images: ImageStore;
   readonly containers: ContainerStore;
 }
 
 function storeOf(database: Database, options: DaemonOptions): StoreAtRest {
   const cache = new CacheStore(database);
   const { dataRoot, execRoot } = options;
+  const images = createImageStore(database, new ImageCopies(join(dataRoot, "images")));
   return {
     dataRoot,
     execRoot,
     cgroupParent: options.cgroupParent,
     bridge: options.bridge,
     database,
-    images: createImageStore(database),
+    images,
     containers: createContainerStore(database, { copies: new RecordCopies(join(dataRoot, "containers")) }),
     networks: new NetworkRecords(database),
     // Repairs write to them.
     volumes: () => new VolumeRecords(database).list(),
-    pins: () => cache.pins(),
+    pins: () => [...cache.pins(), ...lostPins(images)],
     live: undefined,
   };
 }
@@ -185,7 +209,7 @@ function partsAtRest(store: StoreAtRest, options: DaemonOptions): RepairParts {
   const snapshotter = once(() =>
     createSnapshotter({ driver: options.storageDriver || undefined, root: join(dataRoot, "snapshots") }),
   );
-  const images = createImageStore(store.database);
+  const { images } = store;
   const volumes = once(() => createVolumeStore(store.database, join(dataRoot, "volumes")));
   const monitor = once(() => createMonitor({ execRoot }));
   return {
@@ -209,6 +233,14 @@ function partsAtRest(store: StoreAtRest, options: DaemonOptions): RepairParts {
       garbage.collect(candidates);
     },
     closeSandbox: (id) => store.networks.remove(id),
+    async restoreImages() {
+      const { unread } = await restoreImages(this);
+      if (unread.length > 0)
+        throw new EngineError(
+          "unavailable",
+          unread.map(({ name, reason }) => `${name}: ${reason}`).join("; "),
+        );
+    },
     restoreContainers: () => void store.containers.restoreLost(),
     repairFirewall() {
       throw new EngineError("unavailable", "the daemon writes the firewall's table when it starts");

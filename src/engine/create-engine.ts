@@ -23,6 +23,7 @@ import { checkEngine } from "./check/live.ts";
 import { diskUsage } from "./disk-usage.ts";
 import { withDurableAnswers } from "./durable.ts";
 import { execCreate, execInspect, execResize, execStart } from "./exec.ts";
+import { lostPins } from "../image/garbage.ts";
 import { createImageUseCases } from "./image-use-cases.ts";
 import { info } from "./info.ts";
 import { networkInspect, networkList, volumeInspect, volumeList } from "./listings.ts";
@@ -41,7 +42,7 @@ export function createEngine(context: EngineContext): Engine {
     snapshotter: context.snapshotter,
     images: context.images,
     transfers: context.config,
-    pins: () => context.buildPins?.() ?? [],
+    pins: () => [...(context.buildPins?.() ?? []), ...lostPins(context.images)],
     builtIndex: (reference, digest) => context.builtIndex?.(reference, digest),
     isImageUsed: (id) =>
       context.containers

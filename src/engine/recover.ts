@@ -11,7 +11,7 @@ import { nowRfc3339, zeroTime } from "../base/time.ts";
 import type { ContainerRecord } from "../container/container.ts";
 import { containerIdForm } from "../container/record-copies.ts";
 import { attempt, attemptNow } from "./attempt.ts";
-import { rescueImages } from "./check/rescue-images.ts";
+import { rescueImages, restoreImages } from "./check/rescue-images.ts";
 import { releaseTask, removeBundle } from "./container-cleanup.ts";
 import { unmountVolumes, volumeNames } from "./volume-mounts.ts";
 import { scheduleRestart, watchTask } from "./container-exit.ts";
@@ -59,11 +59,25 @@ async function restoreRecords(context: EngineContext): Promise<void> {
       container: id,
       name,
     });
-  if (restored.every(({ imageId }) => context.images.byId(imageId) !== undefined)) return;
-  await attempt("give images their records again", async () => {
-    for (const image of await rescueImages(context, context.config.dataRoot))
-      log.warn("an image's record was lost; it has one again, without its names", { image });
-  });
+  await attempt("give images their records again", () => restoreImageRecords(context));
+}
+
+async function restoreImageRecords(context: EngineContext): Promise<void> {
+  const { containers, images, config } = context;
+  const outcomes = [await restoreImages(context)];
+  images.refreshCopies();
+  // Of those that containers have there may be no note, when an earlier version made them.
+  if (containers.list().some(({ imageId }) => images.byId(imageId) === undefined))
+    outcomes.push(await rescueImages(context, config.dataRoot));
+  for (const { rescued, unread } of outcomes) {
+    for (const { id, repoTags } of rescued)
+      log.warn("an image's record was lost; it has one again", { image: id, names: repoTags.join(", ") });
+    for (const { name, reason } of unread)
+      log.error("an image's record is lost, and it cannot be read; its files are kept", {
+        image: name,
+        error: reason,
+      });
+  }
 }
 
 function isRecordedAsRunning(container: ContainerRecord | undefined): boolean {

@@ -12,6 +12,11 @@ export function blobsOf(image: Pick<ImageRecord, "manifestDigest" | "manifest">)
   return [image.manifestDigest, config.digest, ...layers.map((layer) => layer.digest)];
 }
 
+/** What images need whose records are lost. */
+export function lostPins(images: Pick<ImageStore, "lost">): string[] {
+  return images.lost().flatMap(({ needs }) => needs);
+}
+
 export class ImageGarbage {
   readonly #content: ContentStore;
   readonly #snapshotter: Snapshotter;

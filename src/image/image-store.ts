@@ -10,14 +10,17 @@ import {
   type Reference,
   withDefaultTag,
 } from "../oci/reference.ts";
+import { chainIds } from "../oci/chain-id.ts";
+import { blobsOf } from "./garbage.ts";
 import type { ImageRecord, ImageStore } from "./image.ts";
+import type { ImageCopies, ImageCopy } from "./image-copies.ts";
 
 /** What is stored of an image; its names are rows of their own. */
 type StoredImage = Omit<ImageRecord, "repoTags" | "repoDigests" | "lastTagTime">;
 
 /** Image records and names in the engine's database, with all of them in memory too, as the container store does. */
-export function createImageStore(database: Database): ImageStore {
-  return new SqliteImageStore(database);
+export function createImageStore(database: Database, copies?: ImageCopies): ImageStore {
+  return new SqliteImageStore(database, copies);
 }
 
 class SqliteImageStore implements ImageStore {
@@ -28,8 +31,13 @@ class SqliteImageStore implements ImageStore {
   /** Normalised reference -> image id and when it was given. */
   readonly #names = new Map<string, { readonly id: string; readonly taggedAt: string }>();
 
-  constructor(database: Database) {
+  readonly #copies: ImageCopies | undefined;
+  /** Images whose copies are to be written at the end of the transaction. */
+  readonly #changed = new Set<string>();
+
+  constructor(database: Database, copies: ImageCopies | undefined) {
     this.#database = database;
+    this.#copies = copies;
     openTables(database, {
       room: "image",
       tables: `CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
@@ -64,7 +72,47 @@ class SqliteImageStore implements ImageStore {
       // What is in memory was ahead of what is stored.
       this.#read();
       throw error;
+    } finally {
+      this.#writeCopies();
     }
+  }
+
+  /** In a transaction it waits for its end: a copy is never ahead of its record. */
+  #noteChange(id: string): void {
+    this.#changed.add(id);
+    if (!this.#database.isTransaction) this.#writeCopies();
+  }
+
+  #writeCopies(): void {
+    for (const id of this.#changed) this.#writeCopy(id);
+    this.#changed.clear();
+  }
+
+  #writeCopy(id: string): void {
+    const image = this.#images.get(id);
+    if (image === undefined) return;
+    const { manifestDigest, manifestMediaType, parentId, config } = image;
+    this.#copies?.write({
+      id,
+      manifestDigest,
+      manifestMediaType,
+      ...(parentId === undefined ? {} : { parentId }),
+      names: [...this.#names].filter(([, target]) => target.id === id).map(([name]) => name),
+      needs: [...blobsOf(image), ...chainIds(config.rootfs.diff_ids)],
+    });
+  }
+
+  lost(): ImageCopy[] {
+    const ids = (this.#copies?.ids() ?? []).filter((id) => !this.#images.has(id));
+    return ids.map((id) => this.#copies?.read(id)).filter((copy) => copy !== undefined);
+  }
+
+  forgetLost(id: string): void {
+    if (!this.#images.has(id)) this.#copies?.remove(id);
+  }
+
+  refreshCopies(): void {
+    if (this.#copies !== undefined) for (const id of this.#images.keys()) this.#writeCopy(id);
   }
 
   list(): ImageRecord[] {
@@ -165,6 +213,7 @@ class SqliteImageStore implements ImageStore {
     this.#countChild(before?.parentId, -1);
     this.#countChild(parentId, 1);
     this.#images.set(image.id, image);
+    this.#noteChange(image.id);
     return this.#withNames(image);
   }
 
@@ -180,21 +229,35 @@ class SqliteImageStore implements ImageStore {
       )
       .run(name, id, taggedAt);
     crashpoint("image-tag.recorded");
+    const before = this.#names.get(name)?.id;
     this.#names.set(name, { id, taggedAt });
+    this.#noteChange(id);
+    if (before !== undefined && before !== id) this.#noteChange(before);
   }
 
   untag(reference: string): void {
     const name = formatReference(withDefaultTag(parseReference(reference)));
-    if (!this.#names.has(name)) throw notFound(`No such image: ${familiarForm(reference)}`);
+    const named = this.#names.get(name);
+    if (named === undefined) throw notFound(`No such image: ${familiarForm(reference)}`);
     this.#database.prepare("DELETE FROM image_names WHERE reference = ?").run(name);
     this.#names.delete(name);
+    this.#noteChange(named.id);
   }
 
   remove(id: string): void {
-    this.atomically(() => {
-      this.#database.prepare("DELETE FROM image_names WHERE image = ?").run(id);
-      this.#database.prepare("DELETE FROM images WHERE id = ?").run(id);
-    });
+    // First: one without a record is taken for one that was lost.
+    this.#copies?.remove(id);
+    // When the transaction that this is a part of fails, the image is still there.
+    if (this.#database.isTransaction) this.#changed.add(id);
+    try {
+      this.atomically(() => {
+        this.#database.prepare("DELETE FROM image_names WHERE image = ?").run(id);
+        this.#database.prepare("DELETE FROM images WHERE id = ?").run(id);
+      });
+    } catch (error) {
+      this.#noteChange(id);
+      throw error;
+    }
     crashpoint("image-remove.recorded");
     this.#countChild(this.#images.get(id)?.parentId, -1);
     this.#images.delete(id);

@@ -1,4 +1,5 @@
 /** Image records: which names point to which image, and what an image consists of. The bytes are in `content/`. */
+import type { ImageCopy } from "./image-copies.ts";
 import type { ImageConfigFile, ImageManifest } from "../oci/image-spec.ts";
 
 export interface ImageRecord {
@@ -41,6 +42,12 @@ export interface ImageStore {
   untag(reference: string): void;
   /** Removes the record and all its names. */
   remove(id: string): void;
+  /** Images whose records were lost, by the copies beside their blobs. What they need is no garbage. */
+  lost(): ImageCopy[];
+  /** Removes the copy of one that cannot be had back. */
+  forgetLost(id: string): void;
+  /** Writes the copies that are missing or say something else than the records. */
+  refreshCopies(): void;
   /** All changes of names and records that `work` makes, or, when it throws or the daemon ends meanwhile, none. */
   atomically<T>(work: () => T): T;
 }

@@ -54,6 +54,12 @@ describe("lost records", { skip: flavour === "docker" }, () => {
       "-t",
       "lost/built:1",
     ]);
+    await dockerBuild(daemon, { Dockerfile: `FROM ${busybox}\nRUN echo other >/made\n` }, [
+      "-t",
+      "lost/unused:1",
+    ]);
+    await ok("tag", busybox, "lost/untagged:1");
+    await ok("rmi", "lost/untagged:1");
     await ok(
       "run",
       "--name",
@@ -84,7 +90,10 @@ describe("lost records", { skip: flavour === "docker" }, () => {
     assert.equal(await ok("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "writes"), "exited 0");
     assert.equal(await ok("cp", "writes:/kept", join(daemon.root, "kept")), "");
     assert.equal(await readFile(join(daemon.root, "kept"), "utf8"), "kept\n");
-    const image = await ok("inspect", "-f", "{{.Image}}", "renamed");
+    // Nothing but its own note knew of this one.
+    assert.equal(await ok("run", "--rm", "lost/unused:1", "cat", "/made"), "other");
+    const images = (await ok("images", "--format", "{{.Repository}}:{{.Tag}}")).split("\n").toSorted();
+    assert.deepEqual(images, [`${busybox}:latest`, "lost/built:1", "lost/unused:1"].toSorted());
     const mount = "{{(index .Mounts 0).Name}}";
     const volume = await ok("inspect", "-f", mount, "writes");
     assert.equal(await ok("run", "--rm", "-v", `${volume}:/v`, busybox, "cat", "/v/f"), "data");
@@ -93,7 +102,7 @@ describe("lost records", { skip: flavour === "docker" }, () => {
     assert.deepEqual(await check(), []);
     await ok("rm", "-f", "writes", "talker", "renamed");
     await ok("volume", "rm", volume);
-    await ok("rmi", image);
+    await ok("rmi", "lost/built:1", "lost/unused:1");
     assert.deepEqual(await check(), []);
   });
 

@@ -284,6 +284,22 @@ describe("system check", { skip: flavour === "docker" }, () => {
       await requireClean(true);
     });
 
+    test("an image whose record is lost is put on record again, with its name", async () => {
+      const names = (): unknown[] =>
+        inDatabase((database) => database.prepare("SELECT reference FROM image_names ORDER BY 1").all());
+      const before = names();
+      await tryFault({
+        atRest: true,
+        kinds: ["image-unrecorded"],
+        damage: () =>
+          inDatabase((database) =>
+            database.exec(`PRAGMA foreign_keys = ON;
+              DELETE FROM images WHERE id IN (SELECT image FROM image_names WHERE reference LIKE '%check/built%')`),
+          ),
+      });
+      assert.deepEqual(names(), before);
+    });
+
     test("a layer that is gone is unpacked again from its blob", async () => {
       await tryFault({
         atRest: true,

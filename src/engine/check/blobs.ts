@@ -50,6 +50,7 @@ export async function checkBlobs(
   for (const [digest, users] of needed)
     if (!good.has(digest) && !damaged.has(digest)) found.push(missingBlob(digest, users));
   if (store.live === undefined) found.push(...leftIngests(store));
+  found.push(...unrecordedImages(store));
   return { found, good, count: good.size + damaged.size, bytes };
 }
 
@@ -93,6 +94,16 @@ function missingBlob(digest: string, users: readonly string[]): Found {
     message: `this blob is not there; needed by ${users.join(", ")}`,
     remedy: `gantry pull ${users[0]} (or load or build it again)`,
   };
+}
+
+function unrecordedImages(store: CheckedStore): Found[] {
+  return store.images.lost().map(({ id, names }) => ({
+    kind: "image-unrecorded",
+    object: id,
+    message: `the record of this image is lost; a note of it is there: ${names.join(", ") || "without a name"}`,
+    isRepairable: store.live === undefined,
+    ...(store.live === undefined ? {} : { remedy: "restart the daemon: it puts the image on record again" }),
+  }));
 }
 
 function leftIngests(store: CheckedStore): Found[] {

@@ -1,5 +1,6 @@
 /** The check of a daemon that runs: what is being done is no fault, and repairs wait for their container's lock. */
 import { conflict } from "../../base/errors.ts";
+import { lostPins } from "../../image/garbage.ts";
 import { NetworkRecords } from "../../network/records.ts";
 import type { CheckReport } from "../../wire/check.ts";
 import { removeBundle } from "../container-cleanup.ts";
@@ -38,7 +39,7 @@ function liveStore(context: EngineContext): CheckedStore {
     containers: context.containers,
     networks: new NetworkRecords(context.database),
     volumes: () => context.volumes.records(),
-    pins: () => context.buildPins?.() ?? [],
+    pins: () => [...(context.buildPins?.() ?? []), ...lostPins(context.images)],
     live: {
       isHeld: (key) => context.imageWork?.isHeld(key) === true,
       isReady: (name) => context.network.isReady(name),
@@ -55,6 +56,9 @@ function liveParts(context: EngineContext, store: CheckedStore): RepairParts {
     volumes: context.volumes,
     collect: (candidates) => context.imageWork?.collect(candidates),
     repairFirewall: () => context.network.repair(),
+    async restoreImages() {
+      throw conflict("the daemon puts it on record again with its next start");
+    },
     restoreContainers() {
       throw conflict("the daemon puts it on record again with its next start");
     },

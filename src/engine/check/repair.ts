@@ -26,6 +26,8 @@ export type Repairs = (found: Found) => Promise<void>;
 export interface RepairParts extends Pick<EngineContext, "content" | "snapshotter" | "images" | "volumes"> {
   /** Removes those of the blobs and layers that nothing refers to. */
   collect(candidates: ReadonlySet<string>): void;
+  /** Puts images on record again whose records were lost. Throws for one that cannot be read. */
+  restoreImages(): Promise<void>;
   /** Puts containers on record again whose records were lost. */
   restoreContainers(): void;
   /** Ends and removes what is left of a task. */
@@ -80,6 +82,7 @@ function repairActions(store: CheckedStore, parts: RepairParts): Partial<Record<
       mkdirSync(join(store.dataRoot, "containers", id), { recursive: true, mode: 0o710 });
     },
     "container-directory-orphan": remove,
+    "image-unrecorded": () => parts.restoreImages(),
     "container-unrecorded": () => parts.restoreContainers(),
     "task-leftover": endTask,
     "mount-leftover": (target) => void unmount(target),

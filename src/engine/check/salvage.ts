@@ -20,6 +20,8 @@ import {
 import { DatabaseSync } from "node:sqlite";
 import { dirname, join } from "node:path";
 import type { ContainerStore } from "../../container/container.ts";
+import { blobsOf } from "../../image/garbage.ts";
+import type { ImageStore } from "../../image/image.ts";
 import { copyTree } from "../../linux/copy-tree.ts";
 import { isErrno } from "../../linux/fs-error.ts";
 import { asideDirectory } from "./repair.ts";
@@ -113,6 +115,36 @@ export function keepContainerFiles(
   keep("containers");
   for (const driver of namesIn(join(dataRoot, "snapshots"))) keep(join("snapshots", driver, "active"));
   return [...kept];
+}
+
+/** Keeps, beside the damaged file, the blobs of images that cannot be read, but for those that others have. */
+export function keepBlobs(
+  dataRoot: string,
+  digests: readonly string[],
+  images: Pick<ImageStore, "list">,
+  { directory, undo }: Pick<Salvage, "directory" | "undo">,
+): void {
+  const used = new Set(images.list().flatMap(blobsOf));
+  for (const digest of new Set(digests)) {
+    const [algorithm = "", hex = ""] = digest.split(":");
+    const place = join("content/blobs", algorithm);
+    const path = join(dataRoot, place, hex);
+    if (used.has(digest) || !/^[0-9a-f]+$/.test(hex) || !existsSync(path)) continue;
+    makePlace(directory, place, undo);
+    keepFile(path, join(directory, place, hex), undo);
+  }
+}
+
+function keepFile(from: string, to: string, undo: DisposableStack): void {
+  try {
+    renameSync(from, to);
+    undo.defer(() => renameSync(to, from));
+  } catch (error) {
+    if (!isErrno(error, "EXDEV")) throw error;
+    undo.defer(() => rmSync(to, { force: true }));
+    // On another disk only what can be read is kept.
+    attempt(() => copyFileSync(from, to));
+  }
 }
 
 function makePlace(directory: string, place: string, undo: DisposableStack): void {

@@ -22,11 +22,11 @@ export interface CheckedStore {
   /** Name of the default bridge; `none` without. */
   readonly bridge: string;
   readonly database: Database;
-  readonly images: Pick<ImageStore, "list">;
+  readonly images: Pick<ImageStore, "list" | "lost">;
   readonly containers: Pick<ContainerStore, "list" | "byId" | "unrecorded">;
   readonly networks: NetworkRecords;
   volumes(): readonly VolumeInspect[];
-  /** Blobs and layers that the build cache needs. */
+  /** Blobs and layers that the build cache needs, or images whose records are lost. */
   pins(): Iterable<string>;
   /** Undefined while no daemon runs. */
   readonly live: LiveState | undefined;
@@ -56,6 +56,7 @@ export const faultKinds = {
   "blob-damaged": damage(true),
   "blob-missing": damage(false),
   "blob-orphan": leftover,
+  "image-unrecorded": damage(true),
   "blob-misnamed": leftover,
   "ingest-leftover": leftover,
   "layer-damaged": damage(true),

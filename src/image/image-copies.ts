@@ -1,0 +1,93 @@
+/**
+ * A note of each image beside the blobs, `images/<hex>.json`: what it consists of and what its names are. It is written
+ * after the image's record and removed before it: one without a record says that the record was lost (a database from a
+ * backup), and which blobs and layers are not garbage for that.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { errorText } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import { isErrno, withFileErrors } from "../linux/fs-error.ts";
+
+export interface ImageCopy {
+  readonly id: string;
+  readonly manifestDigest: string;
+  readonly manifestMediaType: string;
+  readonly parentId?: string;
+  /** Normalised references. */
+  readonly names: readonly string[];
+  /** Digests of its blobs and chainIDs of its layers. */
+  readonly needs: readonly string[];
+}
+
+const fileForm = /^[0-9a-f]{64}\.json$/;
+
+export class ImageCopies {
+  readonly #root: string;
+
+  /** `root` is a directory of their own. */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  #path(id: string): string {
+    return join(this.#root, `${id.replace("sha256:", "")}.json`);
+  }
+
+  ids(): string[] {
+    if (!existsSync(this.#root)) return [];
+    return readdirSync(this.#root)
+      .filter((name) => fileForm.test(name))
+      .map((name) => `sha256:${name.slice(0, 64)}`);
+  }
+
+  /** Undefined for one that is not there or cannot be read. */
+  read(id: string): ImageCopy | undefined {
+    try {
+      const copy = JSON.parse(readFileSync(this.#path(id), "utf8")) as Partial<ImageCopy> | null;
+      const isWhole =
+        copy?.id === id &&
+        typeof copy.manifestDigest === "string" &&
+        typeof copy.manifestMediaType === "string" &&
+        Array.isArray(copy.names) &&
+        Array.isArray(copy.needs);
+      return isWhole ? (copy as ImageCopy) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Writes one where it says something else, or is not there. Never throws: the record itself is stored. */
+  write(copy: ImageCopy): void {
+    const path = this.#path(copy.id);
+    const text = JSON.stringify(copy);
+    try {
+      if (existsSync(path) && readFileSync(path, "utf8") === text) return;
+      mkdirSync(this.#root, { recursive: true, mode: 0o700 });
+      writeFileSync(`${path}.new`, text, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    } catch (error) {
+      log.debug("no note of an image", { image: copy.id, error: errorText(error) });
+    }
+  }
+
+  /** Throws when it cannot be removed. */
+  remove(id: string): void {
+    const path = this.#path(id);
+    withFileErrors(`remove ${path}`, () => {
+      try {
+        unlinkSync(path);
+      } catch (error) {
+        if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
+      }
+    });
+  }
+}
