@@ -156,6 +156,16 @@ function isAlive(pid: number): boolean {
  */
 function restoreDirectories(context: EngineContext): void {
   const { containers, images, snapshotter } = context;
+  for (const key of snapshotter.unattached()) {
+    const container = containers.byId(key);
+    const image = container === undefined ? undefined : images.byId(container.imageId);
+    log.warn("it is not on the disk what a writable layer stands on", {
+      container: container?.name ?? key,
+      image: image?.id ?? "unknown",
+    });
+    if (image !== undefined)
+      attemptNow("put a writable layer on its image again", () => snapshotter.attach(key, image.chainId));
+  }
   for (const { id, name, imageId, state, snapshotDriver } of containers.list()) {
     const { directory } = containerPaths(context.config, id);
     if (!existsSync(directory)) mkdirSync(directory, { recursive: true, mode: 0o710 });

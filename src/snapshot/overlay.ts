@@ -208,6 +208,14 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#links.add(link);
   }
 
+  unattached(): string[] {
+    return this.#store.unattached();
+  }
+
+  attach(key: string, parent: string | undefined): void {
+    this.#store.attach(key, parent);
+  }
+
   sweep(): void {
     this.#store.sweep();
     const used = new Set(this.#store.list().map(({ key }) => this.#store.layer(key)?.link));

@@ -7,6 +7,7 @@
  * unsynced/                  marks of layers that are not on the disk yet (linux/deferred-sync.ts)
  * tmp/                       what is being made
  * trash/                     what is being deleted
+ * unreadable/                layers whose record.json cannot be read, until they are there again
  * ```
  * Making is rename(2) from `tmp`, removing is rename(2) to `trash`: a snapshot is there whole or not at all. An active
  * one is made while a user waits, so its record is a symbolic link: the journal keeps that in order without an fsync.
@@ -61,7 +62,7 @@ export class SnapshotStore {
     this.root = root;
     this.#dispose = dispose;
     withFileErrors(`open the snapshots in ${root}`, () => {
-      for (const name of ["layers", "active", "tmp", "trash"])
+      for (const name of ["layers", "active", "tmp", "trash", "unreadable"])
         mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
       // Everything is made there.
       spreadDirectories(join(root, "tmp"));
@@ -238,18 +239,40 @@ export class SnapshotStore {
     this.#deletions = deleteAfter(this.#deletions, path, this.#dispose);
   }
 
-  /** Forgets and deletes what has no valid record, and everything in `tmp` and `trash`. */
+  /** Active snapshots of which it is not known what they stand on: their link is gone, or cannot be read. */
+  unattached(): string[] {
+    return [...this.#active.keys()].filter((key) => !existsParent(join(this.root, "active", key)));
+  }
+
+  /** Says what an {@link unattached} one stands on. */
+  attach(key: string, parent: string | undefined): void {
+    const link = join(this.directory(key), "parent");
+    withFileErrors(`put snapshot ${key} on its layer again`, () => {
+      rmSync(link, { force: true });
+      symlinkSync(parent ?? "none", link);
+    });
+    this.#active.set(key, parent);
+  }
+
+  /**
+   * Deletes everything in `tmp` and `trash`, and puts layers out of the way whose records cannot be read: those that have
+   * been unpacked again since are deleted. Active ones get their record before they are there, so one without is not half
+   * made: it is somebody's.
+   */
   sweep(): void {
     for (const name of readdirSync(join(this.root, "tmp"))) this.discard(join(this.root, "tmp", name));
     for (const name of readdirSync(join(this.root, "trash"))) this.#delete(join(this.root, "trash", name));
     const hexes = new Set([...this.#layers.keys()].map((chainId) => parseDigest(chainId).hex));
-    for (const name of readdirSync(join(this.root, "layers")))
-      if (!hexes.has(name)) this.discard(join(this.root, "layers", name));
-    for (const name of readdirSync(join(this.root, "active")))
-      if (!existsParent(join(this.root, "active", name))) {
-        this.#active.delete(name);
-        this.discard(join(this.root, "active", name));
-      }
+    for (const name of readdirSync(join(this.root, "unreadable")))
+      if (hexes.has(name)) this.discard(join(this.root, "unreadable", name));
+    for (const name of readdirSync(join(this.root, "layers"))) {
+      if (hexes.has(name)) continue;
+      log.warn("the record of a layer cannot be read; it is unpacked again when its blob is there", {
+        hex: name,
+      });
+      this.discard(join(this.root, "unreadable", name));
+      renameSync(join(this.root, "layers", name), join(this.root, "unreadable", name));
+    }
   }
 
   async idle(): Promise<void> {

@@ -1,7 +1,16 @@
 /** What every snapshot driver must do. Called by the test file of each driver. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
@@ -117,7 +126,7 @@ export function snapshotterSuite(
       const top = await it.apply(layerOf({ name: "a" }), layerOf({ name: "b" }));
       it.snapshotter.prepare("container", top);
       const before = it.snapshotter.list();
-      for (const half of ["tmp/half/diff", "trash/half/diff", "layers/half/diff", "active/half/diff"]) {
+      for (const half of ["tmp/half/diff", "trash/half/diff", "layers/half/diff"]) {
         mkdirSync(join(it.work, "root", half), { recursive: true });
         writeFileSync(join(it.work, "root", half, "file"), "x");
       }
@@ -130,6 +139,41 @@ export function snapshotterSuite(
       assert.deepEqual(readdirSync(join(it.work, "root/active")), ["container"]);
       assert.equal(readdirSync(join(it.work, "root/layers")).length, 2);
       assert.deepEqual(readdirSync(it.see("container")).sort(), ["a", "b"]);
+    });
+
+    test("a writable one whose link is gone is kept, and stands where it did when that is said again", async () => {
+      const top = await it.apply(layerOf({ name: "a" }), layerOf({ name: "b" }));
+      it.snapshotter.prepare("container", top);
+      rmSync(join(it.work, "root/active/container/parent"));
+      const again = open(join(it.work, "root"));
+      again.sweep();
+      assert.deepEqual(again.unattached(), ["container"]);
+      again.attach("container", top);
+      assert.deepEqual(again.unattached(), []);
+      const third = open(join(it.work, "root"));
+      assert.equal(third.list().find(({ key }) => key === "container")?.parent, top);
+      await Promise.all([again.idle(), third.idle()]);
+      assert.deepEqual(readdirSync(it.see("container")).sort(), ["a", "b"]);
+    });
+
+    test("a layer whose record cannot be read is kept until it is there again", async () => {
+      const layer = layerOf({ name: "a" });
+      const chainId = await it.apply(layer);
+      await it.snapshotter.idle();
+      const hex = chainId.replace("sha256:", "");
+      truncateSync(join(it.work, "root/layers", hex, "record.json"));
+      const again = open(join(it.work, "root"));
+      again.sweep();
+      assert.deepEqual(readdirSync(join(it.work, "root/unreadable")), [hex]);
+      assert.deepEqual(readdirSync(join(it.work, "root/unreadable", hex, "diff")), ["a"]);
+      await again.applyLayer({ chainId, parent: undefined, tar: Readable.from([layer]) });
+      again.sweep();
+      await again.idle();
+      assert.deepEqual(readdirSync(join(it.work, "root/unreadable")), []);
+      assert.deepEqual(
+        again.list().map(({ key }) => key),
+        [chainId],
+      );
     });
 
     test("a process that is killed before the commit leaves nothing after a sweep", async () => {

@@ -81,6 +81,10 @@ export interface Snapshotter {
   list(): SnapshotInfo[];
   /** Room on the file system that snapshots are kept on. */
   freeBytes(): number;
+  /** Writable snapshots of which it is not known any more what they stand on. */
+  unattached(): string[];
+  /** Says what one of those stands on. */
+  attach(key: string, parent: string | undefined): void;
   /** Removes what a crash left half-made or half-removed. */
   sweep(): void;
   /** Resolves when the deletions that `remove` put off are done. */

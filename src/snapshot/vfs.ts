@@ -127,6 +127,14 @@ export class VfsSnapshotter implements Snapshotter {
     this.#store.setAside(chainId, path);
   }
 
+  unattached(): string[] {
+    return this.#store.unattached();
+  }
+
+  attach(key: string, parent: string | undefined): void {
+    this.#store.attach(key, parent);
+  }
+
   sweep(): void {
     this.#store.sweep();
   }

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, rmdir, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, test } from "node:test";
@@ -177,6 +177,22 @@ describe("lost records", { skip: flavour === "docker" }, () => {
     const aside = join(daemon.dataRoot, "damaged");
     const [kept = ""] = (await readdir(aside)).filter((name) => name.startsWith(`writable-${id}`));
     assert.equal(await readFile(join(aside, kept, "diff/kept"), "utf8"), "kept\n");
+    assert.deepEqual(await check(), []);
+  });
+
+  test("a writable layer whose link is gone, and layers whose records cannot be read: nothing of a container is lost", async () => {
+    await ok("run", "--name", "linkless", busybox, "sh", "-c", "cat /kept || echo kept >/kept");
+    const id = await idOf("linkless");
+    await daemon.stop();
+    const layers = join(daemon.dataRoot, "snapshots/overlay2");
+    await rm(join(layers, "active", id, "parent"));
+    for (const hex of await readdir(join(layers, "layers")))
+      await truncate(join(layers, "layers", hex, "record.json"));
+    await daemon.launch();
+    assert.equal(await ok("start", "-a", "linkless"), "kept");
+    assert.deepEqual(await readdir(join(layers, "unreadable")), []);
+    assert.deepEqual(await check(), []);
+    await ok("rm", "linkless");
     assert.deepEqual(await check(), []);
   });
 });

@@ -113,11 +113,16 @@ function readActive(root: string, active: Map<string, string | undefined>): void
 }
 
 function halfMade(root: string): Found[] {
-  return ["tmp", "trash"].flatMap((place) =>
-    readdirSync(join(root, place)).map((name): Found => ({
+  const messages = {
+    tmp: "a layer that was never finished",
+    trash: "a layer that is not deleted yet",
+    unreadable: "the files of a layer whose record could not be read",
+  };
+  return Object.entries(messages).flatMap(([place, message]) =>
+    (existsSync(join(root, place)) ? readdirSync(join(root, place)) : []).map((name): Found => ({
       kind: "layer-unreadable",
       object: join(root, place, name),
-      message: place === "tmp" ? "a layer that was never finished" : "a layer that is not deleted yet",
+      message,
     })),
   );
 }

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { conflict, EngineError } from "../../base/errors.ts";
 import type { ContainerRecord } from "../../container/container.ts";
 import { readStoredImage, registerImage } from "../../image/register.ts";
@@ -63,7 +63,9 @@ function repairActions(store: CheckedStore, parts: RepairParts): Partial<Record<
     "ingest-leftover": remove,
     "layer-damaged": (chainId) => unpackAgain(store, parts, chainId),
     "layer-missing": (chainId) => unpack(parts, chainId),
-    "layer-unreadable": remove,
+    // Only what was never finished or is being deleted is nobody's for certain.
+    "layer-unreadable": (path) =>
+      ["tmp", "trash"].includes(basename(dirname(path))) ? remove(path) : setAside(store, path),
     "layer-orphan": async (chainId) => {
       parts.collect(new Set([chainId]));
       // One that came without the driver's knowledge.
