@@ -76,13 +76,19 @@ export function inOrder<T extends object>(value: T, names: readonly string[]): T
   return ordered as T;
 }
 
-/** A map with its keys sorted by bytes; what is no map stays as it is. */
+/** Of two units in UTF-16. */
+const surrogate = /[\ud800-\udfff]/;
+
+/** A map with its keys sorted by bytes; what is no map stays as it is, and so does one that is in order. */
 export function sortedMap<T>(map: T): T {
   if (map === null || typeof map !== "object" || Array.isArray(map)) return map;
-  const entries = Object.entries(map);
-  return Object.fromEntries(
-    entries.toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
-  ) as T;
+  const keys = Object.keys(map);
+  // The order of UTF-16 is that of the bytes, and takes no copy of each text, where there are no surrogates.
+  const sorted = keys.some((key) => surrogate.test(key))
+    ? keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    : keys.toSorted();
+  if (sorted.every((key, at) => key === keys[at])) return map;
+  return Object.fromEntries(sorted.map((key) => [key, (map as Json)[key]])) as T;
 }
 
 /** Those of the named fields that are maps, sorted. */
