@@ -3,19 +3,41 @@ import { EngineError, invalidArgument, isKind } from "../base/errors.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import { type BaseImage, canonicalName } from "./base-images.ts";
 import type { ContextSource } from "./build.ts";
-import type { Stage } from "./dockerfile/ast.ts";
+import { type GraphNode, sourceNode } from "./build-graph.ts";
+import type { Instruction, Stage } from "./dockerfile/ast.ts";
 import { didYouMean } from "./dockerfile/suggest.ts";
 import { emptyTree, type FileTree } from "./files/file-tree.ts";
 import { type Layers, openRoot, topOf } from "./layers.ts";
+import { parseGitUrl } from "./git-sources.ts";
 import { openContextTree } from "./open-context.ts";
 import { type Origin, originOf } from "./plan.ts";
+import { isHttpUrl } from "./remote-sources.ts";
 import type { MountOrigin } from "./run-mounts.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
+
+/** The addresses that an instruction names, and what `--from` says; undefined for the context. */
+function takenFrom(instruction: Instruction): readonly (string | { readonly from: string | undefined })[] {
+  switch (instruction.kind) {
+    case "copy":
+      return instruction.sources.length === 0 ? [] : [{ from: instruction.from }];
+    case "add":
+      return instruction.sources.map((source) =>
+        isHttpUrl(source) || parseGitUrl(source) !== undefined ? source : { from: undefined },
+      );
+    case "run":
+      return instruction.mounts.flatMap(({ type, from }) =>
+        from !== undefined || type === "bind" ? [{ from }] : [],
+      );
+    default:
+      return [];
+  }
+}
 
 export class StageOrigins {
   readonly #parts: SessionParts;
   readonly #stage: (stage: Stage) => Promise<StageState>;
   readonly #contexts = new Map<string, Promise<FileTree>>();
+  readonly #nodes = new Map<string, GraphNode>();
   readonly contextNames: ReadonlySet<string>;
 
   constructor(parts: SessionParts, stage: (stage: Stage) => Promise<StageState>) {
@@ -108,6 +130,44 @@ export class StageOrigins {
         { cause: error },
       );
     }
+  }
+
+  /** What an instruction takes files from besides its stage, for provenance. */
+  async nodes(stage: Stage, instruction: Instruction): Promise<GraphNode[]> {
+    const found = new Set<GraphNode>();
+    for (const name of takenFrom(instruction)) {
+      const node = typeof name === "string" ? this.#node(name) : await this.#nodeOf(stage, name.from);
+      if (node !== undefined) found.add(node);
+    }
+    return [...found];
+  }
+
+  async #nodeOf(stage: Stage, from: string | undefined): Promise<GraphNode | undefined> {
+    if (from === undefined) return this.#contextNode(this.#parts.request.context);
+    const { dockerfile } = this.#parts;
+    const origin = originOf(from, { stage, isBase: false }, { dockerfile, contexts: this.contextNames });
+    if (origin.kind === "stage") return (await this.#stage(origin.stage)).node;
+    if (origin.kind === "context") return this.#contextNode(this.#context(origin.name));
+    if (origin.kind === "scratch") return undefined;
+    const { name } = await this.#imageNotStage(origin.reference);
+    return this.#node(`docker-image://${name}`);
+  }
+
+  /** Of what was uploaded or built before nothing can be said. */
+  #contextNode(source: ContextSource): GraphNode | undefined {
+    if (source.kind === "remote") return this.#node(`local://${source.name}`);
+    if (source.kind === "git" || source.kind === "http") return this.#node(source.url);
+    return source.kind === "image" ? this.#node(`docker-image://${source.reference}`) : undefined;
+  }
+
+  /** One node for each source, however many steps take files from it. */
+  #node(identifier: string): GraphNode {
+    let node = this.#nodes.get(identifier);
+    if (node === undefined) {
+      node = sourceNode(identifier);
+      this.#nodes.set(identifier, node);
+    }
+    return node;
   }
 
   #layersOrigin(layers: Layers, name: string): MountOrigin {

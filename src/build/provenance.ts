@@ -1,8 +1,9 @@
 /** Where an image comes from, in SLSA's words (slsa.dev/provenance/v0.2), as BuildKit attests it. */
 import { redactCredentials } from "../base/redact-url.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
-import type { Descriptor, Platform } from "../oci/image-spec.ts";
+import type { Platform } from "../oci/image-spec.ts";
 import type { BaseImage } from "./base-images.ts";
+import { type ToldGraph, tellGraph } from "./build-graph.ts";
 import { tryPurl } from "./package-url.ts";
 import { shownAttributes } from "./shown-attributes.ts";
 import type { SessionParts, StageState } from "./session-parts.ts";
@@ -98,14 +99,15 @@ function hiddenOf({ plan }: Pick<SessionParts, "plan">): { secrets?: Hidden[]; s
 /** What `mode=max` tells of the Dockerfile and the layers. */
 function detailsOf(
   { dockerfile }: Pick<SessionParts, "dockerfile">,
-  { layers }: StageState,
+  graph: ToldGraph | undefined,
 ): Record<string, unknown> {
   const data = Buffer.from(dockerfile.source.text).toString("base64");
   const infos = [{ filename: dockerfile.source.name, language: "Dockerfile", data }];
-  const descriptors: Descriptor[] = layers.map(({ descriptor }) => descriptor);
+  if (graph === undefined) return { source: { infos } };
+  const { locations, layers } = graph;
   return {
-    source: { infos },
-    ...(descriptors.length === 0 ? {} : { layers: { "step0:0": [descriptors] } }),
+    source: { locations, infos },
+    ...(Object.keys(layers).length === 0 ? {} : { layers }),
   };
 }
 
@@ -120,6 +122,7 @@ export async function provenanceOf(
   const { mode, attributes = {} } = request.provenance ?? { mode: "max" as const };
   const { args: all, configSource, vcs } = askedOf(parts);
   const isMax = mode === "max";
+  const graph = isMax && state.node !== undefined ? tellGraph(state.node) : undefined;
   const kept = Object.entries(all).filter(([key]) => isMax || !/^(build-arg|label):/.test(key));
   const locals = [request.context, request.dockerfile?.source].flatMap((source) =>
     source?.kind === "remote" ? [{ name: source.name }] : [],
@@ -142,6 +145,7 @@ export async function provenanceOf(
       },
       environment: { platform: formatPlatform(hostPlatform()) },
     },
+    ...(graph === undefined ? {} : { buildConfig: graph.buildConfig }),
     metadata: {
       buildInvocationID: request.id,
       buildStartedOn: parts.startedAt,
@@ -154,7 +158,7 @@ export async function provenanceOf(
       reproducible: isTrue(attributes["reproducible"]),
       "https://mobyproject.org/buildkit@v1#metadata": {
         ...(Object.keys(vcs).length === 0 ? {} : { vcs }),
-        ...(isMax ? detailsOf(parts, state) : {}),
+        ...(isMax ? detailsOf(parts, graph) : {}),
       },
       ...(isComplete && !hasNetwork ? { "https://mobyproject.org/buildkit@v1#hermetic": true } : {}),
     },

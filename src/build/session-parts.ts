@@ -1,6 +1,7 @@
 /** What the parts of a build work with, and what a stage has come to. */
 import type { KeyedLock } from "../base/keyed-lock.ts";
 import type { Platform } from "../oci/image-spec.ts";
+import type { GraphNode } from "./build-graph.ts";
 import type { BaseImages } from "./base-images.ts";
 import type { BuildRequest } from "./build.ts";
 import type { CacheRecord, CacheStore } from "./cache-store.ts";
@@ -22,6 +23,8 @@ export interface StageState extends ConfigDraft {
   readonly stage: Stage;
   layers: Layers;
   scope: StageScope;
+  /** What it was made by, for provenance; undefined for nothing yet. */
+  node: GraphNode | undefined;
   readonly platform: Platform;
   /** What the image of it says that it is for: the platform that was asked for, or without one that of its base. */
   readonly imagePlatform: Platform;

@@ -6,6 +6,7 @@ import { decompress } from "../image/decompress.ts";
 import type { Platform } from "../oci/image-spec.ts";
 import { formatPlatform, parsePlatform, platformOf } from "../oci/platform.ts";
 import { factsOf, stagePlatform } from "./base-platform.ts";
+import { type GraphNode, operationOf, sourceNode } from "./build-graph.ts";
 import { withBuildFailure } from "./build.ts";
 import type { CacheRecord } from "./cache-store.ts";
 import type { Instruction, SourceRange, Stage } from "./dockerfile/ast.ts";
@@ -82,7 +83,9 @@ export class BuildSession {
       );
       const step = own < 0 ? undefined : this.#counter.indexOf(stage, own);
       this.#tellStep(vertex, step, { text: shownCode(instruction), state: "begin" });
-      await this.#located(range, vertex, () => this.#instruction(state, instruction, { vertex, step }));
+      await this.#located(range, vertex, () =>
+        this.#instruction(state, instruction, { vertex, step, range }),
+      );
       this.#tellStep(vertex, step, {
         text: shownCode(instruction),
         state: "done",
@@ -115,7 +118,15 @@ export class BuildSession {
   async #instruction(
     state: StageState,
     written: Instruction,
-    { vertex, step }: { readonly vertex: VertexProgress; readonly step: number | undefined },
+    {
+      vertex,
+      step,
+      range,
+    }: {
+      readonly vertex: VertexProgress;
+      readonly step: number | undefined;
+      readonly range: SourceRange;
+    },
   ): Promise<void> {
     const { dockerfile, meta, request } = this.parts;
     if (written.kind === "arg") {
@@ -143,6 +154,24 @@ export class BuildSession {
           ...(id === undefined ? {} : { id }),
         }),
     });
+    await this.#note(state, instruction, { vertex: vertex.digest, range });
+  }
+
+  /** Remembers what a step was, for provenance. */
+  async #note(
+    state: StageState,
+    instruction: Instruction,
+    place: Pick<GraphNode, "vertex" | "range">,
+  ): Promise<void> {
+    if (this.parts.request.provenance?.mode !== "max") return;
+    const sources = await this.#origins.nodes(state.stage, instruction);
+    state.node = {
+      operation: operationOf(instruction, state),
+      platform: state.platform,
+      inputs: [...(state.node === undefined ? [] : [state.node]), ...sources],
+      ...place,
+      layers: state.layers.map(({ descriptor }) => descriptor),
+    };
   }
 
   /** What FROM means. */
@@ -181,7 +210,7 @@ export class BuildSession {
     const { dockerfile, platform: target, request } = this.parts;
     const asked = this.#platformOf(stage);
     const origin = this.#originOf(stage);
-    const draft = { stage, history: [], author: undefined, hasOwnCmd: false, steps: [] };
+    const draft = { stage, node: undefined, history: [], author: undefined, hasOwnCmd: false, steps: [] };
     const step = this.#counter.indexOf(stage, -1);
     const tell = (vertex: VertexProgress, id?: string): void => {
       this.#tellStep(vertex, step, { text: stage.code, state: "begin" });
@@ -202,6 +231,7 @@ export class BuildSession {
         config: structuredClone(below.config),
         history: [...below.history],
         layers: below.layers,
+        node: below.node,
         scope: StageScope.onStage(below.scope),
       };
     }
@@ -227,8 +257,15 @@ export class BuildSession {
     const vertex = this.parts.progress.vertex(identity, title);
     vertex.cached();
     tell(vertex, base.id);
+    const node = sourceNode(`docker-image://${base.name}`, {
+      platform: basePlatform ?? asked.platform,
+      vertex: vertex.digest,
+      range: stage.range,
+      layers: base.layers.map(({ descriptor }) => descriptor),
+    });
     return {
       ...draft,
+      node,
       platform: stagePlatform(base.config, asked),
       imagePlatform: isTargeted ? target : (basePlatform ?? target),
       basePlatform,
