@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -52,8 +52,10 @@ test("the note of an image is never ahead of its record, and goes before it", (t
   assert.deepEqual(copies.ids(), [id]);
   database.exec("DROP TRIGGER stays");
   writeFileSync(join(root, "images", `${"a".repeat(64)}.json`), "spoilt");
+  writeFileSync(join(root, "images", `${"b".repeat(64)}.json.new`), "cut off");
   store.refreshCopies();
   assert.equal(copies.read(id)?.id, id);
+  assert.equal(readdirSync(join(root, "images")).length, 1);
   assert.deepEqual(store.lost(), []);
   store.remove(id);
   assert.deepEqual(copies.ids(), []);

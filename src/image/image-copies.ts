@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -77,6 +78,12 @@ export class ImageCopies {
     } catch (error) {
       log.debug("no note of an image", { image: copy.id, error: errorText(error) });
     }
+  }
+
+  /** Removes what a process has left that was killed while it wrote. */
+  sweep(): void {
+    for (const name of existsSync(this.#root) ? readdirSync(this.#root) : [])
+      if (name.endsWith(".json.new")) rmSync(join(this.#root, name), { force: true });
   }
 
   /** Throws when it cannot be removed. */

@@ -112,7 +112,8 @@ class SqliteImageStore implements ImageStore {
   }
 
   refreshCopies(): void {
-    if (this.#copies !== undefined) for (const id of this.#images.keys()) this.#writeCopy(id);
+    this.#copies?.sweep();
+    for (const id of this.#images.keys()) this.#writeCopy(id);
   }
 
   list(): ImageRecord[] {
