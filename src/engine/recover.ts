@@ -59,15 +59,18 @@ async function restoreRecords(context: EngineContext): Promise<void> {
       container: id,
       name,
     });
-  await attempt("give images their records again", () => restoreImageRecords(context));
+  await attempt("give images their records again", () => restoreImageRecords(context, restored));
 }
 
-async function restoreImageRecords(context: EngineContext): Promise<void> {
-  const { containers, images, config } = context;
+async function restoreImageRecords(
+  context: EngineContext,
+  restored: readonly ContainerRecord[],
+): Promise<void> {
+  const { images, config } = context;
   const outcomes = [await restoreImages(context)];
   images.refreshCopies();
-  // Of those that containers have there may be no note, when an earlier version made them.
-  if (containers.list().some(({ imageId }) => images.byId(imageId) === undefined))
+  // Of those that they have there may be no note, when an earlier version made them. (Others may have lost theirs by force.)
+  if (restored.some(({ imageId }) => images.byId(imageId) === undefined))
     outcomes.push(await rescueImages(context, config.dataRoot));
   for (const { rescued, unread } of outcomes) {
     for (const { id, repoTags } of rescued)
