@@ -34,6 +34,7 @@ test("the note of an image is never ahead of its record, and goes before it", (t
   store.tag("docker.io/library/two:1", id);
   store.untag("docker.io/library/one:1");
   assert.deepEqual(copies.read(id)?.names, ["docker.io/library/two:1"]);
+  assert.deepEqual(readdirSync(join(root, "images")), [`${"a".repeat(64)}.json`]);
   const fails = (): never => {
     throw new Error("on purpose");
   };

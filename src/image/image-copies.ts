@@ -74,9 +74,12 @@ export class ImageCopies {
       if (existsSync(path) && readFileSync(path, "utf8") === text) return;
       mkdirSync(this.#root, { recursive: true, mode: 0o700 });
       writeFileSync(`${path}.new`, text, { mode: 0o600 });
+      // A rename over another file has ext4 write the new one to the disk at once, which takes milliseconds.
+      this.remove(copy.id);
       renameSync(`${path}.new`, path);
     } catch (error) {
       log.debug("no note of an image", { image: copy.id, error: errorText(error) });
+      rmSync(`${path}.new`, { force: true });
     }
   }
 
