@@ -51,6 +51,18 @@ function archive(): string {
   return Buffer.concat([header, Buffer.from("text"), tarPadding(4), tarEnd()]).toString("latin1");
 }
 
+test("an archive that ends too early fails the build, what is none is copied", async () => {
+  await using it = await testBuilder();
+  const cut = tarHeader({ name: "file", type: "file", mode: 0o640, sizeBytes: 4 }).toString("latin1");
+  const Dockerfile = "FROM scratch\nADD a.tar /d/\n";
+  await assert.rejects(it.build({ Dockerfile, "a.tar": cut }), {
+    message: /^cannot unpack a\.tar: malformed tar archive: it ends inside a file/,
+  });
+  const { images } = await it.build({ Dockerfile, "a.tar": cut.slice(0, 300) });
+  using root = openRoot(it.host, topOf(images[0]!.layers));
+  assert.deepEqual(root.tree.list("d"), ["a.tar"]);
+});
+
 async function entriesOf(it: TestBuilder, Dockerfile: string): Promise<Map<string, string>> {
   const { images } = await it.build({ Dockerfile, "a.tar": archive(), f: "" });
   using root = openRoot(it.host, topOf(images[0]!.layers));

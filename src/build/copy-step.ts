@@ -2,11 +2,11 @@
 import { rmSync } from "node:fs";
 import { posix } from "node:path";
 import { Readable } from "node:stream";
-import { invalidArgument } from "../base/errors.ts";
+import { EngineError, invalidArgument, isKind } from "../base/errors.ts";
 import { redactCredentials } from "../base/redact-url.ts";
 import { detectCompression } from "../image/decompress.ts";
 import { parseDigest } from "../oci/digest.ts";
-import { byteStringOf } from "../oci/tar-reader.ts";
+import { byteStringOf, textOf } from "../oci/tar-reader.ts";
 import type { AddInstruction, CopyInstruction } from "./dockerfile/ast.ts";
 import { type StepPlace, takeCached } from "./cached-step.ts";
 import { type Owner, parseMode } from "./file-options.ts";
@@ -244,13 +244,19 @@ async function unpack(
   if (!looksPacked(tree, entry)) return undefined;
   const { contexts, undo, signal } = session.parts;
   const pack = new Pack(contexts.temporaryPath(), 0, nowNs());
+  let isArchive = false;
   try {
     const bytes = Readable.from(copied(tree.read(entry)), { objectMode: false });
-    await receiveTar(bytes, pack, signal, { keepsOwners: true });
-  } catch {
-    // Compressed, but no archive: it is copied as it is.
+    await receiveTar(bytes, pack, signal, { keepsOwners: true, onEntry: () => (isArchive = true) });
+  } catch (error) {
     pack.discard();
     signal.throwIfAborted();
+    if (isArchive && error instanceof EngineError)
+      throw new EngineError(error.kind, `cannot unpack ${textOf(entry.path)}: ${error.message}`, {
+        cause: error,
+      });
+    // Compressed, but no archive: it is copied as it is. What the machine lacks is no property of the file.
+    if (isArchive || !isKind(error, "invalidArgument")) throw error;
     return undefined;
   }
   undo.defer(() => pack.discard());

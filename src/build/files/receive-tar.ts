@@ -14,11 +14,16 @@ export async function receiveTar(
   stream: Readable,
   pack: Pack,
   signal: AbortSignal,
-  options: { readonly keepsOwners?: boolean } = {},
+  options: {
+    readonly keepsOwners?: boolean;
+    /** Called when its first entry has been read: a tar it is. */
+    readonly onEntry?: () => void;
+  } = {},
 ): Promise<void> {
   const tar = new TarReader(decompress(stream));
   for await (const entry of entriesInSlices(tar)) {
     signal.throwIfAborted();
+    options.onEntry?.();
     const path = cleanParts(entry.name).join("/");
     const common = {
       path,
@@ -35,7 +40,7 @@ export async function receiveTar(
       const target = pack.stat(cleanParts(entry.linkName).join("/"));
       if (target === undefined)
         throw invalidArgument(
-          `the context's ${textOf(entry.name)} is a link to ${textOf(entry.linkName)}, which is not in it`,
+          `the archive's ${textOf(entry.name)} is a link to ${textOf(entry.linkName)}, which is not in it`,
         );
       pack.add({ ...target, path, identity: target.identity ?? `link:${target.path}` });
       if (target.identity === undefined) pack.add({ ...target, identity: `link:${target.path}` });
