@@ -64,6 +64,25 @@ async function unpackPackage(
   renameSync(unpacked, root);
 }
 
+/** The directory with what is in these packages of Debian 12 and in those that they need, unpacked and not set up. */
+export async function unpackedRoot(packages: readonly string[]): Promise<string> {
+  const root = join(cacheDirectory, `root-${packages.join("-")}`);
+  if (existsSync(root)) return root;
+  const unpacked = `${root}.${process.pid}`;
+  const words = ["--variant=extract", `--include=${packages.join(",")}`, "bookworm", unpacked];
+  await mustRun(["mmdebstrap", ...words, "http://deb.debian.org/debian"], { timeoutMs: 600_000 });
+  for (const place of [
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/lib/python3",
+    "usr/lib/python3.11",
+  ])
+    rmSync(join(unpacked, place), { recursive: true, force: true });
+  renameSync(unpacked, root);
+  return root;
+}
+
 /** The program that loads AppArmor's profiles: this machine's, or that of Debian's package. */
 export async function apparmorParser(): Promise<string> {
   const installed = "/sbin/apparmor_parser";
@@ -136,6 +155,7 @@ const modulePatterns = [
   "kernel/net/**",
   "kernel/fs/{overlayfs,fuse,quota,autofs,configfs}/**",
   "kernel/fs/{nfs,nfsd,nfs_common,lockd,fscache,netfs}/**",
+  "kernel/fs/{smb,nls}/**",
   "kernel/drivers/block/loop.ko",
   "kernel/drivers/net/*.ko",
   "kernel/drivers/net/ipvlan/*.ko",
@@ -189,7 +209,8 @@ export async function makeDisk(
     copyFileSync(join(import.meta.dirname, name), target);
     chmodSync(target, 0o755);
   }
-  for (const [target, from] of Object.entries(more)) cpSync(from, join(tree, target), { recursive: true });
+  for (const [target, from] of Object.entries(more))
+    cpSync(from, join(tree, target), { recursive: true, verbatimSymlinks: true });
   writeFileSync(join(tree, "sbin/guest-resources"), resourceChecks());
   writeFileSync(join(tree, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
   writeFileSync(join(tree, "etc/group"), "root:x:0:\n");

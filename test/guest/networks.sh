@@ -1,4 +1,4 @@
-# What needs modules that few kernels of test machines have: quotas of volumes, packets of SCTP, volumes over NFS.
+# What needs modules that few kernels of test machines have: quotas of volumes, packets of SCTP, volumes over NFS and CIFS.
 socket=/run/gantry-test.sock
 image=gantry/busybox
 node=/gantry/node_modules/node/bin/node
@@ -54,8 +54,48 @@ holds "the port as listed" '7000/sctp -> 0.0.0.0:7000' $engine port sctp
 kill $server
 $engine rm -f sctp >/dev/null
 
-# The kernel's own server, with its helpers. files.test is this machine; at 192.0.2.9 nobody answers.
+# files.test is this machine.
 echo "127.0.0.1 files.test" >>/etc/hosts
+# unmounted NAME: the volume is mounted nowhere, within 30 seconds
+unmounted() {
+  tries=0
+  while grep -q "volumes/$1/" /proc/mounts && [ $tries != 30 ]; do tries=$((tries + 1)); sleep 1; done
+  grep "volumes/$1/" /proc/mounts || echo unmounted
+}
+
+# CIFS: a share of Samba's.
+modprobe cifs
+smb=/samba
+mkdir -p $smb/share $smb/run/samba $smb/var/lib/samba/private $smb/var/cache/samba $smb/var/log/samba $smb/etc/samba
+mount -o bind /dev $smb/dev
+mount -t proc none $smb/proc
+printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' >$smb/etc/passwd
+printf 'root:x:0:\nnogroup:x:65534:\n' >$smb/etc/group
+printf '[global]\n\tserver role = standalone server\n\tload printers = no\n\tdisable netbios = yes\n' >$smb/etc/samba/smb.conf
+printf '[share]\n\tpath = /share\n\tread only = no\n' >>$smb/etc/samba/smb.conf
+printf 's3cret\ns3cret\n' | chroot $smb smbpasswd -a -s root && chroot $smb smbd -D || not_ok "the CIFS server" "$(cat $smb/var/log/samba/log.smbd)"
+serves() { for _ in $(seq 90); do netstat -ltn | grep -q ':445 ' && echo serves && return; sleep 1; done; }
+holds "the CIFS server serves" '^serves$' serves
+cifs="volume create -o type=cifs -o device=//files.test/share -o"
+holds "a volume over CIFS, by the server's name" '^cifs$' $engine $cifs o=username=root,password=s3cret,vers=3.0 cifs
+holds "a container writes over CIFS" '^done$' $engine run --rm -v cifs:/v $image sh -c 'echo over cifs >/v/f && echo done'
+holds "the CIFS server has it" '^over cifs$' cat $smb/share/f
+holds "another container reads over CIFS" '^over cifs$' $engine run --rm -v cifs:/v $image cat /v/f
+holds "the share is mounted by its address" '^//127.0.0.1/share /v cifs .*addr=127.0.0.1' $engine run --rm -v cifs:/v $image cat /proc/mounts
+holds "the share no longer than it is used" '^unmounted$' unmounted cifs
+holds "the volume over CIFS goes" '^cifs$' $engine volume rm cifs
+holds "the share's files stay" '^over cifs$' cat $smb/share/f
+$engine $cifs o=addr=files.test,username=root,password=s3cret,vers=3.0,ro named >/dev/null
+holds "a share by addr=, read only" 'over cifs.*Read-only file system' sh -c "$engine run --rm -v named:/v $image sh -c 'cat /v/f; touch /v/g' 2>&1 | tr '\\n' ' '"
+$engine $cifs o=username=root,password=wr0ng,vers=3.0 refused >/dev/null
+refused() { $engine run --rm -v refused:/v $image true 2>&1 | tr '\n' ' '; }
+holds "a wrong password is told, not shown" 'password=[*]{8}.*[Pp]ermission denied' refused
+holds "a wrong password is not in the daemon's log" '^0$' grep -c wr0ng /tmp/daemon.log
+$engine volume create -o type=cifs -o device=//files.test/nothing -o o=username=root,password=s3cret,vers=3.0 nothing >/dev/null
+holds "a share that is not there" '//127.0.0.1/nothing.*[Nn]o such file' $engine run --rm -v nothing:/v $image true
+holds "volumes of shares go" '^refused$' $engine volume rm named refused nothing
+
+# NFS: the kernel's own server, with its helpers. At 192.0.2.9 nobody answers.
 ip link add away type dummy
 ip addr add 192.0.2.2/24 dev away
 ip link set away up
@@ -66,13 +106,6 @@ mount -t nfsd none /proc/fs/nfsd
 printf 'nfs 2049/tcp\nnfs 2049/udp\n' >>/etc/services
 echo '/export *(rw,no_root_squash,insecure,no_subtree_check)' >/etc/exports
 rpc.mountd -N 2 -N 3 && exportfs -a && rpc.nfsd -N 3 -G 10 -L 10 2 || not_ok "the NFS server" "$(dmesg | tail -5)"
-# unmounted NAME: the volume is mounted nowhere, within 30 seconds
-unmounted() {
-  tries=0
-  while grep -q "volumes/$1/" /proc/mounts && [ $tries != 30 ]; do tries=$((tries + 1)); sleep 1; done
-  grep "volumes/$1/" /proc/mounts || echo unmounted
-}
-
 nfs="volume create -o type=nfs -o device=:/export -o"
 holds "a volume over NFS, by the server's name" '^nfs$' $engine $nfs o=addr=files.test,rw,nfsvers=4 nfs
 holds "a container writes over NFS" '^done$' $engine run --rm -v nfs:/v $image sh -c 'echo over nfs >/v/f && echo done'
