@@ -21,12 +21,17 @@ import type { EngineContext } from "./context.ts";
 import { startHealthChecks } from "./health-checks.ts";
 import { restoreLayers } from "./image-restore.ts";
 import { dropUnrecordedEndpoints } from "./networks.ts";
+import { requireOwnTasks } from "./other-exec-root.ts";
 import { containerPaths } from "./paths.ts";
 import { wantsStartWithDaemon } from "./restart-policy.ts";
 
-/** Runs before the API listens. Containers whose policy asks for it are started afterwards, by {@link startByPolicy}. */
+/**
+ * Runs before the API listens. Containers whose policy asks for it are started afterwards, by {@link startByPolicy}. Throws
+ * `conflict` when containers run that were started with another exec root.
+ */
 export async function recover(context: EngineContext): Promise<void> {
   const { config } = context;
+  requireOwnTasks(context);
   mkdirSync(join(config.dataRoot, "containers"), { recursive: true, mode: 0o710 });
   mkdirSync(join(config.execRoot, "containers"), { recursive: true, mode: 0o711 });
   await restoreRecords(context);

@@ -35,5 +35,35 @@ describe("a second daemon", { skip: flavour === "docker" }, () => {
     assert.match(await startSecond({ host: `unix://${daemon.socket}` }), /another daemon is listening/);
     assert.equal(await daemon.dockerOk(["exec", id, "echo", "alive"]), "alive");
     assert.equal((await daemon.host.run(["ip", "link", "show", "gt-second"])).code, 1);
+    await daemon.dockerOk(["rm", "-f", id]);
+  });
+
+  test("with another exec root than the one before it is refused while containers run, and touches nothing of theirs", async () => {
+    const { daemon } = suite;
+    const run = (...words: string[]): Promise<string> =>
+      daemon.dockerOk(["run", "-d", ...words, busybox, "sleep", "600"]);
+    const ids = [
+      await run("--name", "plain", "--restart", "always"),
+      await run("--rm", "--name", "auto", "-v", "/data"),
+    ];
+    const pids = async (): Promise<string> => daemon.dockerOk(["inspect", "-f", "{{.State.Pid}}", ...ids]);
+    const before = await pids();
+    await daemon.dockerOk(["exec", "auto", "sh", "-c", "echo kept >/data/file"]);
+    await daemon.killHard();
+    const said = await startSecond({ "data-root": daemon.dataRoot });
+    assert.match(
+      said,
+      /cannot start the daemon: containers run of which the exec root .*second-exec knows nothing/,
+    );
+    assert.match(said, /plain \(process \d+\), auto \(process \d+\)/);
+    assert.ok(
+      said.includes(`They were started with --exec-root ${daemon.execRoot}: start the daemon with that`),
+      said,
+    );
+    await daemon.launch();
+    assert.equal(await pids(), before);
+    assert.equal(await daemon.dockerOk(["exec", "auto", "cat", "/data/file"]), "kept");
+    await daemon.dockerOk(["rm", "-f", "-v", ...ids]);
+    assert.equal(await daemon.dockerOk(["volume", "ls", "-q"]), "");
   });
 });
