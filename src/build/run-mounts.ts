@@ -1,5 +1,5 @@
 /** `RUN --mount`: what is mounted for one command and gone after it. */
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, posix } from "node:path";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import type { KeyedLock } from "../base/keyed-lock.ts";
@@ -202,7 +202,10 @@ async function cacheMount(
   }
   const directory = join("cache-mounts", name);
   const place = join(host.config.dataRoot, "build", directory);
-  if (!existsSync(place)) await fillCacheMount(mount, place, preparation);
+  if (!existsSync(place)) {
+    using _filling = await preparation.cacheLocks.acquire(`fill ${name}`);
+    if (!existsSync(place)) await fillCacheMount(mount, place, preparation);
+  }
   const key = `mount:${name}`;
   const record =
     cache.find(key) ??
@@ -220,17 +223,26 @@ async function cacheMount(
   return bind(place, target, mount.readonly ? "ro" : "rw");
 }
 
+/** Makes a cache's directory, whole or not at all: what is there is never filled again. */
 async function fillCacheMount(mount: RunMount, place: string, preparation: MountPreparation): Promise<void> {
-  mkdirSync(place, { recursive: true, mode: 0o755 });
-  let own = { uid: 0, gid: 0, mode: 0o755 };
-  if (mount.from !== undefined) {
-    const { copyTree } = await import("../linux/copy-tree.ts");
-    const source = await bindSource({ ...mount, readonly: true }, preparation);
-    copyTree(source, place);
-    own = statSync(source);
+  const fresh = `${place}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  try {
+    mkdirSync(fresh, { recursive: true, mode: 0o755 });
+    let own = { uid: 0, gid: 0, mode: 0o755 };
+    if (mount.from !== undefined) {
+      const { copyTree } = await import("../linux/copy-tree.ts");
+      const source = await bindSource({ ...mount, readonly: true }, preparation);
+      copyTree(source, fresh);
+      own = statSync(source);
+    }
+    chownSync(fresh, mount.uid ?? own.uid, mount.gid ?? own.gid);
+    chmodSync(fresh, mount.mode ?? own.mode & 0o7777);
+    renameSync(fresh, place);
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw error;
   }
-  chownSync(place, mount.uid ?? own.uid, mount.gid ?? own.gid);
-  chmodSync(place, mount.mode ?? own.mode & 0o7777);
 }
 
 async function bindMount(
