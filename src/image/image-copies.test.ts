@@ -63,3 +63,11 @@ test("the note of an image is never ahead of its record, and goes before it", (t
   database.close();
   assert.ok(existsSync(join(root, "images")));
 });
+
+test("a place that takes no notes is no reason to fail", (t) => {
+  const root = mkdtempSync(join(tmpdir(), "gantry-image-copies-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  writeFileSync(join(root, "images"), "no directory");
+  const copy = { id: `sha256:${"a".repeat(64)}`, manifestDigest: "m", manifestMediaType: "x" };
+  new ImageCopies(join(root, "images")).write({ ...copy, names: [], needs: [] });
+});

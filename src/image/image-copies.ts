@@ -79,7 +79,15 @@ export class ImageCopies {
       renameSync(`${path}.new`, path);
     } catch (error) {
       log.debug("no note of an image", { image: copy.id, error: errorText(error) });
-      rmSync(`${path}.new`, { force: true });
+      this.#drop(`${path}.new`);
+    }
+  }
+
+  #drop(path: string): void {
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // The next start's sweep has another try.
     }
   }
 
