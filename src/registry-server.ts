@@ -2,7 +2,7 @@
  * Composition root of `gantry registry serve` and `gantry registry gc`: a registry that needs no daemon. Its directory:
  * `content/` (the same store of blobs that the daemon has), `registry.db`, `uploads/`, `lock`, `control.sock`.
  */
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer as createHttpServer, request as httpRequest, type Server } from "node:http";
 import { join } from "node:path";
 import { openDatabase } from "./base/database.ts";
@@ -35,6 +35,7 @@ export async function registryCommand(command: "serve" | "gc", parsed: ParsedArg
 }
 
 function openStores(root: string, parsed?: ParsedArguments): RegistryStores {
+  requireRecords(root);
   const content = new FsContentStore(join(root, "content"));
   content.sweep();
   const metadata = new RegistryMetadata(openDatabase(join(root, "registry.db")));
@@ -42,6 +43,26 @@ function openStores(root: string, parsed?: ParsedArguments): RegistryStores {
   const collector = new Collector(content, metadata, uploads);
   const upstream = parsed === undefined ? undefined : pullThrough(parsed, join(root, "uploads"));
   return { content, metadata, uploads, collector, metrics: new Metrics(), upstream };
+}
+
+/** Without its records every blob would be garbage. Throws `unavailable`, with nothing changed. */
+function requireRecords(root: string): void {
+  const path = join(root, "registry.db");
+  const sizeBytes = statSync(path, { throwIfNoEntry: false })?.size;
+  if (sizeBytes !== undefined && sizeBytes > 0) return;
+  const blobs = join(root, "content/blobs");
+  const count = (existsSync(blobs) ? readdirSync(blobs) : []).reduce(
+    (sum, algorithm) => sum + readdirSync(join(blobs, algorithm)).length,
+    0,
+  );
+  if (count === 0) return;
+  throw new EngineError(
+    "unavailable",
+    `the registry's records in ${path} are ${sizeBytes === undefined ? "missing" : "empty"}, and there are ${count} blobs that they should name`,
+    {
+      hint: `Nothing was changed or removed. Bring the file back from a backup; to begin anew, move ${join(root, "content")} away.`,
+    },
+  );
 }
 
 function pullThrough(parsed: ParsedArguments, directory: string): PullThrough | undefined {

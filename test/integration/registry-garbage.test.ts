@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rename, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -134,4 +134,30 @@ test("pushes while garbage is collected all the time come out whole", async () =
   }
   for (let n = 0; n < 6; n += 1)
     await skopeo(["inspect", "--tls-verify=false", `docker://${registry.address}/app:${n}`]);
+});
+
+test("without its records, and with blobs, it does not start: all of them would be garbage", async () => {
+  const root = await mkdtemp(join(tmpdir(), "gantry-test-records-"));
+  try {
+    const blob = Buffer.from("kept");
+    const digest = `sha256:${createHash("sha256").update(blob).digest("hex")}`;
+    {
+      await using registry = await startGantryRegistry({ root });
+      const begun = await fetch(`${registry.origin}/v2/app/blobs/uploads/`, { method: "POST" });
+      const place = new URL(begun.headers.get("location") ?? "", registry.origin);
+      place.searchParams.set("digest", digest);
+      assert.equal(await status(String(place), { method: "PUT", body: blob }), 201);
+    }
+    await rename(join(root, "registry.db"), join(root, "backup.db"));
+    await assert.rejects(
+      startGantryRegistry({ root, args: ["--gc-grace", "0s"] }),
+      /records in .*registry\.db are missing, and there are 1 blobs[^]*Nothing was changed or removed\. Bring the file back/,
+    );
+    assert.equal(readdirSync(join(root, "content/blobs/sha256")).length, 1);
+    await rename(join(root, "backup.db"), join(root, "registry.db"));
+    await using registry = await startGantryRegistry({ root });
+    assert.equal(await status(`${registry.origin}/v2/app/blobs/${digest}`), 200);
+  } finally {
+    await rm(root, { recursive: true });
+  }
 });
