@@ -30,7 +30,7 @@ export function openArchiveOutput(path: string, what: string): ArchiveOutput {
   };
 }
 
-/** True when the path can take a new file; false when it is a pipe or a device that is written to as it is. */
+/** True when the path can take a new file; false when it is a pipe that is written to as it is. */
 function checkOutputPath(path: string, what: string): boolean {
   try {
     statSync(dirname(path));
@@ -40,6 +40,8 @@ function checkOutputPath(path: string, what: string): boolean {
   }
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory() === true) throw new CliError(`failed to ${what}: cannot write to a directory`);
+  if (stat?.isCharacterDevice() === true)
+    throw new CliError(`failed to ${what}: cannot write to a character device file`);
   return stat === undefined || stat.isFile();
 }
 

@@ -151,7 +151,11 @@ async function unknownCommand(words: readonly string[], group: string): Promise<
   const full = group === "" ? `gantry ${word}` : `gantry ${group} ${word}`;
   const see = `Run 'gantry${group === "" ? "" : ` ${group}`} --help' for more information`;
   if (unservedCommands[group]?.includes(word) === true) {
-    return new CliError(`gantry: '${full}' is a command of Docker's that gantry does not serve yet.\n${see}`);
+    const { unservedWords } = await import("./unserved.ts");
+    const said = group === "" ? unservedWords(word, words[1] ?? "", words.slice(2)) : undefined;
+    return new CliError(
+      said ?? `gantry: '${full}' is a command of Docker's that gantry does not serve.\n${see}`,
+    );
   }
   const { nearest } = await import("./suggest.ts");
   const { commandNames } = await import("./command-list.ts");
@@ -214,7 +218,8 @@ function checkCount(command: Command, path: string, count: number): void {
   else if (max === min) wanted = `requires ${plural(min)}`;
   else if (max === undefined) wanted = `requires at least ${plural(min)}`;
   else if (min === 0) wanted = `requires at most ${plural(max)}`;
-  else wanted = `requires at least ${min} and at most ${plural(max)}`;
+  else if (count < min) wanted = `requires at least ${plural(min)}`;
+  else wanted = `requires at most ${plural(max)}`;
   throw new UsageError(`gantry: ${name} ${wanted}`, 1);
 }
 

@@ -15,7 +15,7 @@ export async function promptLine(
   question: string,
   { secret }: { secret: boolean },
 ): Promise<string> {
-  if (!isatty(0)) throw new CliError("Cannot perform an interactive login from a non TTY device");
+  if (!isatty(0)) throw new CliError("Error: Cannot perform an interactive login from a non TTY device");
   context.print(question);
   using _terminal = rawTerminal(context);
   let line = "";

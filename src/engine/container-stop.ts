@@ -102,7 +102,8 @@ async function stopTask(
 ): Promise<ContainerRecord | undefined> {
   const name = options.signal || container.config.StopSignal || "TERM";
   const signal = parseSignal(name);
-  if (signal === undefined) throw invalidArgument(`Invalid signal: ${name}`);
+  if (signal === undefined)
+    throw invalidArgument(`cannot stop container: ${container.name}: invalid signal: ${name}`);
   const timeoutSeconds = options.timeoutSeconds ?? container.config.StopTimeout ?? defaultTimeoutSeconds;
   const live = context.live.of(container.id);
   if (options.byUser !== false) context.containers.updateState(container.id, { stoppedByUser: true });

@@ -43,6 +43,7 @@ export async function containerUpdate(
     throw conflict(`Cannot update container ${id}: Container is marked for removal and cannot be "update".`);
   validateRestartPolicy({ RestartPolicy: change.RestartPolicy ?? {} });
   const cannotUpdate = (reason: string): Error => conflict(`Cannot update container ${id}: ${reason}`);
+  if ((change.Memory ?? 0) !== 0) validateLimits({ Memory: change.Memory! });
   const contradiction = contradictingLimits(container.hostConfig, change);
   if (contradiction !== undefined) throw cannotUpdate(contradiction);
   const hostConfig = mergeLimits(container.hostConfig, change);

@@ -1,4 +1,5 @@
 import { invalidArgument } from "../base/errors.ts";
+import { goQuote } from "../base/go-text.ts";
 import { parseReference } from "../oci/reference.ts";
 import type { RegistryCredentials } from "../registry/registry.ts";
 import { type FoundImage, searchCatalog, searchIndex } from "../registry/search.ts";
@@ -64,7 +65,10 @@ function filterTest(filters: Filters): (image: FoundImage) => boolean {
   const isOfficial = filterBoolean(filters, "is-official");
   const isAutomated = filterBoolean(filters, "is-automated");
   const stars = filterValues(filters, "stars").map((text) => {
-    if (!/^\d{1,9}$/.test(text)) throw invalidArgument(`invalid filter 'stars=${text}'`);
+    if (!/^\d{1,9}$/.test(text))
+      throw invalidArgument(
+        `invalid filter 'stars=${text}': strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`,
+      );
     return Number(text);
   });
   return (image) =>

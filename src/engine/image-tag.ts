@@ -18,6 +18,8 @@ export async function imageTag(
   const image = context.images.resolve(nameOrId);
   const target = parseReference(repository);
   if (target.digest !== undefined) throw invalidArgument("refusing to create a tag with a digest reference");
+  if (target.domain === "docker.io" && target.path === "library/sha256")
+    throw invalidArgument("refusing to create an ambiguous tag using digest algorithm as name");
   const complete = tag === "" ? withDefaultTag(target) : withTag(target, tag);
   context.images.tag(formatReference(complete), image.id);
   emitImageEvent(context, "tag", image, familiarReference(complete));

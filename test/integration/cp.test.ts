@@ -65,6 +65,19 @@ describe("cp", () => {
       });
     }
 
+    test(`${name}: to a link that leads to nothing, what it leads to is made`, async () => {
+      await createBox();
+      const link = join(directory, "link");
+      await symlink("made", link);
+      await ok("box:/etc/group", link);
+      assert.equal(readlinkSync(link), "made");
+      assert.match(readFileSync(join(directory, "made"), "utf8"), /^root:/);
+      await symlink("nowhere", join(directory, "broken"));
+      const refused = await cp("-L", join(directory, "broken"), "box:/tmp");
+      assert.equal(refused.code, 1);
+      assert.equal(refused.stderr.trim(), `lstat ${join(directory, "nowhere")}: no such file or directory`);
+    });
+
     test(`${name}: links are copied as links, with -L what they lead to`, async () => {
       await runBox();
       await inBox("echo real >/tmp/real; ln -s real /tmp/link; ln -s /tmp /root/dir");

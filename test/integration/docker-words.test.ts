@@ -16,7 +16,49 @@ type Row = readonly [command: string, code: number, stdout: string, stderr: stri
  * Words are split at spaces; `_` stands for an empty word. PROGRAM is the name of the command line. Older than
  * `oldestDocker`, a docker command line (Debian has 20.10 and 26.1) has other words for it.
  */
+/** The docker command line may tell of the pipe that it broke off before it tells of the reason. */
+const onlyOurs = Infinity;
+
+const swarmWords =
+  'Error response from daemon: This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
+
 const table: readonly Row[] = [
+  ["events --since 1 --until 2 --filter nosuch=x", 0, "", ""],
+  [
+    "events --since 1 --until 2 --format {{.Bogus}}",
+    64,
+    "",
+    'Error parsing format: template: :1:2: executing "" at <.Bogus>: can\'t evaluate field Bogus in type *events.Message',
+  ],
+  ["plugin rm nosuch", 1, "", 'Error response from daemon: plugin "nosuch" not found', 26],
+  ["stop -s BOGUS up", 1, "", "Error response from daemon: cannot stop container: up: invalid signal: BOGUS"],
+  ["update -m 1m up", 1, "", "Error response from daemon: Minimum memory limit allowed is 6MB"],
+  [
+    `tag ${busybox} sha256:x`,
+    1,
+    "",
+    "Error response from daemon: refusing to create an ambiguous tag using digest algorithm as name",
+  ],
+  ["commit -c _ down", 1, "", "Error response from daemon: file with no instructions"],
+  [
+    "search --filter stars=x y",
+    1,
+    "",
+    "Error response from daemon: invalid filter 'stars=x': strconv.Atoi: parsing \"x\": invalid syntax",
+  ],
+  [
+    "export -o /dev/null up",
+    1,
+    "",
+    "failed to export container: cannot write to a character device file",
+    28,
+  ],
+  ["login --password-stdin", 1, "", "the --password-stdin option requires --username to be set", 28],
+  ["cp /etc/hostname up:", 1, "", "no such directory", onlyOurs],
+  ["swarm leave", 1, "", "Error response from daemon: This node is not part of a swarm"],
+  ["node ls", 1, "", swarmWords],
+  ["stack ps x", 1, "", swarmWords],
+  ["secret ls", 1, "", swarmWords],
   [
     "kill nobody",
     1,

@@ -44,6 +44,7 @@ describe("raw requests", { skip: flavour === "docker" && "20.10 has other words"
       "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version",
     ],
     ["GET /v1.45/containers/json?limit=x", undefined, 400, 'strconv.Atoi: parsing "x": invalid syntax'],
+    ['GET /v1.45/plugins?filters={"bogus":["x"]}', undefined, 400, "invalid filter 'bogus'"],
     ["GET /v1.45/events?since=x", undefined, 400, 'strconv.ParseInt: parsing "x": invalid syntax'],
     [
       "GET /v1.45/networks/bridge?verbose=x",

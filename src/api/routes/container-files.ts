@@ -1,3 +1,4 @@
+import { invalidArgument } from "../../base/errors.ts";
 import { BodyStream } from "../body-stream.ts";
 import type { ContainerConfig, PathStat } from "../../wire/container.ts";
 import type { Decoder } from "../decode.ts";
@@ -55,6 +56,9 @@ async function exportContainer(x: Exchange): Promise<void> {
 
 async function commit(x: Exchange): Promise<void> {
   const config = await x.readOptionalJson(optionalConfig);
+  const changes = x.query.all("changes");
+  if (changes.length > 0 && changes.every((text) => text.trim() === ""))
+    throw invalidArgument("file with no instructions");
   const Id = await x.engine.containerCommit(x.query.text("container") ?? "", {
     repository: x.query.text("repo"),
     tag: x.query.text("tag"),

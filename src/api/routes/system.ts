@@ -49,6 +49,12 @@ async function events(exchange: Exchange): Promise<void> {
   answer.end();
 }
 
+function plugins(x: Exchange): void {
+  for (const key of x.query.filters().keys())
+    if (key !== "capability" && key !== "enabled") throw invalidArgument(`invalid filter '${key}'`);
+  x.json(200, []);
+}
+
 export const systemRoutes: readonly Route[] = [
   { method: "GET", path: "/_ping", handle: ping },
   { method: "HEAD", path: "/_ping", handle: ping },
@@ -64,5 +70,5 @@ export const systemRoutes: readonly Route[] = [
   },
   { method: "GET", path: "/events", handle: events },
   // There are no plugins, and clients ask for the list when they look for drivers.
-  { method: "GET", path: "/plugins", handle: (x) => x.json(200, []) },
+  { method: "GET", path: "/plugins", handle: plugins },
 ];

@@ -24,7 +24,11 @@ const command: Command = {
       }
     }
     // What was found before is shown, too.
-    context.print(printer.print(found));
+    const text = printer.print(found);
+    const isJson = ["", "json"].includes(parsed.string("format"));
+    // Docker's marshals these itself, and Go then writes what means something in HTML by its number.
+    const escaped = (char: string): string => `\\u00${char.charCodeAt(0).toString(16)}`;
+    context.print(isJson ? text.replace(/[<>&]/g, escaped) : text);
     if (failure !== undefined) throw failure;
     return 0;
   },

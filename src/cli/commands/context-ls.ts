@@ -18,7 +18,6 @@ const listing: Listing<Row> = {
     Description: "DESCRIPTION",
     DockerEndpoint: "DOCKER ENDPOINT",
     Error: "ERROR",
-    ContextType: "TYPE",
     Current: "",
   },
   fields: (row) => ({
@@ -26,7 +25,6 @@ const listing: Listing<Row> = {
     Description: () => row.description,
     DockerEndpoint: () => row.host,
     Error: () => row.error,
-    ContextType: () => "",
     Name: () => row.name,
   }),
 };

@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { posix, resolve } from "node:path";
 import { ClientError } from "../../client/errors.ts";
 import type { PathStat } from "../../wire/container.ts";
@@ -161,6 +161,7 @@ async function followInContainer(
 
 /** Where a copy in ends: what the path, links followed, is in the container. */
 async function containerTarget(context: CommandContext, container: string, path: string): Promise<CopyEnd> {
+  if (path === "") throw new CliError("no such directory");
   let target = path;
   let stat = await statIfThere(context, container, target);
   if (stat !== undefined && hasBit(stat, linkBit)) {
@@ -205,6 +206,9 @@ function checkOutputPath(path: string): void {
 function localTarget(path: string): CopyEnd {
   const stat = statSync(path.replace(/(?<=.)\/+$/, ""), { throwIfNoEntry: false });
   if (stat === undefined) {
+    // A link that leads to nothing: what it leads to is made.
+    const led = missingPart(path);
+    if (led !== path) return localTarget(keepEnding(led, path));
     const { directory } = splitPath(path);
     const parent = statSync(directory, { throwIfNoEntry: false });
     if (parent?.isDirectory() !== true) throw new CliError(`${directory}: not a directory`);
@@ -219,6 +223,13 @@ function localTarget(path: string): CopyEnd {
   };
 }
 
+/** What is not there: the path itself, or where it leads as a link. */
+function missingPart(path: string): string {
+  const plain = path.replace(/(?<=.)\/+$/, "");
+  const isLink = lstatSync(plain, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  return isLink ? posix.resolve(posix.dirname(plain), readlinkSync(plain)) : path;
+}
+
 /** A source here. Links in front of its last part are followed, one at the end only when asked or with a slash after it. */
 function localSource(path: string, followLink: boolean): CopyEnd {
   try {
@@ -231,7 +242,7 @@ function localSource(path: string, followLink: boolean): CopyEnd {
     return { ...end, exists: true, isDirectory: stat.isDirectory() };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") throw new CliError(`lstat ${path}: no such file or directory`);
+    if (code === "ENOENT") throw new CliError(`lstat ${missingPart(path)}: no such file or directory`);
     if (code === "ENOTDIR") throw new CliError(`lstat ${path}: not a directory`);
     throw error;
   }

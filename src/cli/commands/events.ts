@@ -66,7 +66,7 @@ async function templatePrinter(format: string): Promise<(event: EventMessage) =>
   const { GoStruct, structsFromJson } = await import("../../base/template/values.ts");
   const template = inEventWords(exitBadFormat, () => compile(unescapeBlanks(format)));
   const shape = { maps: new Set(["Attributes"]), pointers: new Set<string>(), zeros: {} };
-  return (event) => {
+  const print = (event: EventMessage): string => {
     const value = structsFromJson(event, shape);
     if (!(value instanceof GoStruct)) return "";
     const { time, timeNano, scope, ...fields } = value.fields;
@@ -81,7 +81,19 @@ async function templatePrinter(format: string): Promise<(event: EventMessage) =>
     const data = new GoStruct("*events.Message", fields, { ...aliases, From: "", scope, time, timeNano });
     return inEventWords(exitBadFormat, () => execute(template, data));
   };
+  // Tried once beforehand: a wrong one would else be told at the first event only.
+  print(noEvent);
+  return print;
 }
+
+const noEvent: EventMessage = {
+  Type: "",
+  Action: "",
+  Actor: { ID: "", Attributes: {} },
+  scope: "local",
+  time: 0,
+  timeNano: 0,
+};
 
 function inEventWords<T>(exitCode: number, action: () => T): T {
   try {

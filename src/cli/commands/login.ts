@@ -48,7 +48,7 @@ async function givenCredentials(context: CommandContext, parsed: ParsedArguments
   if (parsed.bool("password-stdin")) {
     if (hasPassword)
       throw new CliError("conflicting options: cannot specify both --password and --password-stdin");
-    if (username === "") throw new CliError("Must provide --username with --password-stdin");
+    if (username === "") throw new CliError("the --password-stdin option requires --username to be set");
     return { username, password: await readSecret(context) };
   }
   if (hasPassword)
