@@ -5,6 +5,7 @@
 import type { ImageInspect } from "../wire/image.ts";
 import type { Observed } from "./engine.ts";
 import { ComposeError } from "./errors.ts";
+import { isTrue } from "./go-values.ts";
 import { labels } from "./labels.ts";
 import { serviceHash } from "./model/service-hash.ts";
 import { imageOf, scaleOf, type Project, type Service } from "./model/project.ts";
@@ -54,6 +55,8 @@ export interface Recreate extends Create {
 export interface ServicePlan {
   readonly name: string;
   readonly keep: readonly Observed[];
+  /** Its containers stay as they are, and nothing is said of them. */
+  readonly isLeftAlone?: boolean;
   readonly create: readonly Create[];
   readonly recreate: readonly Recreate[];
   readonly remove: readonly Observed[];
@@ -78,7 +81,8 @@ export function planProject(project: Project, seen: Observation, options: PlanOp
   const warnings: string[] = [];
   const known = new Set([...Object.keys(project.services), ...Object.keys(project.disabled)]);
   const orphans = seen.containers.filter(({ service }) => !known.has(service));
-  if (orphans.length > 0 && !options.removeOrphans) {
+  const isIgnoring = isTrue(project.environment["COMPOSE_IGNORE_ORPHANS"]);
+  if (orphans.length > 0 && !options.removeOrphans && !isIgnoring) {
     warnings.push(
       `Found orphan containers ([${orphans.map(({ name }) => name).join(" ")}]) for this project. If you removed or ` +
         "renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
@@ -200,7 +204,7 @@ class Planner {
   ): ServicePlan {
     if (this.#options.leaveAlone?.includes(name) === true) {
       const keep = this.#byService.get(name) ?? [];
-      return { name, keep, recreate: [], create: [], remove: [], after };
+      return { name, keep, isLeftAlone: true, recreate: [], create: [], remove: [], after };
     }
     const image = this.#seen.images.get(imageOf(this.#project, name, service));
     const isAsked = this.#options.services.length === 0 || this.#options.services.includes(name);

@@ -68,11 +68,11 @@ function isNothing(plan: ConvergePlan): boolean {
 function kept({ report, warn }: Session, plan: ConvergePlan): Map<string, Ready[]> {
   for (const warning of plan.warnings) warn(warning);
   return new Map(
-    plan.services.map(({ name: service, keep }) => [
+    plan.services.map(({ name: service, keep, isLeftAlone }) => [
       service,
       keep.map(({ id, name, number, state }) => {
         const isRunning = state === "running";
-        report(keptEvent(name, isRunning));
+        if (isLeftAlone !== true) report(keptEvent(name, isRunning));
         return { id, name, service, number, isRunning, isNew: false };
       }),
     ]),

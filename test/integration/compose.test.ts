@@ -175,6 +175,13 @@ services:
     );
     const { stderr } = await app.run(["up", "-d"]);
     assert.match(stderr, /Found orphan containers \(\[shop-web-1\]\)/);
+    const env = { COMPOSE_IGNORE_ORPHANS: "1" };
+    assert.doesNotMatch((await app.run(["up", "-d"], { env })).stderr, /orphan/);
+    const both = await app.run(["up", "-d", "--remove-orphans"], { env });
+    assert.deepEqual(
+      [both.code, both.stderr],
+      [1, "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans\n"],
+    );
     await app.ok(["up", "-d", "--remove-orphans"]);
     assert.deepEqual(Object.keys(await app.ids()), ["shop-db-1"]);
   });
@@ -257,9 +264,16 @@ services:
     assert.equal(stdout, "blue 1\n");
     assert.equal(code, 4);
     assert.deepEqual(Object.keys(await app.ids()), ["shop-db-1"]);
-    const name = (await app.ok(["run", "-d", "web", "sleep", "60"])).trim();
-    assert.match(name, /^shop-web-run-[0-9a-f]{12}$/);
-    assert.match(await app.ok(["ps", "-a"]), new RegExp(name));
+    const id = (await app.ok(["run", "-d", "web", "sleep", "60"])).trim();
+    assert.match(id, /^[0-9a-f]{64}$/);
+    const name = await suite.daemon.dockerOk(["inspect", "-f", "{{.Name}}", id]);
+    assert.match(name, /^\/shop-web-run-[0-9a-f]{12}$/);
+    assert.match(await app.ok(["ps", "-a"]), new RegExp(name.slice(1)));
+    // Neither what runs already of the service itself is told of, nor takes what it does without for an orphan.
+    await app.ok(["up", "-d"]);
+    const beside = await app.run(["run", "--rm", "web", "true"]);
+    assert.equal(beside.stderr, " Container shop-db-1  Running\n");
+    assert.equal((await app.run(["run", "--rm", "--no-deps", "web", "true"])).stderr, "");
     const input = await app.run(["run", "--rm", "-T", "--no-deps", "web", "cat"], { input: "through\n" });
     assert.equal(input.stdout, "through\n");
   });
@@ -272,7 +286,7 @@ services:
       what: "the log",
     });
     assert.match(await app.ok(["logs", "--no-log-prefix", "--tail", "1", "db"]), /^db is up$/m);
-    assert.match(await app.ok(["top", "web"]), /sleep 1/);
+    assert.match(await app.ok(["top", "web"]), /^shop-web-1\nUID +PID +PPID +C {4}STIME [^]* done +\n/);
     assert.match(await app.ok(["port", "web", "80"]), /^127\.0\.0\.1:\d+$/m);
     assert.match(await app.ok(["images"]), /shop-web-1 +gantry\/busybox +latest/);
     await app.ok(["cp", "file", "web:/tmp/file"]);

@@ -123,7 +123,7 @@ class Converger {
     const { report } = this.#session;
     const service = this.#resolved(plan.name);
     const removal = removeContainers(this.#session, plan.remove, { ...this.#options, volumes: false });
-    for (const { name, state } of plan.keep) {
+    for (const { name, state } of plan.isLeftAlone === true ? [] : plan.keep) {
       report({ id: `Container ${name}`, kind: "done", text: state === "running" ? "Running" : "Created" });
     }
     const kept = plan.keep.map((container) => ready(container));

@@ -8,7 +8,7 @@ import { isMap, type Tree } from "../../../compose/tree.ts";
 import { CliError } from "../../errors.ts";
 import { alignTabs } from "../../output/tab-writer.ts";
 import type { ParsedArguments } from "../../parser.ts";
-import { composeCommand, oneOf, type ComposeApp } from "../app.ts";
+import { composeCommand, composeTable, oneOf, type ComposeApp } from "../app.ts";
 import { withDigests } from "../image-digests.ts";
 
 export default composeCommand({
@@ -133,5 +133,5 @@ function variables(app: ComposeApp): string {
   };
   walk(tree);
   const rows = [...found.keys()].sort().map((name) => found.get(name)!);
-  return alignTabs(lines(["NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE", ...rows]));
+  return alignTabs(lines(["NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE", ...rows]), composeTable);
 }

@@ -14,8 +14,8 @@ export default composeCommand({
       name: "protocol",
       type: "string",
       default: "tcp",
-      help: "Protocol of the port: tcp or udp",
-      validate: oneOf("tcp", "udp"),
+      help: "Protocol of the port: tcp, udp or sctp",
+      validate: oneOf("tcp", "udp", "sctp"),
     },
   ],
   async run(app, parsed) {

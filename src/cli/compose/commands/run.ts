@@ -89,8 +89,14 @@ async function startDependencies(
 ): Promise<void> {
   const own = project.services[name]!;
   // The service itself gets no container, only its image and its networks.
-  const services = parsed.bool("no-deps") ? { [name]: own } : project.services;
-  const needed = { ...project, services: { ...services, [name]: { ...own, scale: 0 } } };
+  const isAlone = parsed.bool("no-deps");
+  const services = isAlone ? { [name]: own } : project.services;
+  const needed = {
+    ...project,
+    services: { ...services, [name]: { ...own, scale: 0 } },
+    // What it does without is known all the same: its containers are no orphans.
+    disabled: isAlone ? { ...project.disabled, ...project.services } : project.disabled,
+  };
   const options: CreateOptions = {
     services: Object.keys(needed.services),
     // What runs already for the service itself stays.
@@ -130,7 +136,8 @@ async function runOneOff(app: ComposeApp, parsed: ParsedArguments, oneOff: OneOf
   app.finish();
   if (isDetached) {
     await client.containerStart(id);
-    app.context.print(`${plan.containerName}\n`);
+    // Compose 1 printed the name, Docker Compose prints the id.
+    app.context.print(`${app.isFig ? plan.containerName : id}\n`);
     return 0;
   }
   const { request } = createRequest(plan);

@@ -14,8 +14,8 @@ export default composeCommand({
       containers.map(async ({ id, name }) => ({ name, top: await app.context.client.containerTop(id) })),
     );
     for (const { name, top } of lists.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const rows = [top.Titles, ...(top.Processes ?? [])].map((row) => `${row.join("\t")}\n`).join("");
-      app.context.print(`${name}\n${alignTabs(rows, { minWidth: 4, padding: 3 })}\n`);
+      const rows = [top.Titles, ...(top.Processes ?? [])].map((row) => `${row.join("\t")}\t\n`).join("");
+      app.context.print(`${name}\n${alignTabs(rows, { minWidth: 5, padding: 3 })}\n`);
     }
     return 0;
   },

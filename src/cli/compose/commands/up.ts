@@ -66,6 +66,8 @@ export default composeCommand({
       watchTriggers(project, (message) => app.warn(message));
     }
     const options = { ...createOptions(app, parsed, project), ...timeoutOf(parsed) };
+    if (options.removeOrphans && isTrue(project.environment["COMPOSE_IGNORE_ORPHANS"]))
+      throw new CliError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans", 1);
     if (app.isDryRun) {
       const lines = await describeProject(app.session("Plan"), project, options);
       app.finish();
