@@ -1,5 +1,6 @@
 import { hostname as osHostname } from "node:os";
-import { appendFileSync, mkdirSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { invalidArgument, notFound } from "../base/errors.ts";
 import { crashpoint, failpoint } from "../base/failpoint.ts";
 import { newId } from "../base/ids.ts";
@@ -10,6 +11,7 @@ import { driverName } from "../container/logging/driver-options.ts";
 import { validateCreate } from "../container/validate.ts";
 import type { ImageRecord } from "../image/image.ts";
 import { isUnpacked } from "../image/unpacked.ts";
+import { isErrno } from "../linux/fs-error.ts";
 import { syncDirectory } from "../linux/inode.ts";
 import { mount, removeMountDirectory } from "../linux/mount.ts";
 import { resolveInRoot } from "../linux/resolve-in-root.ts";
@@ -226,6 +228,17 @@ function chooseEndpoints(
   return endpoints;
 }
 
+/** The files that each start mounts there: on a read-only volume they could not be made. Docker's roots have them. */
+function makeNameFiles(directory: string): void {
+  if (!existsSync(directory)) return;
+  for (const name of ["hostname", "hosts", "resolv.conf"])
+    try {
+      writeFileSync(join(directory, name), "", { flag: "wx" });
+    } catch (error) {
+      if (!isErrno(error, "EEXIST", "ENOTDIR")) throw error;
+    }
+}
+
 /** Docker's copy-up: an empty volume gets what the image has at the mount point, before the first start. */
 async function fillVolumes(
   context: EngineContext,
@@ -240,6 +253,7 @@ async function fillVolumes(
     for (const layer of context.snapshotter.mounts(id)) mount(layer, rootfs);
     for (const m of wanted) {
       const source = resolveInRoot(rootfs, m.Destination);
+      if (m.Destination === "/etc") makeNameFiles(source);
       await using used = await useVolume(context, m.Name!, id);
       context.volumes.copyUp(used.path, source);
       await syncDirectory(used.path);

@@ -153,6 +153,25 @@ describe("volumes", () => {
     await ok("rmi", "gt-nam/owned");
   });
 
+  test("an empty volume on /etc can be mounted read-only from the first", async () => {
+    const script = "cat /etc/hostname; ls /etc; touch /etc/new 2>&1";
+    const { stdout } = await suite.daemon.docker([
+      "run",
+      "--rm",
+      "-h",
+      "named",
+      "-v",
+      "settings:/etc:ro",
+      busybox,
+      "sh",
+      "-c",
+      script,
+    ]);
+    assert.match(stdout, /^named\n.*\bhosts\n.*\bresolv\.conf\n.*Read-only file system/s);
+    assert.match(await ok("run", "--rm", "-v", "settings:/s", busybox, "sh", "-c", "wc -c /s/hosts"), /^0 /);
+    await ok("volume", "rm", "settings");
+  });
+
   test("listing and removing: dangling, names, and the words of a swarm's volumes", async () => {
     await ok("volume", "create", "--label", "tier=db", "used");
     await ok("volume", "create", "free");
