@@ -99,18 +99,18 @@ describe("exchanges of docker buildx", { skip }, () => {
   test("a base image of another platform is built on, and the build checks say so", async () => {
     const name = "127.0.0.1:5000/made/foreign";
     const base = await at.context("foreign", { file: "", Dockerfile: "FROM scratch\nCOPY file /\n" });
-    await ok(["--platform", "linux/mips64le", "-t", name, "--push", base]);
+    await ok(["--platform", "linux/ppc64", "-t", name, "--push", base]);
     await forget(name);
     const above = await at.context("above", { file: "", Dockerfile: `FROM ${name}\nCOPY file /above\n` });
     const built = async (image: string, ...flags: string[]): Promise<string> => {
       const text = await ok([...flags, "-t", image, above]);
       assert.match(
         text,
-        /InvalidBaseImagePlatform: Base image 127\.0\.0\.1:5000\/made\/foreign was pulled with platform "linux\/mips64le", expected "linux\/\w+" for current build \(line 1\)/,
+        /InvalidBaseImagePlatform: Base image 127\.0\.0\.1:5000\/made\/foreign was pulled with platform "linux\/ppc64", expected "linux\/\w+" for current build \(line 1\)/,
       );
       return await suite.daemon.dockerOk(["image", "inspect", "-f", "{{.Architecture}}", image]);
     };
-    assert.equal((await built("made/above")).trim(), "mips64le");
+    assert.equal((await built("made/above")).trim(), "ppc64");
     assert.equal((await built("made/above-s390x", "--platform", "linux/s390x")).trim(), "s390x");
     await forget("made/above", "made/above-s390x", name);
   });
