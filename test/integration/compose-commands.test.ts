@@ -108,6 +108,21 @@ describe("compose cp", () => {
   });
 });
 
+describe("compose pull", () => {
+  const suite = useDaemon();
+
+  test("brings an image of several services once, and says so as Compose 2.26", async () => {
+    const text = `services: { a: { image: ${busybox} }, b: { image: ${busybox} } }`;
+    await using app = await ComposeProject.make(suite.daemon, { "compose.yaml": text });
+    const { code, stderr } = await app.run(["pull"]);
+    assert.equal(code, 0);
+    const told = stderr.split("\n").slice(0, -1);
+    assert.deepEqual(told.slice(0, 2), [" b Skipped - Image is already being pulled by a ", " a  Pulling"]);
+    assert.equal(told.at(-1), " a  Pulled");
+    for (const line of told.slice(2, -1)) assert.match(line, /^ a [0-9a-f]{12} {2}/);
+  });
+});
+
 describe("compose push", () => {
   // Builds leave their cache and their images.
   const suite = useDaemon({ leaves: ["data-root", "exec-root", "records"] });

@@ -22,6 +22,10 @@ export async function pullServices(
 ): Promise<string[]> {
   const unpulled: string[] = [];
   const byImage = Map.groupBy(names, (name) => project.services[name]!.image!);
+  for (const [first = "", ...others] of byImage.values()) {
+    const what = `Skipped - Image is already being pulled by ${first}`;
+    for (const id of others) session.report({ id, what, kind: "done", text: "" });
+  }
   await settle(
     [...byImage].map(([image, [name = ""]]) =>
       session.limit(async () => {
@@ -93,7 +97,8 @@ const finished = new Set([
 /** A message about a layer as a line below its image. */
 function reportLayer(report: Report, parent: string, message: ProgressMessage): void {
   const { id, status, progressDetail } = message;
-  if (id === undefined || status === undefined) return;
+  // What names no amounts is about the image: `latest: Pulling from library/busybox`.
+  if (id === undefined || status === undefined || progressDetail === undefined) return;
   const amount = percentage(progressDetail);
   report({
     id,
