@@ -5,7 +5,7 @@
  *
  * GANTRY_LOAD_CONTAINERS (300), GANTRY_LOAD_MINUTES (30), GANTRY_LOAD_CYCLES (2000), GANTRY_LOAD_CLIENTS (64).
  */
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -159,7 +159,9 @@ async function manyClients(daemon: TestDaemon): Promise<void> {
   );
 }
 
+await using directories = new AsyncDisposableStack();
 const root = await mkdtemp(join(tmpdir(), "gantry-test-"));
+directories.defer(() => rm(root, { recursive: true, force: true, maxRetries: 5 }));
 await using daemon = await TestDaemon.start({ bip: "10.207.0.1/20", root, env: heapEnvironment(root) });
 await ensureBusybox(daemon);
 // What is opened once and kept is no growth.
