@@ -4,27 +4,19 @@
  * not be read) and whose the files are. What has neither was never acknowledged, or is being removed, or was of `--rm` and
  * did not run.
  */
-import {
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { isErrno, withFileErrors } from "../linux/fs-error.ts";
+import { isErrno } from "../linux/fs-error.ts";
+import { dropSideFile, newSideFile, removeSideFile, writeSideFile } from "../linux/side-file.ts";
 import type { ContainerRecord } from "./container.ts";
 
 /** Names in `containers/` that are the engine's; what else is there is somebody else's. */
 export const containerIdForm = /^[0-9a-f]{64}$/;
 
 const copyName = "record.json";
-/** One that is being written. */
-const newName = `${copyName}.new`;
+const newName = newSideFile(copyName);
 
 export class RecordCopies {
   readonly #root: string;
@@ -82,31 +74,16 @@ export class RecordCopies {
    * writes what is missing. What a loss of power takes of it is of no use to anybody while the record is there.
    */
   write(record: ContainerRecord): void {
-    const path = this.#path(record.id);
-    const newPath = join(this.#root, record.id, newName);
-    const text = JSON.stringify(record);
     try {
-      writeFileSync(newPath, text, { mode: 0o600 });
-      // A rename over another file has ext4 write the new one to the disk at once, which takes milliseconds.
-      this.#drop(path);
-      renameSync(newPath, path);
+      writeSideFile(this.#path(record.id), JSON.stringify(record));
     } catch (error) {
       log.debug("no copy of a container's record", { container: record.name, error: errorText(error) });
-      this.#drop(newPath);
-    }
-  }
-
-  #drop(path: string): void {
-    try {
-      rmSync(path, { force: true });
-    } catch {
-      // It goes with the directory.
     }
   }
 
   /** Writes one where it says something else, or is not there. */
   refresh(record: ContainerRecord): void {
-    this.#drop(join(this.#root, record.id, newName));
+    dropSideFile(newSideFile(this.#path(record.id)));
     let text: string | undefined;
     try {
       text = readFileSync(this.#path(record.id), "utf8");
@@ -118,14 +95,7 @@ export class RecordCopies {
 
   /** Throws when it cannot be removed. */
   remove(id: string): void {
-    const path = this.#path(id);
-    withFileErrors(`remove ${path}`, () => {
-      try {
-        unlinkSync(path);
-      } catch (error) {
-        if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
-      }
-    });
+    removeSideFile(this.#path(id));
   }
 }
 

@@ -3,20 +3,11 @@
  * after the image's record and removed before it: one without a record says that the record was lost (a database from a
  * backup), and which blobs and layers are not garbage for that.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorText } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { isErrno, withFileErrors } from "../linux/fs-error.ts";
+import { dropSideFile, newSideFile, removeSideFile, writeSideFile } from "../linux/side-file.ts";
 
 export interface ImageCopy {
   readonly id: string;
@@ -73,39 +64,20 @@ export class ImageCopies {
     try {
       if (existsSync(path) && readFileSync(path, "utf8") === text) return;
       mkdirSync(this.#root, { recursive: true, mode: 0o700 });
-      writeFileSync(`${path}.new`, text, { mode: 0o600 });
-      // A rename over another file has ext4 write the new one to the disk at once, which takes milliseconds.
-      this.remove(copy.id);
-      renameSync(`${path}.new`, path);
+      writeSideFile(path, text);
     } catch (error) {
       log.debug("no note of an image", { image: copy.id, error: errorText(error) });
-      this.#drop(`${path}.new`);
-    }
-  }
-
-  #drop(path: string): void {
-    try {
-      rmSync(path, { force: true });
-    } catch {
-      // The next start's sweep has another try.
     }
   }
 
   /** Removes what a process has left that was killed while it wrote. */
   sweep(): void {
     for (const name of existsSync(this.#root) ? readdirSync(this.#root) : [])
-      if (name.endsWith(".json.new")) rmSync(join(this.#root, name), { force: true });
+      if (name.endsWith(newSideFile(".json"))) dropSideFile(join(this.#root, name));
   }
 
   /** Throws when it cannot be removed. */
   remove(id: string): void {
-    const path = this.#path(id);
-    withFileErrors(`remove ${path}`, () => {
-      try {
-        unlinkSync(path);
-      } catch (error) {
-        if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
-      }
-    });
+    removeSideFile(this.#path(id));
   }
 }
