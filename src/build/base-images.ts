@@ -168,6 +168,8 @@ export class BaseImages {
 
   /** An image that is here alone, whatever it is for: where nobody has asked for a platform, it is the one that is meant. */
   #other(reference: string, platform: Platform): ImageRecord | undefined {
+    // Who asks for what the registry has gets nothing that it refuses.
+    if (this.#request.pull === true) return undefined;
     const isAsked = (this.#request.platforms ?? []).length > 0 || !platformMatches(platform, hostPlatform());
     return isAsked ? undefined : this.#host.images.find(reference);
   }

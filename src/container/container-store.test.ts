@@ -13,7 +13,12 @@ const directory = mkdtempSync(join(tmpdir(), "gantry-container-store-"));
 after(() => rmSync(directory, { recursive: true }));
 
 function record(id: string, name: string): ContainerRecord {
-  return { id, name, state: { status: "running", exitCode: 0 } } as unknown as ContainerRecord;
+  return {
+    id,
+    name,
+    hostConfig: {},
+    state: { status: "running", exitCode: 0 },
+  } as unknown as ContainerRecord;
 }
 
 test("an exit is known although the disk is full, and stored as soon as there is room", () => {

@@ -101,7 +101,7 @@ class SqliteContainerStore implements ContainerStore {
     this.#insert.run(record.id, record.name, JSON.stringify(record));
     this.#storeRest();
     this.#remember(record);
-    if (deservesCopy(record)) this.#copies?.write(record);
+    if (this.#copies !== undefined && deservesCopy(record)) this.#copies.write(record);
   }
 
   update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord {
@@ -114,7 +114,8 @@ class SqliteContainerStore implements ContainerStore {
     this.#storeRest();
     if (after.name !== before.name) this.#idByName.delete(before.name);
     this.#remember(after);
-    if (deservesCopy(after) && hasLastingChange(before, after)) this.#copies?.write(after);
+    if (this.#copies !== undefined && deservesCopy(after) && hasLastingChange(before, after))
+      this.#copies.write(after);
     return after;
   }
 
@@ -198,7 +199,7 @@ class SqliteContainerStore implements ContainerStore {
     try {
       this.#withReserve(() => this.#delete.run(id));
     } catch (error) {
-      if (deservesCopy(record)) this.#copies?.write(record);
+      if (this.#copies !== undefined && deservesCopy(record)) this.#copies.write(record);
       throw error;
     }
     this.#unstored.delete(id);
