@@ -6,6 +6,7 @@ import { RegistryClient } from "./registry/client.ts";
 import { fetchManifest, fetchSmallBlob, putManifest, putSmallBlob } from "./registry/manifests.ts";
 import type { RepositoryAction } from "./registry/registry.ts";
 import type { RegistrySession } from "./registry/session.ts";
+import { hasBlob } from "./registry/upload.ts";
 
 const maxConfigBytes = 16 * 1024 * 1024;
 
@@ -52,19 +53,10 @@ async function mountBlob(
   digest: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const what = `mounting blob ${digest} from ${from}`;
-  const head = await session.send({
-    what,
-    method: "HEAD",
-    path: `/blobs/${digest}`,
-    accept: [200, 404],
-    signal,
-  });
-  head.body.resume();
-  if (head.status === 200) return;
+  if (await hasBlob(session, digest, signal)) return;
   const query = new URLSearchParams({ mount: digest, from });
   const answer = await session.send({
-    what,
+    what: `mounting blob ${digest} from ${from}`,
     method: "POST",
     path: `/blobs/uploads/?${query.toString()}`,
     headers: { "Content-Length": "0" },

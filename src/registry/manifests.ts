@@ -4,6 +4,7 @@ import { digestOf, isDigest, parseDigest } from "../oci/digest.ts";
 import { mediaTypes } from "../oci/image-spec.ts";
 import { header, readBody } from "./http.ts";
 import type { RegistrySession } from "./session.ts";
+import { hasBlob, startUpload } from "./upload.ts";
 
 export interface FetchedManifest {
   readonly bytes: Buffer;
@@ -153,29 +154,11 @@ export async function putSmallBlob(
   signal: AbortSignal,
 ): Promise<void> {
   const digest = digestOf(bytes);
-  const what = `blob ${digest} of ${session.options.repository}`;
-  const head = await session.send({
-    what,
-    method: "HEAD",
-    path: `/blobs/${digest}`,
-    accept: [200, 404],
-    signal,
-  });
-  head.body.resume();
-  if (head.status === 200) return;
-  const started = await session.send({
-    what: `starting the upload of ${what}`,
-    method: "POST",
-    path: "/blobs/uploads/",
-    headers: { "Content-Length": "0" },
-    accept: [202],
-    signal,
-  });
-  started.body.resume();
-  const location = session.locationOf(started);
+  if (await hasBlob(session, digest, signal)) return;
+  const location = await startUpload(session, digest, signal);
   location.searchParams.set("digest", digest);
   const answer = await session.send({
-    what: `sending ${what}`,
+    what: `sending blob ${digest} of ${session.options.repository}`,
     method: "PUT",
     path: location,
     headers: { "Content-Type": "application/octet-stream", "Content-Length": String(bytes.length) },

@@ -34,18 +34,23 @@ export async function uploadBlob(
   content: ContentStore,
   upload: Upload,
 ): Promise<UploadResult> {
-  if (await hasBlob(session, upload)) return { kind: "exists" };
+  if (await hasBlob(session, upload.descriptor.digest, upload.signal)) return { kind: "exists" };
   const started = await mountOrStart(session, upload);
   if ("from" in started) return { kind: "mounted", from: started.from };
   await new UploadTransfer(session, content.path(upload.descriptor.digest), upload).run(started.location);
   return { kind: "pushed" };
 }
 
-async function hasBlob(session: RegistrySession, { descriptor, signal }: Upload): Promise<boolean> {
+/** Whether the repository has a blob (distribution spec 1.1, end-2). */
+export async function hasBlob(
+  session: RegistrySession,
+  digest: string,
+  signal: AbortSignal,
+): Promise<boolean> {
   const answer = await session.send({
-    what: `blob ${descriptor.digest} of ${session.options.repository}`,
+    what: `blob ${digest} of ${session.options.repository}`,
     method: "HEAD",
-    path: `/blobs/${descriptor.digest}`,
+    path: `/blobs/${digest}`,
     accept: [200, 404],
     signal,
   });
@@ -79,12 +84,17 @@ async function mountOrStart(
       if (!(error instanceof RegistryResponseError)) throw error;
     }
   }
-  return { location: await startUpload(session, upload) };
+  return { location: await startUpload(session, upload.descriptor.digest, upload.signal) };
 }
 
-async function startUpload(session: RegistrySession, { descriptor, signal }: Upload): Promise<URL> {
+/** Where a blob is to be sent (distribution spec 1.1, end-4a). */
+export async function startUpload(
+  session: RegistrySession,
+  digest: string,
+  signal: AbortSignal,
+): Promise<URL> {
   const answer = await session.send({
-    what: `starting the upload of blob ${descriptor.digest} to ${session.options.repository}`,
+    what: `starting the upload of blob ${digest} to ${session.options.repository}`,
     method: "POST",
     path: "/blobs/uploads/",
     headers: { "Content-Length": "0" },
@@ -214,7 +224,7 @@ class UploadTransfer {
       if (!(error instanceof EngineError)) throw error;
     }
     this.#offset = 0;
-    return await startUpload(this.#session, this.#upload);
+    return await startUpload(this.#session, this.#upload.descriptor.digest, this.#upload.signal);
   }
 
   #givenUp(error: unknown, tries: number): EngineError {
