@@ -15,6 +15,8 @@ export interface WireRequest {
   readonly interfaceName: string;
   readonly macAddress: string;
   readonly addresses: readonly LinkAddress[];
+  /** Somebody else may have had one of the addresses, and neighbours remember it. */
+  readonly isUsedAgain: boolean;
   /** Names with IFNAME for the device. */
   readonly sysctls?: readonly (readonly [name: string, value: string])[];
 }
@@ -55,7 +57,8 @@ export async function attachToBridge(
       { host, inside },
       { bridgeName: bridge.name, hostInterface, inner: wire.interfaceName },
     );
-    announce(inside, wire);
+    // A bridge passes it on to each of its ports: with hundreds of containers that is most of what joining costs.
+    if (wire.isUsedAgain) announce(inside, wire);
   } catch (error) {
     await host.deleteLinkAsync(hostInterface);
     throw error;

@@ -1,5 +1,5 @@
 /** Turns port requests into held ports of the host, all of them or none. */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { isIP } from "node:net";
 import { conflict, EngineError, errorText, invalidArgument } from "../base/errors.ts";
 import { crashpoint } from "../base/failpoint.ts";
@@ -10,7 +10,7 @@ export interface PublishRequest {
   readonly ports: readonly PortRequest[];
   /** Address of the container that is passed on to; empty for none. */
   readonly containerAddress: string;
-  /** Families that "all addresses" means. */
+  /** Families that "all addresses" means; IPv6 only on a host that has it. */
   readonly families: { readonly ipv4: boolean; readonly ipv6: boolean };
   /** `NAME (ID)` of the endpoint, for errors. */
   readonly endpoint: string;
@@ -38,9 +38,15 @@ function countOwn(ports: readonly PublishedPort[], change: 1 | -1): void {
   }
 }
 
+/** Whether a device of the host has an IPv6 address. The kernel writes a line for each of them: the first byte will do. */
 function hostHasIpv6(): boolean {
   try {
-    return readFileSync("/proc/net/if_inet6", "utf8") !== "";
+    const fd = openSync("/proc/net/if_inet6", "r");
+    try {
+      return readSync(fd, Buffer.alloc(1)) === 1;
+    } finally {
+      closeSync(fd);
+    }
   } catch {
     return false;
   }
@@ -53,7 +59,7 @@ function hostAddresses(
   const address = hostIp === "" ? defaultHostIp : hostIp;
   if (isIP(address) === 0) throw invalidArgument(`invalid host IP address for a published port: ${address}`);
   if (hostIp === "" && (address === "0.0.0.0" || address === ""))
-    return [...(families.ipv4 ? ["0.0.0.0"] : []), ...(families.ipv6 && hostHasIpv6() ? ["::"] : [])];
+    return [...(families.ipv4 ? ["0.0.0.0"] : []), ...(families.ipv6 ? ["::"] : [])];
   return [address];
 }
 
@@ -62,25 +68,42 @@ interface Target {
   address: string;
 }
 
-async function hold(port: PublishedPort, container: Target): Promise<PortHolder> {
+/** Holds a port for those of `ports`, which differ in their host's address alone: one, or all addresses of both families. */
+async function hold(ports: readonly PublishedPort[], container: Target): Promise<PortHolder> {
+  const port = ports[0]!;
   const target = {
     get address() {
       return container.address;
     },
     port: port.containerPort,
   };
-  const request = { hostIp: port.hostIp, hostPort: port.hostPort, target };
+  const { hostIp, hostPort } = port;
+  const request = { hostIp, hostPort, isDualStack: ports.length > 1, target };
   if (port.protocol === "tcp") return await holdTcp(request);
   if (port.protocol === "udp") return await holdUdp(request);
   // SCTP: no socket holds it, only this process's own list keeps two containers off one port.
-  if (port.hostPort !== 0 && ownPorts.has(ownKey(port)))
+  if (hostPort !== 0 && ownPorts.has(ownKey(port)))
     throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
-  return { port: port.hostPort === 0 ? freeSctpPort() : port.hostPort, close: () => {} };
+  return { port: hostPort === 0 ? freeSctpPort() : hostPort, close: () => {} };
 }
 
 function freeSctpPort(): number {
   for (let port = 49_153; port <= 65_535; port++) if (!ownPorts.has(`sctp ${port}`)) return port;
   throw new EngineError("resourceExhausted", "all ports are allocated for SCTP");
+}
+
+/** By what one socket can hold: `0.0.0.0` and `::` of the same port together, all others alone. */
+function withOneSocket(ports: readonly PublishedPort[]): PublishedPort[][] {
+  const keyOf = (port: PublishedPort): string => `${ownKey(port)} ${port.containerPort}`;
+  const groups: PublishedPort[][] = [];
+  const all4 = new Map<string, PublishedPort[]>();
+  for (const port of ports) {
+    const other = port.hostIp === "::" ? all4.get(keyOf(port)) : undefined;
+    if (other === undefined) groups.push([port]);
+    else other.push(port);
+    if (port.hostIp === "0.0.0.0") all4.set(keyOf(port), groups.at(-1)!);
+  }
+  return groups;
 }
 
 /** Holds one host port number on all of `addresses`. */
@@ -96,13 +119,17 @@ async function holdEverywhere(
     for (const holder of holders) holder.close();
     countOwn(ports, -1);
   };
+  const { protocol, containerPort } = request;
+  const wanted = addresses.map((hostIp) => ({ protocol, containerPort, hostIp, hostPort }));
   try {
-    for (const hostIp of addresses) {
-      const { protocol, containerPort } = request;
-      const wanted = { protocol, containerPort, hostIp, hostPort: ports[0]?.hostPort ?? hostPort };
-      const holder = await hold(wanted, container);
+    for (const group of withOneSocket(wanted)) {
+      const known = ports[0]?.hostPort ?? hostPort;
+      const holder = await hold(
+        group.map((port) => ({ ...port, hostPort: known })),
+        container,
+      );
       holders.push(holder);
-      ports.push({ ...wanted, hostPort: holder.port });
+      ports.push(...group.map((port) => ({ ...port, hostPort: holder.port })));
     }
   } catch (error) {
     for (const holder of holders) holder.close();
@@ -165,7 +192,10 @@ function retargeting(container: Target): (address: string) => void {
 }
 
 /** Holds every requested port. Throws `conflict` for a busy one, with nothing held. */
-export async function publishPorts(request: PublishRequest): Promise<Publication> {
+export async function publishPorts(asked: PublishRequest): Promise<Publication> {
+  const { families } = asked;
+  const hasIpv6 = asked.ports.length > 0 && families.ipv6 && hostHasIpv6();
+  const request = { ...asked, families: { ...families, ipv6: hasIpv6 } };
   const done: Pick<Publication, "ports" | "close">[] = [];
   const container: Target = { address: request.containerAddress };
   const close = (): void => {
@@ -195,30 +225,35 @@ export async function holdAgain(
   const holders: PortHolder[] = [];
   const container: Target = { address: containerAddress };
   let isClosed = false;
-  const holdOne = async (port: PublishedPort): Promise<void> => {
-    const holder = await hold(port, container);
+  const holdOne = async (group: readonly PublishedPort[]): Promise<void> => {
+    const holder = await hold(group, container);
     if (isClosed) {
       holder.close();
       return;
     }
     holders.push(holder);
-    held.push(port);
-    countOwn([port], 1);
+    held.push(...group);
+    countOwn(group, 1);
   };
   // A program that took it while no daemon held it, perhaps for one connection, gives it back some time.
   const tryLater = (port: PublishedPort): void => {
     setTimeout(() => {
-      if (!isClosed) holdOne(port).catch(() => tryLater(port));
+      if (!isClosed) holdOne([port]).catch(() => tryLater(port));
     }, holdAgainMs).unref();
   };
-  for (const port of ports) {
+  const holdOrReport = async (group: readonly PublishedPort[]): Promise<void> => {
     try {
-      await holdOne(port);
+      await holdOne(group);
     } catch (error) {
-      report(port, error);
-      tryLater(port);
+      // One of two may still be free.
+      if (group.length > 1) for (const port of group) await holdOrReport([port]);
+      else {
+        report(group[0]!, error);
+        tryLater(group[0]!);
+      }
     }
-  }
+  };
+  for (const group of withOneSocket(ports)) await holdOrReport(group);
   const close = (): void => {
     if (isClosed) return;
     isClosed = true;

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import { clean, ended, host, newRoot, open, rejects, started } from "./manager.fixture.ts";
 import { ask, flushRuleset, serve, tcp, testManager, traces } from "./network.fixture.ts";
@@ -94,6 +96,30 @@ test("after kill -9 and a flushed ruleset a new daemon brings everything back", 
     [left.links, left.tables, left.mounts],
     [[...clean.links, "ve000000abcdef"], clean.tables, clean.mounts],
   );
+});
+
+test("a port that somebody took on one family is held on the other, and on both when it is free", async (t) => {
+  const root = newRoot();
+  const config = { bridge: "gt-manV", bip: "10.232.33.1/24" };
+  await killedManager(root, config);
+  const thief = createServer().listen({ port: 8150, host: "::", ipv6Only: true });
+  t.after(() => void thief.close());
+  await once(thief, "listening");
+  const manager = testManager(root, config);
+  t.after(() => ended(manager));
+  await manager.restore((id) => id === "living");
+  const attempt = async (address: string): Promise<string> => {
+    const server = createServer().listen({ port: 8150, host: address, ipv6Only: true });
+    const code = once(server, "error").then(([error]) => (error as NodeJS.ErrnoException).code ?? "");
+    const outcome = await Promise.race([once(server, "listening").then(() => "free"), code]);
+    server.close();
+    return outcome;
+  };
+  assert.equal(await attempt("0.0.0.0"), "EADDRINUSE");
+  thief.close();
+  await once(thief, "close");
+  for (const deadline = performance.now() + 60_000; (await attempt("::")) !== "EADDRINUSE"; await sleep(50))
+    assert.ok(performance.now() < deadline, "the port is not held again");
 });
 
 test("a bridge that was deleted gets its containers back", async (t) => {

@@ -41,7 +41,8 @@ export class WarmSandboxes {
       return undefined;
     }
     try {
-      return await makeBridgedSandbox(this.#names, network.bridge, taken);
+      const isUsedAgain = addressesOf(taken).some(({ address }) => network.addresses.isUsedAgain(address));
+      return await makeBridgedSandbox(this.#names, network.bridge, taken, isUsedAgain);
     } catch (error) {
       for (const { address } of addressesOf(taken)) network.addresses.release(address);
       throw error;
