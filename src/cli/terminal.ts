@@ -50,19 +50,39 @@ export function rawTerminal(context: CommandContext): Disposable {
     isRaw = false;
     stdin.setRawMode(false);
   };
-  const onSignal = (signal: NodeJS.Signals): void => {
-    // Somebody else's handler (the proxy of signals) means that the program lives on.
-    if (process.listenerCount(signal) > 1) return;
-    restore();
-    process.off(signal, onSignal);
-    process.kill(process.pid, signal);
-  };
-  process.on("exit", restore);
-  for (const signal of endingSignals) process.on(signal, onSignal);
+  const atEnd = restoreAtEnd(restore);
   return {
     [Symbol.dispose]: () => {
       restore();
-      process.off("exit", restore);
+      atEnd[Symbol.dispose]();
+    },
+  };
+}
+
+/**
+ * Calls `restore`, which puts the terminal right, when this program exits, and before a signal ends it, which it then still
+ * does. Until disposed of.
+ */
+export function restoreAtEnd(restore: () => void): Disposable {
+  const onExit = (): void => {
+    try {
+      restore();
+    } catch {
+      // The terminal is gone.
+    }
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    // Somebody else's handler (the proxy of signals) means that the program lives on.
+    if (process.listenerCount(signal) > 1) return;
+    onExit();
+    process.off(signal, onSignal);
+    process.kill(process.pid, signal);
+  };
+  process.on("exit", onExit);
+  for (const signal of endingSignals) process.on(signal, onSignal);
+  return {
+    [Symbol.dispose]: () => {
+      process.off("exit", onExit);
       for (const signal of endingSignals) process.off(signal, onSignal);
     },
   };

@@ -1,6 +1,7 @@
 /** `develop.watch`: what is done to containers when a file changes. */
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
@@ -175,6 +176,25 @@ describe("compose watch", () => {
     assert.equal(await again.wait(), 130);
     assert.match(again.output(), /Gracefully stopping/);
     assert.doesNotMatch(await app.ok(["ps", "app"]), /Up/);
+  });
+
+  test("up --menu that a signal ends leaves the terminal as it was", async () => {
+    await using app = await ComposeProject.make(suite.daemon, {
+      "compose.yaml": withRules("{ path: ./src, target: /app, action: sync }"),
+      "src/a.py": "first",
+    });
+    const command = ["compose", "-f", join(app.directory, "compose.yaml"), "up", "--menu"];
+    const inner = `sh -c 'echo pid $$; exec "$@"' inner "$@"`;
+    const script = `stty -g; ${inner}; echo ended $?; stty -g`;
+    const shell = startOnPty(["sh", "-c", script, "outer", ...suite.daemon.gantryCommand(command)]);
+    await shell.waitFor(/Detach/, waiting.timeoutMs);
+    process.kill(Number(/pid (\d+)/.exec(shell.output())![1]), "SIGHUP");
+    assert.equal(await shell.wait(), 0);
+    const lines = stripVTControlCharacters(shell.output())
+      .trim()
+      .split(/\r?\n|\r/);
+    assert.equal(lines.at(-2), `ended ${128 + constants.signals.SIGHUP}`, shell.output());
+    assert.equal(lines.at(-1), lines[0]);
   });
 
   test("says what it cannot watch", async () => {

@@ -1,7 +1,7 @@
 /** The shortcuts of `up` in the foreground: keys that are pressed while containers run. */
 import { spawnSync } from "node:child_process";
 import { isatty } from "node:tty";
-import { watchResize } from "../terminal.ts";
+import { restoreAtEnd, watchResize } from "../terminal.ts";
 import type { ComposeApp } from "./app.ts";
 import { Footer, type Shortcut } from "./footer.ts";
 
@@ -79,8 +79,7 @@ export class Menu implements Disposable {
     if (before === undefined) return false;
     const restore = (): void => void stty(before.trim());
     this.#stack.defer(restore);
-    process.on("exit", restore);
-    this.#stack.defer(() => void process.off("exit", restore));
+    this.#stack.use(restoreAtEnd(() => this.close()));
     if (stty("-icanon", "-echo", "min", "1", "time", "0") === undefined) {
       this.#stack.dispose();
       return false;
