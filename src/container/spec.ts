@@ -2,11 +2,8 @@
  * From a container's record to the OCI runtime's `config.json` (OCI runtime specification 1.1, config.md and
  * config-linux.md), with Docker's defaults.
  */
-import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, symlinkSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { hostname as hostHostname } from "node:os";
-import { errorText } from "../base/errors.ts";
-import { isErrno } from "../linux/fs-error.ts";
-import { resolveInRoot } from "../linux/resolve-in-root.ts";
 import type { IdMap, IdRange } from "../linux/user-namespace.ts";
 import type {
   RuntimeIdMapping,
@@ -27,6 +24,7 @@ import { containerDevices } from "./devices.ts";
 import { baseEnv, hasEnv, overlayEnv } from "./environment.ts";
 import { labelsInUse } from "./labelling.ts";
 import { containerOomScore, containerResources, containerRlimits } from "./resources.ts";
+import { prepareRoot } from "./root-files.ts";
 import { customSeccomp, defaultSeccomp } from "./seccomp.ts";
 import { parseSecurityOptions, type SecurityOptions } from "./security-options.ts";
 import { checkMountPlaces } from "./mount-places.ts";
@@ -66,8 +64,8 @@ export interface BuiltSpec {
 const umask = 0o022;
 
 /**
- * Builds the runtime's configuration. Reads the root's passwd and group, and puts the empty `/.dockerenv` into it, which
- * programs take as the sign that they run in a container, and the link `/etc/mtab`. Synchronous: it is on the way of every start.
+ * Builds the runtime's configuration. Reads the root's passwd and group, and puts into it what Docker's containers have
+ * there. Synchronous: it is on the way of every start.
  * Throws `invalidArgument` for a user, device or propagation that is not there, `unavailable` for a missing init program.
  */
 export function buildSpec(container: ContainerRecord, inputs: SpecInputs): BuiltSpec {
@@ -95,10 +93,7 @@ export function buildSpec(container: ContainerRecord, inputs: SpecInputs): Built
   if (mounts.rootfsPropagation !== undefined) spec.linux.rootfsPropagation = mounts.rootfsPropagation;
   if (inputs.deviceEdits !== undefined) addDevices(spec, inputs.deviceEdits);
   // With ids of its own the root is marked by who mounts it.
-  if (inputs.userNamespace === undefined) {
-    markRoot(inputs.rootfs);
-    linkMountTable(inputs.rootfs);
-  }
+  if (inputs.userNamespace === undefined) prepareRoot(inputs.rootfs);
   return { spec, warnings };
 }
 
@@ -276,31 +271,4 @@ function thermalPaths(): string[] {
         .filter((path) => existsSync(path))
     : [];
   return knownThermalPaths;
-}
-
-/**
- * Makes the link `/etc/mtab`, which old programs read as the table of mounts, where an image has an /etc and no such file.
- * /etc itself may be a link: it is followed inside the root.
- */
-function linkMountTable(rootfs: string): void {
-  const directory = resolveInRoot(rootfs, "/etc");
-  try {
-    if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-    if (lstatSync(`${directory}/mtab`, { throwIfNoEntry: false }) === undefined)
-      symlinkSync("/proc/mounts", `${directory}/mtab`);
-  } catch (error) {
-    if (!isErrno(error, "EEXIST", "EROFS"))
-      throw new Error(`make /etc/mtab: ${errorText(error)}`, { cause: error });
-  }
-}
-
-/** Makes the empty `/.dockerenv`. It lies in the root itself and links are not followed, so nothing leads elsewhere. */
-function markRoot(rootfs: string): void {
-  try {
-    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
-    closeSync(openSync(`${rootfs}/.dockerenv`, flags, 0o755));
-  } catch (error) {
-    if (!isErrno(error, "EEXIST", "EROFS"))
-      throw new Error(`make /.dockerenv: ${errorText(error)}`, { cause: error });
-  }
 }

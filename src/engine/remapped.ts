@@ -2,12 +2,12 @@
  * Containers of a daemon with `--userns-remap`: their root is one of the subordinate ids on the host. Layers and volumes stay on
  * disk as images have them, with root as 0, and are mounted through the map of the container's user namespace.
  */
-import { chownSync, closeSync, constants, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
+import { markRoot } from "../container/root-files.ts";
 import { bindIdmapped } from "../linux/detached-mount.ts";
-import { isErrno } from "../linux/fs-error.ts";
 import { mount, type Mount, unmount } from "../linux/mount.ts";
 import { holdNamespaces, type IdMap, type NamespaceHolder } from "../linux/user-namespace.ts";
 import type { HostConfig } from "../wire/container.ts";
@@ -159,16 +159,6 @@ function mappedOptions(options: readonly string[], bindMapped: (source: string) 
 }
 
 const unescape = (path: string): string => path.replace(/\\(.)/g, "$1");
-
-/** `/.dockerenv`, made where the daemon's own ids hold. */
-function markRoot(root: string): void {
-  try {
-    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
-    closeSync(openSync(join(root, ".dockerenv"), flags, 0o755));
-  } catch (error) {
-    if (!isErrno(error, "EEXIST", "EROFS")) throw error;
-  }
-}
 
 /** Gives files that the daemon has made for a container to the container's root. */
 export function giveToRoot(map: IdMap, files: readonly string[]): void {

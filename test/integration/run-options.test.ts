@@ -1,7 +1,8 @@
 /** Flags of `docker run`, judged by what the kernel says inside the container. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { busybox } from "../helpers/images.ts";
@@ -314,5 +315,28 @@ describe("run options", () => {
       "test -f /.dockerenv && echo env; umask; df -k /dev/shm | tail -1 | awk '{print $2}'",
     );
     assert.equal(output, "env\n0022\n65536");
+  });
+
+  test("an image whose /etc is a link that leads in a circle has a directory there, as with Docker", async () => {
+    const { daemon } = suite;
+    const make = "mkdir /r && cp -a /bin /r && cp -a /lib* /r; ln -s etc /r/etc && tar -C /r -cf /root.tar .";
+    await daemon.dockerOk(["run", "--name", "maker", busybox, "sh", "-c", make]);
+    const directory = await mkdtemp(join(tmpdir(), "gantry-circle-test-"));
+    try {
+      await daemon.dockerOk(["cp", "maker:/root.tar", join(directory, "root.tar")]);
+      await daemon.dockerOk(["import", join(directory, "root.tar"), "circle"]);
+      const seen = await daemon.dockerOk([
+        "run",
+        "--rm",
+        "circle",
+        "/bin/sh",
+        "-c",
+        "ls /etc; readlink /etc/mtab",
+      ]);
+      assert.equal(seen, "hostname\nhosts\nmtab\nresolv.conf\n/proc/mounts");
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+      await daemon.docker(["rmi", "-f", "circle"]);
+    }
   });
 });
