@@ -110,6 +110,8 @@ async function open(
   const options: RequestOptions = {
     method: "POST",
     path: `/${method}`,
+    // Not one that keeps connections: it does so unless the answer, too, has this header, and a server may leave it out.
+    agent: false,
     headers: { accept: mediaType, "content-type": mediaType, connection: "close" },
   };
   if (plugin.address.startsWith("unix://"))

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -107,6 +109,42 @@ test("a plugin's volume is made, mounted, unmounted and removed; its words reach
   await later.remove("data");
   assert.deepEqual([...plugin.volumes.keys()], []);
   await assert.rejects(later.inspect("data"), /no such volume/);
+});
+
+test("a plugin that ends each connection without having said so is asked by new ones", async (t) => {
+  const socket = join(directories.sockets, "curt.sock");
+  mkdirSync(directories.sockets, { recursive: true });
+  const made = new Set<string>();
+  const answer = (method: string, name: string): object => {
+    if (method === "Plugin.Activate") return { Implements: ["VolumeDriver"] };
+    if (method === "VolumeDriver.Create") made.add(name);
+    return made.has(name) ? { Volume: { Name: name, Mountpoint: "/" } } : { Err: "no" };
+  };
+  // As servers do that know of HTTP/1.1 little more than its name: one request a connection, closed some time afterwards.
+  const requests = new WeakMap<Socket, number>();
+  const server = createServer((connection) => {
+    let received = "";
+    connection.on("error", () => {});
+    connection.on("data", (chunk) => {
+      received += chunk.toString();
+      const [, method, head, body = ""] = /^POST \/(\S+) (.*?)\r\n\r\n(.*)$/s.exec(received) ?? [];
+      if (body.length < Number(/content-length: (\d+)/i.exec(head ?? "")?.[1] ?? Infinity)) return;
+      received = "";
+      const count = (requests.get(connection) ?? 0) + 1;
+      requests.set(connection, count);
+      if (count > 1) return void connection.destroy();
+      const { Name = "" } = JSON.parse(body) as { Name?: string };
+      const text = JSON.stringify(answer(method!, Name));
+      connection.write(`HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
+    });
+  });
+  server.listen(socket);
+  await once(server, "listening");
+  t.after(() => void server.close());
+  const store = createVolumeStore(database, root, directories);
+  for (const name of ["one", "two", "three"]) await store.create({ name, driver: "curt" });
+  assert.deepEqual([...made], ["one", "two", "three"]);
+  for (const name of made) await store.remove(name);
 });
 
 test("volumes that were made elsewhere are seen, and what a plugin lost is gone", async () => {
