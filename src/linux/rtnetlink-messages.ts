@@ -251,6 +251,16 @@ export function vethRequest(request: VethRequest, netnsFd: number): NetlinkReque
   };
 }
 
+/** The request that changes a device. */
+export function changeRequest(index: number, change: LinkChange): NetlinkRequest {
+  const attributes = [linkHeader(index, change.up)];
+  if (change.mtu !== undefined) attributes.push(attribute(IFLA_MTU, u32(change.mtu)));
+  if (change.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, macBytes(change.mac)));
+  if (change.name !== undefined) attributes.push(attribute(IFLA_IFNAME, text(change.name)));
+  if (change.masterIndex !== undefined) attributes.push(attribute(IFLA_MASTER, u32(change.masterIndex)));
+  return { what: `change link ${index}`, type: RTM_NEWLINK, body: Buffer.concat(attributes) };
+}
+
 export function deleteRequest(name: string): NetlinkRequest {
   const body = Buffer.concat([linkHeader(), attribute(IFLA_IFNAME, text(name))]);
   return { what: `delete link ${name}`, type: RTM_DELLINK, body };

@@ -33,7 +33,6 @@ import {
   IFLA_ADDRESS,
   IFLA_IFNAME,
   IFLA_MTU,
-  IFLA_MASTER,
   IFLA_LINKINFO,
   IFLA_NET_NS_FD,
   IFLA_INFO_KIND,
@@ -54,6 +53,7 @@ import {
   deleteRequest,
   deleteGroupRequest,
   groupRequest,
+  changeRequest,
   type Link,
   type LinkAddress,
   type VethRequest,
@@ -242,13 +242,12 @@ export class RouteSocket implements Disposable {
   }
 
   setLink(index: number, change: LinkChange): void {
-    const attributes = [linkHeader(index, change.up)];
-    if (change.mtu !== undefined) attributes.push(attribute(IFLA_MTU, u32(change.mtu)));
-    if (change.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, macBytes(change.mac)));
-    if (change.name !== undefined) attributes.push(attribute(IFLA_IFNAME, text(change.name)));
-    if (change.masterIndex !== undefined) attributes.push(attribute(IFLA_MASTER, u32(change.masterIndex)));
-    const body = Buffer.concat(attributes);
-    this.#socket.request({ what: `change link ${index}`, type: RTM_NEWLINK, body });
+    this.#socket.request(changeRequest(index, change));
+  }
+
+  /** As {@link setLink}, while the event loop goes on. Nothing else may use this socket meanwhile. */
+  async setLinkAsync(index: number, change: LinkChange): Promise<void> {
+    await this.#socket.requestAsync(changeRequest(index, change));
   }
 
   /** Takes tens of milliseconds for a veth. False when there is no such device. */

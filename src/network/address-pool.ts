@@ -25,22 +25,14 @@ export interface AddressRange {
 
 export class AddressPool {
   readonly range: AddressRange;
-  /** Those in use, and whether somebody had them before. */
-  readonly #used = new Map<bigint, boolean>();
+  readonly #used = new Set<bigint>();
   readonly #reserved: ReadonlySet<bigint>;
   readonly #first: bigint;
   readonly #count: bigint;
-  readonly #isFresh: boolean;
-  /** Addresses that were asked for, and so are not among the first ones in turn. */
-  readonly #givenOutOfTurn = new Set<bigint>();
   #next = 0n;
-  /** How many of the range had their turn. */
-  #given = 0n;
 
-  /** `isFresh`: nobody is left who could remember who had an address before. */
-  constructor(range: AddressRange, { isFresh = false }: { readonly isFresh?: boolean } = {}) {
+  constructor(range: AddressRange) {
     this.range = range;
-    this.#isFresh = isFresh;
     const from = range.allocationRange ?? range.subnet;
     this.#reserved = new Set((range.reserved ?? []).map(({ value }) => value));
     this.#first = from.base;
@@ -58,9 +50,8 @@ export class AddressPool {
     for (let i = 0n; i < steps; i++) {
       const candidate = this.#first + ((this.#next + i) % this.#count);
       if (!this.#isUsable(candidate) || this.#used.has(candidate)) continue;
-      this.#used.set(candidate, this.#wasGiven(candidate));
+      this.#used.add(candidate);
       this.#next = candidate - this.#first + 1n;
-      if (this.#given < this.#next) this.#given = this.#next;
       return formatAddress({ family: this.range.subnet.family, value: candidate });
     }
     return undefined;
@@ -70,8 +61,7 @@ export class AddressPool {
   takeExactly(address: string): boolean {
     const value = this.#valueOf(address);
     if (value === undefined || !this.#isUsable(value) || this.#used.has(value)) return false;
-    this.#used.set(value, this.#wasGiven(value));
-    this.#givenOutOfTurn.add(value);
+    this.#used.add(value);
     return true;
   }
 
@@ -82,16 +72,6 @@ export class AddressPool {
 
   isUsed(address: string): boolean {
     return this.#used.has(this.#valueOf(address) ?? -1n);
-  }
-
-  /** False for an address in use that nobody had before who has it now. */
-  isUsedAgain(address: string): boolean {
-    return this.#used.get(this.#valueOf(address) ?? -1n) ?? true;
-  }
-
-  #wasGiven(value: bigint): boolean {
-    const hadItsTurn = value >= this.#first && value < this.#first + this.#given;
-    return !this.#isFresh || hadItsTurn || this.#givenOutOfTurn.has(value);
   }
 
   /** True for an address of this network, whether or not a container can have it. */

@@ -130,24 +130,22 @@ export class Attacher {
     { network, request }: PlannedEndpoint,
     endpoint: EndpointRecord,
   ): Promise<void> {
-    const addresses = [
-      ...(endpoint.ipv4Address === ""
-        ? []
-        : [{ address: endpoint.ipv4Address, prefixLength: endpoint.ipv4PrefixLength }]),
-      ...(endpoint.ipv6Address === ""
-        ? []
-        : [{ address: endpoint.ipv6Address, prefixLength: endpoint.ipv6PrefixLength }]),
-      ...endpoint.linkLocalAddresses.map((address) => ({
-        address,
-        prefixLength: linkLocalPrefixLength(address),
-      })),
-    ];
     const wire: WireRequest = {
       path,
       interfaceName: endpoint.interfaceName,
       macAddress: endpoint.macAddress,
-      addresses,
-      isUsedAgain: addresses.some(({ address }) => network.addresses.isUsedAgain(address)),
+      addresses: [
+        ...(endpoint.ipv4Address === ""
+          ? []
+          : [{ address: endpoint.ipv4Address, prefixLength: endpoint.ipv4PrefixLength }]),
+        ...(endpoint.ipv6Address === ""
+          ? []
+          : [{ address: endpoint.ipv6Address, prefixLength: endpoint.ipv6PrefixLength }]),
+        ...endpoint.linkLocalAddresses.map((address) => ({
+          address,
+          prefixLength: linkLocalPrefixLength(address),
+        })),
+      ],
       sysctls: endpointOptions(request.driverOptions ?? {}).sysctls,
     };
     const { record, bridge } = network;

@@ -27,8 +27,6 @@ export interface BridgeDevice {
   readonly linkIndex: number;
   readonly mtu: number;
   readonly isOurs: boolean;
-  /** It was not there before it was set up. */
-  readonly isNew: boolean;
   /** Containers are kept apart by the bridge's ports, because the firewall does not see what they send each other. */
   readonly isolatePorts: boolean;
 }
@@ -133,7 +131,6 @@ export function setUpBridge(wanted: BridgePlan, config: NetworkConfig): BridgeDe
     linkIndex: link.index,
     mtu: wanted.mtu,
     isOurs: wanted.isOurs,
-    isNew: before === undefined,
     isolatePorts: !wanted.icc && !isFiltered,
   };
 }

@@ -15,8 +15,6 @@ export interface WireRequest {
   readonly interfaceName: string;
   readonly macAddress: string;
   readonly addresses: readonly LinkAddress[];
-  /** Somebody else may have had one of the addresses, and neighbours remember it. */
-  readonly isUsedAgain: boolean;
   /** Names with IFNAME for the device. */
   readonly sysctls?: readonly (readonly [name: string, value: string])[];
 }
@@ -57,8 +55,7 @@ export async function attachToBridge(
       { host, inside },
       { bridgeName: bridge.name, hostInterface, inner: wire.interfaceName },
     );
-    // A bridge passes it on to each of its ports: with hundreds of containers that is most of what joining costs.
-    if (wire.isUsedAgain) announce(inside, wire);
+    await announce(inside, wire);
   } catch (error) {
     await host.deleteLinkAsync(hostInterface);
     throw error;
@@ -108,9 +105,10 @@ function configure(inside: RouteSocket, { path, interfaceName, addresses, sysctl
 /**
  * Tells the neighbours whose the addresses are: another container may have had them a moment ago, and host and
  * containers would send to its hardware address for up to a minute. With these settings the kernel does it when a hardware
- * address is set (ip-sysctl: arp_notify, ndisc_notify), also when it stays the same.
+ * address is set (ip-sysctl: arp_notify, ndisc_notify), also when it stays the same. It passes the message on to each port
+ * of the bridge before it answers, a millisecond with two hundred of them: the event loop does not wait for that.
  */
-function announce(inside: RouteSocket, { path, interfaceName }: WireRequest): void {
+async function announce(inside: RouteSocket, { path, interfaceName }: WireRequest): Promise<void> {
   inNetns(path, () => {
     for (const [family, setting] of [
       ["ipv4", "arp_notify"],
@@ -121,7 +119,7 @@ function announce(inside: RouteSocket, { path, interfaceName }: WireRequest): vo
     }
   });
   const link = inside.link(interfaceName);
-  if (link !== undefined) inside.setLink(link.index, { mac: link.mac });
+  if (link !== undefined) await inside.setLinkAsync(link.index, { mac: link.mac });
 }
 
 /**

@@ -42,10 +42,6 @@ export function rangeOf(
   };
 }
 
-/** Of all subnets of a network. */
-export const rangesOf = ({ definition, driver }: NetworkRecord): AddressRange[] =>
-  definition.subnets.map((subnet) => rangeOf(subnet, driver));
-
 const bridgeName = (id: string): string => `br-${id.slice(0, 12)}`;
 
 /** What the bridge of a user's network is to be. */

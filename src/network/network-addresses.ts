@@ -15,10 +15,10 @@ export class NetworkAddresses {
   readonly #pools: readonly AddressPool[];
   readonly #name: string;
 
-  /** `name` is the network's, for errors; `isFresh` as of {@link AddressPool}. */
-  constructor(name: string, ranges: readonly AddressRange[], options: { readonly isFresh?: boolean } = {}) {
+  /** `name` is the network's, for errors. */
+  constructor(name: string, ranges: readonly AddressRange[]) {
     this.#name = name;
-    this.#pools = ranges.map((range) => new AddressPool(range, options));
+    this.#pools = ranges.map((range) => new AddressPool(range));
   }
 
   has(family: Family): boolean {
@@ -82,11 +82,6 @@ export class NetworkAddresses {
 
   contains(address: string): boolean {
     return this.#poolOf(address) !== undefined;
-  }
-
-  /** False for an address in use that nobody had before who has it now: no neighbour remembers another device by it. */
-  isUsedAgain(address: string): boolean {
-    return this.#poolOf(address)?.isUsedAgain(address) ?? true;
   }
 
   #poolOf(address: string): AddressPool | undefined {

@@ -28,7 +28,6 @@ import {
   checkPassthru,
   planParent,
   rangeOf,
-  rangesOf,
   setUpParent,
   tryDevice,
 } from "./live-network.ts";
@@ -69,7 +68,8 @@ export class Networks {
 
   #put(network: Pick<LiveNetwork, "record" | "isPredefined"> & Partial<LiveNetwork>): LiveNetwork {
     const { record } = network;
-    const ranges = network.ranges ?? rangesOf(record);
+    const ranges =
+      network.ranges ?? record.definition.subnets.map((subnet) => rangeOf(subnet, record.driver));
     const live: LiveNetwork = {
       bridge: undefined,
       ...network,
@@ -140,7 +140,7 @@ export class Networks {
     const { record, isPredefined } = network;
     try {
       if (isPredefined && record.driver === "bridge") this.#setUpDefault(network, kept);
-      else if (!isPredefined && !record.definition.configOnly) this.#setUp(record, kept);
+      else if (!isPredefined && !record.definition.configOnly) this.#setUp(record);
     } catch (error) {
       if (isPredefined) throw error;
       // One network that cannot be had (its parent is unplugged) is no reason to start without the others.
@@ -157,22 +157,18 @@ export class Networks {
     );
     const { plan, ranges } = planDefaultBridge(this.#config, this.#records, hasEndpoints, this.#prefixes());
     const bridge = setUpBridge(plan, this.#config);
-    const isFresh = bridge.isNew && !isInUse(network.record, kept);
-    const addresses = new NetworkAddresses(network.record.name, ranges, { isFresh });
-    this.#put({ ...network, bridge, ranges, addresses });
+    this.#put({ ...network, bridge, ranges, addresses: new NetworkAddresses(network.record.name, ranges) });
   }
 
   /** Makes or takes over what a user's network needs in the kernel. */
-  #setUp(record: NetworkRecord, kept: readonly SandboxRecord[] = []): LiveNetwork {
+  #setUp(record: NetworkRecord): LiveNetwork {
     const known = this.#live.get(record.id);
     if (record.driver !== "bridge") {
       setUpParent(record);
       return this.#put({ ...known, record, isPredefined: false });
     }
     const bridge = setUpBridge(bridgePlan(record), this.#config);
-    const isFresh = bridge.isNew && !isInUse(record, kept);
-    const addresses = new NetworkAddresses(record.name, rangesOf(record), { isFresh });
-    return this.#put({ record, isPredefined: false, bridge, addresses });
+    return this.#put({ ...known, record, isPredefined: false, bridge });
   }
 
   #takeAddresses(kept: readonly SandboxRecord[]): void {
@@ -375,9 +371,6 @@ export class Networks {
     }
   }
 }
-
-const isInUse = ({ id }: NetworkRecord, kept: readonly SandboxRecord[]): boolean =>
-  kept.some(({ endpoints }) => endpoints.some(({ networkId }) => networkId === id));
 
 function needsGateway(
   driver: string,

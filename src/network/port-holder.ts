@@ -20,10 +20,7 @@ export interface PortHolder {
 }
 
 export interface HoldRequest {
-  /** `::` alone is IPv6 alone. */
   readonly hostIp: string;
-  /** All addresses of both families by one socket, whatever `hostIp` is: half the descriptors. */
-  readonly isDualStack: boolean;
   /** 0 for one of the kernel's ephemeral range. */
   readonly hostPort: number;
   readonly target: PortTarget;
@@ -44,8 +41,7 @@ function openLoopback(kind: "tcp" | "udp", { hostIp, hostPort }: HoldRequest): n
 
 /** Binds and listens. Rejects with an error whose `code` is EADDRINUSE, EADDRNOTAVAIL … */
 export async function holdTcp(request: HoldRequest): Promise<PortHolder> {
-  const { hostPort, target } = request;
-  const hostIp = request.isDualStack ? "::" : request.hostIp;
+  const { hostIp, hostPort, target } = request;
   const fd = openLoopback("tcp", request);
   const open = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (client) =>
@@ -53,8 +49,7 @@ export async function holdTcp(request: HoldRequest): Promise<PortHolder> {
   );
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  const ipv6Only = isIPv6(hostIp) && !request.isDualStack;
-  const address = { host: hostIp, port: hostPort, ipv6Only, exclusive: true };
+  const address = { host: hostIp, port: hostPort, ipv6Only: isIPv6(hostIp), exclusive: true };
   server.listen(fd === undefined ? address : { fd }, resolve);
   await promise;
   server.on("error", () => {});
@@ -97,11 +92,10 @@ interface UdpClient {
 
 /** Binds a UDP port. Rejects as {@link holdTcp} does. */
 export async function holdUdp(request: HoldRequest): Promise<PortHolder> {
-  const { hostPort, target, isDualStack } = request;
-  const hostIp = isDualStack ? "::" : request.hostIp;
+  const { hostIp, hostPort, target } = request;
   const fd = openLoopback("udp", request);
   const isV6 = isIPv6(hostIp);
-  const server = createSocket({ type: isV6 ? "udp6" : "udp4", ipv6Only: isV6 && !isDualStack });
+  const server = createSocket({ type: isV6 ? "udp6" : "udp4", ipv6Only: isV6 });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
   server.bind(fd === undefined ? { address: hostIp, port: hostPort, exclusive: true } : { fd }, resolve);

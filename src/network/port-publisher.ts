@@ -68,42 +68,25 @@ interface Target {
   address: string;
 }
 
-/** Holds a port for those of `ports`, which differ in their host's address alone: one, or all addresses of both families. */
-async function hold(ports: readonly PublishedPort[], container: Target): Promise<PortHolder> {
-  const port = ports[0]!;
+async function hold(port: PublishedPort, container: Target): Promise<PortHolder> {
   const target = {
     get address() {
       return container.address;
     },
     port: port.containerPort,
   };
-  const { hostIp, hostPort } = port;
-  const request = { hostIp, hostPort, isDualStack: ports.length > 1, target };
+  const request = { hostIp: port.hostIp, hostPort: port.hostPort, target };
   if (port.protocol === "tcp") return await holdTcp(request);
   if (port.protocol === "udp") return await holdUdp(request);
   // SCTP: no socket holds it, only this process's own list keeps two containers off one port.
-  if (hostPort !== 0 && ownPorts.has(ownKey(port)))
+  if (port.hostPort !== 0 && ownPorts.has(ownKey(port)))
     throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
-  return { port: hostPort === 0 ? freeSctpPort() : hostPort, close: () => {} };
+  return { port: port.hostPort === 0 ? freeSctpPort() : port.hostPort, close: () => {} };
 }
 
 function freeSctpPort(): number {
   for (let port = 49_153; port <= 65_535; port++) if (!ownPorts.has(`sctp ${port}`)) return port;
   throw new EngineError("resourceExhausted", "all ports are allocated for SCTP");
-}
-
-/** By what one socket can hold: `0.0.0.0` and `::` of the same port together, all others alone. */
-function withOneSocket(ports: readonly PublishedPort[]): PublishedPort[][] {
-  const keyOf = (port: PublishedPort): string => `${ownKey(port)} ${port.containerPort}`;
-  const groups: PublishedPort[][] = [];
-  const all4 = new Map<string, PublishedPort[]>();
-  for (const port of ports) {
-    const other = port.hostIp === "::" ? all4.get(keyOf(port)) : undefined;
-    if (other === undefined) groups.push([port]);
-    else other.push(port);
-    if (port.hostIp === "0.0.0.0") all4.set(keyOf(port), groups.at(-1)!);
-  }
-  return groups;
 }
 
 /** Holds one host port number on all of `addresses`. */
@@ -119,17 +102,13 @@ async function holdEverywhere(
     for (const holder of holders) holder.close();
     countOwn(ports, -1);
   };
-  const { protocol, containerPort } = request;
-  const wanted = addresses.map((hostIp) => ({ protocol, containerPort, hostIp, hostPort }));
   try {
-    for (const group of withOneSocket(wanted)) {
-      const known = ports[0]?.hostPort ?? hostPort;
-      const holder = await hold(
-        group.map((port) => ({ ...port, hostPort: known })),
-        container,
-      );
+    for (const hostIp of addresses) {
+      const { protocol, containerPort } = request;
+      const wanted = { protocol, containerPort, hostIp, hostPort: ports[0]?.hostPort ?? hostPort };
+      const holder = await hold(wanted, container);
       holders.push(holder);
-      ports.push(...group.map((port) => ({ ...port, hostPort: holder.port })));
+      ports.push({ ...wanted, hostPort: holder.port });
     }
   } catch (error) {
     for (const holder of holders) holder.close();
@@ -225,35 +204,30 @@ export async function holdAgain(
   const holders: PortHolder[] = [];
   const container: Target = { address: containerAddress };
   let isClosed = false;
-  const holdOne = async (group: readonly PublishedPort[]): Promise<void> => {
-    const holder = await hold(group, container);
+  const holdOne = async (port: PublishedPort): Promise<void> => {
+    const holder = await hold(port, container);
     if (isClosed) {
       holder.close();
       return;
     }
     holders.push(holder);
-    held.push(...group);
-    countOwn(group, 1);
+    held.push(port);
+    countOwn([port], 1);
   };
   // A program that took it while no daemon held it, perhaps for one connection, gives it back some time.
   const tryLater = (port: PublishedPort): void => {
     setTimeout(() => {
-      if (!isClosed) holdOne([port]).catch(() => tryLater(port));
+      if (!isClosed) holdOne(port).catch(() => tryLater(port));
     }, holdAgainMs).unref();
   };
-  const holdOrReport = async (group: readonly PublishedPort[]): Promise<void> => {
+  for (const port of ports) {
     try {
-      await holdOne(group);
+      await holdOne(port);
     } catch (error) {
-      // One of two may still be free.
-      if (group.length > 1) for (const port of group) await holdOrReport([port]);
-      else {
-        report(group[0]!, error);
-        tryLater(group[0]!);
-      }
+      report(port, error);
+      tryLater(port);
     }
-  };
-  for (const group of withOneSocket(ports)) await holdOrReport(group);
+  }
   const close = (): void => {
     if (isClosed) return;
     isClosed = true;

@@ -84,7 +84,6 @@ export async function makeBridgedSandbox(
   names: SandboxNames,
   bridge: BridgeDevice,
   taken: Pick<BridgedSandbox, "ipv4" | "ipv6">,
-  isUsedAgain: boolean,
 ): Promise<BridgedSandbox> {
   const path = names.newPath();
   const hostInterface = names.newHostInterface();
@@ -92,8 +91,7 @@ export async function makeBridgedSandbox(
   makeBareSandbox(path);
   crashpoint("sandbox-ahead.namespace");
   try {
-    const addresses = addressesOf(taken);
-    const wire = { path, interfaceName: sandboxInterface, macAddress, addresses, isUsedAgain };
+    const wire = { path, interfaceName: sandboxInterface, macAddress, addresses: addressesOf(taken) };
     await attachToBridge(wire, bridge, hostInterface);
     const by = (address: TakenAddress | undefined): DefaultRoute | undefined =>
       address && { gateway: address.gateway, interfaceName: sandboxInterface };

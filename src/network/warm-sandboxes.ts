@@ -41,8 +41,7 @@ export class WarmSandboxes {
       return undefined;
     }
     try {
-      const isUsedAgain = addressesOf(taken).some(({ address }) => network.addresses.isUsedAgain(address));
-      return await makeBridgedSandbox(this.#names, network.bridge, taken, isUsedAgain);
+      return await makeBridgedSandbox(this.#names, network.bridge, taken);
     } catch (error) {
       for (const { address } of addressesOf(taken)) network.addresses.release(address);
       throw error;

@@ -4,6 +4,7 @@
  * first; connections and bytes through a published port, from the host by its loopback and its own address, beside
  * dockerd. Ratios of one run; prints and ends as `bench.ts` does. GANTRY_BENCH_ONLY (starts,ports,traffic) leaves out the rest.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { busybox, ensureBusybox } from "../helpers/images.ts";
 import { gantryProgram, TestDaemon } from "../helpers/daemon.ts";
 import { prepareHybridHost, startEngines } from "./engines.ts";
@@ -12,6 +13,7 @@ import { finish, type Measurement, median } from "./report.ts";
 const rounds = Number(process.env["GANTRY_BENCH_ROUNDS"] ?? 25);
 const only = process.env["GANTRY_BENCH_ONLY"]?.split(",");
 const isWanted = (name: string): boolean => only === undefined || only.includes(name);
+const settleMs = 4_000;
 const containerCount = Number(process.env["GANTRY_BENCH_CONTAINERS"] ?? 200);
 
 /** Makes a container, and how long its start takes through the API: the command line is the same for all. */
@@ -60,6 +62,8 @@ async function compareFirstAndLast(daemon: TestDaemon): Promise<[number, number]
     const samples: number[] = [];
     for (let n = 0; n < count; n++) samples.push(await startWithPorts(daemon, n));
     await daemon.removeContainers();
+    // What is removed is answered before it is all gone, which is none of the next starts.
+    await sleep(settleMs);
     return samples;
   };
   // What a new daemon does for the first time is none of this.
