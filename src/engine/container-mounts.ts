@@ -57,7 +57,9 @@ export async function resolveMounts(
         { name: bind.source, driver: hostConfig.VolumeDriver },
         making,
       );
-      add(volumeMount(volume, bind.target, { readOnly: bind.readOnly, mode: bind.mode || "z" }));
+      add(
+        volumeMount(volume, bind.target, { readOnly: bind.readOnly, mode: bind.mode || defaultMode(volume) }),
+      );
       if (!bind.noCopy) copyUp.add(volume.Name);
     }
   }
@@ -121,7 +123,7 @@ async function fromRequest(
     making,
   );
   if (options.NoCopy !== true) copyUp.add(volume.Name);
-  const point = volumeMount(volume, target, { readOnly, mode: "z" });
+  const point = volumeMount(volume, target, { readOnly, mode: defaultMode(volume) });
   return options.Subpath ? { ...point, Subpath: options.Subpath } : point;
 }
 
@@ -221,6 +223,9 @@ function undoVolume(context: EngineContext, { Name, Driver }: VolumeInspect): Pr
     ? dropAnonymousVolume(context, Name, Driver)
     : context.volumes.remove(Name);
 }
+
+/** As Docker shows it: a plugin's files have labels of SELinux of their own. */
+const defaultMode = ({ Driver }: VolumeInspect): string => (Driver === "local" ? "z" : "");
 
 function volumeMount(
   volume: VolumeInspect,

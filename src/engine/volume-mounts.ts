@@ -40,12 +40,13 @@ export async function unmountVolumes(
     await attempt(`unmount volume ${name}`, () => context.volumes.unmount(name, user));
 }
 
-/** Holds a volume mounted for `user` until it is disposed. */
+/** Holds a volume mounted for `user` until it is disposed; a failure of that is logged. */
 export async function useVolume(
   context: EngineContext,
   name: string,
   user: string,
 ): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await context.volumes.mount(name, user);
-  return { path, [Symbol.asyncDispose]: () => context.volumes.unmount(name, user) };
+  const unmount = (): Promise<void> => context.volumes.unmount(name, user);
+  return { path, [Symbol.asyncDispose]: () => attempt(`unmount volume ${name}`, unmount) };
 }

@@ -1,6 +1,6 @@
 /** Volumes on whose directory something is mounted that does not answer, as of a server that went away. */
 import assert from "node:assert/strict";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -9,17 +9,8 @@ import { isKind } from "../base/errors.ts";
 import { isMountPoint, mount, mountsOn, unmount, unmountAll } from "../linux/mount.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
 import { hasVolumeDirectory, holdsData, LocalDriver } from "./local-driver.ts";
+import { mountUnanswering, needsFuse } from "./unanswering.fixture.ts";
 import { createVolumeStore } from "./volume-store.ts";
-
-/** A file system in user space that nobody serves: who asks it waits until `end`, and fails from then on (fuse(4)). */
-function mountUnanswering(target: string): { end: () => void } {
-  const device = openSync("/dev/fuse", "r+");
-  const options = [`fd=${device}`, "rootmode=40000", "user_id=0", "group_id=0"];
-  mount({ type: "fuse", source: "nobody", options }, target);
-  return { end: () => closeSync(device) };
-}
-
-const needsFuse = { skip: !existsSync("/dev/fuse") && "there is no /dev/fuse" };
 
 function newRoot(t: { after(work: () => void): void }, names: readonly string[]): string {
   const directory = mkdtempSync(join(tmpdir(), "gantry-local-driver-"));

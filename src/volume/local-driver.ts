@@ -20,6 +20,7 @@ import { isMountPoint, mount, mountsOn, unmount } from "../linux/mount.ts";
 import { clearProjectQuota, hasProjectQuota, projectOf, setProjectQuota } from "../linux/project-quota.ts";
 import { runProcess } from "../linux/spawn.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
+import { answerTimeoutMs, requireAnswerAt } from "./answer.ts";
 import type { DriverVolume, VolumeDriver } from "./driver.ts";
 import {
   checkLocalOptions,
@@ -37,8 +38,6 @@ const notePrefix = ".removed-";
 
 /** A server that is away makes mount(2) wait. */
 const networkMountTimeoutMs = 120_000;
-/** And every use of what was mounted from it before. */
-const answerTimeoutMs = 15_000;
 const unmountPollMs = 20;
 const networkTypes = /^(nfs4?|cifs|smb3|ceph|glusterfs|9p)$/;
 
@@ -160,25 +159,12 @@ export class LocalDriver implements VolumeDriver {
     }
   }
 
-  /**
-   * Looks in a process of its own whether the server of what is mounted answers: whoever uses it next may be the daemon,
-   * which would wait as long as the server is away. Throws `unavailable`, with `what` before its reason. What it answers is
-   * for those who use it.
-   */
+  /** Of what is mounted from elsewhere. Throws `unavailable`, with `what` before its reason. */
   async requireAnswer(volume: VolumeInspect, what: string): Promise<void> {
     const path = this.pathOf(volume.Name);
     if (!isFromNetwork(volume.Options) || !isMountPoint(path)) return;
-    const { signal } = await runProcess({
-      path: "/usr/bin/env",
-      argv: ["env", "find", path, "-maxdepth", "0", "-empty"],
-      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-      timeoutMs: this.#answerTimeoutMs,
-    });
-    if (signal !== undefined)
-      throw new EngineError(
-        "unavailable",
-        `${what}no answer from the server of what is mounted there within ${this.#answerTimeoutMs / 1000} seconds`,
-      );
+    const server = "the server of what is mounted there";
+    await requireAnswerAt({ path, what, server, timeoutMs: this.#answerTimeoutMs });
   }
 
   async unmount(volume: VolumeInspect, _user: string, isLast: boolean): Promise<void> {

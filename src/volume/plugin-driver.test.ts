@@ -7,7 +7,12 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { VolumePlugin } from "../../test/helpers/volume-plugin.ts";
 import { openDatabase } from "../base/database.ts";
+import { isKind } from "../base/errors.ts";
+import { unmount } from "../linux/mount.ts";
+import type { VolumeInspect } from "../wire/volume.ts";
+import { PluginDriver } from "./plugin-driver.ts";
 import { findPlugin, pluginNames } from "./plugin-registry.ts";
+import { mountHanging, mountUnanswering, needsFuse } from "./unanswering.fixture.ts";
 import { createVolumeStore } from "./volume-store.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gantry-plugins-"));
@@ -99,6 +104,11 @@ test("a plugin's volume is made, mounted, unmounted and removed; its words reach
   );
   plugin.failures.set("Remove", "no");
   await assert.rejects(later.remove("data"), /^EngineError: remove data: no$/);
+  await later.create({ name: "held", driver: "keep" });
+  plugin.failures.set("Remove", "no");
+  await assert.rejects(later.remove("held", { force: true }), /^EngineError: remove held: no$/);
+  assert.ok(!later.records().some(({ Name }) => Name === "held"));
+  await later.remove("held");
   plugin.failures.set("Create", "full");
   await assert.rejects(later.create({ name: "more", driver: "keep" }), /^EngineError: create more: full$/);
   await assert.rejects(
@@ -164,6 +174,46 @@ test("volumes that were made elsewhere are seen, and what a plugin lost is gone"
   assert.equal((await store.create({ name: "theirs", driver: "far" })).isNew, true);
   await store.remove("theirs");
 });
+
+test(
+  "what a plugin has mounted and nobody serves ends the start, and holds up nothing",
+  needsFuse,
+  async () => {
+    await using plugin = await VolumePlugin.start(
+      join(directories.sockets, "slow.sock"),
+      join(directory, "slow"),
+    );
+    const driver = await PluginDriver.open(directories, "slow", { retry: false, answerTimeoutMs: 300 });
+    for (const [name, mountIt] of Object.entries({ away: mountUnanswering, hung: mountHanging })) {
+      await driver.create(name, {});
+      const path = join(directory, "slow", name);
+      const server = mountIt(path);
+      let ticks = 0;
+      const timer = setInterval(() => (ticks += 1), 10);
+      try {
+        for (const user of ["one", "two"])
+          await assert.rejects(
+            driver.mount({ Name: name } as VolumeInspect, user),
+            (error) =>
+              isKind(error, "unavailable") &&
+              error.message ===
+                `no answer from what plugin slow has mounted on ${directory}/slow/view-${name} within 0.3 seconds` &&
+              /plugin slow .* work/.test(error.hint ?? ""),
+          );
+        assert.deepEqual(plugin.users(name), []);
+        assert.ok(ticks > 1, "nothing else went on meanwhile");
+      } finally {
+        clearInterval(timer);
+        server.end();
+        unmount(path);
+      }
+      const patient = await PluginDriver.open(directories, "slow", { retry: false });
+      assert.ok((await patient.mount({ Name: name } as VolumeInspect, "one")).endsWith(`view-${name}`));
+      await driver.unmount({ Name: name } as VolumeInspect, "one");
+      await driver.remove({ Name: name } as VolumeInspect);
+    }
+  },
+);
 
 test("a plugin that is away is said to be away, and its volumes can be forgotten by force", async () => {
   {

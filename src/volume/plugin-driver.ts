@@ -1,5 +1,7 @@
-import { EngineError, isKind } from "../base/errors.ts";
+import { EngineError, errorText, isKind } from "../base/errors.ts";
 import type { VolumeInspect } from "../wire/volume.ts";
+import { log } from "../base/log.ts";
+import { answerTimeoutMs, requireAnswerAt } from "./answer.ts";
 import type { DriverVolume, VolumeDriver } from "./driver.ts";
 import { callPlugin } from "./plugin-client.ts";
 import { findPlugin, type PluginAddress, type PluginDirectories } from "./plugin-registry.ts";
@@ -10,23 +12,30 @@ const text = (value: unknown): string => (typeof value === "string" ? value : ""
 export class PluginDriver implements VolumeDriver {
   readonly name: string;
   readonly #plugin: PluginAddress;
+  readonly #answerTimeoutMs: number;
   #scope: "local" | "global" | undefined;
 
-  private constructor(plugin: PluginAddress) {
+  private constructor(plugin: PluginAddress, timeoutMs: number) {
     this.name = plugin.name;
     this.#plugin = plugin;
+    this.#answerTimeoutMs = timeoutMs;
   }
 
   /** Finds a plugin and shakes hands. Throws `notFound` when there is none or it keeps no volumes, `unavailable`. */
-  static async open(directories: PluginDirectories, name: string, retry: boolean): Promise<PluginDriver> {
+  static async open(
+    directories: PluginDirectories,
+    name: string,
+    options: { readonly retry: boolean; readonly answerTimeoutMs?: number },
+  ): Promise<PluginDriver> {
     const plugin = findPlugin(directories, name);
+    const { retry, answerTimeoutMs: timeoutMs = answerTimeoutMs } = options;
     const { Implements: kinds } = await callPlugin(plugin, { method: "Plugin.Activate", body: {}, retry });
     if (!Array.isArray(kinds) || !kinds.includes("VolumeDriver"))
       throw new EngineError(
         "notFound",
         `error looking up volume plugin ${name}: plugin "${name}" does not implement the VolumeDriver interface`,
       );
-    return new PluginDriver(plugin);
+    return new PluginDriver(plugin, timeoutMs);
   }
 
   #call(method: string, body: unknown, retry = true): Promise<Record<string, unknown>> {
@@ -87,14 +96,35 @@ export class PluginDriver implements VolumeDriver {
     await this.#call("Remove", { Name });
   }
 
-  async mount({ Name }: VolumeInspect, user: string): Promise<string> {
+  /** What it has mounted is used by the daemon next: throws `unavailable` when nobody serves that, with it unmounted again. */
+  async mount(volume: VolumeInspect, user: string): Promise<string> {
+    const { Name } = volume;
     const path = text((await this.#call("Mount", { Name, ID: user }))["Mountpoint"]);
     if (path === "")
       throw new EngineError(
         "internal",
         `VolumeDriver.Mount: plugin ${this.name} named no place for volume ${Name}`,
       );
+    try {
+      await this.requireAnswer(path, "");
+    } catch (error) {
+      await this.unmount(volume, user).catch((left: unknown) => {
+        log.warn(`plugin ${this.name} did not unmount volume ${Name}`, { error: errorText(left) });
+      });
+      throw error;
+    }
     return path;
+  }
+
+  /** Of what is mounted at `path`. Throws `unavailable`, with `what` before its reason. */
+  async requireAnswer(path: string, what: string): Promise<void> {
+    await requireAnswerAt({
+      path,
+      what,
+      server: `what plugin ${this.name} has mounted on ${path}`,
+      hint: `See to it that plugin ${this.name} and the server of its files work, then try again.`,
+      timeoutMs: this.#answerTimeoutMs,
+    });
   }
 
   async unmount({ Name }: VolumeInspect, user: string): Promise<void> {

@@ -43,7 +43,7 @@ class DriverVolumeStore implements VolumeStore {
   readonly #records: VolumeRecords;
   readonly #local: LocalDriver;
   readonly #plugins: PluginDirectories;
-  readonly #drivers = new Map<string, VolumeDriver>();
+  readonly #drivers = new Map<string, PluginDriver>();
   readonly #locks = new KeyedLock();
   /** Who has what mounted: user and place. */
   readonly #users = new Map<string, Map<string, string>>();
@@ -142,10 +142,13 @@ class DriverVolumeStore implements VolumeStore {
 
   /** Throws `notFound` in Docker's words. `retry` waits some seconds for a plugin that is being started. */
   async #driver(name: string, retry = true): Promise<VolumeDriver> {
-    if (name === "local") return this.#local;
+    return name === "local" ? this.#local : this.#plugin(name, retry);
+  }
+
+  async #plugin(name: string, retry = true): Promise<PluginDriver> {
     const known = this.#drivers.get(name);
     if (known !== undefined) return known;
-    const driver = await PluginDriver.open(this.#plugins, name, retry);
+    const driver = await PluginDriver.open(this.#plugins, name, { retry });
     this.#drivers.set(name, driver);
     return driver;
   }
@@ -272,7 +275,24 @@ class DriverVolumeStore implements VolumeStore {
 
   async requireAnswer(name: string): Promise<void> {
     const volume = this.#records.get(name);
-    if (volume?.Driver === "local") await this.#local.requireAnswer(volume, `volume ${name}: `);
+    const what = `volume ${name}: `;
+    if (volume?.Driver === "local") await this.#local.requireAnswer(volume, what);
+    else if (volume !== undefined) {
+      const path = await this.#placeAtPlugin(volume);
+      if (path !== "") await (await this.#plugin(volume.Driver)).requireAnswer(path, what);
+    }
+  }
+
+  /** Where a plugin has a volume mounted; empty when it has not, or cannot say. */
+  async #placeAtPlugin({ Name, Driver }: VolumeInspect): Promise<string> {
+    const known = [...(this.#users.get(Name)?.values() ?? [])].find((path) => path !== "");
+    if (known !== undefined || !this.#users.has(Name)) return known ?? "";
+    try {
+      return (await (await this.#plugin(Driver, false)).get(Name))?.mountpoint ?? "";
+    } catch (error) {
+      log.debug(`plugin ${Driver} was not asked for volume ${Name}`, { error: errorText(error) });
+      return "";
+    }
   }
 
   adopt(name: string, user: string): void {
@@ -306,6 +326,7 @@ class DriverVolumeStore implements VolumeStore {
     if (volume === undefined) throw notFound(`get ${name}: no such volume`);
     if (this.#users.has(name)) throw conflict(`remove ${name}: volume has active mounts`);
     const note = volume.Driver === "local" ? this.#local.noteRemoval(name) : undefined;
+    let refusal: unknown;
     try {
       await named(`remove ${name}`, async () => {
         const driver = await this.#driver(volume.Driver, !force);
@@ -316,12 +337,15 @@ class DriverVolumeStore implements VolumeStore {
       note?.[Symbol.dispose]();
       if (!force || volume.Driver === "local") throw error;
       log.warn(`volume ${name} is forgotten, its driver did not remove it`, { error: errorText(error) });
+      if (!isKind(error, "notFound") && !isKind(error, "unavailable")) refusal = error;
     }
     crashpoint("volume-remove.removed");
     // When that fails, the note has the next start do it.
     this.#records.remove(name);
     crashpoint("volume-remove.recorded");
     note?.[Symbol.dispose]();
+    // As with Docker: it is forgotten here, and whoever asked hears that it is still there.
+    if (refusal !== undefined) throw refusal;
   }
 
   /** Waits for containers that are gone and still being cleaned up. */
@@ -358,7 +382,8 @@ async function named<T>(what: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (!(error instanceof EngineError) || error.message.startsWith(`${what}: `)) throw error;
-    throw new EngineError(error.kind, `${what}: ${error.message}`, { cause: error });
+    const more = error.hint === undefined ? {} : { hint: error.hint };
+    throw new EngineError(error.kind, `${what}: ${error.message}`, { cause: error, ...more });
   }
 }
 

@@ -57,7 +57,7 @@ export interface VolumeStore {
   copyUp(path: string, imageDirectory: string): void;
   /**
    * Removes volume and data. The caller knows that no container has it. Throws `notFound`, and `conflict` when it stays
-   * mounted. `force` forgets one whose driver is away or does not know it.
+   * mounted. `force` forgets one whose driver is away or does not know it, and one that it refuses to remove, which is thrown.
    */
   remove(name: string, options?: { readonly force?: boolean }): Promise<void>;
 }
