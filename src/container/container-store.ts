@@ -98,10 +98,11 @@ class SqliteContainerStore implements ContainerStore {
 
   insert(record: ContainerRecord): void {
     this.requireFreeName(record.name);
-    this.#insert.run(record.id, record.name, JSON.stringify(record));
+    const text = JSON.stringify(record);
+    this.#insert.run(record.id, record.name, text);
     this.#storeRest();
     this.#remember(record);
-    if (this.#copies !== undefined && deservesCopy(record)) this.#copies.write(record);
+    if (this.#copies !== undefined && deservesCopy(record)) this.#copies.write(record, text);
   }
 
   update(id: string, change: Partial<Omit<ContainerRecord, "id">>): ContainerRecord {
@@ -109,13 +110,14 @@ class SqliteContainerStore implements ContainerStore {
     if (before === undefined) throw notFound(`No such container: ${id}`);
     const after = { ...before, ...change };
     if (after.name !== before.name) this.requireFreeName(after.name);
-    this.#update.run(after.name, JSON.stringify(after), id);
+    const text = JSON.stringify(after);
+    this.#update.run(after.name, text, id);
     this.#unstored.delete(id);
     this.#storeRest();
     if (after.name !== before.name) this.#idByName.delete(before.name);
     this.#remember(after);
     if (this.#copies !== undefined && deservesCopy(after) && hasLastingChange(before, after))
-      this.#copies.write(after);
+      this.#copies.write(after, text);
     return after;
   }
 
@@ -195,7 +197,7 @@ class SqliteContainerStore implements ContainerStore {
     const record = this.#byId.get(id);
     if (record === undefined) return;
     // First: a copy without a record is taken for one that was lost.
-    this.#copies?.remove(id);
+    this.#copies?.remove(record);
     try {
       this.#withReserve(() => this.#delete.run(id));
     } catch (error) {
@@ -215,9 +217,14 @@ function deservesCopy({ hostConfig, state }: ContainerRecord): boolean {
 
 /** Health and counts come and go with every probe and every restart. */
 function hasLastingChange(before: ContainerRecord, after: ContainerRecord): boolean {
-  const lasting = ({ restartCount: _count, state, ...rest }: ContainerRecord): string => {
-    const { health: _health, ...life } = state;
-    return JSON.stringify([rest, life]);
-  };
-  return lasting(before) !== lasting(after);
+  return differs(before, after, ["restartCount", "state"]) || differs(before.state, after.state, ["health"]);
+}
+
+/** What an update leaves alone is the same object, and need not be looked into. */
+function differs<T extends object>(before: T, after: T, ignored: readonly (keyof T)[]): boolean {
+  const keys = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof T>;
+  for (const key of ignored) keys.delete(key);
+  return keys
+    .values()
+    .some((key) => before[key] !== after[key] && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
 }

@@ -52,7 +52,12 @@ test("a copy is as the record is, for root alone, and goes before it", () => {
   const written = statSync(path("a")).ino;
   store.updateState(made.id, { health: { status: "healthy", failingStreak: 0, log: [] } });
   store.update(made.id, { restartCount: 3 });
-  assert.equal(statSync(path("a")).ino, written, "probes and counts are not worth one");
+  store.update(made.id, { config: { ...made.config }, hostConfig: { ...made.hostConfig } });
+  assert.equal(statSync(path("a")).ino, written, "probes, counts and what says the same are not worth one");
+  store.update(made.id, { hostConfig: { ...made.hostConfig, CpuShares: 7 } });
+  assert.deepEqual(read("a"), store.byId(made.id));
+  store.updateState(made.id, { exitCode: 3 });
+  assert.deepEqual(read("a"), store.byId(made.id));
   writeFileSync(path("a"), "spoilt");
   store.refreshCopies();
   assert.deepEqual(read("a"), store.byId(made.id));

@@ -71,11 +71,12 @@ export class RecordCopies {
 
   /**
    * Writes one; the former stays until the new one is whole. Never throws: the record itself is stored, and the next start
-   * writes what is missing. What a loss of power takes of it is of no use to anybody while the record is there.
+   * writes what is missing. What a loss of power takes of it is of no use to anybody while the record is there. `text` is
+   * the record as JSON.
    */
-  write(record: ContainerRecord): void {
+  write(record: ContainerRecord, text = JSON.stringify(record)): void {
     try {
-      writeSideFile(this.#path(record.id), JSON.stringify(record));
+      writeSideFile(this.#path(record.id), text);
     } catch (error) {
       log.debug("no copy of a container's record", { container: record.name, error: errorText(error) });
     }
@@ -90,12 +91,17 @@ export class RecordCopies {
     } catch {
       // It is made.
     }
-    if (text !== JSON.stringify(record)) this.write(record);
+    const wanted = JSON.stringify(record);
+    if (text !== wanted) this.write(record, wanted);
   }
 
-  /** Throws when it cannot be removed. */
-  remove(id: string): void {
-    removeSideFile(this.#path(id));
+  /**
+   * Throws when it cannot be removed. One of `--rm` that is there again after a loss of power puts on record what the next
+   * start removes, as it does with one that ran then: nothing waits for the disk.
+   */
+  remove({ id, hostConfig }: ContainerRecord): void {
+    if (hostConfig.AutoRemove === true) dropSideFile(this.#path(id));
+    else removeSideFile(this.#path(id));
   }
 }
 
