@@ -26,6 +26,8 @@ export class TrackOutput {
   readonly #view: LogView;
   readonly #options: FollowOptions;
   readonly #signal: AbortSignal;
+  /** Asked for once: one answer is true of all containers. */
+  #aheadMs: Promise<number> | undefined;
 
   constructor({ client, view, options, signal }: TrackOutputParts) {
     this.#client = client;
@@ -112,13 +114,18 @@ export class TrackOutput {
   async beginning(): Promise<string | undefined> {
     const { beganMs } = this.#options;
     if (beganMs === undefined) return undefined;
+    this.#aheadMs ??= this.#askClock();
+    return fixedRfc3339(rfc3339Nano(BigInt(Math.floor(beganMs + (await this.#aheadMs))) * 1_000_000n));
+  }
+
+  /** How far the daemon's clock is ahead of this machine's, ms. */
+  async #askClock(): Promise<number> {
     const askedMs = Date.now();
     const { SystemTime } = await this.#client.info();
     const answeredMs = Date.now();
     const daemonMs = Date.parse(String(SystemTime));
     const isSameClock = daemonMs >= askedMs && daemonMs <= answeredMs;
-    const aheadMs = isSameClock ? 0 : daemonMs - (askedMs + answeredMs) / 2;
-    return fixedRfc3339(rfc3339Nano(BigInt(Math.floor(beganMs + aheadMs)) * 1_000_000n));
+    return isSameClock ? 0 : daemonMs - (askedMs + answeredMs) / 2;
   }
 
   /** Undefined for a container that is gone. */
