@@ -10,7 +10,8 @@ import { test } from "node:test";
 import { TestDaemon } from "../helpers/daemon.ts";
 import { assertAtRest } from "../helpers/faults.ts";
 import { busybox, ensureBusybox } from "../helpers/images.ts";
-import { eventually } from "../helpers/process.ts";
+import { eventually, mustRun } from "../helpers/process.ts";
+import type { TestHost } from "../helpers/test-host.ts";
 
 const library =
   process.env["GANTRY_TEST_FAKETIME"] ?? globSync("/usr/lib/*/faketime/libfaketimeMT.so.1")[0] ?? "";
@@ -31,11 +32,29 @@ const clockFrom = (offset: string): Record<string, string> => ({
   NO_FAKE_STAT: "1",
 });
 
+/**
+ * Directories, and a host where daemons read their clock from a file there. libfaketime leaves files in /dev/shm when a
+ * process is killed or becomes another program: the host has one of its own, and nothing is preloaded outside of it.
+ */
+async function prepare(): Promise<{ prepared: TestDaemon; host: TestHost; offset: string }> {
+  const prepared = await TestDaemon.prepare();
+  try {
+    const offset = join(prepared.root, "offset");
+    await writeFile(offset, "+0");
+    await mustRun(prepared.host.command(["mount", "-t", "tmpfs", "none", "/dev/shm"]));
+    const clock = Object.entries(clockFrom(offset)).map(([name, value]) => `${name}=${value}`);
+    const command = (argv: readonly string[]): string[] => prepared.host.command(["env", ...clock, ...argv]);
+    return { prepared, host: { ...prepared.host, command }, offset };
+  } catch (error) {
+    await prepared[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
 test("clock jumps of an hour", { skip }, async () => {
-  await using prepared = await TestDaemon.prepare();
-  const offset = join(prepared.root, "offset");
-  await writeFile(offset, "+0");
-  await using daemon = await TestDaemon.start({ host: prepared.host, env: clockFrom(offset) });
+  const { prepared, host, offset } = await prepare();
+  await using _prepared = prepared;
+  await using daemon = await TestDaemon.start({ host });
   await ensureBusybox(daemon);
   const start = (name: string, script: string, ...options: string[]): Promise<string> =>
     daemon.dockerOk(["run", "-d", "--name", name, ...options, busybox, "sh", "-c", script], patient);
@@ -79,10 +98,9 @@ test("clock jumps of an hour", { skip }, async () => {
 });
 
 test("a daemon that begins ten years too early, too late, and in 1970", { skip }, async () => {
-  await using prepared = await TestDaemon.prepare();
-  const offset = join(prepared.root, "offset");
-  await writeFile(offset, "+0");
-  await using daemon = await TestDaemon.start({ host: prepared.host, env: clockFrom(offset) });
+  const { prepared, host, offset } = await prepare();
+  await using _prepared = prepared;
+  await using daemon = await TestDaemon.start({ host });
   await ensureBusybox(daemon);
   const run = (name: string, ...words: string[]): Promise<string> =>
     daemon.dockerOk(["run", "-d", "--name", name, ...words], patient);
