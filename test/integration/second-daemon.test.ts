@@ -1,5 +1,6 @@
 /** A daemon that is started beside another: what it would share is refused before anything is touched. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { flavour, gantryProgram } from "../helpers/daemon.ts";
@@ -30,6 +31,7 @@ describe("a second daemon", { skip: flavour === "docker" }, () => {
     const { daemon } = suite;
     const id = await daemon.dockerOk(["run", "-d", "-p", "127.0.0.1::80", busybox, "sleep", "60"]);
     assert.match(await startSecond({ "data-root": daemon.dataRoot }), /another one uses the data root/);
+    assert.equal(existsSync(join(daemon.root, "second-exec")), false, "nothing is left of a refused start");
     assert.match(await startSecond({ "exec-root": daemon.execRoot }), /another one uses the exec root/);
     assert.match(await startSecond({ bridge: "gantry0" }), /another one uses the bridge gantry0/);
     assert.match(await startSecond({ host: `unix://${daemon.socket}` }), /another daemon is listening/);
