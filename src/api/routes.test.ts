@@ -24,7 +24,16 @@ test("nothing is there beyond the Engine API's description but what moby serves 
   const extra = routeSupport().filter(({ method, path }) => !theirs.has(key(method, path)));
   assert.deepEqual(
     extra.map(({ method, path }) => key(method, path)),
-    ["POST /build/cancel", "POST /grpc", "GET /networks/", "GET /gantry/check", "POST /gantry/check"],
+    [
+      "POST /build/cancel",
+      "POST /grpc",
+      "GET /networks/",
+      "GET /gantry/check",
+      "POST /gantry/check",
+      "GET /containers/{id}/checkpoints",
+      "POST /containers/{id}/checkpoints",
+      "DELETE /containers/{id}/checkpoints/{checkpoint}",
+    ],
   );
 });
 
@@ -51,6 +60,18 @@ const answers: readonly { method: string; path: string; status: number; message:
     path: "/plugins/pull",
     status: 501,
     message: "installing a plugin (docker plugin install) is not served by this version of gantry",
+  },
+  {
+    method: "POST",
+    path: "/v1.45/containers/x/checkpoints",
+    status: 501,
+    message: "keeping checkpoints of containers (docker checkpoint) is not served by this version of gantry",
+  },
+  {
+    method: "POST",
+    path: "/v1.45/containers/x/start?checkpoint=c",
+    status: 400,
+    message: "checkpoint is only supported in experimental mode",
   },
   {
     method: "GET",

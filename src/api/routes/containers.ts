@@ -64,6 +64,8 @@ async function start(x: Exchange): Promise<void> {
       "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
     );
   }
+  if ((x.query.text("checkpoint") ?? "") !== "")
+    throw invalidArgument("checkpoint is only supported in experimental mode");
   await x.engine.containerStart(x.param("id"));
   x.empty(204);
 }

@@ -15,6 +15,8 @@ const notServed =
   (operation: string): Refusal =>
   () =>
     notImplemented(`${operation} is not served by this version of gantry`);
+/** Docker has them with its experimental features alone, and answers 501 without. */
+const noCheckpoints = notServed("keeping checkpoints of containers (docker checkpoint)");
 const noSwarm: Refusal = () => new EngineError("unavailable", notSwarmManager);
 /** Docker's hint to run `swarm init` would lead in a circle here. */
 const noSwarmAtAll: Refusal = () =>
@@ -26,6 +28,9 @@ const noSuchPlugin: Refusal = (x) => notFound(`plugin "${x.param("name")}" not f
 
 const refusals: readonly (readonly [method: string, path: string, refusal: Refusal])[] = [
   // containers
+  ["GET", "/containers/{id}/checkpoints", noCheckpoints],
+  ["POST", "/containers/{id}/checkpoints", noCheckpoints],
+  ["DELETE", "/containers/{id}/checkpoints/{checkpoint}", noCheckpoints],
   // images
   ["GET", "/images/{name...}/attestations", notServed("reading an image's attestations")],
   // volumes
