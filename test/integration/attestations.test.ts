@@ -5,26 +5,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { type Manifest, readArchive, readIndex } from "../helpers/attestations.ts";
 import { buildxConfig, findBuildx } from "../helpers/buildx.ts";
 import { busybox } from "../helpers/images.ts";
 import { mustRun, type RunResult } from "../helpers/process.ts";
 import { hasRegistry, startRegistry, type TestRegistry } from "../helpers/registry.ts";
 import { useDaemon } from "../helpers/suite.ts";
-
-interface Manifest {
-  readonly manifests: readonly {
-    readonly digest: string;
-    readonly platform: { readonly architecture: string };
-    readonly annotations?: Record<string, string>;
-  }[];
-  readonly layers: readonly { readonly digest: string; readonly annotations: Record<string, string> }[];
-}
-
-interface Statement {
-  readonly predicateType: string;
-  readonly subject: readonly { readonly digest: { readonly sha256: string } }[];
-  readonly predicate: { readonly name: string; readonly comment: string; readonly files: readonly string[] };
-}
 
 interface FileStatement {
   readonly predicateType: string;
@@ -80,36 +66,6 @@ describe("attestations", () => {
     const result = await gantry(...args);
     assert.equal(result.code, 0, `${args.join(" ")}\n${result.stderr}`);
     return result.stderr;
-  }
-
-  /** Statements about the one image of an OCI archive, and the image's digest. */
-  async function readArchive(path: string): Promise<{ subject: string; statements: Statement[] }> {
-    const directory = `${path}.d`;
-    await mkdir(directory);
-    await mustRun(["tar", "-C", directory, "-xf", path]);
-    const read = async (name: string): Promise<string> =>
-      (await mustRun(["cat", join(directory, name)])).stdout;
-    const blob = async (digest: string): Promise<string> => read(`blobs/sha256/${digest.split(":")[1]}`);
-    const top = JSON.parse(await read("index.json")) as Manifest;
-    return readIndex(JSON.parse(await blob(top.manifests[0]!.digest)) as Manifest, blob);
-  }
-
-  async function readIndex(
-    index: Manifest,
-    blob: (digest: string) => Promise<string>,
-  ): Promise<{ subject: string; statements: Statement[] }> {
-    const [own, attestation] = index.manifests;
-    assert.equal(attestation?.platform.architecture, "unknown");
-    assert.equal(attestation?.annotations?.["vnd.docker.reference.digest"], own!.digest);
-    const { layers } = JSON.parse(await blob(attestation.digest)) as Manifest;
-    const statements: Statement[] = [];
-    for (const { digest, annotations } of layers) {
-      const statement = JSON.parse(await blob(digest)) as Statement;
-      assert.equal(annotations["in-toto.io/predicate-type"], statement.predicateType);
-      assert.equal(`sha256:${statement.subject[0]?.digest.sha256}`, own!.digest);
-      statements.push(statement);
-    }
-    return { subject: own!.digest, statements };
   }
 
   test("a scanner that is named lists the result's files", async () => {
