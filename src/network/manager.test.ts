@@ -169,8 +169,14 @@ test("busy ports are refused with Docker's words, and nothing is left", async (t
     "conflict",
     /8114 failed: address already in use$/,
   );
-  program.close();
-  datagrams.close();
+  const ofOneFamily = createServer().listen({ port: 8115, host: "::", ipv6Only: true });
+  await once(ofOneFamily, "listening");
+  await rejects(
+    manager.openContainer({ ports: [tcp(80, 8115)] }),
+    "conflict",
+    refused("Bind for \\[::\\]:8115 failed: address already in use"),
+  );
+  for (const server of [program, datagrams, ofOneFamily]) server.close();
   assert.equal(open(manager).length, 2);
 });
 

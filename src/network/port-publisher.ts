@@ -89,7 +89,19 @@ function freeSctpPort(): number {
   throw new EngineError("resourceExhausted", "all ports are allocated for SCTP");
 }
 
-/** Holds one host port number on all of `addresses`. */
+/** A port of the host cannot be had on one of the addresses that it was asked for on. */
+class HoldError extends Error {
+  readonly hostIp: string;
+  /** Of the system; empty without one. */
+  readonly code: string;
+  constructor(hostIp: string, cause: unknown) {
+    super(errorText(cause), { cause });
+    this.hostIp = hostIp;
+    this.code = (cause as { code?: string }).code ?? "";
+  }
+}
+
+/** Holds one host port number on all of `addresses`. Throws a {@link HoldError}, with nothing held. */
 async function holdEverywhere(
   request: PortRequest,
   addresses: readonly string[],
@@ -106,7 +118,9 @@ async function holdEverywhere(
     for (const hostIp of addresses) {
       const { protocol, containerPort } = request;
       const wanted = { protocol, containerPort, hostIp, hostPort: ports[0]?.hostPort ?? hostPort };
-      const holder = await hold(wanted, container);
+      const holder = await hold(wanted, container).catch((error: unknown) => {
+        throw new HoldError(hostIp, error);
+      });
       holders.push(holder);
       ports.push({ ...wanted, hostPort: holder.port });
     }
@@ -122,24 +136,22 @@ async function holdEverywhere(
 /** How long after a failure a port is tried again that a running container has. */
 const holdAgainMs = 2_000;
 
-const codeOf = (error: unknown): string => (error as { code?: string }).code ?? "";
-
 /** Docker's words for a port that cannot be had. */
-function refusal(request: PortRequest, addresses: readonly string[], error: unknown): EngineError {
+function refusal(request: PortRequest, { hostIp, code, cause, message }: HoldError): EngineError {
   const { hostPortFirst: first, hostPortLast: last, protocol } = request;
-  const at = `${addresses[0]!.includes(":") ? `[${addresses[0]}]` : addresses[0]}:${first}`;
-  if (codeOf(error) === "EADDRINUSE") {
+  const at = `${hostIp.includes(":") ? `[${hostIp}]` : hostIp}:${first}`;
+  if (code === "EADDRINUSE") {
     if (last > first) return conflict(`Bind for ${at}-${last} failed: all ports are allocated`);
     const isOwn = ownPorts.has(`${protocol} ${first}`);
     return conflict(
       `Bind for ${at} failed: ${isOwn ? "port is already allocated" : "address already in use"}`,
     );
   }
-  if (codeOf(error) === "EADDRNOTAVAIL")
+  if (code === "EADDRNOTAVAIL")
     return invalidArgument(`Bind for ${at} failed: cannot assign requested address`, {
       hint: "publish on an address that the host has",
     });
-  return new EngineError("internal", `Bind for ${at} failed: ${errorText(error)}`, { cause: error });
+  return new EngineError("internal", `Bind for ${at} failed: ${message}`, { cause });
 }
 
 /** Tries the numbers of one request in order. */
@@ -152,16 +164,17 @@ async function publishOne(
   const { hostPortFirst: first, hostPortLast: last } = request;
   // The kernel picks a port that is free on the first address; the other one may take a few tries.
   const attempts = first === 0 ? 64 : Math.max(last, first) - first + 1;
-  let failure: unknown;
+  let failure: HoldError | undefined;
   for (let i = 0; i < attempts; i++) {
     try {
       return await holdEverywhere(request, addresses, first === 0 ? 0 : first + i, container);
     } catch (error) {
+      if (!(error instanceof HoldError)) throw error;
       failure = error;
-      if (codeOf(error) !== "EADDRINUSE") break;
+      if (error.code !== "EADDRINUSE") break;
     }
   }
-  throw refusal(request, addresses, failure);
+  throw refusal(request, failure!);
 }
 
 function retargeting(container: Target): (address: string) => void {
