@@ -2,11 +2,20 @@
  * Containers of a daemon with `--userns-remap`: their root is one of the subordinate ids on the host. Layers and volumes stay on
  * disk as images have them, with root as 0, and are mounted through the map of the container's user namespace.
  */
-import { chownSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { EngineError, invalidArgument } from "../base/errors.ts";
 import type { ContainerRecord } from "../container/container.ts";
-import { markRoot } from "../container/root-files.ts";
+import { markRoot, prepareRoot } from "../container/root-files.ts";
 import { bindIdmapped } from "../linux/detached-mount.ts";
 import { mount, type Mount, unmount } from "../linux/mount.ts";
 import { holdNamespaces, type IdMap, type NamespaceHolder } from "../linux/user-namespace.ts";
@@ -128,7 +137,7 @@ export function mountRemapped(
           { hint: "Use overlay2, btrfs or vfs." },
         );
       if (layer.type !== "overlay") {
-        if (isContainer) markRoot(layer.source);
+        if (isContainer) prepareRoot(layer.source);
         bindIdmapped(layer.source, target, fd);
         continue;
       }
@@ -140,22 +149,53 @@ export function mountRemapped(
   }
 }
 
+/**
+ * The link `/etc/mtab` in an overlay's upper directory, where its /etc is a directory without one. (It is not mounted for
+ * that as it is on disk: the end of each overlay writes the whole file system to the disk.)
+ */
+function linkMountTable(upper: string, lowers: readonly string[]): void {
+  const found = [upper, ...lowers]
+    .map((layer) => ({ layer, stat: lstatSync(join(layer, "etc"), { throwIfNoEntry: false }) }))
+    .filter(({ stat }) => stat !== undefined);
+  const top = found[0];
+  if (top?.stat?.isDirectory() !== true) return;
+  const has = ({ layer, stat }: (typeof found)[number]): boolean =>
+    stat?.isDirectory() === true &&
+    lstatSync(join(layer, "etc/mtab"), { throwIfNoEntry: false }) !== undefined;
+  if (found.some(has)) return;
+  const directory = join(upper, "etc");
+  if (top.layer !== upper) {
+    // What overlayfs itself makes of it when something is written there.
+    mkdirSync(directory);
+    chownSync(directory, top.stat.uid, top.stat.gid);
+    chmodSync(directory, top.stat.mode & 0o7777);
+  }
+  symlinkSync("/proc/mounts", join(directory, "mtab"));
+}
+
 /** The options of an overlay with its directories replaced by their mapped binds. */
 function mappedOptions(options: readonly string[], bindMapped: (source: string) => string): string[] {
   // Upper and work directory must be on one mount: that of the directory they are both in.
   let writable = "";
-  return options.map((option) => {
+  let lowers: string[] = [];
+  let upper = "";
+  const mapped = options.map((option) => {
     const [key = "", value = ""] = option.split(/=(.*)/s);
     if (key === "lowerdir") {
-      const paths = value.split(/(?<!\\):/).map((path) => bindMapped(unescape(path)));
-      return `lowerdir=${paths.join(":")}`;
+      lowers = value.split(/(?<!\\):/).map(unescape);
+      return `lowerdir=${lowers.map(bindMapped).join(":")}`;
     }
     if (key !== "upperdir" && key !== "workdir") return option;
     const path = unescape(value);
-    if (key === "upperdir") markRoot(path);
+    if (key === "upperdir") upper = path;
     writable ||= bindMapped(dirname(path));
     return `${key}=${join(writable, basename(path))}`;
   });
+  if (upper !== "") {
+    markRoot(upper);
+    linkMountTable(upper, lowers);
+  }
+  return mapped;
 }
 
 const unescape = (path: string): string => path.replace(/\\(.)/g, "$1");

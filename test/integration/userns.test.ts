@@ -48,15 +48,18 @@ describe("--userns-remap", () => {
     assert.match(await readFile(`/proc/${pid}/status`, "utf8"), /^Uid:\t1200000\t.*\nGid:\t1265536\t/m);
     assert.equal(await daemon.dockerOk(["exec", "box", "id", "-u"]), "0");
     assert.equal(await daemon.dockerOk(["exec", "-u", "1", "box", "id", "-u"]), "1");
+    assert.equal(await daemon.dockerOk(["diff", "box"]), "");
     assert.match(await daemon.dockerOk(["info", "-f", "{{.SecurityOptions}}"]), /name=userns/);
   });
 
   test("the image's files, those of the engine and new ones are root's", async () => {
     const script =
-      "stat -c '%u:%g %n' / /etc/passwd /etc/hosts /etc/resolv.conf; touch /new; chown 5:7 /new; stat -c '%u:%g' /new; ls -d /.dockerenv";
+      "stat -c '%u:%g %n' / /etc/passwd /etc/hosts /etc/resolv.conf; touch /new; chown 5:7 /new; stat -c '%u:%g' /new; ls -d /.dockerenv; " +
+      "stat -c '%u:%g %N' /etc/mtab; stat -c '%u:%g %a' /etc; grep -c ' /proc proc ' /etc/mtab";
     assert.equal(
       await shell([], script),
-      "0:0 /\n0:0 /etc/passwd\n0:0 /etc/hosts\n0:0 /etc/resolv.conf\n5:7\n/.dockerenv",
+      "0:0 /\n0:0 /etc/passwd\n0:0 /etc/hosts\n0:0 /etc/resolv.conf\n5:7\n/.dockerenv\n" +
+        "0:0 '/etc/mtab' -> '/proc/mounts'\n0:0 755\n1",
     );
   });
 
