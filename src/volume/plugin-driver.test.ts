@@ -229,6 +229,10 @@ test("a plugin that is away is said to be away, and its volumes can be forgotten
     (await store.list()).volumes.map(({ Name }) => Name),
     ["lost"],
   );
+  await assert.rejects(
+    store.inspect("lost"),
+    /: get lost: error looking up volume plugin gone: plugin "gone" not/,
+  );
   await assert.rejects(store.remove("lost"), /plugin "gone" not found/);
   await store.remove("lost", { force: true });
   assert.deepEqual((await store.list()).volumes, []);

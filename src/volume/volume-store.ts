@@ -115,7 +115,7 @@ class DriverVolumeStore implements VolumeStore {
   }
 
   async inspect(name: string): Promise<VolumeInspect> {
-    const volume = await this.#find(name);
+    const volume = await named(`get ${name}`, () => this.#find(name));
     if (volume === undefined) throw notFound(`get ${name}: no such volume`);
     return volume;
   }
