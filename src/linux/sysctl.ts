@@ -28,6 +28,22 @@ export function readSysctl(name: SysctlName): string | undefined {
 }
 
 /**
+ * Sets `value`, without a look at what is set: for a namespace that was just made. Returns false when this kernel has no
+ * such setting. The kernel keeps the names below /proc/sys/net for each namespace, all in one chain of its table: with
+ * hundreds of them each look-up takes its time.
+ */
+export function setSysctlIfThere(name: SysctlName, value: string): boolean {
+  const path = sysctlPath(name);
+  try {
+    writeFileSync(path, value, { flag: "r+" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw translate(`set ${path} to ${value}`, error);
+  }
+}
+
+/**
  * Sets `value` unless it is set already (some hosts mount /proc/sys read-only and have the right values). Returns true
  * when it wrote. Throws `notFound` when this kernel has no such setting.
  */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../base/log.ts";
 import { inNetns } from "../linux/netns.ts";
 import { type LinkAddress, RouteSocket, type SlaveKind } from "../linux/rtnetlink.ts";
-import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
+import { setSysctlIfThere, writeSysctl } from "../linux/sysctl.ts";
 import type { BridgeDevice } from "./bridge.ts";
 
 const readyTimeoutMs = 2000;
@@ -83,15 +83,16 @@ export function attachSlave(wire: WireRequest, { parentIndex, mtu, slave }: Slav
   }
 }
 
+const hasIpv6 = (addresses: readonly LinkAddress[]): boolean =>
+  addresses.some(({ address }) => address.includes(":"));
+
 function configure(inside: RouteSocket, { path, interfaceName, addresses, sysctls = [] }: WireRequest): void {
   const link = inside.link(interfaceName);
   if (link === undefined) throw new Error(`device ${interfaceName} went away`);
-  if (sysctls.length > 0 || addresses.some(({ address }) => address.includes(":")))
+  if (sysctls.length > 0 || hasIpv6(addresses))
     inNetns(path, () => {
       // Link-local addresses of IPv6 come with the device going up.
-      const setting = ["net", "ipv6", "conf", interfaceName, "disable_ipv6"];
-      if (addresses.some(({ address }) => address.includes(":")) && readSysctl(setting) !== undefined)
-        writeSysctl(setting, "0");
+      if (hasIpv6(addresses)) setSysctlIfThere(["net", "ipv6", "conf", interfaceName, "disable_ipv6"], "0");
       for (const [name, value] of sysctls)
         writeSysctl(
           name.split(".").map((part) => (part.toUpperCase() === "IFNAME" ? interfaceName : part)),
@@ -108,15 +109,10 @@ function configure(inside: RouteSocket, { path, interfaceName, addresses, sysctl
  * address is set (ip-sysctl: arp_notify, ndisc_notify), also when it stays the same. It passes the message on to each port
  * of the bridge before it answers, a millisecond with two hundred of them: the event loop does not wait for that.
  */
-async function announce(inside: RouteSocket, { path, interfaceName }: WireRequest): Promise<void> {
+async function announce(inside: RouteSocket, { path, interfaceName, addresses }: WireRequest): Promise<void> {
   inNetns(path, () => {
-    for (const [family, setting] of [
-      ["ipv4", "arp_notify"],
-      ["ipv6", "ndisc_notify"],
-    ] as const) {
-      const name = ["net", family, "conf", interfaceName, setting];
-      if (readSysctl(name) !== undefined) writeSysctl(name, "1");
-    }
+    setSysctlIfThere(["net", "ipv4", "conf", interfaceName, "arp_notify"], "1");
+    if (hasIpv6(addresses)) setSysctlIfThere(["net", "ipv6", "conf", interfaceName, "ndisc_notify"], "1");
   });
   const link = inside.link(interfaceName);
   if (link !== undefined) await inside.setLinkAsync(link.index, { mac: link.mac });

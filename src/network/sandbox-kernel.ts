@@ -7,7 +7,7 @@ import { log } from "../base/log.ts";
 import { realPath } from "../linux/mount.ts";
 import { createNetns, deleteNetns } from "../linux/netns.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
-import { readSysctl, writeSysctl } from "../linux/sysctl.ts";
+import { setSysctlIfThere } from "../linux/sysctl.ts";
 import type { BridgeDevice } from "./bridge.ts";
 import { attachToBridge, type DefaultRoute, setDefaultRoutes } from "./endpoint-kernel.ts";
 import { randomMac } from "./ipv4.ts";
@@ -70,8 +70,7 @@ export function makeBareSandbox(path: string, ofPid?: number): void {
     path,
     () => {
       // Devices made from now on have no IPv6 unless their network has it. The loopback device has ::1.
-      const setting = ["net", "ipv6", "conf", "default", "disable_ipv6"];
-      if (readSysctl(setting) !== undefined) writeSysctl(setting, "1");
+      setSysctlIfThere("net.ipv6.conf.default.disable_ipv6", "1");
       using inside = RouteSocket.open();
       inside.setLink(1, { up: true });
     },
