@@ -13,7 +13,7 @@ export interface LoopFileSystem extends Disposable {
 }
 
 /** Makes one and mounts it. Where the kernel or the machine has not got what it takes, says why instead. */
-export function loopFileSystem(kind: "btrfs" | "xfs"): LoopFileSystem {
+export function loopFileSystem(kind: "btrfs" | "ext4" | "xfs"): LoopFileSystem {
   const directory = mkdtempSync(join(tmpdir(), `gantry-${kind}-`));
   const [image, path] = [join(directory, "image"), join(directory, "mnt")];
   let isMounted = false;
