@@ -1,5 +1,6 @@
 /** Kernel settings under /proc/sys, of the network namespace that the calling thread is in. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { isKind } from "../base/errors.ts";
 import { systemError } from "./libc.ts";
 
 /** Parts of a name, `["net", "ipv4", "conf", "eth0.5", "forwarding"]`: an interface's name may have dots. */
@@ -27,19 +28,25 @@ export function readSysctl(name: SysctlName): string | undefined {
   }
 }
 
-/**
- * Sets `value`, without a look at what is set: for a namespace that was just made. Returns false when this kernel has no
- * such setting. The kernel keeps the names below /proc/sys/net for each namespace, all in one chain of its table: with
- * hundreds of them each look-up takes its time.
- */
-export function setSysctlIfThere(name: SysctlName, value: string): boolean {
+function write(name: SysctlName, value: string): void {
   const path = sysctlPath(name);
   try {
     writeFileSync(path, value, { flag: "r+" });
-    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
     throw translate(`set ${path} to ${value}`, error);
+  }
+}
+
+/**
+ * Sets `value` without a look at what is set, for a namespace that was just made; nothing where this kernel has no such
+ * setting. The kernel keeps the names below /proc/sys/net for each namespace, all in one chain of its table: with hundreds
+ * of them each look-up takes its time.
+ */
+export function setSysctlIfThere(name: SysctlName, value: string): void {
+  try {
+    write(name, value);
+  } catch (error) {
+    if (!isKind(error, "notFound")) throw error;
   }
 }
 
@@ -49,11 +56,6 @@ export function setSysctlIfThere(name: SysctlName, value: string): boolean {
  */
 export function writeSysctl(name: SysctlName, value: string): boolean {
   if (readSysctl(name) === value) return false;
-  const path = sysctlPath(name);
-  try {
-    writeFileSync(path, value, { flag: "r+" });
-  } catch (error) {
-    throw translate(`set ${path} to ${value}`, error);
-  }
+  write(name, value);
   return true;
 }

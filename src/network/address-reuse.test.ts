@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../test/helpers/process.ts";
 import { ended, newRoot } from "./manager.fixture.ts";
 import { ask, inside, serve, testManager } from "./network.fixture.ts";
 
@@ -22,8 +22,8 @@ async function untilKnown(
   address: string,
   mac: string | undefined,
 ): Promise<void> {
-  for (const deadline = performance.now() + 60_000; knownMac(netns, address) !== mac; await sleep(20))
-    assert.ok(performance.now() < deadline, `${address} is ${knownMac(netns, address)}, not ${mac}`);
+  const what = (): string => `${address} to be ${mac}, not ${knownMac(netns, address)}`;
+  await eventually(() => knownMac(netns, address) === mac, { timeoutMs: 60_000, what });
 }
 
 test("neighbours learn who has an address now, also from a daemon that did not give it the first time", async (t) => {

@@ -39,6 +39,10 @@ export function checkBridgeName(name: string): void {
     });
 }
 
+/** Whether one of the addresses is of IPv6. */
+export const hasIpv6 = (addresses: readonly LinkAddress[]): boolean =>
+  addresses.some(({ address }) => address.includes(":"));
+
 function setOrWarn(name: SysctlName, value: string): void {
   try {
     writeSysctl(name, value);
@@ -75,10 +79,9 @@ function forwardIpv6(): void {
 
 /** Kernel settings of the host for a bridge. What cannot be set is only warned of: the host may have it so already. */
 function applySettings(config: NetworkConfig, { name, addresses, isOurs }: BridgePlan): void {
-  const hasIpv6 = addresses.some(({ address }) => address.includes(":"));
   if (config.ipForward) {
     setOrWarn("net.ipv4.ip_forward", "1");
-    if (hasIpv6) forwardIpv6();
+    if (hasIpv6(addresses)) forwardIpv6();
   } else if (readSysctl("net.ipv4.ip_forward") !== "1")
     log.warn("IPv4 forwarding is off: containers reach neither the outside nor each other's published ports");
   // The host's own connections to 127.0.0.1:PORT are translated and leave by the bridge; chain `guard` does the rest.
@@ -86,7 +89,7 @@ function applySettings(config: NetworkConfig, { name, addresses, isOurs }: Bridg
   if (!isOurs || readSysctl(["net", "ipv6", "conf", name, "disable_ipv6"]) === undefined) return;
   // Without IPv6 on the network no router advertisement of a container reaches the host; with it none is heard.
   setOrWarn(["net", "ipv6", "conf", name, "accept_ra"], "0");
-  setOrWarn(["net", "ipv6", "conf", name, "disable_ipv6"], hasIpv6 ? "0" : "1");
+  setOrWarn(["net", "ipv6", "conf", name, "disable_ipv6"], hasIpv6(addresses) ? "0" : "1");
 }
 
 /**

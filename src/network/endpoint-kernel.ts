@@ -4,7 +4,7 @@ import { log } from "../base/log.ts";
 import { inNetns } from "../linux/netns.ts";
 import { type LinkAddress, RouteSocket, type SlaveKind } from "../linux/rtnetlink.ts";
 import { setSysctlIfThere, writeSysctl } from "../linux/sysctl.ts";
-import type { BridgeDevice } from "./bridge.ts";
+import { type BridgeDevice, hasIpv6 } from "./bridge.ts";
 
 const readyTimeoutMs = 2000;
 
@@ -82,9 +82,6 @@ export function attachSlave(wire: WireRequest, { parentIndex, mtu, slave }: Slav
     throw error;
   }
 }
-
-const hasIpv6 = (addresses: readonly LinkAddress[]): boolean =>
-  addresses.some(({ address }) => address.includes(":"));
 
 function configure(inside: RouteSocket, { path, interfaceName, addresses, sysctls = [] }: WireRequest): void {
   const link = inside.link(interfaceName);

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { host, newRoot, open, rejects, started } from "./manager.fixture.ts";
-import { ask, inside, serve, tcp, testManager, traces, udp } from "./network.fixture.ts";
+import { ask, inside, serve, tcp, testManager, traces, tryPort, udp } from "./network.fixture.ts";
 
 test("the predefined networks keep their ids", async (t) => {
   const root = newRoot();
@@ -183,16 +183,10 @@ test("busy ports are refused with Docker's words, and nothing is left", async (t
 test("a published port is held against other programs until it is closed", async (t) => {
   const manager = await started(t, { bridge: "gt-man5", bip: "10.232.5.1/24" });
   await manager.openContainer({ id: "c", ports: [tcp(80, 8120)] });
-  const attempt = (address: string): Promise<string> =>
-    new Promise((resolve) => {
-      const server = createServer();
-      server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
-      server.listen({ port: 8120, host: address, ipv6Only: true }, () => server.close(() => resolve("free")));
-    });
   for (const address of ["0.0.0.0", "127.0.0.1", "::", "::1"])
-    assert.equal(await attempt(address), "EADDRINUSE", address);
+    assert.equal(await tryPort(address, 8120), "EADDRINUSE", address);
   manager.close("c");
-  for (const address of ["0.0.0.0", "::"]) assert.equal(await attempt(address), "free", address);
+  for (const address of ["0.0.0.0", "::"]) assert.equal(await tryPort(address, 8120), "free", address);
   // Published again at once, although connections went through it.
   const again = await manager.openContainer({ id: "d", ports: [tcp(80, 8120)] });
   await serve(again.netns, 80, "d");

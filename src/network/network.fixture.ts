@@ -134,6 +134,15 @@ setInterval(ask, 1000);
 setTimeout(() => process.exit(), 60000);
 `;
 
+/** What comes of another program's listening on a TCP port of one family: `free`, or the error's code. */
+export async function tryPort(address: string, port: number): Promise<string> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<string>();
+  server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+  server.listen({ port, host: address, ipv6Only: true }, () => server.close(() => resolve("free")));
+  return await promise;
+}
+
 /** What a UDP server answers to `hello` from a client in `netns`; empty when nothing comes. */
 export function askUdpFrom(netns: string, address: string, port: number): string {
   return inside(netns, process.execPath, "-e", udpClient, address, String(port)).trim();

@@ -5,10 +5,10 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../test/helpers/process.ts";
 import { RouteSocket } from "../linux/rtnetlink.ts";
 import { clean, ended, host, newRoot, open, rejects, started } from "./manager.fixture.ts";
-import { ask, flushRuleset, serve, tcp, testManager, traces } from "./network.fixture.ts";
+import { ask, flushRuleset, serve, tcp, testManager, traces, tryPort } from "./network.fixture.ts";
 
 test("rules that somebody flushed are written again with the next published port", async (t) => {
   const manager = await started(t, { bridge: "gt-manC", bip: "10.232.12.1/24" });
@@ -108,18 +108,11 @@ test("a port that somebody took on one family is held on the other, and on both 
   const manager = testManager(root, config);
   t.after(() => ended(manager));
   await manager.restore((id) => id === "living");
-  const attempt = async (address: string): Promise<string> => {
-    const server = createServer().listen({ port: 8150, host: address, ipv6Only: true });
-    const code = once(server, "error").then(([error]) => (error as NodeJS.ErrnoException).code ?? "");
-    const outcome = await Promise.race([once(server, "listening").then(() => "free"), code]);
-    server.close();
-    return outcome;
-  };
-  assert.equal(await attempt("0.0.0.0"), "EADDRINUSE");
+  assert.equal(await tryPort("0.0.0.0", 8150), "EADDRINUSE");
   thief.close();
   await once(thief, "close");
-  for (const deadline = performance.now() + 60_000; (await attempt("::")) !== "EADDRINUSE"; await sleep(50))
-    assert.ok(performance.now() < deadline, "the port is not held again");
+  const isHeld = async (): Promise<boolean> => (await tryPort("::", 8150)) === "EADDRINUSE";
+  await eventually(isHeld, { timeoutMs: 60_000, what: "the port to be held again" });
 });
 
 test("a bridge that was deleted gets its containers back", async (t) => {
